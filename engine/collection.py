@@ -1,0 +1,84 @@
+"""Collections: documents, queries and relevance judgements."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from engine.errors import InputError
+
+Qrels = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Texts to search, questions to ask, and who answers what.
+
+    Args:
+        documents: id -> text; a title is joined in front as `title + " " + text`.
+        queries: id -> text.
+        qrels: query id -> {document id: grade}, grade 1 or more is relevant.
+        name: What records and pages call it.
+        notes: What the reader left out or changed, for the person to see.
+        titles: id -> title, where there is one: pages show it, models see the joined text.
+
+    Raises:
+        InputError: no documents, an empty text, or judgements for unknown queries or documents.
+    """
+
+    documents: dict[str, str]
+    queries: dict[str, str] = field(default_factory=dict)
+    qrels: Qrels = field(default_factory=dict)
+    name: str = "collection"
+    notes: tuple[str, ...] = ()
+    titles: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.documents:
+            raise InputError(f"Expected at least one document in {self.name!r}, got none: check the source.")
+        for kind, texts in (("document", self.documents), ("query", self.queries)):
+            for key, text in texts.items():
+                if not isinstance(text, str) or not text.strip():
+                    raise InputError(f"Expected a text for {kind} {key!r} of {self.name!r}, got {text!r}: remove it.")
+        for query, grades in self.qrels.items():
+            if query not in self.queries:
+                raise InputError(f"Judgements name query {query!r}, which {self.name!r} does not have: remove them.")
+            missing = [document for document in grades if document not in self.documents]
+            if missing:
+                raise InputError(
+                    f"Judgements of query {query!r} name {len(missing)} documents that {self.name!r} does not have, "
+                    f"first {missing[0]!r}: remove them or add the documents."
+                )
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash over everything that a result depends on, 16 hex digits."""
+        digest = hashlib.blake2b(digest_size=8)
+        for part in (self.documents, self.queries):
+            for key, text in part.items():
+                digest.update(f"{key}\0{text}\0".encode("utf-8", "surrogatepass"))
+            digest.update(b"\1")
+        for query, grades in sorted(self.qrels.items()):
+            digest.update(f"{query}\0{sorted(grades.items())}\0".encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+    @property
+    def judged_queries(self) -> list[str]:
+        """Ids of the queries with at least one relevant document, in order."""
+        return [query for query in self.queries if any(grade > 0 for grade in self.qrels.get(query, {}).values())]
+
+    def describe(self) -> dict[str, object]:
+        """Counts, name and fingerprint, as JSON values."""
+        return {
+            "name": self.name,
+            "documents": len(self.documents),
+            "queries": len(self.queries),
+            "judgements": sum(len(grades) for grades in self.qrels.values()),
+            "fingerprint": self.fingerprint,
+            "notes": list(self.notes),
+        }
+
+
+def join_title(title: str | None, text: str | None) -> str:
+    """The text that models see: `title + " " + text`, or whichever there is."""
+    return f"{title or ''} {text or ''}".strip()

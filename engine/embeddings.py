@@ -1,0 +1,189 @@
+"""TokenEmbeddings: ragged token vectors, the only currency between the stages of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engine import storage
+from engine.errors import InputError
+
+KIND = "token-embeddings"
+
+
+@dataclass(frozen=True, eq=False)
+class TokenEmbeddings:
+    """The token vectors of n texts (or of anything else), one after the other.
+
+    Args:
+        values: [total tokens, dim] float16 or float32.
+        offsets: [n + 1] int64; item i owns the rows offsets[i] to offsets[i + 1].
+        fingerprint: What made the vectors: model, lengths and dtype. Indexes refuse to mix two of them; None matches
+            any.
+        truncated: How many of the n texts were cut at the model's maximum length.
+
+    Raises:
+        InputError: shapes, dtypes or offsets do not fit together.
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+    fingerprint: str | None = None
+    truncated: int = 0
+
+    def __post_init__(self) -> None:
+        values, offsets = self.values, self.offsets
+        if values.ndim != 2 or values.dtype not in (np.float16, np.float32):
+            raise InputError(
+                f"Expected token vectors [total tokens, dim] in float16 or float32, got {values.dtype} with shape "
+                f"{list(values.shape)}: convert them first."
+            )
+        if offsets.ndim != 1 or offsets.dtype != np.int64 or len(offsets) == 0:
+            raise InputError(
+                f"Expected offsets int64 [n + 1], got {offsets.dtype} {list(offsets.shape)}: convert them."
+            )
+        if offsets[0] != 0 or offsets[-1] != len(values) or np.any(np.diff(offsets) < 0):
+            raise InputError(
+                f"Expected offsets that rise from 0 to {len(values)} tokens: rebuild them from the lengths."
+            )
+
+    @classmethod
+    def from_list(
+        cls, arrays: Sequence[np.ndarray], fingerprint: str | None = None, dim: int | None = None
+    ) -> TokenEmbeddings:
+        """Join one array a text.
+
+        Args:
+            arrays: n arrays [tokens, dim], float16 or float32 (torch tensors on the CPU work too).
+            fingerprint: See the class.
+            dim: The dimension, needed only when `arrays` is empty.
+
+        Returns:
+            The joined embeddings, in the dtype of the first array (float32 for any other dtype).
+
+        Raises:
+            InputError: an array has another dimension than the first; the sentence names its position.
+        """
+        items = [np.asarray(array) for array in arrays]
+        if not items:
+            return cls(np.empty((0, dim or 0), np.float32), np.zeros(1, np.int64), fingerprint)
+        dtype = np.float16 if items[0].dtype == np.float16 else np.float32
+        width = dim or items[0].shape[-1]
+        for position, item in enumerate(items):
+            if item.ndim != 2 or item.shape[1] != width:
+                raise InputError(
+                    f"Expected [tokens, {width}] for item {position}, got shape {list(item.shape)}: "
+                    "encode all texts with one model."
+                )
+        offsets = np.zeros(len(items) + 1, np.int64)
+        np.cumsum([len(item) for item in items], out=offsets[1:])
+        return cls(np.concatenate(items).astype(dtype, copy=False), offsets, fingerprint)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, position: int) -> np.ndarray:
+        """The vectors of one item, [tokens, dim], without a copy."""
+        n = len(self)
+        if not -n <= position < n:
+            raise IndexError(f"position {position} is outside 0 to {n - 1}")
+        position %= n
+        return self.values[self.offsets[position] : self.offsets[position + 1]]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each item, int64 [n]."""
+        return np.diff(self.offsets)
+
+    @property
+    def dim(self) -> int:
+        """Dimension of a vector."""
+        return self.values.shape[1]
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of all items together."""
+        return len(self.values)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the vectors."""
+        return self.values.nbytes
+
+    def select(self, positions: Sequence[int] | np.ndarray) -> TokenEmbeddings:
+        """Copy some items, in the order given.
+
+        Args:
+            positions: int [m], positions of items.
+
+        Returns:
+            Embeddings of m items.
+        """
+        positions = np.asarray(positions, np.int64)
+        lengths = self.lengths[positions]
+        offsets = np.zeros(len(positions) + 1, np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        rows = np.repeat(self.offsets[positions] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return TokenEmbeddings(self.values[rows], offsets, self.fingerprint)
+
+    def astype(self, dtype: str | np.dtype) -> TokenEmbeddings:
+        """The same vectors in float16 or float32."""
+        return TokenEmbeddings(self.values.astype(dtype, copy=False), self.offsets, self.fingerprint, self.truncated)
+
+    def check(self, names: Sequence[str] | None = None) -> None:
+        """Find vectors that no score can be computed from.
+
+        Args:
+            names: n names for the error message; positions are used when absent.
+
+        Raises:
+            InputError: an item holds NaN or an infinity; the sentence names it.
+        """
+        # A sum over rows is finite exactly when every value is (float32 sums of unit vectors cannot overflow), and it
+        # reads the values once; the exact search runs only after it failed.
+        with np.errstate(over="ignore", invalid="ignore"):
+            suspicious = not np.isfinite(self.values.sum(axis=1, dtype=np.float32)).all() if self.n_tokens else False
+        if not suspicious:
+            return
+        bad = np.flatnonzero(~np.isfinite(self.values).all(axis=1))
+        if len(bad) == 0:
+            return
+        item = int(np.searchsorted(self.offsets, bad[0], side="right")) - 1
+        name = repr(names[item]) if names is not None else f"item {item}"
+        raise InputError(
+            f"Expected finite vectors, got NaN or infinity in token {int(bad[0] - self.offsets[item])} of {name}: "
+            "encode it again or leave it out."
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write to a folder that `open` maps into memory; replaced as a whole or not at all.
+
+        Args:
+            path: The folder.
+        """
+        folder = Path(path)
+        record = {"fingerprint": self.fingerprint, "truncated": self.truncated, "dim": self.dim, "items": len(self)}
+        with storage.writer_lock(folder):
+            storage.commit(folder, KIND, record, {"values": self.values, "offsets": self.offsets})
+
+    @classmethod
+    def open(cls, path: str | Path) -> TokenEmbeddings:
+        """Map a saved folder; nothing is read until it is used.
+
+        Args:
+            path: A folder written by `save`.
+
+        Returns:
+            The embeddings, memory-mapped and read-only.
+        """
+        folder = Path(path)
+        manifest = storage.read_manifest(folder, KIND)
+        values = storage.open_array(folder, manifest, "values")
+        offsets = storage.open_array(folder, manifest, "offsets", mmap=False)
+        return cls(values, offsets, manifest.record["fingerprint"], manifest.record["truncated"])

@@ -1,0 +1,247 @@
+"""Encoder: texts to TokenEmbeddings with any late-interaction model, in batches of similar length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from engine.embeddings import TokenEmbeddings
+from engine.errors import InputError
+from engine.models import DTYPES, fingerprint, load_model, resolve_device
+from engine.tokens import Token, tokens_of
+
+if TYPE_CHECKING:
+    from sentence_transformers import MultiVectorEncoder
+
+Task = Literal["query", "document"]
+Progress = Callable[[int, int], None]  # texts done, texts in all
+
+CHUNK_TEXTS = 1024  # texts tokenised together, then cut into batches of similar length
+BATCH_TOKENS = {"cpu": 2048, "cuda": 65536, "mps": 16384}  # measured on a CPU: larger batches leave the cache
+
+
+class Encoder:
+    """A late-interaction model that encodes queries and documents and knows which text each vector stands for.
+
+    Use `Encoder.load`; the constructor takes a model that is already there.
+
+    Args:
+        model: A sentence-transformers MultiVectorEncoder.
+        name: What records call it.
+        note: How its token vectors come about.
+        batch_tokens: Tokens of a batch, padding included; the device's default when None.
+    """
+
+    def __init__(
+        self, model: MultiVectorEncoder, name: str = "model", note: str = "", batch_tokens: int | None = None
+    ) -> None:
+        self.model = model
+        self.name = name
+        self.note = note
+        self.batch_tokens = batch_tokens or BATCH_TOKENS.get(model.device.type, 2048)
+        self.fingerprint = fingerprint(model)
+
+    @classmethod
+    def load(cls, name: str = "embedded", device: str = "auto", dtype: str = "auto") -> Encoder:
+        """Load a model by name.
+
+        Args:
+            name: "embedded", a folder, or a name on the Hugging Face hub; sentence-transformers, PyLate and Stanford
+                ColBERT checkpoints, or a plain backbone (its own token vectors, with no random projection).
+            device: "auto", "cpu", "cuda", "cuda:1", "mps".
+            dtype: "auto" (bfloat16 on CUDA, else float32), "float32", "bfloat16" or "float16".
+
+        Returns:
+            The encoder.
+
+        Raises:
+            NotFoundError: no such model here, and it cannot be fetched.
+            InputError: an unknown device or dtype.
+        """
+        import torch
+
+        if dtype not in DTYPES:
+            raise InputError(f"Unknown dtype {dtype!r}: choose among {', '.join(DTYPES)}.")
+        device = resolve_device(device)
+        model, note = load_model(name, device)
+        if dtype == "auto":
+            dtype = "bfloat16" if device.startswith("cuda") else "float32"
+        encoder = cls(model, name, note)  # the fingerprint is taken before the weights are rounded
+        model.to(getattr(torch, dtype))
+        return encoder
+
+    @property
+    def dtype(self) -> str:
+        """The dtype that the model computes in."""
+        return str(next(self.model.parameters()).dtype).removeprefix("torch.")
+
+    @property
+    def device(self) -> str:
+        """The torch device of the model."""
+        return str(self.model.device)
+
+    @property
+    def dim(self) -> int:
+        """Dimension of a token vector."""
+        dim = self.model.get_embedding_dimension()
+        assert dim is not None
+        return dim
+
+    def describe(self) -> dict[str, Any]:
+        """Name, dimension, lengths, device, dtype, batch size and fingerprint, as JSON values."""
+        return {
+            "model": self.name,
+            "note": self.note,
+            "dim": self.dim,
+            "query_length": self.max_length("query"),
+            "document_length": self.max_length("document"),
+            "device": self.device,
+            "dtype": self.dtype,
+            "batch_tokens": self.batch_tokens,
+            "fingerprint": self.fingerprint,
+        }
+
+    def max_length(self, task: Task) -> int | None:
+        """Tokens after which a text is cut, special tokens included; None without a limit."""
+        module: Any = self.model[0]
+        expansion = getattr(module, "query_expansion", None)
+        if task == "query" and expansion is not None and expansion["strategy"] == "fixed":
+            return expansion["length"]
+        return getattr(module, f"{task}_length", None) or self.model.max_seq_length
+
+    def encode_query(self, texts: Sequence[str], progress: Progress | None = None) -> TokenEmbeddings:
+        """Encode queries: the query prefix, length and expansion of the model apply.
+
+        Args:
+            texts: n questions, none empty.
+            progress: Called with (texts done, n) after each batch.
+
+        Returns:
+            n embeddings, float32 (float16 when the model computes in 16 bits); `.truncated` counts texts that were cut.
+
+        Raises:
+            InputError: a text that is empty or no string; the sentence gives its position.
+        """
+        return self._encode(texts, "query", progress)
+
+    def encode_document(self, texts: Sequence[str], progress: Progress | None = None) -> TokenEmbeddings:
+        """Encode documents: the document prefix, length and skiplist of the model apply.
+
+        Args:
+            texts: n texts, none empty.
+            progress: Called with (texts done, n) after each batch.
+
+        Returns:
+            n embeddings, float32 (float16 when the model computes in 16 bits); `.truncated` counts texts that were cut.
+
+        Raises:
+            InputError: a text that is empty or no string; the sentence gives its position.
+        """
+        return self._encode(texts, "document", progress)
+
+    def tokens(self, text: str, task: Task) -> list[Token]:
+        """The tokens behind the vectors of one text, in the same order.
+
+        Args:
+            text: The text.
+            task: "query" or "document".
+
+        Returns:
+            One token a vector, with its characters in `text` and its kind.
+        """
+        features = self._forward(self._preprocess(_check([text]), task), task)
+        mask = features["attention_mask"][0].bool().cpu()
+        ids = features["input_ids"][0].cpu()
+        expanded = features.get("query_expansion_positions")
+        expansion = (mask & False) if expanded is None else expanded[0].bool().cpu()
+        attended = self._preprocess([text], task)["attention_mask"][0].bool() | expansion
+        named = tokens_of(
+            self.model.tokenizer, ids[attended].tolist(), expansion[attended].tolist(), text, self._prompt(task)
+        )
+        return [token for token, kept in zip(named, mask[attended].tolist(), strict=True) if kept]
+
+    def _prompt(self, task: Task) -> str:
+        prompts = self.model.prompts
+        names = ("query",) if task == "query" else ("document", "passage", "corpus")
+        return next((prompts[name] for name in names if prompts.get(name)), "")
+
+    def _preprocess(self, texts: Sequence[str], task: Task) -> dict[str, Any]:
+        return self.model.preprocess(list(texts), prompt=self._prompt(task) or None, task=task)
+
+    def _forward(self, features: dict[str, Any], task: Task) -> dict[str, Any]:
+        import torch
+        from sentence_transformers.util import batch_to_device
+
+        with torch.inference_mode():
+            return self.model(batch_to_device(features, self.model.device), task=task)
+
+    def _encode(self, texts: Sequence[str], task: Task, progress: Progress | None) -> TokenEmbeddings:
+        texts = _check(texts)
+        storage = np.float32 if self.dtype == "float32" else np.float16
+        found: list[np.ndarray | None] = [None] * len(texts)
+        truncated = done = 0
+        order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+        for start in range(0, len(order), CHUNK_TEXTS):
+            chunk = order[start : start + CHUNK_TEXTS]
+            features = self._preprocess([texts[i] for i in chunk], task)
+            truncated += self._count_truncated(texts, chunk, features, task)
+            for rows, batch in self._batches(features):
+                output = self._forward(batch, task)
+                values = output["token_embeddings"].to("cpu", copy=False).float().numpy().astype(storage, copy=False)
+                masks = output["attention_mask"].bool().cpu().numpy()
+                for row, value, mask in zip(rows, values, masks, strict=True):
+                    found[chunk[row]] = value[mask]
+                done += len(rows)
+                if progress is not None:
+                    progress(done, len(texts))
+        arrays = [array for array in found if array is not None]
+        joined = TokenEmbeddings.from_list(arrays, self.fingerprint, dim=self.dim)
+        return TokenEmbeddings(joined.values, joined.offsets, self.fingerprint, truncated)
+
+    def _batches(self, features: dict[str, Any]) -> Iterator[tuple[list[int], dict[str, Any]]]:
+        """Cut a padded chunk into batches of similar length, each trimmed to its longest text."""
+        import torch
+
+        used = features["attention_mask"].bool()
+        if "query_expansion_positions" in features:
+            used = used | features["query_expansion_positions"].bool()
+        lengths = used.sum(1)
+        n, width = used.shape
+        order = torch.argsort(lengths, descending=True, stable=True).tolist()
+        left = bool((~used[:, 0]).any())  # padded on the left: trim there
+        start = 0
+        while start < n:
+            longest = max(int(lengths[order[start]]), 1)
+            rows = order[start : start + max(self.batch_tokens // longest, 1)]
+            columns = slice(width - longest, width) if left else slice(0, longest)
+            batch = {
+                key: value[rows][:, columns]
+                if isinstance(value, torch.Tensor) and value.shape[:2] == (n, width)
+                else value
+                for key, value in features.items()
+            }
+            yield rows, batch
+            start += len(rows)
+
+    def _count_truncated(self, texts: Sequence[str], chunk: list[int], features: dict[str, Any], task: Task) -> int:
+        """How many texts of a chunk were cut: only those that fill the limit are tokenised again to know."""
+        limit = self.max_length(task)
+        if limit is None:
+            return 0
+        full = [chunk[i] for i in (features["attention_mask"].sum(1) >= limit).nonzero()[:, 0].tolist()]
+        if not full or self.model.tokenizer is None:
+            return 0
+        prompt = self._prompt(task)
+        lengths = self.model.tokenizer([prompt + texts[i] for i in full], truncation=False)["input_ids"]
+        return sum(len(ids) > limit for ids in lengths)
+
+
+def _check(texts: Sequence[str]) -> list[str]:
+    if isinstance(texts, str):
+        raise InputError("Expected a list of texts, got one string: put it in a list.")
+    for position, text in enumerate(texts):
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f"Expected a text at position {position}, got {text!r}: leave it out or fill it.")
+    return list(texts)

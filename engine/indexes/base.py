@@ -1,0 +1,263 @@
+"""The contract of every index: checks that come before any write, and the operations a backend fills in."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from engine import storage
+from engine.embeddings import TokenEmbeddings
+from engine.errors import InputError, NotFoundError, UnsupportedError
+from engine.indexes.ids import IdTable
+from engine.retrieval import Ranking, check_k
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base of the settings of a kind: frozen, with defaults, checked in `__post_init__`."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What every backend knows of its documents in one generation.
+
+    Args:
+        manifest: The manifest in force.
+        ids: The ids, in storage order.
+        dim: Dimension of the vectors, 0 while empty.
+        fingerprint: Of the model that made the vectors, or None.
+    """
+
+    manifest: storage.Manifest
+    ids: IdTable
+    dim: int
+    fingerprint: str | None
+
+
+class Index(ABC):
+    """A searchable set of documents, each a ragged array of token vectors, in one folder.
+
+    A backend sets `kind`, `settings_class` and `can`, and fills in `_create`, `_load`, `_add`, `_remove` and `_search`.
+    The methods here check the arguments, so that a backend sees only what makes sense.
+    """
+
+    kind: ClassVar[str]
+    settings_class: ClassVar[type[Settings]] = Settings
+    can: ClassVar[frozenset[str]] = frozenset({"add", "remove", "subset", "crash-safe", "deterministic"})
+
+    def __init__(self, path: Path, settings: Any, state: State) -> None:
+        self.path = path
+        self.settings = settings
+        self.state = state
+
+    @classmethod
+    def parse_settings(cls, settings: dict[str, Any]) -> Any:
+        """Check settings by name and value.
+
+        Raises:
+            InputError: an unknown name; the sentence lists the known ones.
+        """
+        known = [entry.name for entry in fields(cls.settings_class)]
+        unknown = next((name for name in settings if name not in known), None)
+        if unknown is not None:
+            raise InputError(
+                f"Index kind {cls.kind!r} has no setting {unknown!r}: it knows {', '.join(known) or 'no settings'}."
+            )
+        return cls.settings_class(**settings)
+
+    @classmethod
+    def create(cls, path: Path, settings: dict[str, Any]) -> Index:
+        """Make an empty index; see `engine.indexes.create_index`."""
+        parsed = cls.parse_settings(settings)
+        cls.check_installed()
+        if path.exists() and (not path.is_dir() or any(entry.name != storage.LOCK for entry in path.iterdir())):
+            raise InputError(f"{path} is not empty: give a new folder, or open what is there with open_index.")
+        with storage.writer_lock(path):
+            ids = IdTable.from_list([])
+            record = {"settings": asdict(parsed), "dim": 0, "fingerprint": None, "documents": 0, "tokens": 0}
+            storage.commit(path, f"index/{cls.kind}", record, ids.arrays())
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Index:
+        """Open a folder; see `engine.indexes.open_index`."""
+        manifest = storage.read_manifest(path, f"index/{cls.kind}")
+        cls.check_installed()
+        parsed = cls.parse_settings(manifest.record["settings"])
+        index = cls(path, parsed, cls._state(path, manifest))
+        index._load()
+        return index
+
+    @staticmethod
+    def _state(path: Path, manifest: storage.Manifest) -> State:
+        record = manifest.record
+        return State(manifest, IdTable.open(path, manifest), record["dim"], record["fingerprint"])
+
+    @classmethod
+    def check_installed(cls) -> None:
+        """Raise MissingExtraError when a package that this kind needs is absent or of the wrong version."""
+
+    def __len__(self) -> int:
+        return len(self.state.ids)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.state.ids
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of all documents, in storage order."""
+        return self.state.ids.names
+
+    def add(self, ids: Sequence[str], documents: TokenEmbeddings) -> None:
+        """Add documents; either all are in the index afterwards, or none.
+
+        Args:
+            ids: n names of the caller's, none in the index yet.
+            documents: n documents, each with at least one token.
+
+        Raises:
+            InputError: counts, ids, dimension, model or values do not fit; nothing was written.
+            BusyError: another process is writing.
+        """
+        self._need("add")
+        names = list(ids)
+        with storage.writer_lock(self.path):
+            self.refresh()
+            self._check_add(names, documents)
+            if names:
+                self._add(names, documents)
+                self.refresh()
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Remove documents; the other ids keep their meaning.
+
+        Args:
+            ids: Names that are in the index.
+
+        Raises:
+            NotFoundError: an id that is not in the index; nothing was written.
+            BusyError: another process is writing.
+        """
+        self._need("remove")
+        names = list(dict.fromkeys(ids))
+        with storage.writer_lock(self.path):
+            self.refresh()
+            positions = self._positions(names)
+            if len(positions):
+                self._remove(positions)
+                self.refresh()
+
+    def search(self, queries: TokenEmbeddings, k: int = 10, subset: Sequence[str] | None = None) -> list[Ranking]:
+        """Find the best documents for each query.
+
+        Args:
+            queries: m queries.
+            k: How many documents; fewer come back only when there are fewer.
+            subset: Ids to search among, all in the index; None searches all.
+
+        Returns:
+            m rankings, best first, ties by id; each score is the MaxSim on the stored vectors.
+
+        Raises:
+            InputError: k below 1, another dimension or model, non-finite values.
+            NotFoundError: an id of the subset is not in the index.
+        """
+        check_k(k)
+        if subset is not None:
+            self._need("subset")
+        positions = None if subset is None else np.unique(self._positions(list(dict.fromkeys(subset))))
+        if len(self) == 0 or len(queries) == 0 or (positions is not None and len(positions) == 0):
+            return [Ranking([], np.empty(0, np.float32)) for _ in range(len(queries))]
+        self._check_vectors(queries, None)
+        return self._search(queries, k, positions)
+
+    def refresh(self) -> bool:
+        """See what another process has written since; True if there was something."""
+        manifest = storage.read_manifest(self.path, f"index/{self.kind}")
+        if manifest.generation == self.state.manifest.generation:
+            return False
+        self.state = self._state(self.path, manifest)
+        self._load()
+        return True
+
+    def verify(self) -> None:
+        """Compare every file with its checksum; raises CorruptDataError at the first that differs."""
+        storage.verify(self.path, self.state.manifest)
+
+    def describe(self) -> dict[str, Any]:
+        """Documents, tokens, bytes, settings, fingerprints and what this kind can do, as JSON values."""
+        record = self.state.manifest.record
+        tokens, size = record["tokens"], self.state.manifest.bytes
+        return {
+            "kind": self.kind,
+            "documents": len(self),
+            "tokens": tokens,
+            "dim": self.state.dim,
+            "bytes": size,
+            "bytes_per_token": size / tokens if tokens else 0.0,
+            "settings": asdict(self.settings),
+            "fingerprint": self.state.fingerprint,
+            "generation": self.state.manifest.generation,
+            "can": sorted(self.can),
+        }
+
+    def _need(self, ability: str) -> None:
+        if ability not in self.can:
+            raise UnsupportedError(f"Index kind {self.kind!r} cannot {ability}: it can {', '.join(sorted(self.can))}.")
+
+    def _positions(self, names: list[str]) -> np.ndarray:
+        found = self.state.ids.positions(names)
+        if (found < 0).any():
+            missing = names[int(np.flatnonzero(found < 0)[0])]
+            raise NotFoundError(f"The index has no document {missing!r}: name ids that were added.")
+        return found
+
+    def _check_add(self, names: list[str], documents: TokenEmbeddings) -> None:
+        if len(names) != len(documents):
+            raise InputError(
+                f"Expected one id a document, got {len(names)} ids for {len(documents)} documents: match them."
+            )
+        seen: set[str] = set()
+        for name in names:
+            if not isinstance(name, str) or not name:
+                raise InputError(f"Expected ids that are non-empty strings, got {name!r}: convert it.")
+            if name in seen or name in self.state.ids:
+                raise InputError(f"Document {name!r} is given twice or already in the index: remove it first.")
+            seen.add(name)
+        empty = np.flatnonzero(documents.lengths == 0)
+        if len(empty):
+            raise InputError(f"Document {names[empty[0]]!r} has no token vectors: leave it out.")
+        if len(names):
+            self._check_vectors(documents, names)
+
+    def _check_vectors(self, vectors: TokenEmbeddings, names: list[str] | None) -> None:
+        if self.state.dim and vectors.dim != self.state.dim:
+            raise InputError(f"Expected vectors of dimension {self.state.dim}, got {vectors.dim}: use the same model.")
+        mine, theirs = self.state.fingerprint, vectors.fingerprint
+        if mine is not None and theirs is not None and mine != theirs:
+            raise InputError(
+                f"The index was built with model {mine}, these vectors come from {theirs}: encode with the first, or "
+                "build a new index."
+            )
+        vectors.check(names)
+
+    @abstractmethod
+    def _load(self) -> None:
+        """Open the files of `self.state.manifest`; called after every change of generation."""
+
+    @abstractmethod
+    def _add(self, names: list[str], documents: TokenEmbeddings) -> None:
+        """Write a generation with the documents appended."""
+
+    @abstractmethod
+    def _remove(self, positions: np.ndarray) -> None:
+        """Write a generation without the documents at these storage positions."""
+
+    @abstractmethod
+    def _search(self, queries: TokenEmbeddings, k: int, subset: np.ndarray | None) -> list[Ranking]:
+        """Search among all documents, or the sorted storage positions of `subset`."""

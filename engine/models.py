@@ -1,0 +1,143 @@
+"""Finding and loading a MultiVectorEncoder: registered names, folders, hub names; and its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import plugins
+from engine.errors import InputError, NotFoundError
+
+if TYPE_CHECKING:
+    from sentence_transformers import MultiVectorEncoder
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+def load_model(name: str, device: str, model_kwargs: dict[str, Any] | None = None) -> tuple[MultiVectorEncoder, str]:
+    """Load a late-interaction model.
+
+    Args:
+        name: A registered name ("embedded"), a folder, or a name on the Hugging Face hub.
+        device: A torch device.
+        model_kwargs: Passed to the transformers model, such as `attn_implementation`.
+
+    Returns:
+        The model in evaluation mode, and a sentence on how its token vectors come about.
+
+    Raises:
+        NotFoundError: the folder is no model, or the hub name is not cached and cannot be fetched.
+    """
+    builder = plugins.find(plugins.MODELS, name)
+    if builder is not None:
+        model, note = builder(device=device, model_kwargs=model_kwargs)
+    else:
+        model, note = _load_checkpoint(name, device, model_kwargs)
+    model.eval()
+    return model, note
+
+
+def _load_checkpoint(name: str, device: str, model_kwargs: dict[str, Any] | None) -> tuple[MultiVectorEncoder, str]:
+    from sentence_transformers import MultiVectorEncoder
+
+    path = Path(name)
+    if path.exists() and not (path / "config.json").exists() and not (path / "modules.json").exists():
+        raise NotFoundError(f"{name} is no model folder, it has no config.json or modules.json: give another.")
+    try:
+        if _has_own_projection(name):
+            return MultiVectorEncoder(name, device=device, model_kwargs=model_kwargs), "late-interaction checkpoint"
+        return backbone_model(name, device, model_kwargs), "backbone without a projection: its own token vectors"
+    except (OSError, ValueError) as error:
+        known = ", ".join(plugins.names(plugins.MODELS))
+        reason = str(error).splitlines()[0]
+        raise NotFoundError(
+            f"Model {name!r} could not be loaded ({reason}): give a folder, a cached or reachable hub name, or a "
+            f"registered name ({known})."
+        ) from None
+
+
+def backbone_model(name: str, device: str, model_kwargs: dict[str, Any] | None = None) -> MultiVectorEncoder:
+    """A plain transformer as a late-interaction model: its token vectors, normalised, with no random projection.
+
+    Args:
+        name: Folder or hub name of a transformer or a single-vector sentence-transformers model.
+        device: A torch device.
+        model_kwargs: Passed to the transformers model.
+
+    Returns:
+        The model.
+    """
+    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers.base.modules import Normalize, Transformer
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+
+    modules = [
+        Transformer(name, model_kwargs=model_kwargs or {}),
+        MultiVectorMask(),
+        Normalize(module_input_name="token_embeddings"),
+    ]
+    return MultiVectorEncoder(modules=modules, device=device)
+
+
+def _has_own_projection(name: str) -> bool:
+    """Whether a checkpoint is a late-interaction model, rather than a backbone or a single-vector model."""
+    from sentence_transformers.util import load_file_path
+
+    config_path = load_file_path(name, "config.json")
+    architectures = json.loads(Path(config_path).read_text()).get("architectures") or [] if config_path else []
+    if any(kind == "HF_ColBERT" or kind.endswith("ForRetrieval") for kind in architectures):
+        return True
+    modules_path = load_file_path(name, "modules.json")
+    if modules_path is None:
+        return False
+    return not any(module["type"].endswith("Pooling") and "Token" not in module["type"]
+                   for module in json.loads(Path(modules_path).read_text()))  # fmt: skip
+
+
+def fingerprint(model: MultiVectorEncoder) -> str:
+    """Hash over the weights, the tokenizer and everything that changes a vector, 16 hex digits.
+
+    Args:
+        model: Any MultiVectorEncoder.
+
+    Returns:
+        The fingerprint; the device and the dtype of the weights do not enter, so that a float32 index accepts bfloat16
+        queries of the same model.
+    """
+    import torch
+
+    digest = hashlib.blake2b(digest_size=8)
+    for key, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{key}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().to("cpu", torch.bfloat16).contiguous().view(torch.int16).numpy().tobytes())
+    for module in model:
+        config = module.get_config_dict() if hasattr(module, "get_config_dict") else {}
+        digest.update(json.dumps(config, sort_keys=True, default=str).encode())
+    digest.update(json.dumps(model.prompts, sort_keys=True, default=str).encode())
+    digest.update(str(model.max_seq_length).encode())
+    tokenizer = model.tokenizer
+    if tokenizer is not None:
+        digest.update(json.dumps(sorted(tokenizer.get_vocab().items())).encode())
+    return digest.hexdigest()
+
+
+def resolve_device(device: str) -> str:
+    """ "auto" becomes "cuda", "mps" or "cpu", whichever is there first; anything else is checked.
+
+    Raises:
+        InputError: the device does not exist here.
+    """
+    import torch
+
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"Device {device!r} cannot be used here ({reason}): choose auto or cpu.") from None
+    return device

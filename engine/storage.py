@@ -1,0 +1,245 @@
+"""Folders of arrays that are never half-written: checksummed files, a manifest written last, one writer at a time.
+
+A folder holds `manifest.json` and the files that it names. A writer puts new files beside the old ones under a new
+generation number, then replaces the manifest by rename, then deletes what the new manifest does not name. A process
+killed at any point leaves the last complete generation; the next writer removes the remains. Readers that had the old
+generation open keep it: their memory maps stay valid after the files are unlinked (POSIX semantics).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from engine.errors import BusyError, CorruptDataError, InputError, NotFoundError
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+LOCK = "writer.lock"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a folder holds: its kind, its generation, the caller's record, and every file with size and checksum."""
+
+    kind: str
+    generation: int
+    record: dict[str, Any]
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all files named here."""
+        return sum(entry["bytes"] for entry in self.files.values())
+
+
+def checksum(path: Path) -> int:
+    """CRC-32 of a file, read in blocks of 4 MiB."""
+    value = 0
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 22):
+            value = zlib.crc32(block, value)
+    return value
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a small text file so that readers see either the old or the new one, and the new one survives a crash."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable, where the platform lets a folder be opened."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def writer_lock(folder: Path, timeout: float = 0.0) -> Iterator[None]:
+    """Hold the folder's writer lock.
+
+    Args:
+        folder: The folder to write to; created when absent.
+        timeout: Seconds to wait for another writer.
+
+    Raises:
+        BusyError: another process is writing.
+        InputError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK, timeout=timeout)
+        lock.acquire()
+    except Timeout:
+        raise BusyError(f"{folder} is being written by another process: wait for it to finish, then again.") from None
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written ({error.strerror or error}): choose a writable folder.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def read_manifest(folder: Path, kind: str | None = None) -> Manifest:
+    """Read and check a folder's manifest.
+
+    Args:
+        folder: A folder written by `commit`.
+        kind: The kind that is expected, or None for any.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        NotFoundError: there is no manifest.
+        CorruptDataError: it cannot be parsed, its checksum is wrong, or its format version is unknown.
+    """
+    path = folder / MANIFEST
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        body = raw["body"]
+        if zlib.crc32(json.dumps(body, sort_keys=True).encode()) != raw["crc32"]:
+            raise ValueError("its checksum does not match")
+        version = body["format"]
+        manifest = Manifest(body["kind"], body["generation"], body["record"], body["files"])
+    except FileNotFoundError:
+        raise NotFoundError(f"{folder} holds no {MANIFEST}: give a folder that this project wrote.") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptDataError(f"{path} is damaged ({error}): restore it from a copy or build it again.") from None
+    if version != FORMAT_VERSION:
+        raise CorruptDataError(
+            f"{path} has format {version}, this version reads {FORMAT_VERSION}: build it again or use the version of "
+            "the project that wrote it."
+        )
+    if kind is not None and manifest.kind != kind:
+        raise InputError(f"{folder} holds a {manifest.kind!r}, expected a {kind!r}: give the right folder.")
+    return manifest
+
+
+def commit(
+    folder: Path,
+    kind: str,
+    record: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    keep: Mapping[str, dict[str, Any]] | None = None,
+    adopt: Mapping[str, Path] | None = None,
+) -> Manifest:
+    """Write a new generation of a folder; call it with the writer lock held.
+
+    Args:
+        folder: The folder.
+        kind: What it holds, such as "token-embeddings" or "index/plaid".
+        record: JSON values of the caller: settings, counts, fingerprints.
+        arrays: Name -> array, written as little-endian `.npy` files.
+        keep: Name -> file entry of the previous manifest, for arrays that did not change.
+        adopt: Name -> finished file inside `folder` (written by a stream or by another library), renamed into place.
+
+    Returns:
+        The manifest that is now in force.
+    """
+    previous = read_manifest(folder).generation if (folder / MANIFEST).exists() else 0
+    generation = previous + 1
+    files: dict[str, dict[str, Any]] = dict(keep or {})
+    for name, array in arrays.items():
+        path = folder / f"{name}.{generation:06d}.npy"
+        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        with path.open("wb") as stream:
+            np.save(stream, little, allow_pickle=False)
+            stream.flush()
+            os.fsync(stream.fileno())
+        files[name] = {"file": path.name, "bytes": path.stat().st_size, "crc32": checksum(path)}
+    for name, source in (adopt or {}).items():
+        path = folder / f"{name}.{generation:06d}{source.suffix}"
+        with source.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        source.replace(path)
+        files[name] = {"file": path.name, "bytes": path.stat().st_size, "crc32": checksum(path)}
+    body = {"format": FORMAT_VERSION, "kind": kind, "generation": generation, "record": dict(record), "files": files}
+    crc = zlib.crc32(json.dumps(body, sort_keys=True).encode())
+    replace_text(folder / MANIFEST, json.dumps({"crc32": crc, "body": body}, indent=1, sort_keys=True))
+    sweep(folder)
+    return read_manifest(folder)
+
+
+def sweep(folder: Path) -> list[str]:
+    """Delete the files that the manifest in force does not name: remains of a killed writer or of an old generation.
+
+    Args:
+        folder: The folder; call with the writer lock held.
+
+    Returns:
+        Names of the deleted files.
+    """
+    named = {entry["file"] for entry in read_manifest(folder).files.values()} | {MANIFEST, LOCK}
+    removed = [path for path in folder.iterdir() if path.is_file() and path.name not in named]
+    for path in removed:
+        path.unlink(missing_ok=True)
+    return sorted(path.name for path in removed)
+
+
+def open_array(folder: Path, manifest: Manifest, name: str, mmap: bool = True) -> np.ndarray:
+    """Open one array of a folder.
+
+    Args:
+        folder: The folder.
+        manifest: Its manifest.
+        name: The array's name.
+        mmap: Map the file (read-only) instead of reading it.
+
+    Returns:
+        The array, little-endian.
+
+    Raises:
+        CorruptDataError: the file is missing, truncated or has another size than the manifest says.
+    """
+    path = file_path(folder, manifest, name)
+    try:
+        array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise CorruptDataError(f"{path} cannot be read ({error}): restore it or build it again.") from None
+    return array
+
+
+def file_path(folder: Path, manifest: Manifest, name: str) -> Path:
+    """Path of a named file, after a check of its existence and size."""
+    entry = manifest.files.get(name)
+    if entry is None:
+        raise CorruptDataError(f"{folder / MANIFEST} names no {name!r}: restore the folder or build it again.")
+    path = folder / entry["file"]
+    size = path.stat().st_size if path.exists() else None
+    if size != entry["bytes"]:
+        found = "is missing" if size is None else f"has {size} bytes"
+        raise CorruptDataError(f"{path} {found}, expected {entry['bytes']} bytes: restore it or build it again.")
+    return path
+
+
+def verify(folder: Path, manifest: Manifest) -> None:
+    """Compare every file with its checksum.
+
+    Raises:
+        CorruptDataError: a file differs from what was written.
+    """
+    for name, entry in manifest.files.items():
+        path = file_path(folder, manifest, name)
+        if checksum(path) != entry["crc32"]:
+            raise CorruptDataError(f"{path} differs from what was written: restore it or build it again.")

@@ -1,0 +1,1 @@
+"""Experiments over the engine: see, measure and compare late-interaction retrieval."""

@@ -1,0 +1,1 @@
+"""Plotly figures from records, with no user interface in them."""
