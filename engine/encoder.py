@@ -165,7 +165,7 @@ class Encoder:
     def _prompt(self, task: Task) -> str:
         prompts = self.model.prompts
         names = ("query",) if task == "query" else ("document", "passage", "corpus")
-        return next((prompts[name] for name in names if prompts.get(name)), "")
+        return next((prompts[name] or "" for name in names if prompts.get(name)), "")
 
     def _preprocess(self, texts: Sequence[str], task: Task) -> dict[str, Any]:
         return self.model.preprocess(list(texts), prompt=self._prompt(task) or None, task=task)
@@ -234,7 +234,7 @@ class Encoder:
         if not full or self.model.tokenizer is None:
             return 0
         prompt = self._prompt(task)
-        lengths = self.model.tokenizer([prompt + texts[i] for i in full], truncation=False)["input_ids"]
+        lengths: Any = self.model.tokenizer([prompt + texts[i] for i in full], truncation=False)["input_ids"]
         return sum(len(ids) > limit for ids in lengths)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from engine.collection import Collection
 from engine.errors import InputError
 from engine.retrieval import Ranking
@@ -69,8 +71,8 @@ def evaluate(
     if not isinstance(rankings, dict):
         if len(rankings) != len(collection.queries):
             raise InputError(
-                f"Expected {len(collection.queries)} rankings, one a query of {collection.name!r}, got {len(rankings)}: "
-                "pass them in the order of its queries, or as a dict by query id."
+                f"Expected {len(collection.queries)} rankings, one a query of {collection.name!r}, got "
+                f"{len(rankings)}: pass them in the order of its queries, or as a dict by query id."
             )
         rankings = dict(zip(collection.queries, rankings, strict=True))
     unknown = next((query for query in rankings if query not in collection.queries), None)
@@ -100,5 +102,8 @@ def _with_ranx(rankings: dict[str, Ranking], collection: Collection, metrics: li
     scores = ranx_evaluate(qrels, run, metrics, return_mean=False)
     if not isinstance(scores, dict):
         scores = {metrics[0]: scores}
-    order = list(qrels.qrels.keys())
-    return {name: {query: float(value) for query, value in zip(order, scores[name], strict=True)} for name in metrics}
+    order: list[str] = list(qrels.qrels.keys())
+    return {
+        name: {query: float(value) for query, value in zip(order, np.asarray(scores[name]), strict=True)}
+        for name in metrics
+    }

@@ -112,8 +112,8 @@ def fingerprint(model: MultiVectorEncoder) -> str:
     for key, tensor in sorted(model.state_dict().items()):
         digest.update(f"{key}{tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().to("cpu", torch.bfloat16).contiguous().view(torch.int16).numpy().tobytes())
-    for module in model:
-        config = module.get_config_dict() if hasattr(module, "get_config_dict") else {}
+    for module in model.children():
+        config = getattr(module, "get_config_dict", dict)()
         digest.update(json.dumps(config, sort_keys=True, default=str).encode())
     digest.update(json.dumps(model.prompts, sort_keys=True, default=str).encode())
     digest.update(str(model.max_seq_length).encode())
@@ -124,7 +124,7 @@ def fingerprint(model: MultiVectorEncoder) -> str:
 
 
 def resolve_device(device: str) -> str:
-    """ "auto" becomes "cuda", "mps" or "cpu", whichever is there first; anything else is checked.
+    """Resolve a device name: "auto" becomes "cuda", "mps" or "cpu", whichever is there first; anything else is checked.
 
     Raises:
         InputError: the device does not exist here.

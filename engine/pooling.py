@@ -1,4 +1,4 @@
-"""Token pooling: fewer vectors per document, by merging those that say the same (Clavié et al., 2024, arXiv 2409.14683)."""
+"""Token pooling: fewer vectors a document, by merging those that say the same (Clavié and others, arXiv 2409.14683)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where collections are read from: BEIR folders, single files, folders of texts, the hub, ir_datasets, registered names."""
+"""Where collections are read from: folders, single files, the hub, ir_datasets, registered names."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def load_collection(
         return _read_hub(name, split)
     known = ", ".join(plugins.names(plugins.COLLECTIONS)) or "none"
     raise NotFoundError(
-        f"No collection {name!r}: give a folder, a file, irds:NAME, owner/name on the hub, or a registered name ({known})."
+        f"No collection {name!r}: give a folder, a file, irds:NAME, owner/name on the hub, or a known name ({known})."
     )
 
 

@@ -96,8 +96,8 @@ def rerank(
         )
     positions = {name: position for position, name in enumerate(ids)}
     rankings = []
-    for number, names in enumerate(candidates):
-        names = list(dict.fromkeys(names))
+    for number, given in enumerate(candidates):
+        names = list(dict.fromkeys(given))
         unknown = next((name for name in names if name not in positions), None)
         if unknown is not None:
             raise InputError(f"Candidate {unknown!r} of query {number} is no document: rerank ids that are in `ids`.")

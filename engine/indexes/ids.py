@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ class IdTable:
         """All ids, in storage order."""
         text = self.block.tobytes()
         ends = self.offsets.tolist()
-        return [text[start:end].decode("utf-8") for start, end in zip(ends[:-1], ends[1:], strict=True)]
+        return [text[start:end].decode("utf-8") for start, end in pairwise(ends)]
 
     @cached_property
     def _lookup(self) -> dict[str, int]:
