@@ -1,0 +1,58 @@
+# Everything below sets itself up: a fresh machine needs Python 3.10 to 3.13 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.8
+READY := $(VENV)/.ready
+
+export HF_HUB_DISABLE_TELEMETRY := 1
+export GRADIO_ANALYTICS_ENABLED := False
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: demo ui test test-long test-notebooks lint format lock pictures bench clean help
+
+help:  ## What each target does
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
+
+# The locked environment, made again when the lock or the project file changes. Installed by hash, the project last.
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v < (3, 14) else f"Python 3.10 to 3.13 is needed, this is {v[0]}.{v[1]}: run make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "uv==$(UV_VERSION)"
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	touch $@
+
+demo: $(READY)  ## Search real text in a browser, with no network and no GPU
+	$(BIN)/workbench demo
+
+ui: $(READY)  ## Open the browser pages
+	$(BIN)/workbench ui
+
+test: $(READY)  ## The test suite (12 minutes or less on 2 cores)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests -m "not slow"
+
+test-long: $(READY)  ## The long tests: many kills, many examples
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests -m slow
+
+test-notebooks: $(READY)  ## Execute every notebook from top to bottom
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/notebooks -m "slow or not slow"
+
+lint: $(READY)  ## ruff and pyright
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(READY)  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(READY)  ## Resolve the dependencies again, with hashes and without addresses
+	$(BIN)/python -m uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
+		--no-header --extra all pyproject.toml -o requirements.lock
+
+pictures: $(READY)  ## Make the README's table and pictures again
+	$(BIN)/python -m benchmarks.readme
+
+clean:  ## Remove the environment
+	rm -rf $(VENV)

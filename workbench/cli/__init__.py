@@ -1,0 +1,5 @@
+"""The `workbench` command."""
+
+from workbench.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,180 @@
+"""The commands that open a browser: `demo`, `ui`, `dashboard`, `notebooks`."""
+
+from __future__ import annotations
+
+import importlib
+import socket
+import sys
+import threading
+import time
+from typing import Annotated, Any
+
+import typer
+
+from engine import plugins
+from engine.errors import BusyError, InputError, missing_extra
+from workbench.cli.options import (
+    CollectionOption,
+    DeviceOption,
+    HostOption,
+    IndexOption,
+    JsonOption,
+    ModelOption,
+    NoBrowserOption,
+    PortOption,
+)
+from workbench.cli.output import err, note, progress_bars, show_json, show_table
+
+APPS = "late_interaction.apps"  # name -> function that serves; the pages live above this package
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def _app(name: str, package: str) -> Any:
+    try:
+        importlib.import_module(package)
+    except ImportError:
+        raise missing_extra(package, "apps") from None
+    serve = plugins.find(APPS, name)
+    if serve is None:
+        raise InputError(f"The page {name!r} is not registered: install this project again.")
+    return serve
+
+
+def free_port(host: str, port: int) -> int:
+    """Check that a port can be listened on; 0 picks a free one.
+
+    Raises:
+        BusyError: another program listens there.
+        InputError: the host is no address of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except socket.gaierror:
+            raise InputError(f"{host!r} is no address of this machine: use 127.0.0.1.") from None
+        except OSError as error:
+            raise BusyError(
+                f"Port {port} on {host} cannot be listened on ({error.strerror}): choose another with --port, or 0."
+            ) from None
+        return int(probe.getsockname()[1])
+
+
+def ui(
+    collection: CollectionOption = "embedded",
+    model: ModelOption = "embedded",
+    index: IndexOption = "plaid",
+    device: DeviceOption = "auto",
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 7860,
+    no_browser: NoBrowserOption = False,
+) -> None:
+    """Open the browser pages on a collection.
+
+    Example: `workbench ui --collection ../scifact --port 8080`
+    """
+    from workbench.workspace import open_workspace
+
+    port = free_port(host, port)
+    serve = _app("explorer", "gradio")
+    with progress_bars() as report:
+        workspace = open_workspace(collection, model, index, report, device)
+    server = serve(workspace, host=host, port=port, open_browser=not no_browser)
+    note(f"The page answers at {server.url} (Ctrl+C ends it).")
+    server.wait()
+
+
+def demo(
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 7860,
+    no_browser: NoBrowserOption = False,
+    table_only: Annotated[bool, typer.Option("--table-only", help="Print the table, open no page.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Search the documentation of the installed Python in a browser, and measure four ways to do it.
+
+    Example: `workbench demo`
+    """
+    from workbench.demo import as_records, demo_rows
+    from workbench.workspace import open_workspace
+
+    start = time.perf_counter()
+    if not table_only:
+        port = free_port(host, port)
+        # Importing gradio takes seconds and needs one core; encoding leaves some time on the other.
+        threading.Thread(target=importlib.import_module, args=("gradio",), daemon=True).start()
+    with progress_bars() as report:
+        workspace = open_workspace(on_progress=report)
+    server = None
+    if not table_only:
+        server = _app("explorer", "gradio")(workspace, host=host, port=port, open_browser=not no_browser)
+        err.print(f"[bold]The page answers at {server.url}[/bold] after {time.perf_counter() - start:.0f} s.")
+    rows = []
+    with progress_bars() as report:
+        rows.extend(demo_rows(workspace, report))
+    collection = workspace.collection
+    if as_json:
+        show_json({"collection": collection.describe(), "rows": as_records(rows)})
+    else:
+        cells = [
+            (
+                row.system,
+                f"{row.ndcg:.3f}",
+                f"{row.recall:.3f}",
+                f"{row.milliseconds:.1f}",
+                f"{row.bytes_per_token:.0f}",
+            )
+            for row in rows
+        ]
+        title = (
+            f"{len(collection.documents):,} documents, {workspace.documents.n_tokens:,} tokens, "
+            f"{len(collection.judged_queries)} judged questions"
+        )
+        columns = ("system", "nDCG@10", "recall@100", "ms a question", "bytes a token")
+        show_table(title, columns, cells, "ms: median of one question at a time, 100 results, without encoding it")
+    if server is not None:
+        note(f"The page answers at {server.url} (Ctrl+C ends it).")
+        server.wait()
+
+
+def dashboard(host: HostOption = "127.0.0.1", port: PortOption = 8501, no_browser: NoBrowserOption = False) -> None:
+    """Open the dashboard of recorded runs.
+
+    Example: `workbench dashboard --port 8502`
+    """
+    port = free_port(host, port)
+    server = _app("dashboard", "streamlit")(host=host, port=port, open_browser=not no_browser)
+    note(f"The dashboard answers at {server.url} (Ctrl+C ends it).")
+    server.wait()
+
+
+def notebooks(
+    port: PortOption = 8888,
+    no_browser: NoBrowserOption = False,
+) -> None:
+    """Open the tutorials in JupyterLab, from a copy that you can change.
+
+    Example: `workbench notebooks`
+    """
+    import shutil
+    import subprocess
+    from importlib.resources import files
+
+    from workbench.paths import data_folder
+
+    try:
+        importlib.import_module("jupyterlab")
+    except ImportError:
+        raise missing_extra("jupyterlab", "notebooks") from None
+    folder = data_folder("notebooks")
+    for source in files("notebooks").iterdir():
+        target = folder / source.name
+        if source.name.endswith(".ipynb") and not target.exists():
+            shutil.copyfile(str(source), target)
+    port = free_port("127.0.0.1", port)
+    note(f"Tutorials in {folder}; your changes stay there.")
+    command = [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", f"--port={port}", f"--notebook-dir={folder}"]
+    if no_browser:
+        command.append("--no-browser")
+    raise typer.Exit(subprocess.call(command))

@@ -1,0 +1,78 @@
+"""What the commands print: results to standard output, progress and remarks to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from engine.storage import replace_text
+
+out = Console(file=None, highlight=False)
+err = Console(stderr=True, highlight=False)
+
+STAGES = {"encode": "Encoding documents", "queries": "Encoding queries", "index": "Building the index"}
+
+
+def complain(sentence: str) -> None:
+    """Print an error's sentence to standard error."""
+    err.print(sentence, style="red", markup=False, soft_wrap=True)
+
+
+def note(sentence: str) -> None:
+    """Print a remark to standard error."""
+    err.print(sentence, style="dim", markup=False, soft_wrap=True)
+
+
+def show_json(value: Any, output: Path | None = None) -> None:
+    """Print a value as JSON, or write it to a file that is replaced as a whole."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, default=_plain)
+    if output is not None:
+        replace_text(output, text + "\n")
+        note(f"Wrote {output}.")
+    else:
+        sys.stdout.write(text + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return str(value)
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], caption: str | None = None) -> None:
+    """Print a table; the first column is left-aligned, the others are numbers."""
+    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", title_style="bold")
+    for position, column in enumerate(columns):
+        table.add_column(column, justify="left" if position == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    out.print(table)
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Show one bar a stage on standard error; yields a function of (stage, done, all)."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=not err.is_terminal) as progress:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(STAGES.get(stage, stage.capitalize()), total=total)
+            progress.update(tasks[stage], completed=done, total=total)
+
+        yield report

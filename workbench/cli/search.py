@@ -1,0 +1,196 @@
+"""The commands that search: `search`, `encode`, `index`, `evaluate`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.errors import InputError
+from workbench.cli.options import (
+    CollectionOption,
+    DeviceOption,
+    IndexOption,
+    JsonOption,
+    KOption,
+    ModelOption,
+    OutputOption,
+)
+from workbench.cli.output import note, out, progress_bars, show_json, show_table
+
+SNIPPET = 90  # characters of a document in a table
+
+
+def search(
+    question: Annotated[str, typer.Argument(help="What to look for.")],
+    collection: CollectionOption = "embedded",
+    model: ModelOption = "embedded",
+    index: IndexOption = "plaid",
+    k: KOption = 10,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+    output: OutputOption = None,
+) -> None:
+    """Find the documents for a question, with the query tokens that each score comes from.
+
+    Example: `workbench search "where is the biggest number in a list" --k 5`
+    """
+    from workbench.workspace import open_workspace
+
+    if not question.strip():
+        raise InputError("Expected a question, got an empty one: type a few words.")
+    with progress_bars() as report:
+        workspace = open_workspace(collection, model, index, report, device)
+    result = workspace.search(question, k)
+    if as_json or output:
+        hits = [
+            {"rank": hit.rank, "id": hit.id, "score": hit.score, "text": hit.text, "contribution": hit.contribution}
+            for hit in result.hits
+        ]
+        tokens = [token.text for token in result.query_tokens]
+        show_json({"question": question, "query_tokens": tokens, "hits": hits, "seconds": result.seconds}, output)
+        return
+    rows = []
+    for hit in result.hits:
+        text = " ".join(hit.text.split())
+        best = sorted(range(len(hit.contribution)), key=lambda i: -hit.contribution[i])[:3]
+        because = ", ".join(f"{result.query_tokens[i].text} {hit.contribution[i]:.2f}" for i in best)
+        rows.append((f"{hit.rank} {hit.id}", text[:SNIPPET], f"{hit.score:.3f}", because))
+    counted = f"{len(workspace.collection.documents):,} documents, {result.seconds * 1e3:.0f} ms"
+    show_table(question, ("document", "text", "score", "strongest tokens"), rows, counted)
+    for sentence in result.notes:
+        note(sentence)
+
+
+def encode(
+    texts: Annotated[Path, typer.Argument(help="A collection: folder or file.", exists=True)],
+    destination: Annotated[Path, typer.Argument(help="Folder for the embeddings.")],
+    model: ModelOption = "embedded",
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Encode the documents of a collection to a folder of token vectors.
+
+    Example: `workbench encode corpus.jsonl vectors/`
+    """
+    from engine import Encoder, load_collection
+
+    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
+        raise InputError(f"{destination} is not empty: give a new folder.")
+    loaded = load_collection(texts)
+    encoder = Encoder.load(model, device=device)
+    start = time.perf_counter()
+    with progress_bars() as report:
+        documents = encoder.encode_document(
+            list(loaded.documents.values()), lambda done, total: report("encode", done, total)
+        )
+    seconds = time.perf_counter() - start
+    documents.save(destination)
+    record = {
+        "documents": len(documents),
+        "tokens": documents.n_tokens,
+        "dim": documents.dim,
+        "bytes": documents.nbytes,
+        "truncated": documents.truncated,
+        "seconds": round(seconds, 3),
+        "tokens_per_second": round(documents.n_tokens / seconds),
+        "encoder": encoder.describe(),
+    }
+    if as_json:
+        show_json(record)
+    else:
+        out.print(
+            f"{record['documents']:,} documents, {record['tokens']:,} tokens of {documents.dim} dimensions "
+            f"({documents.nbytes / 1e6:.1f} MB) in {seconds:.1f} s; {documents.truncated} texts were cut."
+        )
+
+
+def index(
+    destination: Annotated[Path, typer.Argument(help="Folder for the index.")],
+    collection: CollectionOption = "embedded",
+    model: ModelOption = "embedded",
+    kind: IndexOption = "plaid",
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Build an index over a collection, in a folder that `open_index` reads.
+
+    Example: `workbench index my-index/ --collection corpus.jsonl --index plaid`
+    """
+    from engine import Encoder, create_index, load_collection
+    from workbench.cache import cached_embeddings
+
+    loaded = load_collection(collection)
+    created = create_index(kind, destination)
+    encoder = Encoder.load(model, device=device)
+    with progress_bars() as report:
+        documents = cached_embeddings(
+            encoder, list(loaded.documents.values()), "document", lambda done, total: report("encode", done, total)
+        )
+        report("index", 0, len(documents))
+        start = time.perf_counter()
+        created.add(list(loaded.documents), documents)
+        report("index", len(documents), len(documents))
+    record = created.describe() | {"build_seconds": round(time.perf_counter() - start, 3)}
+    if as_json:
+        show_json(record)
+    else:
+        out.print(
+            f"{record['kind']}: {record['documents']:,} documents, {record['tokens']:,} tokens, "
+            f"{record['bytes'] / 1e6:.1f} MB ({record['bytes_per_token']:.1f} bytes a token), "
+            f"built in {record['build_seconds']:.1f} s."
+        )
+
+
+def evaluate(
+    collection: CollectionOption = "embedded",
+    model: ModelOption = "embedded",
+    index: IndexOption = "plaid",
+    k: KOption = 100,
+    metric: Annotated[list[str] | None, typer.Option("--metric", help="Repeatable; any name ranx knows.")] = None,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+    output: OutputOption = None,
+) -> None:
+    """Score a model and an index against a collection's judgements.
+
+    Example: `workbench evaluate --collection ../scifact --metric ndcg@10 --metric recall@100`
+    """
+    from engine.evaluation import DEFAULT_METRICS, check_metrics
+    from engine.evaluation import evaluate as score
+    from workbench.cache import cached_embeddings
+    from workbench.workspace import open_workspace
+
+    metrics = check_metrics(metric or DEFAULT_METRICS)
+    with progress_bars() as report:
+        workspace = open_workspace(collection, model, index, report, device)
+        loaded = workspace.collection
+        if not loaded.judged_queries:
+            raise InputError(f"{loaded.name!r} has no judgements: give a collection with queries and qrels.")
+        texts = list(loaded.queries.values())
+        queries = cached_embeddings(
+            workspace.encoder, texts, "query", lambda done, total: report("queries", done, total), "float32"
+        )
+    start = time.perf_counter()
+    rankings = workspace.index.search(queries, k)
+    milliseconds = (time.perf_counter() - start) / len(rankings) * 1e3
+    scores = score(rankings, loaded, metrics)
+    if as_json or output:
+        record = {
+            "collection": loaded.describe(),
+            "encoder": workspace.encoder.describe(),
+            "index": workspace.index.describe(),
+            "mean": scores.mean,
+            "per_query": scores.per_query,
+            "unjudged": scores.unjudged,
+            "milliseconds_per_query": milliseconds,
+        }
+        show_json(record, output)
+        return
+    title = f"{loaded.name}: {len(loaded.documents):,} documents, {len(loaded.judged_queries)} judged queries"
+    rows = [(name, f"{value:.4f}") for name, value in scores.mean.items()]
+    show_table(title, ("metric", "mean"), rows, f"{index} index, {milliseconds:.1f} ms a query in one batch")
+    if scores.unjudged:
+        note(f"{len(scores.unjudged)} queries without judgements were left out, first {scores.unjudged[0]!r}.")
