@@ -1,0 +1,104 @@
+"""TokenEmbeddings: ragged, checked, saved and mapped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import TokenEmbeddings
+from engine.errors import CorruptDataError, InputError, NotFoundError
+from tests.conftest import ragged
+
+lengths = st.lists(st.integers(0, 7), max_size=9)
+
+
+@given(lengths, st.sampled_from([np.float16, np.float32]))
+def test_items_are_views_of_the_rows_they_own(counts: list[int], dtype: type) -> None:
+    embeddings = ragged(np.random.default_rng(0), counts, 4, dtype)
+    assert len(embeddings) == len(counts)
+    assert embeddings.lengths.tolist() == counts
+    rows = [embeddings[i] for i in range(len(embeddings))]
+    assert all(row.base is not None and row.shape == (count, 4) for row, count in zip(rows, counts, strict=True))
+    again = TokenEmbeddings.from_list(rows, dim=4)
+    assert again.offsets.tolist() == embeddings.offsets.tolist()
+    np.testing.assert_array_equal(again.values, embeddings.values)
+
+
+@given(lengths.filter(bool), st.data())
+def test_select_copies_items_in_the_order_given(counts: list[int], data: st.DataObject) -> None:
+    embeddings = ragged(np.random.default_rng(1), counts, 3)
+    positions = data.draw(st.lists(st.integers(0, len(counts) - 1), max_size=6))
+    chosen = embeddings.select(positions)
+    assert len(chosen) == len(positions)
+    for item, position in zip(chosen, positions, strict=True):
+        np.testing.assert_array_equal(item, embeddings[position])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_saved_and_opened_unchanged(tmp_path: Path, dtype: type) -> None:
+    embeddings = ragged(np.random.default_rng(2), [3, 0, 5], 8, dtype)
+    embeddings = TokenEmbeddings(embeddings.values, embeddings.offsets, "a-model", truncated=2)
+    embeddings.save(tmp_path / "e")
+    opened = TokenEmbeddings.open(tmp_path / "e")
+    assert isinstance(opened.values, np.memmap)
+    assert (opened.fingerprint, opened.truncated, opened.values.dtype) == ("a-model", 2, np.dtype(dtype))
+    np.testing.assert_array_equal(opened.values, embeddings.values)
+    np.testing.assert_array_equal(opened.offsets, embeddings.offsets)
+
+
+def test_saving_again_replaces_the_whole(tmp_path: Path) -> None:
+    first, second = (ragged(np.random.default_rng(seed), [2, 4], 4) for seed in (0, 1))
+    first.save(tmp_path)
+    mapped = TokenEmbeddings.open(tmp_path)
+    second.save(tmp_path)
+    np.testing.assert_array_equal(mapped.values, first.values)  # an open reader keeps what it had
+    np.testing.assert_array_equal(TokenEmbeddings.open(tmp_path).values, second.values)
+
+
+def test_a_truncated_file_is_one_clear_error(tmp_path: Path) -> None:
+    ragged(np.random.default_rng(0), [3], 4).save(tmp_path)
+    path = next(tmp_path.glob("values.*.npy"))
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(CorruptDataError, match=r"values.*expected \d+ bytes"):
+        TokenEmbeddings.open(tmp_path)
+
+
+def test_a_folder_without_a_manifest(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"manifest\.json"):
+        TokenEmbeddings.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "offsets"),
+    [
+        (np.zeros(3, np.float32), np.array([0, 3])),
+        (np.zeros((3, 2), np.float64), np.array([0, 3])),
+        (np.zeros((3, 2), np.float32), np.array([0, 2])),
+        (np.zeros((3, 2), np.float32), np.array([0, 2, 1, 3])),
+        (np.zeros((3, 2), np.float32), np.array([0, 3], np.int32)),
+    ],
+)
+def test_shapes_and_dtypes_that_do_not_fit(values: np.ndarray, offsets: np.ndarray) -> None:
+    with pytest.raises(InputError, match="Expected"):
+        TokenEmbeddings(values, offsets)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_named(bad: float) -> None:
+    embeddings = ragged(np.random.default_rng(0), [2, 3, 1], 4)
+    embeddings.values[3, 1] = bad
+    with pytest.raises(InputError, match="token 1 of 'b'"):
+        embeddings.check(["a", "b", "c"])
+
+
+def test_large_finite_values_pass() -> None:
+    TokenEmbeddings(np.full((2, 4), 6e4, np.float16), np.array([0, 2])).check()
+
+
+def test_mixed_dimensions_are_named_by_position() -> None:
+    with pytest.raises(InputError, match="item 1"):
+        TokenEmbeddings.from_list([np.zeros((2, 3), np.float32), np.zeros((2, 4), np.float32)])

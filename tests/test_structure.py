@@ -1,0 +1,53 @@
+"""The layers import one way, and the repository holds nothing that it must not."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ALLOWED = {"engine": {"engine"}, "workbench": {"engine", "workbench"}, "apps": {"engine", "workbench", "apps"}}
+LAYERS = {"engine", "workbench", "apps", "notebooks"}
+INTERFACES = {"gradio", "streamlit", "ipywidgets", "anywidget", "plotly", "typer", "rich"}
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level packages that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("layer", sorted(ALLOWED))
+def test_imports_point_one_way(layer: str) -> None:
+    files = list((ROOT / layer).rglob("*.py"))
+    assert files
+    wrong = {str(path): imported(path) & (LAYERS - ALLOWED[layer]) for path in files}
+    assert not {path: names for path, names in wrong.items() if names}
+
+
+def test_the_engine_knows_no_user_interface() -> None:
+    wrong = {str(path): imported(path) & INTERFACES for path in (ROOT / "engine").rglob("*.py")}
+    assert not {path: names for path, names in wrong.items() if names}
+
+
+def test_importing_the_engine_is_cheap() -> None:
+    code = "import engine, sys; print([m for m in ('torch', 'transformers', 'ranx', 'voyager') if m in sys.modules])"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert printed.strip() == "[]"
+
+
+def test_the_lock_holds_names_versions_and_hashes_only() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "torch==" in lock
+    assert "--hash=sha256:" in lock
+    assert not re.search(r"https?://|file:|--index|--find-links", lock)
