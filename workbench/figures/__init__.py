@@ -1,1 +1,29 @@
-"""Plotly figures from records, with no user interface in them."""
+"""Figures: functions from records to plotly figures, with no user interface in them."""
+
+from workbench.figures.alignment import contribution_difference, contributions, maxsim_heatmap
+from workbench.figures.export import export_html, export_image
+from workbench.figures.pooling import pool_curve, trade_off
+from workbench.figures.systems import Axis, frontier, intervals, latencies, pareto_front, query_differences
+from workbench.figures.theme import CONFIG, PALETTES, Palette, palette
+from workbench.figures.training import training_curves
+
+__all__ = [
+    "CONFIG",
+    "PALETTES",
+    "Axis",
+    "Palette",
+    "contribution_difference",
+    "contributions",
+    "export_html",
+    "export_image",
+    "frontier",
+    "intervals",
+    "latencies",
+    "maxsim_heatmap",
+    "palette",
+    "pareto_front",
+    "pool_curve",
+    "query_differences",
+    "trade_off",
+    "training_curves",
+]

@@ -1,0 +1,170 @@
+"""Figures of one question and one document: the similarity matrix, and the bars that add up to the score."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+
+from engine.errors import InputError
+from engine.explain import Alignment
+from workbench.figures.theme import MONO, faded, palette, style
+
+CELL = 17  # pixels of a matrix row
+
+
+def maxsim_heatmap(alignment: Alignment, row: int | None = None, theme: str = "light") -> go.Figure:
+    """Every query token against every document token, with each query token's best match outlined.
+
+    Args:
+        alignment: From `explain`.
+        row: Position of a chosen query token; the others step back.
+        theme: "light" or "dark".
+
+    Returns:
+        The figure.
+    """
+    colours = palette(theme)
+    similarity = alignment.similarity
+    queries, documents = [_names(tokens) for tokens in (alignment.query_tokens, alignment.document_tokens)]
+    n, width = similarity.shape
+    low = min(float(similarity.min()), 0.0) if similarity.size else 0.0
+    figure = go.Figure(
+        go.Heatmap(
+            z=similarity,
+            customdata=np.broadcast_to(np.array(documents, object), similarity.shape),
+            text=np.broadcast_to(np.array(queries, object)[:, None], similarity.shape),
+            hovertemplate="%{text} / %{customdata}: %{z:.3f}<extra></extra>",
+            colorscale=[[0, colours.card], [1, colours.accent]],
+            zmin=low,
+            zmax=1.0 if similarity.size == 0 else max(float(similarity.max()), low + 1e-6),
+            xgap=1,
+            ygap=1,
+            colorbar={"thickness": 8, "outlinewidth": 0, "title": {"text": "similarity", "side": "right"}, "len": 1},
+        )
+    )
+    for position, best in enumerate(alignment.best):
+        figure.add_shape(
+            type="rect", x0=best - 0.5, x1=best + 0.5, y0=position - 0.5, y1=position + 0.5,
+            line={"color": colours.chosen, "width": 2}, opacity=1 if row in (None, position) else 0.3,
+        )  # fmt: skip
+    if row is not None:
+        for first, last in ((-0.5, row - 0.5), (row + 0.5, n - 0.5)):
+            figure.add_shape(
+                type="rect", x0=-0.5, x1=width - 0.5, y0=first, y1=last,
+                line_width=0, fillcolor=faded(colours.card, 0.6), layer="above",
+            )  # fmt: skip
+    style(figure, "Every query token against every document token", theme, CELL * n + 90,
+          f"Outlined: the best match of each query token. They add up to {alignment.score:.3f}.")  # fmt: skip
+    ticks = {"family": MONO, "size": 11}
+    figure.update_xaxes(tickvals=list(range(width)), ticktext=documents, tickangle=-90, tickfont=ticks, showgrid=False)
+    figure.update_yaxes(
+        tickvals=list(range(n)), ticktext=queries, tickfont=ticks, showgrid=False, range=[n - 0.5, -0.5]
+    )
+    figure.update_xaxes(fixedrange=False)  # a long document is read by zooming in
+    return figure
+
+
+def contributions(
+    alignment: Alignment, other: Alignment | None = None, chosen: int | None = None, theme: str = "light"
+) -> go.Figure:
+    """What each query token adds to the score.
+
+    Args:
+        alignment: From `explain`.
+        other: A second document for the same question, as open bars beside the first.
+        chosen: Position of the query token to mark.
+        theme: "light" or "dark".
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: the two alignments are of different questions.
+    """
+    colours = palette(theme)
+    names = _names(alignment.query_tokens)
+    matched = [str(alignment.document_tokens[i]) for i in alignment.best]
+    figure = go.Figure(
+        go.Bar(
+            y=list(range(len(names))),
+            x=alignment.contribution,
+            orientation="h",
+            name="this document",
+            marker_color=[colours.chosen if i == chosen else colours.accent for i in range(len(names))],
+            text=[f"{value:.2f}  {word}" for value, word in zip(alignment.contribution, matched, strict=True)],
+            textposition="auto",
+            hovertemplate="%{text}<extra></extra>",
+        )
+    )
+    title = f"{len(names)} query tokens add up to a score of {alignment.score:.3f}"
+    if other is not None:
+        _same_question(alignment, other)
+        figure.add_bar(
+            y=list(range(len(names))), x=other.contribution, orientation="h", name="other document",
+            marker={"color": faded(colours.soft, 0.15), "line": {"color": colours.soft, "width": 1}},
+        )  # fmt: skip
+        title += f", against {other.score:.3f}"
+    note = "Each bar: the similarity of a query token to the document token that matches it best, written beside it."
+    style(figure, title, theme, (22 if other is None else 33) * len(names) + 30, note)
+    figure.update_layout(showlegend=other is not None, bargap=0.25)
+    figure.update_yaxes(
+        tickvals=list(range(len(names))), ticktext=names, tickfont={"family": MONO, "size": 12}, autorange="reversed"
+    )
+    figure.update_xaxes(title_text="similarity", rangemode="tozero")
+    return figure
+
+
+def contribution_difference(
+    first: Alignment, second: Alignment, names: tuple[str, str] = ("first", "second"), theme: str = "light"
+) -> go.Figure:
+    """Why one document scores higher than another, query token by query token.
+
+    Args:
+        first: One document.
+        second: Another document, for the same question.
+        names: What the two are called.
+        theme: "light" or "dark".
+
+    Returns:
+        The figure: bars to the right favour the first, sorted by size.
+
+    Raises:
+        InputError: the two alignments are of different questions.
+    """
+    _same_question(first, second)
+    colours = palette(theme)
+    difference = first.contribution - second.contribution
+    order = np.argsort(-difference, kind="stable")
+    labels = _names(first.query_tokens)
+    figure = go.Figure(
+        go.Bar(
+            y=list(range(len(order))),
+            x=difference[order],
+            orientation="h",
+            marker_color=[colours.accent if difference[i] >= 0 else colours.chosen for i in order],
+            text=[f"{difference[i]:+.2f}" for i in order],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{text}<extra></extra>",
+        )
+    )
+    leader, trailer = names if first.score >= second.score else names[::-1]
+    title = f"{leader} scores {abs(first.score - second.score):.3f} more than {trailer}"
+    note = f"To the right: the query token favours {names[0]}. The bars add up to the difference."
+    style(figure, title, theme, 22 * len(order) + 30, note)
+    figure.update_yaxes(
+        tickvals=list(range(len(order))), ticktext=[labels[i] for i in order], autorange="reversed",
+        tickfont={"family": MONO, "size": 12},
+    )  # fmt: skip
+    span = max(float(np.abs(difference).max(initial=0)), 1e-6) * 1.25
+    figure.update_xaxes(title_text="similarity, difference", range=[-span, span])
+    return figure
+
+
+def _names(tokens: list) -> list[str]:
+    return [str(token) for token in tokens]
+
+
+def _same_question(first: Alignment, second: Alignment) -> None:
+    if _names(first.query_tokens) != _names(second.query_tokens):
+        raise InputError("Expected two alignments of one question, got two questions: explain both with the same one.")

@@ -1,0 +1,90 @@
+"""Figures as files: one HTML page that opens offline, or a picture."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import plotly.graph_objects as go
+
+from engine.errors import InputError, MissingExtraError, missing_extra
+from workbench.figures.theme import CONFIG, FONT
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+
+
+def export_html(figure: go.Figure, path: str | Path) -> Path:
+    """Write a page that holds the figure and everything it needs (about 5 MB, most of it plotly.js).
+
+    Args:
+        figure: Any figure.
+        path: A file ending in .html.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: another suffix, or a place that cannot be written.
+    """
+    target = _target(path, (".html",))
+    body = figure.to_html(full_html=False, include_plotlyjs=True, config=CONFIG, default_width="100%")
+    background = figure.layout.paper_bgcolor or "#ffffff"
+    page = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1"><title>Late Interaction Workbench</title>'
+        f"<style>body{{margin:0;background:{background};font-family:{FONT}}}</style></head><body>{body}</body></html>"
+    )
+    try:
+        target.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{target} cannot be written ({error.strerror}): choose another place.") from None
+    return target
+
+
+def export_image(
+    figure: go.Figure, path: str | Path, width: int = 900, height: int | None = None, scale: float = 2
+) -> Path:
+    """Write a picture, drawn by kaleido in a Chromium of this machine.
+
+    Args:
+        figure: Any figure.
+        path: A file ending in .png or .svg.
+        width: Pixels.
+        height: Pixels; the figure's own height when None.
+        scale: Picture pixels per pixel, for .png.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: another suffix, or a place that cannot be written.
+        MissingExtraError: kaleido or a Chromium is missing.
+    """
+    target = _target(path, (".png", ".svg"))
+    try:
+        import kaleido
+        from choreographer.errors import BrowserDepsError, BrowserFailedError, ChromeNotFoundError
+    except ImportError:
+        raise missing_extra("kaleido", "figures") from None
+    browser = os.environ.get("BROWSER_PATH") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    opts = {"format": target.suffix[1:], "width": width, "height": height or figure.layout.height or 500}
+    if target.suffix == ".png":
+        opts["scale"] = scale
+    try:
+        kaleido.write_fig_sync(figure, str(target), opts=opts, kopts={"path": browser} if browser else None)
+    except (ChromeNotFoundError, BrowserFailedError, BrowserDepsError):
+        raise MissingExtraError(
+            "No Chromium or Chrome starts on this machine, and a picture needs one: install Chromium, set BROWSER_PATH "
+            "to it, or export HTML."
+        ) from None
+    return target
+
+
+def _target(path: str | Path, suffixes: tuple[str, ...]) -> Path:
+    target = Path(path)
+    if target.suffix.lower() not in suffixes:
+        raise InputError(f"Expected a file ending in {' or '.join(suffixes)}, got {str(path)!r}: change the name.")
+    if not target.parent.is_dir():
+        raise InputError(f"{target.parent} is no folder: create it first.")
+    return target

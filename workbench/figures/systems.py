@@ -1,0 +1,288 @@
+"""Figures that compare systems: the frontier of cost and quality, differences by query, latencies, intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from engine.errors import InputError
+from workbench.figures.theme import DASHES, SYMBOLS, compact, faded, palette, style, with_interval
+
+MOST_BARS = 400  # differences by query: beyond it, bars would be thinner than a pixel
+
+
+@dataclass(frozen=True)
+class Axis:
+    """How a field is shown.
+
+    Args:
+        title: What it is.
+        unit: Its unit, or nothing.
+        scale: What a value is multiplied with to get the unit.
+    """
+
+    title: str
+    unit: str = ""
+    scale: float = 1.0
+
+    def __str__(self) -> str:
+        return f"{self.title}, {self.unit}" if self.unit else self.title
+
+
+def field(record: Any, name: str) -> Any:
+    """A field of a mapping or of a dataclass, or None."""
+    return record.get(name) if isinstance(record, Mapping) else getattr(record, name, None)
+
+
+def pareto_front(x: Sequence[float], y: Sequence[float]) -> list[int]:
+    """Positions of the points that no other point beats, cheapest first (less x is better, more y is better).
+
+    Args:
+        x: n costs.
+        y: n qualities.
+
+    Returns:
+        Positions with rising x and rising y; of equal points the first.
+    """
+    front: list[int] = []
+    for i in sorted(range(len(x)), key=lambda i: (x[i], -y[i], i)):
+        if not front or y[i] > y[front[-1]]:
+            front.append(i)
+    return front
+
+
+def frontier(
+    points: Sequence[Any],
+    x: str,
+    y: str,
+    label: str = "name",
+    group: str | None = None,
+    mark: str | None = None,
+    chosen: str | None = None,
+    axes: Mapping[str, Axis] | None = None,
+    title: str = "Which systems are worth their cost",
+    log_x: bool = True,
+    theme: str = "light",
+) -> go.Figure:
+    """Cost against quality, one mark a system, and the line of those that no other beats.
+
+    Args:
+        points: Mappings or dataclasses, one a system.
+        x: Field of the cost; less is better.
+        y: Field of the quality; more is better.
+        label: Field of the name shown on hover.
+        group: Field that colours and shapes the marks.
+        mark: Field of the short text written beside a mark.
+        chosen: The label of "this one".
+        axes: Titles and units by field.
+        title: What is seen.
+        log_x: Cost on a logarithmic axis.
+        theme: "light" or "dark".
+
+    Returns:
+        The figure. A field "interval" (low, high) of a point is drawn as its error bar.
+
+    Raises:
+        InputError: no points, or one without a number in x or y.
+    """
+    colours = palette(theme)
+    x_axis = (axes or {}).get(x, Axis(x.replace("_", " ")))
+    y_axis = (axes or {}).get(y, Axis(y.replace("_", " ")))
+    xs, ys = _numbers(points, x, x_axis.scale), _numbers(points, y, y_axis.scale)
+    front = pareto_front(xs, ys)
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[xs[i] for i in front], y=[ys[i] for i in front], mode="lines", name="no other is better on both",
+        line={"color": faded(colours.soft, 0.6), "width": 8, "shape": "hv"}, opacity=0.4, hoverinfo="skip",
+    )  # fmt: skip
+    names = [str(field(point, group)) if group else "systems" for point in points]
+    for number, name in enumerate(dict.fromkeys(names)):
+        rows = [i for i, other in enumerate(names) if other == name]
+        colour = colours.series[number % len(colours.series)]
+        bounds = [field(points[i], "interval") for i in rows]
+        figure.add_scatter(
+            x=[xs[i] for i in rows], y=[ys[i] for i in rows], name=name, showlegend=group is not None,
+            mode="lines+markers+text" if group and len(rows) > 1 else "markers+text",
+            line={"color": faded(colour, 0.5), "width": 1.5, "dash": DASHES[number % len(DASHES)]},
+            marker={
+                "color": [colours.chosen if str(field(points[i], label)) == chosen else colour for i in rows],
+                "size": 10, "symbol": SYMBOLS[number % len(SYMBOLS)],
+            },
+            text=[str(field(points[i], mark)) if mark else "" for i in rows], textposition="top center",
+            textfont={"size": 10}, customdata=[str(field(points[i], label)) for i in rows],
+            error_y=_error_bars([ys[i] for i in rows], bounds, colour) if all(bounds) else None,
+            hovertemplate=f"%{{customdata}}<br>{x_axis} %{{x:.3g}}<br>{y_axis} %{{y:.3f}}<extra></extra>",
+        )  # fmt: skip
+    style(figure, title, theme, 380, "The grey line joins the systems that no other beats on both axes.")
+    figure.update_xaxes(title_text=f"{x_axis}{', logarithmic' if log_x else ''}", type="log" if log_x else "linear")
+    figure.update_yaxes(title_text=str(y_axis))
+    return _legend_below(figure, len(set(names)) if group else 1)
+
+
+def _numbers(points: Sequence[Any], name: str, scale: float) -> list[float]:
+    if not points:
+        raise InputError("Expected records of systems to draw, got none: measure some first.")
+    values = [field(point, name) for point in points]
+    for value, point in zip(values, points, strict=True):
+        if not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
+            raise InputError(f"Expected a number in field {name!r}, got {value!r} in {point!r}: choose another field.")
+    return [float(value) * scale for value in values]
+
+
+def _error_bars(values: list[float], bounds: list[tuple[float, float]], colour: str) -> dict[str, Any]:
+    return {
+        "type": "data", "symmetric": False, "color": faded(colour, 0.35), "thickness": 1, "width": 2,
+        "array": [high - value for value, (_, high) in zip(values, bounds, strict=True)],
+        "arrayminus": [value - low for value, (low, _) in zip(values, bounds, strict=True)],
+    }  # fmt: skip
+
+
+def _legend_below(figure: go.Figure, entries: int) -> go.Figure:
+    """Put the legend under the axis, where a phone has room for it."""
+    rows = entries + 1
+    margin, height = figure.layout.margin, figure.layout.height
+    return figure.update_layout(
+        legend={"y": 0, "yref": "container", "yanchor": "bottom", "x": 0, "entrywidth": 170},
+        margin={"b": margin.b + 20 * ((rows + 1) // 2)},
+        height=height + 20 * ((rows + 1) // 2),
+    )
+
+
+def query_differences(
+    before: Mapping[str, float],
+    after: Mapping[str, float],
+    names: tuple[str, str] = ("before", "after"),
+    metric: str = "ndcg@10",
+    threshold: float = 0.05,
+    queries: Mapping[str, str] | None = None,
+    theme: str = "light",
+) -> go.Figure:
+    """How much each query gained or lost, sorted.
+
+    Args:
+        before: Query id -> value.
+        after: Query id -> value, of the same queries.
+        names: What the two are called.
+        metric: What the values are.
+        threshold: Differences up to this are counted as no change.
+        queries: Query id -> text, shown on hover.
+        theme: "light" or "dark".
+
+    Returns:
+        The figure; of more than 400 queries those that moved most.
+
+    Raises:
+        InputError: the queries of the two differ.
+    """
+    if set(before) != set(after):
+        raise InputError("Expected values for the same queries on both sides: compare runs of one collection.")
+    colours = palette(theme)
+    difference = {query: after[query] - before[query] for query in before}
+    better = sum(value > threshold for value in difference.values())
+    worse = sum(value < -threshold for value in difference.values())
+    kept = sorted(difference, key=lambda query: -abs(difference[query]))[:MOST_BARS]
+    order = sorted(kept, key=lambda query: (-difference[query], query))
+    texts = queries or {}
+    figure = go.Figure(
+        go.Bar(
+            x=list(range(len(order))), y=[difference[query] for query in order],
+            marker_color=[colours.accent if difference[query] >= 0 else colours.chosen for query in order],
+            customdata=[f"{query}: {texts.get(query, '')[:90]}" for query in order],
+            hovertemplate="%{customdata}<br>%{y:+.3f}<extra></extra>",
+        )
+    )  # fmt: skip
+    note = f"{len(difference) - better - worse} of {len(difference)} queries moved by {threshold:g} or less."
+    if len(kept) < len(difference):
+        note += f" Shown: the {len(kept)} that moved most."
+    style(figure, f"{names[1]} against {names[0]}: {better} queries better, {worse} worse", theme, 300, note)
+    figure.update_layout(bargap=0.05)
+    figure.update_xaxes(title_text="queries, by difference", showticklabels=False, showgrid=False)
+    figure.update_yaxes(title_text=f"{metric}, difference")
+    return figure
+
+
+def latencies(times: Mapping[str, Sequence[float] | np.ndarray], theme: str = "light") -> go.Figure:
+    """How long single questions take, as the share of questions answered within a time.
+
+    Args:
+        times: System -> milliseconds of single questions.
+        theme: "light" or "dark".
+
+    Returns:
+        The figure, with the median and the 95th percentile of each system marked.
+
+    Raises:
+        InputError: nothing was measured.
+    """
+    if not times or any(len(values) == 0 for values in times.values()):
+        raise InputError("Expected times of at least one question for each system, got none: measure them first.")
+    colours = palette(theme)
+    figure = go.Figure()
+    for number, (name, values) in enumerate(times.items()):
+        ordered = np.sort(np.asarray(values, np.float64))
+        share = np.arange(1, len(ordered) + 1) / len(ordered)
+        median, slow = np.percentile(ordered, [50, 95])
+        colour = colours.series[number % len(colours.series)]
+        figure.add_scatter(
+            x=ordered, y=100 * share, mode="lines", name=f"{name}: p50 {compact(median)} ms, p95 {compact(slow)} ms",
+            line={"color": colour, "width": 2, "shape": "hv", "dash": DASHES[number % len(DASHES)]},
+            hovertemplate=f"{name}: %{{y:.0f}}% within %{{x:.3g}} ms<extra></extra>",
+        )  # fmt: skip
+        figure.add_scatter(
+            x=[median, slow], y=[50, 95], mode="markers", showlegend=False, hoverinfo="skip",
+            marker={"color": colour, "size": 9, "symbol": SYMBOLS[number % len(SYMBOLS)]},
+        )  # fmt: skip
+    style(figure, "How long a question takes", theme, 300, "Marked: the median and the 95th percentile.")
+    figure.update_xaxes(title_text="time, ms, logarithmic", type="log")
+    figure.update_yaxes(title_text="questions answered, %", range=[0, 104])
+    figure = _legend_below(figure, 2 * len(times))
+    return figure.update_layout(legend={"entrywidth": 330}, showlegend=True)
+
+
+def intervals(
+    values: Mapping[str, tuple[float, float, float]],
+    metric: str = "ndcg@10",
+    chosen: str | None = None,
+    title: str = "",
+    theme: str = "light",
+) -> go.Figure:
+    """One mean with its interval a system.
+
+    Args:
+        values: System -> (mean, low, high).
+        metric: What the means are of.
+        chosen: The system that is "this one".
+        title: What is seen; built from the metric when empty.
+        theme: "light" or "dark".
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: no systems.
+    """
+    if not values:
+        raise InputError("Expected at least one system, got none: run one first.")
+    colours = palette(theme)
+    names = list(values)
+    means = [values[name][0] for name in names]
+    bars = _error_bars(means, [values[name][1:] for name in names], colours.accent)
+    figure = go.Figure(
+        go.Scatter(
+            x=means, y=list(range(len(names))), mode="markers+text", text=[f"{mean:.3f}" for mean in means],
+            textposition="top center", error_x={**bars, "thickness": 3, "width": 0},
+            marker={"size": 11, "color": [colours.chosen if name == chosen else colours.accent for name in names]},
+            customdata=[f"{name}: {with_interval(*values[name])}" for name in names],
+            hovertemplate="%{customdata}<extra></extra>",
+        )
+    )  # fmt: skip
+    style(figure, title or f"{metric} of {len(names)} systems", theme, 44 * len(names) + 40, "Lines: 95% intervals.")
+    figure.update_yaxes(
+        tickvals=list(range(len(names))), ticktext=names, range=[len(names) - 0.5, -0.7], showgrid=False
+    )
+    figure.update_xaxes(title_text=metric)
+    return figure

@@ -1,0 +1,86 @@
+"""Figures of a training run: one quantity a row over the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from engine.errors import InputError
+from workbench.figures.theme import palette, style
+
+ORDER = ("loss", "ndcg@10", "recall@100", "learning_rate", "gradient_norm")  # these first, the rest by name
+LEFT_OUT = {"step", "epoch", "seconds", "time", "total", "total_steps", "max_steps"}
+
+
+def training_curves(events: Sequence[Any], quantities: Sequence[str] | None = None, theme: str = "light") -> go.Figure:
+    """What was measured at each step.
+
+    Args:
+        events: Mappings or dataclasses with `step`, any numeric fields, and optionally `metrics` {name: value}; fields
+            that an event lacks are left out.
+        quantities: Which to draw, top to bottom; all that the events hold when None.
+        theme: "light" or "dark".
+
+    Returns:
+        The figure, one row a quantity; the best value of a quality is marked.
+
+    Raises:
+        InputError: no event holds a number at a step, or an unknown quantity.
+    """
+    series = _series(events)
+    if not series:
+        raise InputError("Expected training events with a step and a number, got none: wait for the first step.")
+    known = sorted(series, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+    chosen = list(quantities) if quantities is not None else known
+    unknown = next((name for name in chosen if name not in series), None)
+    if unknown is not None:
+        raise InputError(f"The events hold no {unknown!r}: choose among {', '.join(known)}.")
+    colours = palette(theme)
+    figure = make_subplots(rows=len(chosen), cols=1, shared_xaxes=True, vertical_spacing=min(0.35 / len(chosen), 0.12),
+                           subplot_titles=[f"<b>{name.replace('_', ' ')}</b>" for name in chosen])  # fmt: skip
+    figure.update_annotations(x=0, xanchor="left", xref="paper", font={"size": 12, "color": colours.ink})
+    for row, name in enumerate(chosen, start=1):
+        steps, values = zip(*series[name], strict=True)
+        figure.add_scatter(
+            x=steps, y=values, mode="lines+markers" if len(steps) < 40 else "lines", name=name,
+            line={"color": colours.accent, "width": 2}, marker={"size": 6}, row=row, col=1,
+            hovertemplate=f"step %{{x}}: {name} %{{y:.4g}}<extra></extra>",
+        )  # fmt: skip
+        if "@" in name:
+            best = max(range(len(values)), key=lambda i: values[i])
+            figure.add_scatter(
+                x=[steps[best]], y=[values[best]], mode="markers+text", text=[f"<b>{values[best]:.3f}</b>"],
+                textposition="bottom center", marker={"size": 11, "color": colours.chosen}, hoverinfo="skip",
+                row=row, col=1,
+            )  # fmt: skip
+    last = max(step for points in series.values() for step, _ in points)
+    style(figure, f"Training, {last:,} steps", theme, 150 * len(chosen) + 30)
+    figure.update_xaxes(title_text="step", row=len(chosen), col=1)
+    return figure.update_layout(showlegend=False)
+
+
+def _series(events: Sequence[Any]) -> dict[str, list[tuple[int, float]]]:
+    """Quantity -> (step, value) pairs in the order of the events."""
+    series: dict[str, list[tuple[int, float]]] = {}
+    for event in events:
+        entries = _entries(event)
+        step = entries.pop("step", None)
+        metrics = entries.pop("metrics", None) or {}
+        if isinstance(step, bool) or not isinstance(step, (int, float)):
+            continue
+        for name, value in {**entries, **metrics}.items():
+            if name not in LEFT_OUT and isinstance(value, (int, float)) and not isinstance(value, bool):
+                series.setdefault(name, []).append((int(step), float(value)))
+    return series
+
+
+def _entries(event: Any) -> dict[str, Any]:
+    if isinstance(event, Mapping):
+        return dict(event)
+    if is_dataclass(event):
+        return {entry.name: getattr(event, entry.name) for entry in fields(event)}
+    raise InputError(f"Expected an event that is a mapping or a dataclass, got {type(event).__name__}: convert it.")

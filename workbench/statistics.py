@@ -1,0 +1,84 @@
+"""Intervals and tests over per-query values: what an average hides and how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from engine.errors import InputError
+
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+
+
+class Interval(NamedTuple):
+    """A mean and its bootstrap interval over queries.
+
+    Args:
+        mean: The average.
+        low: Lower end.
+        high: Upper end.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether zero lies outside: for a paired difference, whether it is more than noise of the questions."""
+        return self.low > 0 or self.high < 0
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+def bootstrap(values: Sequence[float] | np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+    """The percentile bootstrap interval of a mean over queries (Efron, 1979), by scipy.
+
+    Args:
+        values: float [n], one a query; differences for a paired comparison.
+        seed: Of the resampling; the same seed gives the same interval.
+        resamples: How often the queries are drawn with replacement.
+
+    Returns:
+        The mean with its 95% interval; of a single query, or of equal values, the interval has no width.
+
+    Raises:
+        InputError: no values.
+    """
+    from scipy import stats
+
+    data = np.asarray(values, np.float64)
+    if data.size == 0:
+        raise InputError("Expected at least one query with judgements, got none: nothing can be averaged.")
+    mean = float(data.mean())
+    if data.size == 1 or np.ptp(data) == 0:
+        return Interval(mean, mean, mean)
+    found = stats.bootstrap(
+        (data,), np.mean, n_resamples=resamples, confidence_level=CONFIDENCE, method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval  # fmt: skip
+    return Interval(mean, float(found.low), float(found.high))
+
+
+def moved(
+    before: Mapping[str, float], after: Mapping[str, float], threshold: float
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Queries that gained and queries that lost more than a threshold.
+
+    Args:
+        before: Query -> value.
+        after: Query -> value, of the same queries.
+        threshold: Moves up to this are no move.
+
+    Returns:
+        Ids of those that got better and of those that got worse, largest move first, ties by id.
+    """
+    difference = {query: after[query] - before[query] for query in before}
+    order = sorted(difference, key=lambda query: (-abs(difference[query]), query))
+    better = tuple(query for query in order if difference[query] > threshold)
+    worse = tuple(query for query in order if difference[query] < -threshold)
+    return better, worse
