@@ -4,18 +4,24 @@ A folder holds `manifest.json` and the files that it names. A writer puts new fi
 generation number, then replaces the manifest by rename, then deletes what the new manifest does not name. A process
 killed at any point leaves the last complete generation; the next writer removes the remains. Readers that had the old
 generation open keep it: their memory maps stay valid after the files are unlinked (POSIX semantics).
+
+Large arrays that only get longer are written as growing files: raw rows with no header, whose valid length is what the
+manifest says. Rows beyond it belong to nobody: a killed writer left them, and the next append overwrites them. CRC-32
+continues from its last value, so an append neither rewrites nor rereads what is there.
 """
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -42,12 +48,13 @@ class Manifest:
         return sum(entry["bytes"] for entry in self.files.values())
 
 
-def checksum(path: Path) -> int:
-    """CRC-32 of a file, read in blocks of 4 MiB."""
-    value = 0
+def checksum(path: Path, size: int | None = None) -> int:
+    """CRC-32 of a file, or of its first `size` bytes, read in blocks of 4 MiB."""
+    value, left = 0, path.stat().st_size if size is None else size
     with path.open("rb") as stream:
-        while block := stream.read(1 << 22):
+        while left and (block := stream.read(min(left, 1 << 22))):
             value = zlib.crc32(block, value)
+            left -= len(block)
     return value
 
 
@@ -136,6 +143,64 @@ def read_manifest(folder: Path, kind: str | None = None) -> Manifest:
     return manifest
 
 
+def _little(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+
+
+def _write_rows(stream: IO[bytes], array: np.ndarray, crc: int) -> int:
+    """Write the bytes of an array and return the continued CRC-32."""
+    data = array.reshape(-1).view(np.uint8).data if array.size else b""
+    for start in range(0, len(data), 1 << 24):
+        crc = zlib.crc32(data[start : start + (1 << 24)], crc)
+        stream.write(data[start : start + (1 << 24)])
+    stream.flush()
+    os.fsync(stream.fileno())
+    return crc
+
+
+def write_array(path: Path, array: np.ndarray) -> dict[str, Any]:
+    """Write one `.npy` file and return its manifest entry; the checksum is taken on the way."""
+    little = _little(array)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(little))
+    with path.open("wb") as stream:
+        stream.write(header.getvalue())
+        crc = _write_rows(stream, little, zlib.crc32(header.getvalue()))
+    return {"file": path.name, "bytes": header.tell() + little.nbytes, "crc32": crc}
+
+
+def append_rows(folder: Path, entry: Mapping[str, Any], rows: np.ndarray) -> dict[str, Any]:
+    """Add rows at the end of a growing file.
+
+    Args:
+        folder: The folder.
+        entry: The file's entry so far, from `grow_entry` or the manifest in force.
+        rows: [n, ...] of the entry's dtype and row shape.
+
+    Returns:
+        The entry with the new length and checksum; nothing counts until a manifest names it.
+    """
+    rows = _little(rows)
+    assert (rows.dtype, list(rows.shape[1:])) == (np.dtype(entry["dtype"]), entry["row"])
+    path = folder / entry["file"]
+    with path.open("r+b" if path.exists() else "w+b") as stream:
+        stream.seek(entry["bytes"])
+        stream.truncate()
+        crc = _write_rows(stream, rows, entry["crc32"])
+    return {**entry, "bytes": entry["bytes"] + rows.nbytes, "crc32": crc}
+
+
+def grow_entry(name: str, generation: int, dtype: str | np.dtype, row: Sequence[int] = ()) -> dict[str, Any]:
+    """The entry of a growing file that has no rows yet."""
+    little = np.dtype(dtype).newbyteorder("<")
+    return {"file": f"{name}.{generation:06d}.bin", "bytes": 0, "crc32": 0, "dtype": little.str, "row": list(row)}
+
+
+def next_generation(folder: Path) -> int:
+    """The generation that the next `commit` will write."""
+    return (read_manifest(folder).generation if (folder / MANIFEST).exists() else 0) + 1
+
+
 def commit(
     folder: Path,
     kind: str,
@@ -151,23 +216,17 @@ def commit(
         kind: What it holds, such as "token-embeddings" or "index/plaid".
         record: JSON values of the caller: settings, counts, fingerprints.
         arrays: Name -> array, written as little-endian `.npy` files.
-        keep: Name -> file entry of the previous manifest, for arrays that did not change.
+        keep: Name -> file entry, for arrays that did not change (entries of the previous manifest) or that grew
+            (entries from `append_rows`).
         adopt: Name -> finished file inside `folder` (written by a stream or by another library), renamed into place.
 
     Returns:
         The manifest that is now in force.
     """
-    previous = read_manifest(folder).generation if (folder / MANIFEST).exists() else 0
-    generation = previous + 1
+    generation = next_generation(folder)
     files: dict[str, dict[str, Any]] = dict(keep or {})
     for name, array in arrays.items():
-        path = folder / f"{name}.{generation:06d}.npy"
-        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-        with path.open("wb") as stream:
-            np.save(stream, little, allow_pickle=False)
-            stream.flush()
-            os.fsync(stream.fileno())
-        files[name] = {"file": path.name, "bytes": path.stat().st_size, "crc32": checksum(path)}
+        files[name] = write_array(folder / f"{name}.{generation:06d}.npy", array)
     for name, source in (adopt or {}).items():
         path = folder / f"{name}.{generation:06d}{source.suffix}"
         with source.open("rb+") as stream:
@@ -213,11 +272,24 @@ def open_array(folder: Path, manifest: Manifest, name: str, mmap: bool = True) -
         CorruptDataError: the file is missing, truncated or has another size than the manifest says.
     """
     path = file_path(folder, manifest, name)
+    entry = manifest.files[name]
     try:
-        array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+        if "row" in entry:
+            return _open_rows(path, entry, mmap)
+        return np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise CorruptDataError(f"{path} cannot be read ({error}): restore it or build it again.") from None
-    return array
+
+
+def _open_rows(path: Path, entry: Mapping[str, Any], mmap: bool) -> np.ndarray:
+    """The valid rows of a growing file."""
+    dtype, row = np.dtype(entry["dtype"]), entry["row"]
+    count = entry["bytes"] // (dtype.itemsize * math.prod(row)) if math.prod(row) else 0
+    if count == 0:
+        return np.empty((0, *row), dtype)
+    if mmap:
+        return np.memmap(path, dtype, "r", shape=(count, *row))
+    return np.fromfile(path, dtype, count * math.prod(row)).reshape(count, *row)
 
 
 def file_path(folder: Path, manifest: Manifest, name: str) -> Path:
@@ -227,7 +299,8 @@ def file_path(folder: Path, manifest: Manifest, name: str) -> Path:
         raise CorruptDataError(f"{folder / MANIFEST} names no {name!r}: restore the folder or build it again.")
     path = folder / entry["file"]
     size = path.stat().st_size if path.exists() else None
-    if size != entry["bytes"]:
+    longer = "row" in entry and size is not None and size > entry["bytes"]  # rows that no manifest counts (yet)
+    if size != entry["bytes"] and not longer:
         found = "is missing" if size is None else f"has {size} bytes"
         raise CorruptDataError(f"{path} {found}, expected {entry['bytes']} bytes: restore it or build it again.")
     return path
@@ -241,5 +314,5 @@ def verify(folder: Path, manifest: Manifest) -> None:
     """
     for name, entry in manifest.files.items():
         path = file_path(folder, manifest, name)
-        if checksum(path) != entry["crc32"]:
+        if checksum(path, entry["bytes"]) != entry["crc32"]:
             raise CorruptDataError(f"{path} differs from what was written: restore it or build it again.")

@@ -12,7 +12,7 @@ import numpy as np
 
 from engine import storage
 from engine.embeddings import TokenEmbeddings
-from engine.errors import InputError, NotFoundError, UnsupportedError
+from engine.errors import CorruptDataError, InputError, NotFoundError, UnsupportedError
 from engine.indexes.ids import IdTable
 from engine.retrieval import Ranking, check_k
 
@@ -20,6 +20,25 @@ from engine.retrieval import Ranking, check_k
 @dataclass(frozen=True)
 class Settings:
     """Base of the settings of a kind: frozen, with defaults, checked in `__post_init__`."""
+
+
+def require_positive(settings: Settings, *names: str, least: int = 1) -> None:
+    """Raise InputError unless these settings are whole numbers of `least` or more."""
+    for name in names:
+        value = getattr(settings, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise InputError(f"Expected {name} to be a whole number of {least} or more, got {value!r}: change it.")
+
+
+ABILITIES = {
+    "add": "adds documents to what is there",
+    "remove": "removes documents",
+    "subset": "searches among given documents only",
+    "stored": "gives back the vectors that it stores",
+    "exact-scores": "returns the MaxSim on the stored vectors within 1e-3",
+    "crash-safe": "keeps its last complete state when a writer is killed",
+    "deterministic": "gives the same rankings for the same inputs, settings and seed",
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +67,7 @@ class Index(ABC):
 
     kind: ClassVar[str]
     settings_class: ClassVar[type[Settings]] = Settings
-    can: ClassVar[frozenset[str]] = frozenset({"add", "remove", "subset", "crash-safe", "deterministic"})
+    can: ClassVar[frozenset[str]] = frozenset(ABILITIES)
 
     def __init__(self, path: Path, settings: Any, state: State) -> None:
         self.path = path
@@ -88,10 +107,26 @@ class Index(ABC):
         """Open a folder; see `engine.indexes.open_index`."""
         manifest = storage.read_manifest(path, f"index/{cls.kind}")
         cls.check_installed()
-        parsed = cls.parse_settings(manifest.record["settings"])
-        index = cls(path, parsed, cls._state(path, manifest))
-        index._load()
+        index = cls(
+            path, cls.parse_settings(manifest.record["settings"]), State(manifest, IdTable.from_list([]), 0, None)
+        )
+        index._read(manifest)
         return index
+
+    def _read(self, manifest: storage.Manifest) -> None:
+        """Load a generation; when a writer replaced it halfway, load the one that is in force by then."""
+        while True:
+            before = self.state
+            try:
+                self.state = self._state(self.path, manifest)
+                self._load()
+                return
+            except CorruptDataError:
+                self.state = before
+                latest = storage.read_manifest(self.path, f"index/{self.kind}")
+                if latest.generation == manifest.generation:
+                    raise
+                manifest = latest
 
     @staticmethod
     def _state(path: Path, manifest: storage.Manifest) -> State:
@@ -107,6 +142,11 @@ class Index(ABC):
 
     def __contains__(self, name: str) -> bool:
         return name in self.state.ids
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """What this index can do with its settings: `can`, or less."""
+        return self.can
 
     @property
     def ids(self) -> list[str]:
@@ -176,13 +216,31 @@ class Index(ABC):
         self._check_vectors(queries, None)
         return self._search(queries, k, positions)
 
+    def stored(self, ids: Sequence[str] | None = None) -> TokenEmbeddings:
+        """The vectors of some documents as this index stores them, after its rounding or compression.
+
+        Args:
+            ids: Names that are in the index, or None for all documents in storage order.
+
+        Returns:
+            One item an id, in the order given.
+
+        Raises:
+            NotFoundError: an id that is not in the index.
+            UnsupportedError: this kind cannot give them back.
+        """
+        self._need("stored")
+        positions = np.arange(len(self)) if ids is None else self._positions(list(ids))
+        if len(positions) == 0:
+            return TokenEmbeddings.from_list([], self.state.fingerprint, self.state.dim)
+        return self._vectors(positions)
+
     def refresh(self) -> bool:
         """See what another process has written since; True if there was something."""
         manifest = storage.read_manifest(self.path, f"index/{self.kind}")
         if manifest.generation == self.state.manifest.generation:
             return False
-        self.state = self._state(self.path, manifest)
-        self._load()
+        self._read(manifest)
         return True
 
     def verify(self) -> None:
@@ -203,12 +261,15 @@ class Index(ABC):
             "settings": asdict(self.settings),
             "fingerprint": self.state.fingerprint,
             "generation": self.state.manifest.generation,
-            "can": sorted(self.can),
+            "can": sorted(self.abilities),
+            "cannot": sorted(set(ABILITIES) - self.abilities),
         }
 
     def _need(self, ability: str) -> None:
-        if ability not in self.can:
-            raise UnsupportedError(f"Index kind {self.kind!r} cannot {ability}: it can {', '.join(sorted(self.can))}.")
+        if ability not in self.abilities:
+            raise UnsupportedError(
+                f"Index kind {self.kind!r} has not the ability {ability!r}: it has {', '.join(sorted(self.abilities))}."
+            )
 
     def _positions(self, names: list[str]) -> np.ndarray:
         found = self.state.ids.positions(names)
@@ -257,6 +318,10 @@ class Index(ABC):
     @abstractmethod
     def _remove(self, positions: np.ndarray) -> None:
         """Write a generation without the documents at these storage positions."""
+
+    def _vectors(self, positions: np.ndarray) -> TokenEmbeddings:
+        """The stored vectors at these storage positions; a kind without "stored" in `can` leaves it out."""
+        raise NotImplementedError
 
     @abstractmethod
     def _search(self, queries: TokenEmbeddings, k: int, subset: np.ndarray | None) -> list[Ranking]:

@@ -84,6 +84,9 @@ class StoredVectorsIndex(Index):
     def _remove(self, positions: np.ndarray) -> None:
         self._write(self.state.ids.without(positions), self._kept(positions))
 
+    def _vectors(self, positions: np.ndarray) -> TokenEmbeddings:
+        return self.documents.select(positions)
+
     def _ranking(self, positions: np.ndarray, scores: np.ndarray, k: int, notes: tuple[str, ...] = ()) -> Ranking:
         """Order scored storage positions."""
         best = top_positions(scores, self.state.ids.tie_order[positions], k)

@@ -1,0 +1,65 @@
+"""Settings of the PLAID index: those of the build are fixed with the index, those of the search can differ a call."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from engine.errors import InputError
+from engine.indexes.base import Settings
+
+BITS = (1, 2, 4, 8)
+SEARCH_SETTINGS = ("n_probe", "n_candidates", "centroid_threshold", "n_full_scores")
+CENTROIDS_PER_ROOT_TOKEN = 16  # Santhanam et al., 2022, PLAID, section 3: centroids in proportion to sqrt(tokens)
+TOKENS_PER_CENTROID = 4  # fewer leave most centroids on a single token, which saves nothing
+
+
+@dataclass(frozen=True)
+class PlaidSettings(Settings):
+    """Settings of the PLAID index.
+
+    Args:
+        bits: Bits of a residual value: 1, 2, 4 or 8.
+        n_centroids: Centroids to train, at most one a token; 0 chooses by the number of tokens.
+        iterations: Passes of k-means.
+        seed: Seed of the sample that k-means sees.
+        n_probe: Centroids that each query token looks into.
+        n_candidates: Documents that get a score from their centroids, the best by the probed centroids.
+        centroid_threshold: A centroid below this score for a query token counts as if it had just this score.
+        n_full_scores: Documents that get a score from their residuals.
+    """
+
+    bits: int = 4
+    n_centroids: int = 0
+    iterations: int = 4
+    seed: int = 0
+    n_probe: int = 4
+    n_candidates: int = 4096
+    centroid_threshold: float = 0.0
+    n_full_scores: int = 512
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if entry.name == "centroid_threshold":
+                if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                    raise InputError(
+                        f"Expected centroid_threshold as a finite number, got {value!r}: 0 is the default."
+                    )
+            elif isinstance(value, bool) or not isinstance(value, int):
+                raise InputError(f"Expected {entry.name} as a whole number, got {value!r}: give one.")
+        if self.bits not in BITS:
+            raise InputError(f"Expected bits among {', '.join(map(str, BITS))}, got {self.bits}: choose one.")
+        for name in ("iterations", "n_probe", "n_candidates", "n_full_scores"):
+            if getattr(self, name) < 1:
+                raise InputError(f"Expected {name} of 1 or more, got {getattr(self, name)}: raise it.")
+        if self.n_centroids < 0 or self.seed < 0:
+            raise InputError("Expected n_centroids and seed of 0 or more: 0 centroids lets the index choose.")
+
+
+def wanted_centroids(settings: PlaidSettings, n_tokens: int) -> int:
+    """How many centroids suit a number of tokens: a power of two near 16 sqrt(tokens), unless the settings name one."""
+    if settings.n_centroids:
+        return min(settings.n_centroids, n_tokens)
+    root = CENTROIDS_PER_ROOT_TOKEN * math.sqrt(n_tokens)
+    return max(1, min(2 ** int(math.log2(root)), n_tokens // TOKENS_PER_CENTROID)) if n_tokens else 1

@@ -1,0 +1,179 @@
+"""The PLAID index through the contract that every kind shares."""
+
+import numpy as np
+import pytest
+
+from engine import TokenEmbeddings, create_index, maxsim, open_index
+from engine.errors import InputError, NotFoundError
+from tests.conftest import ragged
+
+BITS = (1, 2, 4, 8)
+
+
+def names(n, prefix="d"):
+    return [f"{prefix}{i}" for i in range(n)]
+
+
+@pytest.fixture
+def documents():
+    rng = np.random.default_rng(1)
+    return ragged(rng, rng.integers(1, 30, 150), 16)
+
+
+@pytest.fixture
+def queries():
+    return ragged(np.random.default_rng(2), [5, 33, 1, 70], 16)
+
+
+@pytest.fixture(params=BITS)
+def index(request, tmp_path, documents):
+    index = create_index("plaid", tmp_path / "index", bits=request.param)
+    index.add(names(len(documents)), documents)
+    return index
+
+
+def test_scores_are_maxsim_on_the_stored_vectors(index, queries):
+    truth = maxsim(queries, index.stored())
+    for row, ranking in zip(truth, index.search(queries, k=20), strict=True):
+        assert len(ranking) == 20
+        expected = [row[int(name[1:])] for name in ranking.ids]
+        np.testing.assert_allclose(ranking.scores, expected, atol=1e-4)
+        assert list(ranking.scores) == sorted(ranking.scores, reverse=True)
+
+
+def test_without_pruning_the_ranking_is_that_of_the_stored_vectors(index, queries):
+    every = index.tuned(n_probe=10**6, n_full_scores=10**6)
+    truth = maxsim(queries, index.stored())
+    for row, ranking in zip(truth, every.search(queries, k=150), strict=True):
+        assert sorted(ranking.ids) == sorted(names(150))
+        np.testing.assert_allclose(ranking.scores, np.sort(row)[::-1], atol=1e-4)
+
+
+def test_more_bits_store_closer_vectors(tmp_path, documents):
+    errors = []
+    for bits in BITS:
+        index = create_index("plaid", tmp_path / str(bits), bits=bits)
+        index.add(names(len(documents)), documents)
+        errors.append(float(np.abs(index.stored().values - documents.values).mean()))
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.003
+
+
+def test_opened_again_it_answers_the_same(index, queries):
+    before, after = index.search(queries, k=30), open_index(index.path).search(queries, k=30)
+    for mine, theirs in zip(before, after, strict=True):
+        assert mine.ids == theirs.ids
+        np.testing.assert_array_equal(mine.scores, theirs.scores)
+    index.verify()
+
+
+def test_k_results_when_k_exist(index, queries):
+    for ranking in index.tuned(n_probe=1, n_full_scores=1, n_candidates=1).search(queries, k=1000):
+        assert sorted(ranking.ids) == sorted(names(150))
+        assert any("n_probe" in note for note in ranking.notes)
+        assert any("n_full_scores" in note for note in ranking.notes)
+
+
+def test_n_candidates_bounds_what_is_scored(index, queries):
+    stages = index.tuned(n_candidates=7).stages(queries[0], 3)
+    assert len(stages.candidates) == 7
+    assert len(index.stages(queries[0], 3).candidates) > 7
+
+
+def test_subset_filters_before_scoring(index, queries):
+    chosen = ["d3", "d140", "d77"]
+    for query, ranking in zip(queries, index.search(queries, k=10, subset=chosen), strict=True):
+        assert sorted(ranking.ids) == sorted(chosen)
+        truth = maxsim(TokenEmbeddings.from_list([query]), index.stored(ranking.ids))[0]
+        np.testing.assert_allclose(ranking.scores, truth, atol=1e-4)
+
+
+def test_add_and_remove(index, queries):
+    rng = np.random.default_rng(3)
+    more = ragged(rng, rng.integers(1, 30, 40), 16)
+    index.remove(names(50))
+    index.add(names(40, "n"), more)
+    assert len(index) == 140
+    assert "d0" not in index
+    assert "n39" in index
+    found = index.search(queries, k=140)[0]
+    assert sorted(found.ids) == sorted(index.ids)
+    opened = open_index(index.path)
+    assert opened.search(queries, k=140)[0].ids == found.ids
+    assert opened.describe()["tokens"] == opened.stored().n_tokens
+    with pytest.raises(NotFoundError):
+        index.search(queries, subset=["d0"])
+
+
+def test_removed_ids_can_come_back(index, documents):
+    index.remove(["d0"])
+    index.add(["d0"], documents.select([0]))
+    assert index.search(documents.select([0]), k=1)[0].ids == ["d0"]
+
+
+def test_everything_removed_then_another_dimension(index, queries):
+    index.remove(index.ids)
+    assert len(index) == 0
+    assert len(index.search(queries)[0]) == 0
+    index.add(["wide"], ragged(np.random.default_rng(4), [3], 40))
+    assert index.search(ragged(np.random.default_rng(5), [2], 40))[0].ids == ["wide"]
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.ones((1, 8)),
+        np.ones((200, 8)),
+        np.zeros((5, 3)),
+        np.full((4, 1), 0.5),
+        1e4 * np.eye(9),
+        1e-6 * np.eye(12),
+    ],
+    ids=["one token", "all equal", "zeros", "one dimension", "large", "small"],
+)
+def test_degenerate_vectors(tmp_path, bits, values):
+    documents = TokenEmbeddings.from_list([row[None].astype(np.float32) for row in values])
+    index = create_index("plaid", tmp_path / "index", bits=bits, n_centroids=64)
+    index.add(names(len(values)), documents)
+    ranking = index.search(documents.select([0]), k=len(values))[0]
+    assert len(ranking) == len(values)
+    truth = maxsim(documents.select([0]), index.stored(ranking.ids))[0]
+    np.testing.assert_allclose(ranking.scores, truth, rtol=1e-5, atol=1e-9)
+
+
+def test_one_huge_document_among_small_ones(tmp_path):
+    rng = np.random.default_rng(6)
+    documents = ragged(rng, [20_000, 1, 2], 8)
+    index = create_index("plaid", tmp_path / "index")
+    index.add(names(3), documents)
+    for i in range(3):
+        assert index.search(documents.select([i]), k=1)[0].ids == [f"d{i}"]
+
+
+def test_a_query_without_tokens_ranks_by_id(index):
+    empty = TokenEmbeddings(np.empty((0, 16), np.float32), np.array([0, 0]))
+    ranking = index.search(empty, k=3)[0]
+    assert ranking.ids == ["d0", "d1", "d10"]
+    assert not ranking.scores.any()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"bits": 3}, {"n_probe": 0}, {"n_probe": 2.5}, {"seed": -1}, {"centroid_threshold": "high"}, {"x": 1}]
+)
+def test_settings_that_make_no_sense(tmp_path, settings):
+    with pytest.raises(InputError):
+        create_index("plaid", tmp_path / "index", **settings)
+    assert not (tmp_path / "index").exists()
+
+
+def test_only_search_settings_can_be_tuned(index):
+    with pytest.raises(InputError, match="bits"):
+        index.tuned(bits=8)
+
+
+def test_describe_names_the_approximation(index):
+    about = index.describe()
+    assert str(index.settings.bits) in about["approximation"]
+    assert about["settings"]["n_probe"] == index.settings.n_probe
+    assert about["centroids"] > 0
