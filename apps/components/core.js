@@ -1,0 +1,99 @@
+/* Shared by every page: elements without markup, the address, numbers, the theme. */
+(() => {
+  const LIW = (window.LIW = { pages: {}, parts: {} });
+
+  /* An element. Children are nodes or strings, and a string is only ever text. */
+  LIW.el = (tag, options = {}, ...children) => {
+    const node = document.createElement(tag);
+    for (const [key, value] of Object.entries(options)) {
+      if (value === undefined || value === null || value === false) continue;
+      if (key === "class") node.className = value;
+      else if (key === "on") for (const [name, run] of Object.entries(value)) node.addEventListener(name, run);
+      else if (key === "style") for (const [name, text] of Object.entries(value)) node.style.setProperty(name, text);
+      else if (key === "value") node.value = value;
+      else node.setAttribute(key, value === true ? "" : value);
+    }
+    node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+    return node;
+  };
+
+  LIW.svg = (tag, attributes = {}, text) => {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    if (text !== undefined) node.textContent = text;
+    return node;
+  };
+
+  /* The state of a page is its address, so that a copied link reopens it. */
+  LIW.address = {
+    read: () => Object.fromEntries(new URLSearchParams(location.search)),
+    write: (state, push = false) => {
+      const query = new URLSearchParams(location.search);
+      for (const [key, value] of Object.entries(state)) {
+        if (value === null || value === undefined || value === "") query.delete(key);
+        else query.set(key, value);
+      }
+      const url = location.pathname + (query.size ? "?" + query : "");
+      if (url !== location.pathname + location.search) history[push ? "pushState" : "replaceState"]({}, "", url);
+    },
+  };
+
+  LIW.fixed = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
+  LIW.signed = (value, digits = 2) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(digits);
+  LIW.count = (value) => value.toLocaleString("en");
+  LIW.colour = (role) => getComputedStyle(document.body).getPropertyValue("--" + role).trim();
+  LIW.added = (unit) => unit.kind !== "text";
+
+  /* Left and right move between the buttons of a group. */
+  LIW.roving = (group, selector) =>
+    group.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      if (!step) return;
+      const all = [...group.querySelectorAll(selector)];
+      const next = all[all.indexOf(document.activeElement) + step];
+      if (next) { next.focus(); event.preventDefault(); }
+    });
+
+  LIW.save = (name, blob) => {
+    const link = LIW.el("a", { href: URL.createObjectURL(blob), download: name });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  };
+
+  LIW.copy = async (text, button) => {
+    const before = button.textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Copy it from the address bar";
+    }
+    setTimeout(() => (button.textContent = before), 1600);
+  };
+
+  /* Light or dark: what the person chose, else what the system says. */
+  const stored = () => { try { return localStorage.getItem("liw-theme"); } catch { return null; } };
+  LIW.theme = () => (document.body.classList.contains("dark") ? "dark" : "light");
+  LIW.setTheme = (name) => {
+    document.body.classList.toggle("dark", name === "dark");
+    try { localStorage.setItem("liw-theme", name); } catch { /* private windows keep nothing */ }
+  };
+  LIW.startTheme = () => {
+    const wanted = LIW.address.read().__theme || stored();
+    if (wanted === "dark" || wanted === "light") document.body.classList.toggle("dark", wanted === "dark");
+  };
+
+  LIW.pages.bar = (element) => {
+    LIW.startTheme();
+    document.documentElement.lang = "en";
+    const here = location.pathname.replace(/\/+$/, "");
+    const links = [...element.querySelectorAll("nav a")];
+    const paths = links.map((link) => new URL(link.href).pathname.replace(/\/+$/, ""));
+    const at = paths.indexOf(here);
+    if (at >= 0) links[at].setAttribute("aria-current", "page");
+    const button = element.querySelector("button");
+    const label = () => (button.textContent = LIW.theme() === "dark" ? "Light" : "Dark");
+    button.addEventListener("click", () => { LIW.setTheme(LIW.theme() === "dark" ? "light" : "dark"); label(); });
+    label();
+  };
+})();

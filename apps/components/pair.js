@@ -1,0 +1,112 @@
+/* The parts of one explained pair: chips, tinted text, the table, and why another document ranks higher. */
+(() => {
+  const { el, fixed, signed, added } = LIW;
+  const plain = (list) => list.reduce((sum, value) => sum + value, 0);
+
+  /* Query units as buttons with their contribution; onPeek(unit or null), onPin(unit). */
+  LIW.parts.chips = (view, shown, onPeek, onPin) => {
+    const largest = Math.max(...shown.map((unit) => Math.abs(view.contribution[unit])), 1e-9);
+    const buttons = new Map();
+    const group = el("div", { class: "chips", role: "group", "aria-label": "Query tokens and what each contributes" });
+    shown.forEach((unit) => {
+      const value = view.contribution[unit];
+      const button = el("button", {
+        class: "chip" + (added(view.query[unit]) ? " added" : ""), type: "button", "aria-pressed": "false",
+        title: added(view.query[unit]) ? "added by the model, not in your question" : undefined,
+        on: {
+          mouseenter: () => onPeek(unit), mouseleave: () => onPeek(null), click: () => onPin(unit),
+          focus: () => button.matches(":focus-visible") && onPeek(unit), blur: () => onPeek(null),
+        },
+      }, el("bdi", {}, view.query[unit].text), el("em", {}, signed(value)),
+      el("u", { style: { width: (100 * Math.max(value, 0)) / largest + "%" } }));
+      buttons.set(unit, button);
+      group.append(button);
+    });
+    LIW.roving(group, ".chip");
+    return {
+      node: group,
+      select: (unit, pinned) => buttons.forEach((button, key) => {
+        button.setAttribute("aria-pressed", String(key === pinned));
+        button.classList.toggle("peek", key === unit);
+      }),
+    };
+  };
+
+  /* The score as a sum, in words. */
+  LIW.parts.sum = (view, score) => {
+    const parts = { text: [], special: [], prefix: [], expansion: [] };
+    view.query.forEach((unit, i) => parts[unit.kind].push(view.contribution[i]));
+    const names = { text: "your words", special: "special tokens", prefix: "the model's prefix", expansion: "expansion tokens" };
+    const node = el("p", { class: "sum" });
+    Object.keys(names).filter((kind) => parts[kind].length).forEach((kind, i) =>
+      node.append(i ? " + " : "", el("b", {}, fixed(plain(parts[kind]))), ` from ${names[kind]} (${parts[kind].length})`));
+    node.append(" = ", el("b", {}, fixed(score)), " in all");
+    return node;
+  };
+
+  /* The document as prose; select(unit) tints it by that query unit, null by how much of the score each part holds. */
+  LIW.parts.text = (view, read) => {
+    const node = el("p", { class: "text", dir: "auto" });
+    const spans = [];
+    let seen = 0;
+    view.segments.forEach((segment) => {
+      const cut = segment.units.length === 0 && read !== null && seen >= read;
+      seen += segment.text.length;
+      const span = segment.units.length || cut ? el("span", { class: cut ? "unread" : "" }, segment.text) : segment.text;
+      if (segment.units.length) spans.push([span, segment.units]);
+      node.append(span);
+    });
+    const won = view.document.map(() => 0);
+    view.best.forEach((columns, row) => columns.forEach((column) => (won[column] += view.contribution[row] / columns.length)));
+    const most = Math.max(...won, 1e-9);
+    return {
+      node,
+      select: (unit) => spans.forEach(([span, units]) => {
+        const value = Math.max(...units.map((column) => (unit === null ? won[column] / most : view.similarity[unit][column])));
+        const tint = unit === null ? .75 * value : Math.max(0, (value - .12) * 1.15);
+        span.style.background = tint > .01 ? `rgba(var(--tint),${Math.min(1, tint).toFixed(3)})` : "";
+        span.classList.toggle("best", unit !== null && units.some((column) => view.best[unit].includes(column)));
+        span.title = unit === null ? (value ? "matched " + fixed(value * most) + " of the score" : "") : "similarity " + fixed(value, 3);
+      }),
+    };
+  };
+
+  /* The same as a table: for a screen reader, and for the exact numbers. */
+  LIW.parts.table = (view, score, name) => {
+    const rows = view.query.map((unit, row) => el("tr", {},
+      el("th", { scope: "row", class: "mono" }, unit.text),
+      el("td", {}, added(unit) ? unit.kind : ""),
+      el("td", { class: "mono" }, view.best[row].map((column) => view.document[column].text).join(", ")),
+      el("td", { class: "n" }, fixed(view.contribution[row], 4))));
+    const heads = ["Query token", "Added by the model", "Best match in the document"];
+    return el("div", { class: "scroll" }, el("table", { class: "plain" },
+      el("caption", { class: "hidden" }, `How the score of ${name} adds up`),
+      el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, head)), el("th", { scope: "col", class: "n" }, "Contribution"))),
+      el("tbody", {}, rows),
+      el("tfoot", {}, el("tr", {}, el("th", { scope: "row", colspan: "3" }, "Sum, the score"), el("td", { class: "n" }, fixed(score, 4))))));
+  };
+
+  /* Two contributions over the same query units: the difference, largest first, adding up. */
+  LIW.parts.versus = (units, first, second) => {
+    const differences = units.map((unit, i) => [unit, first.contribution[i] - second.contribution[i]]);
+    const widest = Math.max(...differences.map(([, value]) => Math.abs(value)), 1e-9);
+    const box = el("div", { class: "vs", role: "table", "aria-label": "Difference by query token" });
+    const line = (label, value, total) => {
+      const width = (48 * Math.abs(value)) / widest;
+      const bar = el("i", { class: value < 0 ? "minus" : "", style: { width: width + "%", left: (value < 0 ? 50 - width : 50) + "%" } });
+      box.append(el("div", { role: "row", style: { display: "contents" } },
+        el("div", { role: "rowheader", class: total ? "total who" : "who" }, label),
+        total ? el("div", { role: "cell", class: "total", "aria-hidden": "true" }, " ") : el("div", { role: "cell", class: "axis", "aria-hidden": "true" }, bar),
+        el("div", { role: "cell", class: "n" + (total ? " total" : "") }, signed(value))));
+    };
+    [...differences].sort((a, b) => b[1] - a[1]).forEach(([unit, value]) => line(unit.text, value));
+    line("in all", first.score - second.score, true);
+    const sorted = [...differences].sort((a, b) => b[1] - a[1]);
+    const [most, gain] = sorted[0];
+    const [least, loss] = sorted[sorted.length - 1];
+    const sentence = el("p", { class: "note" }, `${first.id} is ahead by ${fixed(first.score - second.score, 3)}, most of all on `,
+      el("b", { class: "mono" }, most.text), ` (${signed(gain)}`,
+      loss < 0 ? `); ${second.id} does better on ` : ").", loss < 0 ? el("b", { class: "mono" }, least.text) : "", loss < 0 ? ` (${signed(loss)}).` : "");
+    return [box, sentence];
+  };
+})();

@@ -1,0 +1,88 @@
+"""Text of users and documents, made safe to look at: words, segments and visible control characters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from engine.tokens import Token
+
+# Characters that steer the display instead of being seen: C0 (but tab and line feed), DEL, C1, bidirectional controls,
+# line and paragraph separators, the byte order mark, and halves of surrogate pairs (no JSON writer takes those).
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_FIRST_WIDE = 0x2E80  # from here on (CJK and its neighbours) words are not runs of letters
+
+
+def visible(text: str) -> str:
+    """Write characters that steer the display as their code point, such as [U+202E]; leave all others alone."""
+    return _UNSEEN.sub(lambda match: f"[U+{ord(match.group()):04X}]", text)
+
+
+def word_groups(text: str, tokens: Sequence[Token]) -> list[list[int]]:
+    """Join the pieces of a word.
+
+    Args:
+        text: What the tokens were cut from.
+        tokens: n tokens in order.
+
+    Returns:
+        Positions of the tokens of each word, every position once, in order; a token that is not in the text is alone.
+    """
+    groups: list[list[int]] = []
+    for position, token in enumerate(tokens):
+        before = tokens[position - 1] if position else None
+        if before is not None and before.kind == token.kind == "text" and _joined(text, before, token):
+            groups[-1].append(position)
+        else:
+            groups.append([position])
+    return groups
+
+
+def _joined(text: str, before: Token, token: Token) -> bool:
+    if token.start < before.end:  # several tokens for one character, as byte-level tokenizers give
+        return True
+    if token.start > before.end:
+        return False
+    left, right = text[before.end - 1], text[token.start : token.start + 1]
+    return left.isalnum() and right.isalnum() and ord(left) < _FIRST_WIDE and ord(right) < _FIRST_WIDE
+
+
+def group_text(text: str, tokens: Sequence[Token], group: Sequence[int]) -> str:
+    """The characters of a group as they stand in the text, or the token's own name where it is not in it."""
+    first, last = tokens[group[0]], tokens[group[-1]]
+    return visible(text[first.start : last.end] if first.start >= 0 else first.text)
+
+
+def segments(text: str, tokens: Sequence[Token], groups: Sequence[Sequence[int]]) -> list[dict[str, object]]:
+    """Cut a text where its tokens begin and end, so that a page never counts characters itself.
+
+    Args:
+        text: The text.
+        tokens: Its tokens.
+        groups: Positions of the tokens that make up each shown unit (one piece, or one word).
+
+    Returns:
+        Dictionaries with "text" and "units" (numbers of groups, empty between tokens); joined they are the whole text.
+    """
+    pieces: list[dict[str, object]] = []
+    cursor = 0
+    for number, group in enumerate(groups):
+        start, end = tokens[group[0]].start, tokens[group[-1]].end
+        if start < 0:
+            continue
+        if start < cursor and pieces:  # shares its characters with the unit before
+            pieces[-1]["units"] = [*pieces[-1]["units"], number]  # type: ignore[misc]
+            start = cursor
+        if start > cursor:
+            pieces.append({"text": visible(text[cursor:start]), "units": []})
+        if end > start:
+            pieces.append({"text": visible(text[start:end]), "units": [number]})
+            cursor = end
+    if cursor < len(text):
+        pieces.append({"text": visible(text[cursor:]), "units": []})
+    return pieces
+
+
+def read_until(tokens: Sequence[Token]) -> int:
+    """How many characters of the text the model read: the end of the last token that is in it."""
+    return max((token.end for token in tokens), default=0)
