@@ -1,0 +1,157 @@
+"""The command: results, JSON, help with an example, and exit code 2 with one sentence for a mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from engine import TokenEmbeddings, open_index
+from workbench.cli import main
+from workbench.cli.app import app
+from workbench.cli.commands import register
+
+TEXTS = {
+    "argmax": "Return the index of the largest value along an axis.",
+    "open": "Open a file and return a stream to read its text.",
+    "mean": "Compute the arithmetic average of the values.",
+}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Path:
+    folder = tmp_path / "texts"
+    (folder / "qrels").mkdir(parents=True)
+    rows = [{"_id": key, "text": text} for key, text in TEXTS.items()]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "where is the biggest number"}\n')
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\targmax\t2\n")
+    return folder
+
+
+def run(*arguments: str) -> int:
+    """Exit code of the command, run in this process."""
+    try:
+        main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def test_search_prints_a_table(collection: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("search", "where is the biggest number", "--collection", str(collection), "--index", "exact") == 0
+    printed = capsys.readouterr().out
+    assert printed.index("1 argmax") < printed.index("2 ")
+    assert "3 documents" in printed
+
+
+def test_search_as_json_adds_up(collection: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("search", "biggest number", "--collection", str(collection), "--k", "2", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["hits"][0]["id"] == "argmax"
+    for hit in found["hits"]:
+        assert sum(hit["contribution"]) == pytest.approx(hit["score"], abs=1e-4)
+        assert len(hit["contribution"]) == len(found["query_tokens"])
+
+
+def test_encode_index_evaluate(collection: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("encode", str(collection), str(tmp_path / "vectors"), "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    vectors = TokenEmbeddings.open(tmp_path / "vectors")
+    assert (record["documents"], record["tokens"]) == (len(vectors), vectors.n_tokens)
+    assert run("index", str(tmp_path / "index"), "--collection", str(collection), "--index", "exact", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["documents"] == len(open_index(tmp_path / "index")) == 3
+    assert run("evaluate", "--collection", str(collection), "--json", "--metric", "ndcg@10") == 0
+    assert json.loads(capsys.readouterr().out)["mean"] == {"ndcg@10": 1.0}
+
+
+def test_output_goes_to_a_file(collection: Path, tmp_path: Path) -> None:
+    target = tmp_path / "result.json"
+    assert run("evaluate", "--collection", str(collection), "--index", "exact", "--output", str(target)) == 0
+    assert json.loads(target.read_text())["collection"]["documents"] == 3
+
+
+def mistakes() -> list[tuple[tuple[str, ...], str]]:
+    return [
+        (("search", "  "), "empty"),
+        (("search", "x", "--collection", "no-such-thing"), "No collection 'no-such-thing'"),
+        (("search", "x", "--collection", "TEXTS", "--model", "no/such-model"), "no/such-model"),
+        (("search", "x", "--collection", "TEXTS", "--index", "magic"), "exact, "),
+        (("search", "x", "--collection", "TEXTS", "--device", "tpu9"), "tpu9"),
+        (("search", "x", "--collection", "TEXTS", "--k", "0"), "--k"),
+        (("evaluate", "--collection", "TEXTS", "--metric", "best@10"), "ndcg"),
+        (("encode", "TEXTS", "TEXTS"), "not empty"),
+        (("index", "TEXTS", "--collection", "TEXTS"), "not empty"),
+        (("no-such-command",), "no-such-command"),
+    ]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), mistakes(), ids=lambda value: str(value)[:40])
+def test_mistakes_end_with_one_sentence_and_code_2(
+    collection: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], sentence: str
+) -> None:
+    before = sorted(path for path in collection.rglob("*"))
+    assert run(*(str(collection) if part == "TEXTS" else part for part in arguments)) == 2
+    captured = capsys.readouterr()
+    assert sentence in " ".join(captured.err.split())
+    assert captured.out == ""
+    assert "Traceback" not in captured.err
+    assert sorted(path for path in collection.rglob("*")) == before  # nothing half-written
+
+
+def test_a_malformed_line_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "t.jsonl").write_text('{"text": "fine"}\n{broken\n')
+    assert run("search", "x", "--collection", str(tmp_path / "t.jsonl")) == 2
+    assert "Line 2 of" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        assert run("ui", "--no-browser", "--port", str(other.getsockname()[1])) == 2
+    assert "choose another with --port" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_data_directory_that_cannot_be_written(
+    collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    monkeypatch.setenv("WORKBENCH_HOME", str(blocked))
+    assert run("search", "x", "--collection", str(collection)) == 2
+    assert "WORKBENCH_HOME" in capsys.readouterr().err
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    register(app)
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert {"demo", "ui", "search", "encode", "index", "evaluate", "doctor"} <= commands.keys()
+    assert not [name for name, command in commands.items() if "Example: `workbench" not in (command.help or "")]
+
+
+def test_as_a_module_in_a_process_of_its_own(collection: Path) -> None:
+    command = [sys.executable, "-m", "workbench", "search", "average", "--collection", str(collection), "--json"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | {"HF_HUB_OFFLINE": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["hits"][0]["id"] == "mean"
+
+
+def test_doctor_says_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("doctor", "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["packages"]["torch"]
+    assert record["indexes"]["exact"] == "ready"
