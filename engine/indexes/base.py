@@ -14,6 +14,8 @@ from engine import storage
 from engine.embeddings import TokenEmbeddings
 from engine.errors import CorruptDataError, InputError, NotFoundError, UnsupportedError
 from engine.indexes.ids import IdTable
+from engine.indexes.trace import Stage, TokenTrace, Trace, exact_stage, finish, original_scores
+from engine.maxsim import maxsim
 from engine.retrieval import Ranking, check_k
 
 
@@ -235,6 +237,36 @@ class Index(ABC):
             return TokenEmbeddings.from_list([], self.state.fingerprint, self.state.dim)
         return self._vectors(positions)
 
+    def trace(
+        self, query: TokenEmbeddings, document: str, k: int = 10, originals: TokenEmbeddings | None = None
+    ) -> Trace:
+        """Follow one document through the search for one query.
+
+        Args:
+            query: One query.
+            document: An id that is in the index.
+            k: How many results the search returns.
+            originals: The vectors of all documents before the index stored them, in storage order, for comparison.
+
+        Returns:
+            What every stage did with the document.
+
+        Raises:
+            InputError: not exactly one query, or what `search` refuses.
+            NotFoundError: the id is not in the index.
+            UnsupportedError: this kind does not keep what a trace needs.
+        """
+        check_k(k)
+        if len(query) != 1 or query.n_tokens == 0:
+            raise InputError(f"Expected one query with tokens, got {len(query)}: trace them one by one.")
+        self._need("stored")
+        position = int(self._positions([document])[0])
+        self._check_vectors(query, None)
+        original = original_scores(query, originals, len(self))
+        stages, tokens, notes = self._stages(query, position, k)
+        tie_order, stored = self.state.ids.tie_order, self._stored_scores(query)
+        return finish(document, position, k, stages, tokens, tie_order, stored, original, notes)
+
     def refresh(self) -> bool:
         """See what another process has written since; True if there was something."""
         manifest = storage.read_manifest(self.path, f"index/{self.kind}")
@@ -306,6 +338,17 @@ class Index(ABC):
                 "build a new index."
             )
         vectors.check(names)
+
+    def _stored_scores(self, query: TokenEmbeddings) -> np.ndarray:
+        """MaxSim of one query on the stored vectors of all documents, float32 [n]."""
+        return maxsim(query, self.stored())[0]
+
+    def _stages(
+        self, query: TokenEmbeddings, position: int, k: int
+    ) -> tuple[tuple[Stage, ...], TokenTrace | None, tuple[str, ...]]:
+        """All stages of a search as one document saw them; a kind that looks at every document has only the last."""
+        every = np.arange(len(self))
+        return (exact_stage(position, self._stored_scores(query), self.state.ids.tie_order, every, k),), None, ()
 
     @abstractmethod
     def _load(self) -> None:

@@ -18,6 +18,8 @@ from engine.indexes.plaid.codec import Codec, fit
 from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.search import Layout, Stages
 from engine.indexes.plaid.settings import SEARCH_SETTINGS, PlaidSettings, wanted_centroids
+from engine.indexes.plaid.trace import describe_stages, token_trace
+from engine.indexes.trace import Stage, TokenTrace
 from engine.retrieval import Ranking, top_positions
 
 ENCODE_TOKENS = 1 << 17  # tokens encoded at once
@@ -142,6 +144,20 @@ class PlaidIndex(Index):
             allowed = np.zeros_like(layout.alive)
             allowed[self.slots[subset]] = 1
         return search.run(layout, self.settings, query, k, allowed)
+
+    def _stored_scores(self, query: TokenEmbeddings) -> np.ndarray:
+        assert self.layout is not None
+        return search.exact(self.layout, query.values, self.slots)
+
+    def _stages(
+        self, query: TokenEmbeddings, position: int, k: int
+    ) -> tuple[tuple[Stage, ...], TokenTrace, tuple[str, ...]]:
+        left, layout = self.stages(query.values, k), self.layout
+        assert layout is not None
+        stages = describe_stages(
+            left, self.settings, self.slots, self.state.ids.tie_order, int(self.slots[position]), k
+        )
+        return stages, token_trace(left, layout, int(self.slots[position])), left.notes
 
     def _rank(self, stages: Stages, k: int) -> Ranking:
         positions = np.searchsorted(self.slots, stages.rescored)

@@ -48,10 +48,12 @@ class Stages:
     Args:
         probes: int64 [query tokens, n_probe], centroids by score.
         centroid_scores: float32 [c, lanes].
-        candidates: int64, slots found in the probed lists, rising.
-        coarse: int64, the sum of centroid scores of each candidate in units of 1/255 of the range.
-        survivors: int64, slots that got a residual score, rising.
-        fine: int64, their residual scores, in rounded units.
+        found: int64, slots in the probed lists, rising.
+        points: int64, what the probed lists alone say of the score of each, in a unit of their own.
+        candidates: int64, slots that got a score from their centroids, rising.
+        coarse: float64, those scores.
+        survivors: int64, slots that got a score from their residuals, rising.
+        fine: float64, those scores.
         rescored: int64, slots that got a float32 score, rising.
         scores: float32, MaxSim on the stored vectors of `rescored`.
         notes: Where the search went beyond its settings.
@@ -59,6 +61,8 @@ class Stages:
 
     probes: np.ndarray
     centroid_scores: np.ndarray
+    found: np.ndarray
+    points: np.ndarray
     candidates: np.ndarray
     coarse: np.ndarray
     survivors: np.ndarray
@@ -88,7 +92,10 @@ def run(layout: Layout, settings: PlaidSettings, query: np.ndarray, k: int, allo
     scores = np.empty((len(codec.centroids), lanes), np.float32)
     kernels.centroid_scores(codec.centroids, columns, scores)
     wanted = min(k, int(allowed.sum()))
-    probes, candidates, notes = _candidates(layout, settings, scores, m, wanted, allowed)
+    probes, points, notes = _probe(layout, settings, scores, m, wanted, allowed)
+    found = np.flatnonzero(points)
+    points = points[found]
+    candidates = found[_best(points, max(settings.n_candidates, wanted))]
     coarse = _coarse(layout, settings, scores, m, candidates)
     n_full = max(settings.n_full_scores, wanted)
     if n_full > settings.n_full_scores:
@@ -96,10 +103,22 @@ def run(layout: Layout, settings: PlaidSettings, query: np.ndarray, k: int, allo
     survivors = candidates[_best(coarse, n_full)]
     fine = _fine(layout, columns, scores, m, survivors)
     rescored = survivors[_best(fine, int(np.ceil(RESCORE_EXTRA * wanted)))]
-    return Stages(probes, scores, candidates, coarse, survivors, fine, rescored, exact(layout, query, rescored), notes)
+    return Stages(
+        probes,
+        scores,
+        found,
+        points,
+        candidates,
+        coarse,
+        survivors,
+        fine,
+        rescored,
+        exact(layout, query, rescored),
+        notes,
+    )
 
 
-def _candidates(
+def _probe(
     layout: Layout, settings: PlaidSettings, scores: np.ndarray, m: int, wanted: int, allowed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Probe, and probe wider until there are as many documents as wanted."""
@@ -108,14 +127,12 @@ def _candidates(
         probes = np.zeros((m, n_probe), np.int64)
         kernels.best_centroids(scores, m, probes)
         points = _points(layout, scores, probes, allowed)
-        candidates = np.flatnonzero(points)
-        if len(candidates) >= wanted or n_probe == len(scores):
+        if np.count_nonzero(points) >= wanted or n_probe == len(scores):
             break
         n_probe = min(2 * n_probe, len(scores))
-    candidates = candidates[_best(points[candidates], max(settings.n_candidates, wanted))]
     asked = min(settings.n_probe, len(scores))
     notes = (f"n_probe widened from {asked} to {n_probe} to find {wanted} documents",) if n_probe > asked else ()
-    return probes, candidates, notes
+    return probes, points, notes
 
 
 def _points(layout: Layout, scores: np.ndarray, probes: np.ndarray, allowed: np.ndarray) -> np.ndarray:
@@ -129,7 +146,7 @@ def _points(layout: Layout, scores: np.ndarray, probes: np.ndarray, allowed: np.
 
 
 def _coarse(layout: Layout, settings: PlaidSettings, scores: np.ndarray, m: int, candidates: np.ndarray) -> np.ndarray:
-    """Sum of the best centroid score of each query token, on a scale of 255 steps that all tokens share."""
+    """Sum of the best centroid score of each query token, float64, in 255 steps that all tokens share."""
     top = scores[:, :m].max(axis=0)
     floor = np.maximum(scores[:, :m].mean(axis=0), np.float32(settings.centroid_threshold))
     spread = max(float((top - floor).max()), 1e-30)
@@ -138,11 +155,11 @@ def _coarse(layout: Layout, settings: PlaidSettings, scores: np.ndarray, m: int,
     rows = np.rint(np.clip((scores - low) * np.float32(255 / spread), 0, 255)).astype(np.uint8)
     out = np.empty(len(candidates), np.int64)
     kernels.coarse_scores(candidates, layout.offsets, layout.codes, rows, m, out)
-    return out
+    return out * (spread / 255) + float(low[:m].sum(dtype=np.float64))
 
 
 def _fine(layout: Layout, columns: np.ndarray, scores: np.ndarray, m: int, survivors: np.ndarray) -> np.ndarray:
-    """Residual scores in integers: the query times the quantiser's steps is rounded to int8."""
+    """Scores from residuals, float64: sums of integers, after rounding the query times the steps to int8."""
     codec = layout.codec
     weights = np.zeros((padded(codec.dim), columns.shape[1]), np.float32)
     weights[: codec.dim] = columns * codec.step[:, None]
@@ -162,7 +179,7 @@ def _fine(layout: Layout, columns: np.ndarray, scores: np.ndarray, m: int, survi
         m,
         out,
     )
-    return out
+    return out / float(scale)
 
 
 def exact(layout: Layout, query: np.ndarray, slots: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ def names(n, prefix="d"):
 @pytest.fixture
 def documents():
     rng = np.random.default_rng(1)
-    return ragged(rng, rng.integers(1, 30, 150), 16)
+    return ragged(rng, rng.integers(1, 30, 150).tolist(), 16)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_subset_filters_before_scoring(index, queries):
 
 def test_add_and_remove(index, queries):
     rng = np.random.default_rng(3)
-    more = ragged(rng, rng.integers(1, 30, 40), 16)
+    more = ragged(rng, rng.integers(1, 30, 40).tolist(), 16)
     index.remove(names(50))
     index.add(names(40, "n"), more)
     assert len(index) == 140

@@ -1,0 +1,53 @@
+"""The stages of a PLAID search as one document saw them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.indexes.plaid.search import Layout, Stages
+from engine.indexes.plaid.settings import PlaidSettings
+from engine.indexes.trace import Stage, TokenTrace, exact_stage, stage
+
+
+def describe_stages(
+    left: Stages, settings: PlaidSettings, slots: np.ndarray, tie_order: np.ndarray, slot: int, k: int
+) -> tuple[Stage, ...]:
+    """Describe every stage for one document.
+
+    Args:
+        left: What the search left.
+        settings: Its settings; limits that the search widened are given as widened.
+        slots: int64 [documents], rising.
+        tie_order: int64 [documents], the rank of each id.
+        slot: Of the document.
+        k: How many results were asked for.
+
+    Returns:
+        Five stages: probe, candidates, centroid scores, residual scores, exact scores.
+    """
+    n_candidates = max(settings.n_candidates, len(left.candidates))
+    n_full = max(settings.n_full_scores, len(left.survivors))
+    ties = tie_order[np.searchsorted(slots, left.rescored)]
+    return (
+        stage("probe", "n_probe", left.probes.shape[1], slot, slots, None, left.found),
+        stage("candidates", "n_candidates", n_candidates, slot, left.found, left.points, left.candidates),
+        stage("centroid scores", "n_full_scores", n_full, slot, left.candidates, left.coarse, left.survivors),
+        stage("residual scores", "k", len(left.rescored), slot, left.survivors, left.fine, left.rescored),
+        exact_stage(slot, left.scores, ties, left.rescored, k),
+    )
+
+
+def token_trace(left: Stages, layout: Layout, slot: int) -> TokenTrace:
+    """Centroids of a document's tokens and the query tokens that probed them.
+
+    Args:
+        left: What the search left.
+        layout: The index.
+        slot: Of the document.
+
+    Returns:
+        One column a document token.
+    """
+    codes = layout.codes[layout.offsets[slot] : layout.offsets[slot + 1]].astype(np.int64)
+    probed = (left.probes[:, :, None] == codes).any(axis=1)
+    return TokenTrace(codes, probed, left.centroid_scores[codes, : len(left.probes)].T.copy())
