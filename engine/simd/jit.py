@@ -1,0 +1,105 @@
+"""Compilation of kernels: no GIL held, machine code kept in a cache that a read-only installation cannot break."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
+
+from engine.simd import features
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+state = {"level": features.detected_level()}  # the level in force; "plain" after a self-check that failed
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function with numba on its first call, without the GIL, cached between processes where possible.
+
+    Args:
+        function: A function in numba's language; it may call the intrinsics of `engine.simd.kernels`.
+
+    Returns:
+        The compiled function.
+    """
+    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    if _folder() is not None:
+        try:
+            compiled._cache = _Cache(function)
+        except (AttributeError, RuntimeError, OSError):  # an unknown numba: slower starts, the same results
+            pass
+    return compiled
+
+
+class _Locator:
+    """Keeps machine code apart by the sources of all kernels: numba itself looks at one file and not at what it calls."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._line = function.__code__.co_firstlineno
+
+    @classmethod
+    def from_function(cls, function: Callable[..., Any], file: str) -> _Locator:
+        return cls(function)
+
+    def ensure_cache_path(self) -> None:
+        Path(self.get_cache_path()).mkdir(parents=True, exist_ok=True)
+
+    def get_cache_path(self) -> str:
+        return str(_folder() / _sources() / state["level"])  # type: ignore[operator]
+
+    def get_source_stamp(self) -> str:
+        return _sources()
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+
+class _Implementation(CompileResultCacheImpl):
+    _locator_classes = [_Locator]  # noqa: RUF012 - the base class has it as a list
+
+
+class _Cache(FunctionCache):
+    _impl_class = _Implementation
+
+
+@cache
+def _folder() -> Path | None:
+    """The first folder for machine code that can be written, or None."""
+    import platformdirs
+
+    chosen = os.environ.get("WORKBENCH_KERNEL_CACHE")
+    user = platformdirs.user_cache_dir("late-interaction-workbench", appauthor=False)
+    for folder in (
+        [Path(chosen)] if chosen else [Path(user) / "kernels", Path(tempfile.gettempdir()) / f"kernels-{_user()}"]
+    ):
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError:
+            continue
+        if not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid():  # never run another user's machine code
+            return folder
+    return None
+
+
+def _user() -> str:
+    return str(os.getuid()) if hasattr(os, "getuid") else "user"
+
+
+@cache
+def _sources() -> str:
+    """Hash over every source file of the engine that can hold a kernel, and numba's version."""
+    engine = Path(__file__).resolve().parents[1]
+    digest = hashlib.blake2b(numba.__version__.encode(), digest_size=8)
+    for folder in ("simd", "maxsim", "pooling", "indexes"):
+        for path in sorted((engine / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

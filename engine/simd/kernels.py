@@ -1,0 +1,147 @@
+"""The kernels of the best level that this processor has and that agrees with plain numba on a small known input.
+
+Import it where a kernel is first needed: the import may compile. All functions may be called from compiled code
+(`engine.simd.jit.kernel`) and take flattened arrays.
+
+`max_rows(rows, codes, start, end, out)`: out[32] uint8 = elementwise maximum of rows[codes[t]], start <= t < end; rows is
+[n, 32] uint8, codes any unsigned integers; 0 where there is no token.
+
+`max_dots(codes, start, end, base, values, groups, query, out)`: out[32] int32 = maximum over tokens t of
+base[codes[t]] + values[t] . query; base [n, 32] int32, values [tokens, 4 * groups] uint8, query [groups, 32, 4] int8;
+-2**30 where there is no token. Codes up to 127 with query values in -127..127, or up to 255 with -64..64.
+
+`max_scan(values, start, end, groups, query, columns, offset, out)`: out[columns] int32 = maximum over tokens t of
+(values[t] - 64) . query; values up to 127, query from `query_panels`, offset from `scan_offset`. The true value must
+fit in int16 over the even and over the odd pairs of dimensions (`engine.maxsim.quantised` sees to it).
+
+`max_products(values, start, end, dim, query, columns, out)`: out[columns] float32 = maximum over tokens of
+values[t] . query; values [tokens, dim] float32, query from `query_panels`; minus infinity where there is no token.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine.simd import features, plain
+from engine.simd.jit import state
+
+ZERO = 64  # the code that stands for zero in `max_scan`
+
+
+def columns_of(tokens: int) -> int:
+    """Query tokens padded to whole registers."""
+    return -(-tokens // LANES) * LANES
+
+
+def query_panels(query: np.ndarray, per: int) -> np.ndarray:
+    """Lay query tokens out for a kernel.
+
+    Args:
+        query: [tokens, dim]; dim a multiple of `per`.
+        per: Dimensions that lie beside each other: 4 for int8, 1 for float32.
+
+    Returns:
+        Flat, `columns_of(tokens) * dim` values: panels of four registers, each [dim / per, columns, per], padded with
+        zeros.
+    """
+    columns, dim = columns_of(len(query)), query.shape[1]
+    padded = np.zeros((columns, dim), query.dtype)
+    padded[: len(query)] = query
+    pieces = [
+        padded[first : first + 4 * LANES].reshape(-1, dim // per, per).transpose(1, 0, 2).ravel()
+        for first in range(0, columns, 4 * LANES)
+    ]
+    return np.concatenate(pieces) if pieces else np.empty(0, query.dtype)
+
+
+def scan_offset(query: np.ndarray) -> np.ndarray:
+    """What `max_scan` starts from, so that code 64 counts as zero.
+
+    Args:
+        query: int8 [tokens, dim].
+
+    Returns:
+        int32 [columns]; on AVX2 the bits are two int16, one for each pair of the four neighbours.
+    """
+    padded = np.zeros((columns_of(len(query)), query.shape[1]), np.int64)
+    padded[: len(query)] = query
+    pairs = -ZERO * padded.reshape(len(padded), -1, 2, 2).sum(axis=(1, 3))
+    if LEVEL == "avx2":
+        return np.ascontiguousarray(pairs.astype(np.int16)).view(np.int32).ravel()
+    return pairs.sum(axis=1).astype(np.int32)
+
+
+def _load(level: str) -> dict[str, Any]:
+    names = ("max_rows", "max_dots", "max_scan", "max_products")
+    found = {name: getattr(plain, name) for name in names}
+    if level != "plain":
+        from engine.simd import panels
+
+        found |= {name: getattr(panels, name) for name in names if hasattr(panels, name)}
+    return found
+
+
+def _agree(found: dict[str, Any]) -> str:
+    """Name of the first kernel that differs from plain numba on a small input, or nothing."""
+    rng = np.random.default_rng(0)
+    tokens, groups, asked = 23, 5, 3 * LANES + 4 * LANES - 1
+    codes = rng.integers(0, 9, tokens).astype(np.uint32)
+    rows = rng.integers(0, 256, (9, 32)).astype(np.uint8)
+    base = rng.integers(-(2**20), 2**20, (9, 32)).astype(np.int32)
+    for name, top, limit in (("max_dots", 127, 127), ("max_dots", 255, 64)):
+        values = rng.integers(0, top + 1, (tokens, 4 * groups)).astype(np.uint8)
+        values[:5] = top
+        query = rng.integers(-limit, limit + 1, (groups, 32, 4)).astype(np.int8)
+        query[:, :4] = limit
+        arguments = (codes, 2, tokens, base.ravel(), values.ravel(), groups, query.ravel())
+        ours, plainly = np.empty(32, np.int32), np.empty(32, np.int32)
+        found[name](*arguments, ours)
+        plain.max_dots(*arguments, plainly)
+        if not np.array_equal(ours, plainly):
+            return name
+    ours, plainly = np.empty(32, np.uint8), np.empty(32, np.uint8)
+    found["max_rows"](rows.ravel(), codes, 1, tokens, ours)
+    plain.max_rows(rows.ravel(), codes, 1, tokens, plainly)
+    if not np.array_equal(ours, plainly):
+        return "max_rows"
+    for size in (asked, 1, 2 * LANES, 3 * LANES):
+        if not _scan_agrees(found, rng, size, tokens, groups):
+            return "max_scan"
+        query = rng.standard_normal((size, 13)).astype(np.float32)
+        values = rng.standard_normal((tokens, 13)).astype(np.float32)
+        out = np.empty(columns_of(size), np.float32)
+        found["max_products"](values.ravel(), 1, tokens, 13, query_panels(query, 1), len(out), out)
+        if not np.allclose(out[:size], (query @ values[1:].T).max(axis=1), rtol=1e-5, atol=1e-5):
+            return "max_products"
+    return ""
+
+
+def _scan_agrees(found: dict[str, Any], rng: np.random.Generator, size: int, tokens: int, groups: int) -> bool:
+    query = rng.integers(-99, 100, (size, 4 * groups)).astype(np.int8)
+    values = rng.integers(44, 85, (tokens, 4 * groups)).astype(np.uint8)
+    out = np.empty(columns_of(size), np.int32)
+    found["max_scan"](values.ravel(), 1, tokens, groups, query_panels(query, 4), len(out), scan_offset(query), out)
+    expected = (query.astype(np.int64) @ (values[1:].astype(np.int64) - ZERO).T).max(axis=1)
+    return np.array_equal(out[:size], expected)
+
+
+LEVEL = state["level"]
+NOTE = ""  # why a better level is not used
+LANES = 16 if LEVEL == "avx512-vnni" else 4 if LEVEL == "neon" else 8
+_chosen = _load(LEVEL)
+if LEVEL != "plain" and (_different := _agree(_chosen)):
+    NOTE = f"{_different} of level {LEVEL} differs from plain numba on this processor: plain numba is used"
+    LEVEL = state["level"] = "plain"
+    LANES = 8
+    _chosen = _load(LEVEL)
+max_rows = _chosen["max_rows"]
+max_dots = _chosen["max_dots"]
+max_scan = _chosen["max_scan"]
+max_products = _chosen["max_products"]
+
+
+def describe() -> dict[str, Any]:
+    """The level in force, what the processor offers, and why a better level is not used, as JSON values."""
+    return {"simd": LEVEL, "available": list(features.available_levels()), "note": NOTE}
