@@ -1,0 +1,115 @@
+"""HNSW: candidates by token, exact rerank, removal in the graph, determinism."""
+
+import numpy as np
+import pytest
+
+from engine import create_index, maxsim, open_index
+from engine.errors import CorruptDataError, InputError
+from engine.indexes.hnsw import Neighbours, cut, estimates
+from tests.conftest import ragged
+
+RNG = np.random.default_rng(5)
+DOCUMENTS = ragged(RNG, RNG.integers(3, 20, 120).tolist(), 16)
+QUERIES = ragged(RNG, [4, 7, 5], 16)
+IDS = [f"d{i:03d}" for i in range(120)]
+
+
+def built(folder, **settings):
+    index = create_index("hnsw", folder, **settings)
+    index.add(IDS, DOCUMENTS)
+    return index
+
+
+@pytest.mark.parametrize("storage", ["float32", "float8", "e4m3"])
+def test_finds_what_exact_finds_with_many_neighbours(tmp_path, storage):
+    index = built(tmp_path / "h", dtype="float32", storage=storage, neighbours=400, candidates=0)
+    scores = maxsim(QUERIES, DOCUMENTS)
+    for row, ranking in zip(scores, index.search(QUERIES, 10), strict=True):
+        best = np.argsort(-row)[:10]
+        assert ranking.ids == [IDS[i] for i in best]
+        np.testing.assert_allclose(ranking.scores, row[best], atol=1e-5)
+
+
+def test_a_limit_on_candidates_reranks_the_best_estimates(tmp_path):
+    index = built(tmp_path / "h", neighbours=100, candidates=12)
+    positions, notes = index.candidates(QUERIES[0], 5)
+    found = index.neighbours(QUERIES[0], 100)
+    documents, estimate = estimates(found)
+    assert len(positions) == 12
+    assert notes == ()
+    assert set(positions) == set(documents[np.argsort(-estimate, kind="stable")[:12]])
+
+
+def test_estimate_takes_the_best_neighbour_and_the_floor_for_a_missing_one():
+    found = Neighbours(np.array([[3, 1, 3], [1, 1, 7]]), np.array([[0.9, 0.5, 0.4], [0.8, 0.7, 0.2]], np.float32))
+    documents, estimate = estimates(found)
+    assert documents.tolist() == [1, 3, 7]
+    np.testing.assert_allclose(estimate, [0.5 + 0.8, 0.9 + 0.2, 0.4 + 0.2])
+    assert estimates(found, np.array([1, 7, 9]))[0].tolist() == [1, 7]
+    assert cut(documents, estimate, 2).tolist() == [1, 3]
+
+
+def test_widens_until_k_documents_are_found(tmp_path):
+    index = built(tmp_path / "h", neighbours=1)
+    ranking = index.search(QUERIES.select([0]), 60)[0]
+    assert len(ranking) == 60
+    assert ranking.notes
+
+
+def test_same_inputs_same_files(tmp_path):
+    first, second = built(tmp_path / "a"), built(tmp_path / "b")
+    assert first.state.manifest.files == second.state.manifest.files  # names, sizes and checksums
+    assert "deterministic" in first.describe()["can"]
+    assert "deterministic" in built(tmp_path / "c", build_threads=2).describe()["cannot"]
+
+
+def test_removed_documents_stay_away_and_half_of_them_rebuilds_the_graph(tmp_path):
+    index = built(tmp_path / "h", dtype="float32", neighbours=400, candidates=0)
+    index.remove(IDS[:30])
+    assert len(index.owners) == DOCUMENTS.n_tokens  # still in the graph
+    kept = DOCUMENTS.select(np.arange(30, 120))
+    expected = [IDS[30 + i] for i in np.argsort(-maxsim(QUERIES, kept)[1])[:10]]
+    assert index.search(QUERIES, 10)[1].ids == expected
+    index.remove(IDS[30:100])
+    assert len(index.owners) == DOCUMENTS.select(np.arange(100, 120)).n_tokens
+    assert sorted(index.search(QUERIES, 50)[0].ids) == IDS[100:]
+    index.add(IDS[:5], DOCUMENTS.select(np.arange(5)))
+    assert sorted(open_index(tmp_path / "h").search(QUERIES, 50)[0].ids) == sorted(IDS[:5] + IDS[100:])
+
+
+def test_values_beyond_fixed_point_are_refused_before_anything_is_written(tmp_path):
+    index = create_index("hnsw", tmp_path / "h", storage="float8")
+    with pytest.raises(InputError, match="between -1 and 1"):
+        index.add(["a"], ragged(RNG, [3], 16, unit=False))
+    assert len(open_index(tmp_path / "h")) == 0
+
+
+def test_unnormalised_vectors_are_found_by_dot_product(tmp_path):
+    vectors = ragged(RNG, [5] * 50, 8, unit=False)
+    index = create_index("hnsw", tmp_path / "h", dtype="float32", neighbours=200, candidates=0)
+    index.add([str(i) for i in range(50)], vectors)
+    queries = ragged(RNG, [3], 8)
+    assert index.search(queries, 1)[0].ids == [str(int(maxsim(queries, vectors)[0].argmax()))]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"storage": "int4"}, "float32, float8, e4m3"),
+        ({"neighbours": 0}, "neighbours"),
+        ({"m": True}, "m to be"),
+        ({"ef": -1}, "ef to be"),
+        ({"dtype": "int8"}, "float16"),
+    ],
+)
+def test_settings_that_make_no_sense(tmp_path, settings, words):
+    with pytest.raises(InputError, match=words):
+        create_index("hnsw", tmp_path / "h", **settings)
+
+
+def test_a_damaged_graph_is_named(tmp_path):
+    index = built(tmp_path / "h")
+    path = tmp_path / "h" / index.state.manifest.files["graph"]["file"]
+    path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(CorruptDataError, match="graph"):
+        open_index(tmp_path / "h")
