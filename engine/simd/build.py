@@ -1,4 +1,4 @@
-"""Pieces of LLVM vector code for numba's `@intrinsic`: accumulators stay in registers, hardware dot products are reachable.
+"""Pieces of LLVM vector code for numba's `@intrinsic`: sums stay in registers, hardware dot products are reachable.
 
 Plain numba loops over small arrays keep their accumulators in memory and are 5 to 10 times slower.
 """
@@ -83,3 +83,25 @@ def loop(
     b.cbranch(b.icmp_signed("<", following, stop), block, done)
     b.position_at_end(done)
     return new
+
+
+def each(b: Builder, start: Value, end: Value, step: int, body: Callable[[Value, int], None]) -> None:
+    """Go through int64 start to end in steps, and one by one through what remains.
+
+    Args:
+        b: The builder.
+        start: The first index.
+        end: One past the last; nothing happens when it is not above `start`.
+        step: How many indices one turn takes.
+        body: Called twice, with an index and how many it stands for.
+    """
+    count = b.sub(end, start)
+    whole = b.sub(count, b.srem(count, i64(step)))
+    for first, stop, size in ((start, whole, step), (b.add(start, whole), b.sub(count, whole), 1)):
+        with b.if_then(b.icmp_signed(">", stop, i64(0))):
+
+            def turn(counter: Value, carried: list[Value], first: Value = first, size: int = size) -> list[Value]:
+                body(b.add(first, counter), size)
+                return carried
+
+            loop(b, stop, size, [], turn)

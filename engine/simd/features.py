@@ -26,9 +26,9 @@ def available_levels() -> tuple[str, ...]:
     machine, has = platform.machine().lower(), host_features()
     levels = []
     if machine in ("x86_64", "amd64"):
-        if {"avx512f", "avx512bw", "avx512vl", "avx512vnni", "fma"} <= has:
+        if {"avx512f", "avx512bw", "avx512vl", "avx512vnni", "fma", "f16c"} <= has:
             levels.append("avx512-vnni")
-        if {"avx2", "fma"} <= has:
+        if {"avx2", "fma", "f16c"} <= has:
             levels.append("avx2")
     elif machine in ("arm64", "aarch64"):
         levels.append("neon")  # part of every 64-bit ARM processor

@@ -12,13 +12,13 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from engine.simd.build import F32, call, data, full, i64, load, loop, splat, store
+from engine.simd.build import F32, I16, call, data, each, full, i64, load, loop, splat, store
 
 LANES = {"avx512-vnni": 16, "avx2": 8, "neon": 4}
 
 
-def make_block(level: str, vectors: int, tokens: int) -> Any:
-    """An intrinsic that takes consecutive document tokens through one panel and raises the running maximum.
+def make_span(level: str, vectors: int, tokens: int) -> Any:
+    """An intrinsic that takes a run of document tokens through one panel and raises the running maximum.
 
     Args:
         level: A level with vectors.
@@ -26,42 +26,85 @@ def make_block(level: str, vectors: int, tokens: int) -> Any:
         tokens: Document tokens at once.
 
     Returns:
-        function(values float32 [tokens * dim], at, dim, panel float32, panel_at, out float32, out_at):
-        out[out_at + j] = max(itself, values[at + dim * t ..] . panel[panel_at + columns * d + j]) over `tokens` rows.
+        function(values float32, start, end, dim, panel float32, panel_at, out float32, out_at): out[out_at + j] =
+        max(itself, values[t] . panel[panel_at + columns * d + j]) over start <= t < end; NaN where a product is not
+        finite.
     """
     lanes = LANES[level]
     vector = ir.VectorType(F32, lanes)
 
     @intrinsic
-    def block(_, values, at, dim, panel, panel_at, out, out_at):
-        signature = types.void(values, at, dim, panel, panel_at, out, out_at)
+    def span(_, values, start, end, dim, panel, panel_at, out, out_at):
+        signature = types.void(values, start, end, dim, panel, panel_at, out, out_at)
 
         def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
-            value, query, result = (data(context, b, sig, args, k) for k in (0, 3, 5))
-            dim = args[2]
-            rows = [b.gep(value, [b.add(args[1], b.mul(dim, i64(t)))]) for t in range(tokens)]
+            value, query, result = (data(context, b, sig, args, k) for k in (0, 4, 6))
+            dim = args[3]
 
-            def turn(d: Any, carried: list[Any]) -> list[Any]:
-                numbers = [splat(b, load(b, r, d, F32), lanes) for r in rows]
-                at = b.add(args[4], b.mul(d, i64(lanes * vectors)))
-                new = list(carried)
+            def block(token: Any, n: int) -> None:
+                rows = [b.gep(value, [b.mul(dim, b.add(token, i64(t)))]) for t in range(n)]
+
+                def turn(d: Any, carried: list[Any]) -> list[Any]:
+                    numbers = [splat(b, load(b, r, d, F32), lanes) for r in rows]
+                    at = b.add(args[5], b.mul(d, i64(lanes * vectors)))
+                    for v in range(vectors):
+                        asked = load(b, query, b.add(at, i64(lanes * v)), vector)
+                        for t in range(n):
+                            k = t * vectors + v
+                            carried[k] = _fma(b, asked, numbers[t], carried[k])
+                    return carried
+
+                totals = loop(b, dim, 1, [full(vector, 0.0)] * (vectors * n), turn)
                 for v in range(vectors):
-                    asked = load(b, query, b.add(at, i64(lanes * v)), vector)
-                    for t in range(tokens):
-                        k = t * vectors + v
-                        new[k] = call(b, f"llvm.fma.v{lanes}f32", vector, [asked, numbers[t], new[k]])
-                return new
+                    at = b.add(args[7], i64(v * lanes))
+                    best = load(b, result, at, vector)
+                    for new in totals[v::vectors]:
+                        best = b.select(b.fcmp_ordered(">", new, best), new, best)
+                        best = _fma(b, new, full(vector, 0.0), best)  # NaN or infinity times zero poisons the maximum
+                    store(b, best, result, at)
 
-            totals = loop(b, dim, 1, [full(vector, 0.0)] * (vectors * tokens), turn)
-            for v in range(vectors):
-                at = b.add(args[6], i64(v * lanes))
-                best = load(b, result, at, vector)
-                for t in range(tokens):
-                    new = totals[t * vectors + v]
-                    best = b.select(b.fcmp_ordered(">", new, best), new, best)
-                store(b, best, result, at)
+            each(b, args[1], args[2], tokens, block)
             return context.get_dummy_value()
 
         return signature, generate
 
-    return block
+    return span
+
+
+def _fma(b: Any, x: Any, y: Any, z: Any) -> Any:
+    return call(b, f"llvm.fma.v{x.type.count}f32", x.type, [x, y, z])
+
+
+def make_widen(level: str) -> Any:
+    """An intrinsic that turns float16 into float32.
+
+    Args:
+        level: A level with vectors.
+
+    Returns:
+        function(halves uint16, at, count, out float32): out[: count] = the float16 numbers whose bits start at `at`.
+    """
+    lanes = LANES[level]
+
+    @intrinsic
+    def widen(_, halves, at, count, out):
+        signature = types.void(halves, at, count, out)
+
+        def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
+            source, result = (data(context, b, sig, args, k) for k in (0, 3))
+            count = args[2]
+            whole = b.sub(count, b.srem(count, i64(lanes)))
+
+            def convert(k: Any, n: int) -> None:
+                bits = load(b, source, b.add(args[1], k), ir.VectorType(I16, n))
+                halves = b.bitcast(bits, ir.VectorType(ir.HalfType(), n))
+                store(b, b.fpext(halves, ir.VectorType(F32, n)), result, k)
+
+            with b.if_then(b.icmp_signed(">", whole, i64(0))):
+                loop(b, whole, lanes, [], lambda k, carried: [convert(k, lanes), carried][1])
+            each(b, whole, count, 1, lambda k, n: convert(k, 1))
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return widen

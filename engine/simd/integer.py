@@ -2,9 +2,8 @@
 
 A query is a panel [groups, columns, 4] int8: four dimensions of one query token are neighbours, so that one 32-bit word
 of a document token meets them in one instruction. Columns are query tokens, padded to a multiple of the lane count.
-All levels compute the same integers. Limits (they keep the 16-bit sums of AVX2 from saturating or wrapping):
-two products of a code and a query value must fit in int16: codes up to 127 with queries in -127..127, or codes up to 255
-with queries in -64..64.
+All levels compute the same integers within these limits, which keep the 16-bit products of AVX2 from saturating: codes
+up to 127 with query values in -127..127, or codes up to 255 with query values in -64..64.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from engine.simd.build import I8, I16, I32, I64, call, data, full, i64, load, loop, splat, store
+from engine.simd.build import I8, I16, I32, I64, call, data, each, full, i64, load, loop, splat, store
 
 LANES = {"avx512-vnni": 16, "avx2": 8}  # query tokens of one vector register
 
@@ -61,67 +60,83 @@ class _Arithmetic:
         return call(b, "llvm.x86.avx2.pmadd.wd", self.wide, [pairs, full(self.words, 1)])
 
 
-def make_block(level: str, vectors: int, tokens: int, short: bool, per_token: bool) -> Any:
-    """An intrinsic that takes some document tokens through one panel and raises the running maximum.
+def make_span(level: str, vectors: int, tokens: int, short: bool, by_code: bool) -> Any:
+    """An intrinsic that takes a run of document tokens through one panel and raises the running maximum.
 
     Args:
         level: "avx512-vnni" or "avx2".
         vectors: Registers of query tokens.
-        tokens: Document tokens at once; the first of each is given by its row.
+        tokens: Document tokens at once.
         short: See `_Arithmetic`.
-        per_token: Each token starts from its own row of `start`; else all start from the first.
+        by_code: Token t starts from the row codes[t] of `first`; else all start from `first[out_at ..]`.
 
     Returns:
-        function(values uint8 [tokens * 4 * groups], row, groups, query int8, query_at, start int32, start_at, out int32,
-        out_at): out[out_at + j] = max(itself, start[..j] + values[row] . query[.., j]), for `tokens` rows from `row`;
-        with `per_token`, start_at is a tuple of one offset a token.
+        function(values uint8, start, end, groups, query int8, query_at, first int32, codes, out int32, out_at):
+        out[out_at + j] = max(itself, first[..j] + values[t] . query[.., j]) over start <= t < end.
     """
 
     @intrinsic
-    def block(_, values, row, groups, query, query_at, start, start_at, out, out_at):
-        signature = types.void(values, row, groups, query, query_at, start, start_at, out, out_at)
+    def span(_, values, start, end, groups, query, query_at, first, codes, out, out_at):
+        signature = types.void(values, start, end, groups, query, query_at, first, codes, out, out_at)
 
         def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
+            pointers = [data(context, b, sig, args, k) for k in (0, 4, 6, 7, 8)]
             arithmetic = _Arithmetic(level, short)
-            lanes, wide = arithmetic.lanes, arithmetic.wide
-            value, panel, first, result = (data(context, b, sig, args, k) for k in (0, 3, 5, 7))
-            width = b.mul(args[2], i64(4))
-            rows = [b.gep(value, [b.mul(b.add(args[1], i64(t)), width)]) for t in range(tokens)]
-            totals = []
-            for t in range(tokens):
-                origin = b.extract_value(args[6], t) if per_token else args[6]
-                for v in range(vectors):
-                    lanes_of = load(b, first, b.add(origin, i64(v * lanes)), wide)
-                    totals.append(arithmetic.begin(b, lanes_of))
-
-            def turn(group: Any, carried: list[Any]) -> list[Any]:
-                byte = b.mul(group, i64(4))
-                codes = [_bytes_of(b, load(b, r, byte, I32), lanes) for r in rows]
-                at = b.add(args[4], b.mul(group, i64(4 * lanes * vectors)))
-                new = list(carried)
-                for v in range(vectors):
-                    asked = load(b, panel, b.add(at, i64(4 * lanes * v)), arithmetic.bytes)
-                    for t in range(tokens):
-                        new[t * vectors + v] = arithmetic.add(b, new[t * vectors + v], codes[t], asked)
-                return new
-
-            totals = [arithmetic.end(b, x) for x in loop(b, args[2], 1, totals, turn)]
-            for v in range(vectors):
-                at = b.add(args[8], i64(v * lanes))
-                best = load(b, result, at, wide)
-                for t in range(tokens):
-                    new = totals[t * vectors + v]
-                    best = b.select(b.icmp_signed(">", new, best), new, best)
-                store(b, best, result, at)
+            places = (args[5], args[9], args[3])
+            each(
+                b,
+                args[1],
+                args[2],
+                tokens,
+                lambda t, n: _block(b, arithmetic, vectors, by_code, pointers, places, t, n),
+            )
             return context.get_dummy_value()
 
         return signature, generate
 
-    return block
+    return span
+
+
+def _block(
+    b: Any, arithmetic: _Arithmetic, vectors: int, by_code: bool, pointers: list[Any], places: Any, token: Any, n: int
+) -> None:
+    """`n` document tokens from `token` through one panel."""
+    value, panel, first, code, result = pointers
+    query_at, out_at, groups = places
+    lanes, wide = arithmetic.lanes, arithmetic.wide
+    rows, totals = [], []
+    for t in range(n):
+        row = b.add(token, i64(t))
+        rows.append(b.gep(value, [b.mul(row, b.mul(groups, i64(4)))]))
+        origin = b.mul(_index(b, b.load(b.gep(code, [row]))), i64(lanes * vectors)) if by_code else out_at
+        for v in range(vectors):
+            totals.append(arithmetic.begin(b, load(b, first, b.add(origin, i64(v * lanes)), wide)))
+
+    def turn(group: Any, carried: list[Any]) -> list[Any]:
+        codes = [_bytes_of(b, load(b, r, b.mul(group, i64(4)), I32), lanes) for r in rows]
+        at = b.add(query_at, b.mul(group, i64(4 * lanes * vectors)))
+        for v in range(vectors):
+            asked = load(b, panel, b.add(at, i64(4 * lanes * v)), arithmetic.bytes)
+            for t in range(n):
+                carried[t * vectors + v] = arithmetic.add(b, carried[t * vectors + v], codes[t], asked)
+        return carried
+
+    totals = [arithmetic.end(b, x) for x in loop(b, groups, 1, totals, turn)]
+    for v in range(vectors):
+        at = b.add(out_at, i64(v * lanes))
+        best = load(b, result, at, wide)
+        for new in totals[v::vectors]:
+            best = b.select(b.icmp_signed(">", new, best), new, best)
+        store(b, best, result, at)
+
+
+def _index(b: Any, number: Any) -> Any:
+    """An unsigned integer of any width as an index."""
+    return b.zext(number, I64) if number.type.width < 64 else number
 
 
 def make_max_rows(lanes: int = 32) -> Any:
-    """An intrinsic: out[32] uint8 = elementwise maximum of rows[codes[t]] for start <= t < end, 0 where there is none."""
+    """An intrinsic: out[32] uint8 = elementwise maximum of rows[codes[t]] for start <= t < end, 0 without any."""
     row = ir.VectorType(I8, lanes)
 
     @intrinsic
@@ -135,9 +150,7 @@ def make_max_rows(lanes: int = 32) -> Any:
             b.cbranch(b.icmp_signed("<", args[2], args[3]), turn, done)
             b.position_at_end(turn)
             t, best = b.phi(I64), b.phi(row)
-            number = b.load(b.gep(code, [t]))
-            number = b.zext(number, I64) if number.type.width < 64 else number
-            v = load(b, table, b.mul(number, i64(lanes)), row)
+            v = load(b, table, b.mul(_index(b, b.load(b.gep(code, [t]))), i64(lanes)), row)
             new, following = b.select(b.icmp_unsigned(">", v, best), v, best), b.add(t, i64(1))
             for phi, first, again in ((t, args[2], following), (best, nothing, new)):
                 phi.add_incoming(first, entry)

@@ -6,11 +6,13 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
 from engine.simd import features
@@ -31,15 +33,13 @@ def kernel(function: Function) -> Function:
     """
     compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
     if _folder() is not None:
-        try:
+        with suppress(AttributeError, RuntimeError, OSError):  # an unknown numba: slower starts, the same results
             compiled._cache = _Cache(function)
-        except (AttributeError, RuntimeError, OSError):  # an unknown numba: slower starts, the same results
-            pass
     return compiled
 
 
 class _Locator:
-    """Keeps machine code apart by the sources of all kernels: numba itself looks at one file and not at what it calls."""
+    """Keeps machine code apart by the sources of all kernels: numba itself looks at one file, not at what it calls."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._line = function.__code__.co_firstlineno
@@ -103,3 +103,24 @@ def _sources() -> str:
         for path in sorted((engine / folder).rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def flat(array: np.ndarray) -> np.ndarray:
+    """A one-dimensional view of an array that a kernel reads and does not write; copied only if it is not contiguous.
+
+    The view looks writable, because numba would compile every kernel a second time for read-only memory maps.
+    """
+    array = np.ascontiguousarray(array)
+    if array.flags.writeable and type(array) is np.ndarray:
+        return array.reshape(-1)
+
+    class Memory:
+        __array_interface__ = {  # noqa: RUF012 - the protocol wants a dictionary
+            "version": 3,
+            "shape": (array.size,),
+            "typestr": array.dtype.str,
+            "data": (array.ctypes.data, False),
+        }
+        owner = array  # numpy keeps this object, and so the memory, alive
+
+    return np.asarray(Memory())

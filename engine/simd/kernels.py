@@ -3,19 +3,21 @@
 Import it where a kernel is first needed: the import may compile. All functions may be called from compiled code
 (`engine.simd.jit.kernel`) and take flattened arrays.
 
-`max_rows(rows, codes, start, end, out)`: out[32] uint8 = elementwise maximum of rows[codes[t]], start <= t < end; rows is
-[n, 32] uint8, codes any unsigned integers; 0 where there is no token.
+`max_rows(rows, codes, start, end, out)`: out[32] uint8 = elementwise maximum of rows[codes[t]] over start <= t < end;
+rows is [n, 32] uint8, codes any unsigned integers; 0 where there is no token.
 
 `max_dots(codes, start, end, base, values, groups, query, out)`: out[32] int32 = maximum over tokens t of
 base[codes[t]] + values[t] . query; base [n, 32] int32, values [tokens, 4 * groups] uint8, query [groups, 32, 4] int8;
 -2**30 where there is no token. Codes up to 127 with query values in -127..127, or up to 255 with -64..64.
 
-`max_scan(values, start, end, groups, query, columns, offset, out)`: out[columns] int32 = maximum over tokens t of
-(values[t] - 64) . query; values up to 127, query from `query_panels`, offset from `scan_offset`. The true value must
-fit in int16 over the even and over the odd pairs of dimensions (`engine.maxsim.quantised` sees to it).
+`max_scan(values, start, end, groups, query, columns, offset, out)`: raises out[columns] int32 to the maximum over
+tokens t of (values[t] - 64) . query; values up to 127, query from `query_panels`, offset from `scan_offset`. The value
+must fit in int16 over the even and over the odd pairs of dimensions (`engine.maxsim.quantised` sees to it).
 
-`max_products(values, start, end, dim, query, columns, out)`: out[columns] float32 = maximum over tokens of
-values[t] . query; values [tokens, dim] float32, query from `query_panels`; minus infinity where there is no token.
+`max_products(values, start, end, dim, query, columns, out)`: raises out[columns] float32 to the maximum over tokens of
+values[t] . query; values [tokens, dim] float32, query from `query_panels`; NaN where a product is not finite.
+
+`widen(halves, at, count, out)`: out[: count] float32 = the float16 numbers whose bits, uint16, start at `at`.
 """
 
 from __future__ import annotations
@@ -74,7 +76,7 @@ def scan_offset(query: np.ndarray) -> np.ndarray:
 
 
 def _load(level: str) -> dict[str, Any]:
-    names = ("max_rows", "max_dots", "max_scan", "max_products")
+    names = ("max_rows", "max_dots", "max_scan", "max_products", "widen")
     found = {name: getattr(plain, name) for name in names}
     if level != "plain":
         from engine.simd import panels
@@ -111,17 +113,20 @@ def _agree(found: dict[str, Any]) -> str:
             return "max_scan"
         query = rng.standard_normal((size, 13)).astype(np.float32)
         values = rng.standard_normal((tokens, 13)).astype(np.float32)
-        out = np.empty(columns_of(size), np.float32)
+        out = np.full(columns_of(size), -np.inf, np.float32)
         found["max_products"](values.ravel(), 1, tokens, 13, query_panels(query, 1), len(out), out)
         if not np.allclose(out[:size], (query @ values[1:].T).max(axis=1), rtol=1e-5, atol=1e-5):
             return "max_products"
-    return ""
+    bits = np.arange(0, 2**16, 37, dtype=np.uint16)
+    numbers = np.empty(len(bits), np.float32)
+    found["widen"](bits, 0, len(bits), numbers)
+    return "" if np.array_equal(numbers, bits.view(np.float16).astype(np.float32), equal_nan=True) else "widen"
 
 
 def _scan_agrees(found: dict[str, Any], rng: np.random.Generator, size: int, tokens: int, groups: int) -> bool:
     query = rng.integers(-99, 100, (size, 4 * groups)).astype(np.int8)
     values = rng.integers(44, 85, (tokens, 4 * groups)).astype(np.uint8)
-    out = np.empty(columns_of(size), np.int32)
+    out = np.full(columns_of(size), -(2**30), np.int32)
     found["max_scan"](values.ravel(), 1, tokens, groups, query_panels(query, 4), len(out), scan_offset(query), out)
     expected = (query.astype(np.int64) @ (values[1:].astype(np.int64) - ZERO).T).max(axis=1)
     return np.array_equal(out[:size], expected)
@@ -140,6 +145,7 @@ max_rows = _chosen["max_rows"]
 max_dots = _chosen["max_dots"]
 max_scan = _chosen["max_scan"]
 max_products = _chosen["max_products"]
+widen = _chosen["widen"]
 
 
 def describe() -> dict[str, Any]:

@@ -37,7 +37,7 @@ def max_scan(values, start, end, groups, query, columns, offset, out):
     for first in range(0, columns, 32):
         width = min(32, columns - first)
         for j in range(width):
-            best = np.int32(-(2**30))
+            best = out[first + j]
             for t in range(start, end):
                 total = offset[first + j]
                 for g in range(groups):
@@ -54,8 +54,6 @@ def max_products(values, start, end, dim, query, columns, out):
     total = np.empty(32, np.float32)
     for first in range(0, columns, 32):
         width = min(32, columns - first)
-        for j in range(width):
-            out[first + j] = -np.inf
         for t in range(start, end):
             total[:width] = 0
             for d in range(dim):
@@ -64,3 +62,19 @@ def max_products(values, start, end, dim, query, columns, out):
                     total[j] += number * query[first * dim + d * width + j]
             for j in range(width):
                 out[first + j] = max(out[first + j], total[j])
+                out[first + j] += total[j] * np.float32(0)  # NaN or infinity times zero poisons the maximum
+
+
+@kernel
+def widen(halves, at, count, out):
+    """See `engine.simd.kernels.widen`."""
+    for k in range(count):
+        bits = np.int64(halves[at + k])
+        exponent, fraction = (bits >> 10) & 31, bits & 1023
+        if exponent == 31:
+            number = np.inf if fraction == 0 else np.nan
+        elif exponent == 0:
+            number = fraction * 2.0**-24
+        else:
+            number = (1024 + fraction) * 2.0 ** (exponent - 25)
+        out[k] = -number if bits >> 15 else number
