@@ -19,7 +19,7 @@ from engine.evaluation import DEFAULT_METRICS, check_metrics
 from engine.indexes import Index
 from engine.pooling import Method
 from engine.retrieval import Ranking
-from workbench.statistics import Interval, bootstrap, moved
+from workbench.statistics import Interval, bootstrap, metric_name, moved
 
 FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, math.inf)
 THRESHOLD = 0.05  # a question that moves by more than this got better or worse
@@ -271,10 +271,10 @@ def sentence(record: PoolRecord) -> str:
         record: A record of a factor above 1.
 
     Returns:
-        Such as "Keeping 25% of the vectors (62,110 of 246,828) changes nDCG@10 by −0.004, within the noise of the
-        questions. But 35 of 225 questions got worse and 34 better."
+        Such as "Keeping 25% of the vectors (62,110 of 246,828) changes nDCG@10 by −0.004, within the noise (−0.015 to
+        +0.005). But 35 of 225 questions got worse and 34 better."
     """
-    metric = next(iter(record.mean))
+    metric = metric_name(next(iter(record.mean)))
     mean, low, high = record.difference
     sign = "−" if mean < 0 else "+"
     size = f"{low:+.3f} to {high:+.3f}".replace("-", "−")

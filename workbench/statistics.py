@@ -82,3 +82,10 @@ def moved(
     better = tuple(query for query in order if difference[query] > threshold)
     worse = tuple(query for query in order if difference[query] < -threshold)
     return better, worse
+
+
+def metric_name(metric: str) -> str:
+    """A metric as people write it: "nDCG@10", "recall@100", "MRR@10"."""
+    base, at, cutoff = metric.partition("@")
+    shown = {"ndcg": "nDCG", "dcg": "DCG", "map": "MAP", "mrr": "MRR", "f1": "F1", "rbp": "RBP"}.get(base, base)
+    return f"{shown.replace('_', ' ')}{at}{cutoff}"

@@ -31,6 +31,7 @@ def maxsim_heatmap(alignment: Alignment, row: int | None = None, theme: str = "l
     figure = go.Figure(
         go.Heatmap(
             z=similarity,
+            x=[str(position) for position in range(width)],
             customdata=np.broadcast_to(np.array(documents, object), similarity.shape),
             text=np.broadcast_to(np.array(queries, object)[:, None], similarity.shape),
             hovertemplate="%{text} / %{customdata}: %{z:.3f}<extra></extra>",
@@ -39,7 +40,7 @@ def maxsim_heatmap(alignment: Alignment, row: int | None = None, theme: str = "l
             zmax=1.0 if similarity.size == 0 else max(float(similarity.max()), low + 1e-6),
             xgap=1,
             ygap=1,
-            colorbar={"thickness": 8, "outlinewidth": 0, "title": {"text": "similarity", "side": "right"}, "len": 1},
+            colorbar={"thickness": 8, "outlinewidth": 0, "tickfont": {"size": 10}, "nticks": 4},
         )
     )
     for position, best in enumerate(alignment.best):
@@ -53,10 +54,12 @@ def maxsim_heatmap(alignment: Alignment, row: int | None = None, theme: str = "l
                 type="rect", x0=-0.5, x1=width - 0.5, y0=first, y1=last,
                 line_width=0, fillcolor=faded(colours.card, 0.6), layer="above",
             )  # fmt: skip
-    style(figure, "Every query token against every document token", theme, CELL * n + 90,
-          f"Outlined: the best match of each query token. They add up to {alignment.score:.3f}.")  # fmt: skip
+    note = f"Colour: similarity. Outlined: each query token's best match; they add up to {alignment.score:.3f}."
+    style(figure, "Every query token against every document token", theme, CELL * n + 90, note)
     ticks = {"family": MONO, "size": 11}
-    figure.update_xaxes(tickvals=list(range(width)), ticktext=documents, tickangle=-90, tickfont=ticks, showgrid=False)
+    # A category axis drops labels that have no room and shows them again when a person zooms in.
+    aliases = {str(position): name for position, name in enumerate(documents)}
+    figure.update_xaxes(type="category", labelalias=aliases, tickangle=-90, tickfont=ticks, showgrid=False)
     figure.update_yaxes(
         tickvals=list(range(n)), ticktext=queries, tickfont=ticks, showgrid=False, range=[n - 0.5, -0.5]
     )
@@ -71,7 +74,7 @@ def contributions(
 
     Args:
         alignment: From `explain`.
-        other: A second document for the same question, as open bars beside the first.
+        other: A second document for the same question, as grey bars beside the first.
         chosen: Position of the query token to mark.
         theme: "light" or "dark".
 
@@ -101,7 +104,7 @@ def contributions(
         _same_question(alignment, other)
         figure.add_bar(
             y=list(range(len(names))), x=other.contribution, orientation="h", name="other document",
-            marker={"color": faded(colours.soft, 0.15), "line": {"color": colours.soft, "width": 1}},
+            marker_color=faded(colours.soft, 0.35),
         )  # fmt: skip
         title += f", against {other.score:.3f}"
     note = "Each bar: the similarity of a query token to the document token that matches it best, written beside it."
@@ -156,8 +159,9 @@ def contribution_difference(
         tickvals=list(range(len(order))), ticktext=[labels[i] for i in order], autorange="reversed",
         tickfont={"family": MONO, "size": 12},
     )  # fmt: skip
-    span = max(float(np.abs(difference).max(initial=0)), 1e-6) * 1.25
-    figure.update_xaxes(title_text="similarity, difference", range=[-span, span])
+    low, high = min(float(difference.min(initial=0)), 0), max(float(difference.max(initial=0)), 0)
+    room = 0.22 * max(high - low, 1e-6)
+    figure.update_xaxes(title_text="similarity, difference", range=[low - room, high + room])
     return figure
 
 

@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 from engine.errors import InputError
 from workbench.figures.systems import Axis, frontier
 from workbench.figures.theme import compact, faded, palette, style, with_interval
+from workbench.statistics import metric_name
 
 if TYPE_CHECKING:
     from workbench.pool_study import PoolRecord
@@ -72,14 +73,16 @@ def pool_curve(
     figure.update_yaxes(range=[-most * 1.45, most * 1.45], row=2, col=1)
     figure.update_yaxes(showticklabels=False, showgrid=False)
     figure.update_yaxes(showticklabels=True, showgrid=True, nticks=4, row=1, col=1)
-    figure.update_xaxes(tickvals=x, ticktext=[r.label for r in records], showgrid=False, range=[-0.6, len(x) - 0.4])
+    figure.update_xaxes(
+        tickvals=x, ticktext=[r.label for r in records], showgrid=False, zeroline=False, range=[-0.6, len(x) - 0.4]
+    )
     figure.update_xaxes(title_text="pool factor", row=4, col=1)
     return figure.update_layout(showlegend=False, barmode="relative")
 
 
 def _row_titles(metric: str) -> list[str]:
     return [
-        f"<b>{metric}</b>, band: 95% interval",
+        f"<b>{metric_name(metric)}</b>, band: 95% interval",
         "<b>Questions</b>, better above, worse below",
         "<b>Size</b>, MB",
         "<b>Time</b>, ms a question",
@@ -132,7 +135,7 @@ def trade_off(records: Sequence[PoolRecord], x: str = "bytes", y: str = "ndcg@10
         group = f"{record.method}, {record.bits} bits"
         points.append({
             "name": f"factor {record.label}, {group}", "group": group, x: getattr(record, x, None),
-            y: record.mean.get(y), "interval": record.interval.get(y), "mark": record.label,
+            y: record.mean.get(y), "mark": record.label,
         })  # fmt: skip
     if not points:
         raise InputError("Expected pool records, got none: run the study first.")

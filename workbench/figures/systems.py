@@ -10,7 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from engine.errors import InputError
-from workbench.figures.theme import DASHES, SYMBOLS, compact, faded, palette, style, with_interval
+from workbench.figures.theme import DASHES, SYMBOLS, compact, faded, log_axis, palette, style, with_interval
+from workbench.statistics import metric_name
 
 MOST_BARS = 400  # differences by query: beyond it, bars would be thinner than a pixel
 
@@ -91,12 +92,12 @@ def frontier(
     """
     colours = palette(theme)
     x_axis = (axes or {}).get(x, Axis(x.replace("_", " ")))
-    y_axis = (axes or {}).get(y, Axis(y.replace("_", " ")))
+    y_axis = (axes or {}).get(y, Axis(metric_name(y)))
     xs, ys = _numbers(points, x, x_axis.scale), _numbers(points, y, y_axis.scale)
     front = pareto_front(xs, ys)
     figure = go.Figure()
     figure.add_scatter(
-        x=[xs[i] for i in front], y=[ys[i] for i in front], mode="lines", name="no other is better on both",
+        x=[xs[i] for i in front], y=[ys[i] for i in front], mode="lines", showlegend=False,
         line={"color": faded(colours.soft, 0.6), "width": 8, "shape": "hv"}, opacity=0.4, hoverinfo="skip",
     )  # fmt: skip
     names = [str(field(point, group)) if group else "systems" for point in points]
@@ -118,9 +119,9 @@ def frontier(
             hovertemplate=f"%{{customdata}}<br>{x_axis} %{{x:.3g}}<br>{y_axis} %{{y:.3f}}<extra></extra>",
         )  # fmt: skip
     style(figure, title, theme, 380, "The grey line joins the systems that no other beats on both axes.")
-    figure.update_xaxes(title_text=f"{x_axis}{', logarithmic' if log_x else ''}", type="log" if log_x else "linear")
+    figure.update_xaxes(title_text=f"{x_axis}{', logarithmic' if log_x else ''}", **(log_axis(xs) if log_x else {}))
     figure.update_yaxes(title_text=str(y_axis))
-    return _legend_below(figure, len(set(names)) if group else 1)
+    return _legend_below(figure, len(set(names)) if group else 0)
 
 
 def _numbers(points: Sequence[Any], name: str, scale: float) -> list[float]:
@@ -143,12 +144,11 @@ def _error_bars(values: list[float], bounds: list[tuple[float, float]], colour: 
 
 def _legend_below(figure: go.Figure, entries: int) -> go.Figure:
     """Put the legend under the axis, where a phone has room for it."""
-    rows = entries + 1
     margin, height = figure.layout.margin, figure.layout.height
     return figure.update_layout(
         legend={"y": 0, "yref": "container", "yanchor": "bottom", "x": 0, "entrywidth": 170},
-        margin={"b": margin.b + 20 * ((rows + 1) // 2)},
-        height=height + 20 * ((rows + 1) // 2),
+        margin={"b": margin.b + 20 * ((entries + 1) // 2)},
+        height=height + 20 * ((entries + 1) // 2),
     )
 
 
@@ -201,7 +201,7 @@ def query_differences(
     style(figure, f"{names[1]} against {names[0]}: {better} queries better, {worse} worse", theme, 300, note)
     figure.update_layout(bargap=0.05)
     figure.update_xaxes(title_text="queries, by difference", showticklabels=False, showgrid=False)
-    figure.update_yaxes(title_text=f"{metric}, difference")
+    figure.update_yaxes(title_text=f"{metric_name(metric)}, difference")
     return figure
 
 
@@ -237,7 +237,8 @@ def latencies(times: Mapping[str, Sequence[float] | np.ndarray], theme: str = "l
             marker={"color": colour, "size": 9, "symbol": SYMBOLS[number % len(SYMBOLS)]},
         )  # fmt: skip
     style(figure, "How long a question takes", theme, 300, "Marked: the median and the 95th percentile.")
-    figure.update_xaxes(title_text="time, ms, logarithmic", type="log")
+    everything = [float(value) for values in times.values() for value in values]
+    figure.update_xaxes(title_text="time, ms, logarithmic", **log_axis(everything))
     figure.update_yaxes(title_text="questions answered, %", range=[0, 104])
     figure = _legend_below(figure, 2 * len(times))
     return figure.update_layout(legend={"entrywidth": 330}, showlegend=True)
@@ -280,9 +281,15 @@ def intervals(
             hovertemplate="%{customdata}<extra></extra>",
         )
     )  # fmt: skip
-    style(figure, title or f"{metric} of {len(names)} systems", theme, 44 * len(names) + 40, "Lines: 95% intervals.")
+    style(
+        figure,
+        title or f"{metric_name(metric)} of {len(names)} systems",
+        theme,
+        44 * len(names) + 40,
+        "Lines: 95% intervals.",
+    )
     figure.update_yaxes(
         tickvals=list(range(len(names))), ticktext=names, range=[len(names) - 0.5, -0.7], showgrid=False
     )
-    figure.update_xaxes(title_text=metric)
+    figure.update_xaxes(title_text=metric_name(metric))
     return figure

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +16,7 @@ Theme = Literal["light", "dark"]
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif'
 MONO = "ui-monospace, SFMono-Regular, Menlo, Consolas, monospace"
-TITLE_CHARACTERS = 46  # of 14 px type in 375 px
+TITLE_CHARACTERS = 40  # of 14 px type in 375 px
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "triangle-down")
 CONFIG: dict[str, Any] = {
@@ -105,29 +107,31 @@ def style(figure: go.Figure, title: str, theme: str, height: int, note: str = ""
     if note:
         softer = "<br>".join(textwrap.wrap(note, 56))
         heading += f'<br><span style="font-size:12px;color:{colours.soft}">{softer}</span>'
-    top = 18 + 18 * (heading.count("<br>") + 1)
+    top = 28 + 18 * (heading.count("<br>") + 1)
+    total = height + top + 62
     figure.update_layout(
         title={
             "text": heading,
             "x": 0,
             "xref": "container",
             "xanchor": "left",
-            "y": 1,
+            "y": 1 - 20 / total,
             "yref": "container",
             "yanchor": "top",
-            "pad": {"l": 14, "t": 14},
+            "pad": {"l": 14},
             "font": {"size": 14, "color": colours.ink},
         },
         font={"family": FONT, "size": font_size, "color": colours.soft},
         paper_bgcolor=colours.card,
         plot_bgcolor=colours.card,
-        height=height + top + 62,
+        height=total,
         margin={"l": 52, "r": 14, "t": top + 8, "b": 54},
         hoverlabel={"font": {"family": FONT, "size": 12}},
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "xanchor": "left", "font": {"size": 12}},
         bargap=0.35,
         colorway=list(colours.series),
     )
+    figure.update_traces(selector={"type": "bar"}, marker_line_width=0, constraintext="none", textfont_size=11)
     for axes in (figure.update_xaxes, figure.update_yaxes):
         axes(
             gridcolor=colours.line,
@@ -141,6 +145,18 @@ def style(figure: go.Figure, title: str, theme: str, height: int, note: str = ""
     return figure
 
 
+def log_axis(values: Sequence[float]) -> dict[str, Any]:
+    """Settings of a logarithmic axis over positive values: ticks at 1, 2 and 5, room for text at both ends."""
+    low, high = math.log10(min(values)), math.log10(max(values))
+    room = max(0.16 * (high - low), 0.08)
+    first, last = low - room, high + room
+    steps = [(m * 10.0**e) for e in range(math.floor(first), math.ceil(last) + 1) for m in (1, 2, 5)]
+    ticks = [step for step in steps if first <= math.log10(step) <= last]
+    if len(ticks) > 8:
+        ticks = [step for step in ticks if str(f"{step:e}")[0] == "1"]
+    return {"type": "log", "range": [first, last], "tickvals": ticks, "ticktext": [compact(step) for step in ticks]}
+
+
 def compact(value: float) -> str:
     """A number in about three significant digits: 0.8, 17, 1,398, 62.1k, 2.1M."""
     for limit, unit, suffix in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
@@ -148,7 +164,7 @@ def compact(value: float) -> str:
             return f"{value / unit:.3g}{suffix}"
     if abs(value) >= 10 or value == int(value):
         return f"{value:,.0f}"
-    return f"{value:.2g}"
+    return f"{value:.2g}" if abs(value) >= 1e-4 else f"{value:.0e}"
 
 
 def with_interval(mean: float, low: float, high: float) -> str:

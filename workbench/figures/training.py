@@ -58,7 +58,13 @@ def training_curves(events: Sequence[Any], quantities: Sequence[str] | None = No
                 row=row, col=1,
             )  # fmt: skip
     last = max(step for points in series.values() for step, _ in points)
-    style(figure, f"Training, {last:,} steps", theme, 150 * len(chosen) + 30)
+    style(
+        figure,
+        f"Training, {last:,} steps",
+        theme,
+        150 * len(chosen) + 30,
+        "Each row: one quantity at the steps where it was measured.",
+    )
     figure.update_xaxes(title_text="step", row=len(chosen), col=1)
     return figure.update_layout(showlegend=False)
 

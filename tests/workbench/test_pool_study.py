@@ -1,0 +1,96 @@
+import math
+
+import numpy as np
+import pytest
+
+from engine import Collection, evaluate, maxsim, pool
+from engine.errors import InputError
+from engine.retrieval import Ranking, id_order, top_positions
+from workbench.pool_study import FACTORS, pool_study, sentence
+
+
+@pytest.fixture(scope="module")
+def studied(tiny_collection, fake_encoder):
+    documents = fake_encoder.encode_document(list(tiny_collection.documents.values()))
+    queries = fake_encoder.encode_query(list(tiny_collection.queries.values()))
+    return tiny_collection, documents, queries
+
+
+def test_records_agree_with_the_engine_step_by_step(studied) -> None:
+    collection, documents, queries = studied
+    records = list(pool_study(*studied, factors=(2, 4, math.inf)))
+    assert [record.factor for record in records] == [1, 2, 4, math.inf]
+    assert [record.label for record in records] == ["1", "2", "4", "one"]
+    for record in records:
+        pooled = pool(documents, record.factor)
+        assert record.tokens == pooled.n_tokens
+        ids = list(collection.documents)
+        rankings = []
+        for row in maxsim(queries, pooled.astype(np.float16)):
+            best = top_positions(row, id_order(ids), 100)
+            rankings.append(Ranking([ids[i] for i in best], row[best]))
+        assert record.mean == pytest.approx(evaluate(rankings, collection).mean)
+        assert record.rankings["q1"] == tuple(rankings[0].ids[:10])
+        low, high = record.interval["ndcg@10"]
+        assert low <= record.mean["ndcg@10"] <= high
+
+
+def test_better_and_worse_are_against_factor_one(studied) -> None:
+    first, *others = pool_study(*studied, factors=FACTORS, threshold=0.01)
+    assert first.better == first.worse == ()
+    for record in others:
+        for query, value in record.per_query["ndcg@10"].items():
+            gain = value - first.per_query["ndcg@10"][query]
+            assert (query in record.better) == (gain > 0.01)
+            assert (query in record.worse) == (gain < -0.01)
+    assert any(record.better or record.worse for record in others)
+
+
+def test_records_come_one_by_one_and_it_can_be_stopped(studied) -> None:
+    seen: list[tuple[int, int, str]] = []
+    study = pool_study(*studied, factors=(2, 4), progress=lambda *args: seen.append(args))
+    next(study)
+    study.close()
+    assert seen == [(0, 3, "hierarchical, factor 1")]
+
+
+def test_methods_share_the_reference(studied) -> None:
+    records = list(pool_study(*studied, factors=(3,), methods=("hierarchical", "sequential")))
+    assert [record.method for record in records] == ["hierarchical"] * 2 + ["sequential"] * 2
+    assert records[2].difference == (0, 0, 0)
+
+
+def test_a_query_without_judgements_is_left_out(studied) -> None:
+    collection, documents, queries = studied
+    fewer = Collection(collection.documents, collection.queries, {"q2": collection.qrels["q2"]})
+    records = list(pool_study(fewer, documents, queries, factors=(2,)))
+    assert records[0].queries == 1
+    assert set(records[0].per_query["ndcg@10"]) == {"q2"}
+
+
+def test_sentence_gives_both_sides(studied) -> None:
+    record = list(pool_study(*studied, factors=(4,)))[-1]
+    text = sentence(record)
+    assert f"{record.tokens:,} of {record.tokens_full:,}" in text
+    assert f"{len(record.worse)} of 3 questions got worse" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"factors": (0.5,)}, "pool factors of 1 or more"),
+        ({"methods": ("nonsense",)}, "nonsense"),
+        ({"metrics": ("ndgc@10",)}, "Unknown metric"),
+        ({"metrics": ()}, "at least one metric"),
+        ({"index": "nothing"}, "Unknown index kind"),
+    ],
+)
+def test_mistakes_are_named(studied, change, message) -> None:
+    with pytest.raises(InputError, match=message):
+        next(pool_study(*studied, **change))
+
+
+def test_embeddings_of_another_collection_are_refused(studied) -> None:
+    collection, documents, queries = studied
+    with pytest.raises(InputError, match="Expected embeddings of the 8 documents"):
+        next(pool_study(collection, documents.select([0, 1]), queries))

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import InputError
+from workbench.statistics import bootstrap, moved
+
+
+def test_interval_of_a_known_sample_is_close_to_the_normal_one() -> None:
+    values = np.random.default_rng(1).normal(0.4, 0.2, 400)
+    interval = bootstrap(values)
+    half = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+    assert interval.mean == pytest.approx(values.mean())
+    assert interval.low == pytest.approx(values.mean() - half, abs=0.004)
+    assert interval.high == pytest.approx(values.mean() + half, abs=0.004)
+
+
+def test_same_seed_same_interval_and_another_seed_another() -> None:
+    values = np.random.default_rng(2).random(30)
+    assert bootstrap(values, seed=3) == bootstrap(values, seed=3)
+    assert bootstrap(values, seed=3) != bootstrap(values, seed=4)
+
+
+@pytest.mark.parametrize("values", [[0.5], [0.25, 0.25, 0.25]])
+def test_no_spread_no_width(values: list[float]) -> None:
+    interval = bootstrap(values)
+    assert interval.low == interval.high == interval.mean == values[0]
+
+
+def test_no_queries_is_an_error() -> None:
+    with pytest.raises(InputError, match="at least one query"):
+        bootstrap([])
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=3), st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1))
+def test_moved_splits_the_queries(values: dict[str, tuple[float, float]]) -> None:
+    before = {query: pair[0] for query, pair in values.items()}
+    after = {query: pair[1] for query, pair in values.items()}
+    better, worse = moved(before, after, 0.05)
+    assert {query for query in values if after[query] - before[query] > 0.05} == set(better)
+    assert {query for query in values if after[query] - before[query] < -0.05} == set(worse)
+    gains = [after[query] - before[query] for query in better]
+    assert gains == sorted(gains, reverse=True)
