@@ -17,6 +17,9 @@ must fit in int16 over the even and over the odd pairs of dimensions (`engine.ma
 `max_products(values, start, end, dim, query, columns, out)`: raises out[columns] float32 to the maximum over tokens of
 values[t] . query; values [tokens, dim] float32, query from `query_panels`; NaN where a product is not finite.
 
+`best_products(values, start, end, dim, query, columns, out, where)`: the same, and where[columns] int32 is set to
+t - start of the maximum wherever it rose, the first of equal ones.
+
 `widen(halves, at, count, out)`: out[: count] float32 = the float16 numbers whose bits, uint16, start at `at`.
 """
 
@@ -76,7 +79,7 @@ def scan_offset(query: np.ndarray) -> np.ndarray:
 
 
 def _load(level: str) -> dict[str, Any]:
-    names = ("max_rows", "max_dots", "max_scan", "max_products", "widen")
+    names = ("max_rows", "max_dots", "max_scan", "max_products", "best_products", "widen")
     found = {name: getattr(plain, name) for name in names}
     if level != "plain":
         from engine.simd import panels
@@ -115,6 +118,10 @@ def _agree(found: dict[str, Any]) -> str:
         values = rng.standard_normal((tokens, 13)).astype(np.float32)
         out = np.full(columns_of(size), -np.inf, np.float32)
         found["max_products"](values.ravel(), 1, tokens, 13, query_panels(query, 1), len(out), out)
+        again, where = np.full_like(out, -np.inf), np.empty(len(out), np.int32)
+        found["best_products"](values.ravel(), 1, tokens, 13, query_panels(query, 1), len(out), again, where)
+        if not np.array_equal(out, again) or (where[:size] != (query @ values[1:].T).argmax(axis=1)).any():
+            return "best_products"
         if not np.allclose(out[:size], (query @ values[1:].T).max(axis=1), rtol=1e-5, atol=1e-5):
             return "max_products"
     bits = np.arange(0, 2**16, 37, dtype=np.uint16)
@@ -145,6 +152,7 @@ max_rows = _chosen["max_rows"]
 max_dots = _chosen["max_dots"]
 max_scan = _chosen["max_scan"]
 max_products = _chosen["max_products"]
+best_products = _chosen["best_products"]
 widen = _chosen["widen"]
 
 

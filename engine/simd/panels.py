@@ -17,6 +17,7 @@ FULL = 4 * LANES
 # them on AVX2, where this was measured; 32 with AVX-512 and NEON).
 _FLOAT_TOKENS = {"avx2": (8, 5, 3, 3)}.get(LEVEL, (12, 10, 6, 5))
 float_1, float_2, float_3, float_4 = (floating.make_span(LEVEL, v + 1, t) for v, t in enumerate(_FLOAT_TOKENS))
+place_1, place_2, place_3, place_4 = (floating.make_span(LEVEL, v + 1, t, True) for v, t in enumerate(_FLOAT_TOKENS))
 widen_halves = floating.make_widen(LEVEL)
 rows_maximum = integer.make_max_rows()
 
@@ -27,13 +28,28 @@ def max_products(values, start, end, dim, query, columns, out):
     for first in range(0, columns, FULL):
         vectors, at = min(columns - first, FULL) // LANES, first * dim
         if vectors == 4:
-            float_4(values, start, end, dim, query, at, out, first)
+            float_4(values, start, end, dim, query, at, out, first, out)
         elif vectors == 3:
-            float_3(values, start, end, dim, query, at, out, first)
+            float_3(values, start, end, dim, query, at, out, first, out)
         elif vectors == 2:
-            float_2(values, start, end, dim, query, at, out, first)
+            float_2(values, start, end, dim, query, at, out, first, out)
         else:
-            float_1(values, start, end, dim, query, at, out, first)
+            float_1(values, start, end, dim, query, at, out, first, out)
+
+
+@kernel
+def best_products(values, start, end, dim, query, columns, out, where):
+    """See `engine.simd.kernels.best_products`."""
+    for first in range(0, columns, FULL):
+        vectors, at = min(columns - first, FULL) // LANES, first * dim
+        if vectors == 4:
+            place_4(values, start, end, dim, query, at, out, first, where)
+        elif vectors == 3:
+            place_3(values, start, end, dim, query, at, out, first, where)
+        elif vectors == 2:
+            place_2(values, start, end, dim, query, at, out, first, where)
+        else:
+            place_1(values, start, end, dim, query, at, out, first, where)
 
 
 @kernel

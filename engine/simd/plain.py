@@ -49,8 +49,8 @@ def max_scan(values, start, end, groups, query, columns, offset, out):
 
 
 @kernel
-def max_products(values, start, end, dim, query, columns, out):
-    """See `engine.simd.kernels.max_products`; the panels have the layout of 8 lanes."""
+def best_products(values, start, end, dim, query, columns, out, where):
+    """See `engine.simd.kernels.best_products`; the panels have the layout of 8 lanes."""
     total = np.empty(32, np.float32)
     for first in range(0, columns, 32):
         width = min(32, columns - first)
@@ -61,8 +61,15 @@ def max_products(values, start, end, dim, query, columns, out):
                 for j in range(width):
                     total[j] += number * query[first * dim + d * width + j]
             for j in range(width):
-                out[first + j] = max(out[first + j], total[j])
+                if total[j] > out[first + j]:
+                    out[first + j], where[first + j] = total[j], t - start
                 out[first + j] += total[j] * np.float32(0)  # NaN or infinity times zero poisons the maximum
+
+
+@kernel
+def max_products(values, start, end, dim, query, columns, out):
+    """See `engine.simd.kernels.max_products`; the panels have the layout of 8 lanes."""
+    best_products(values, start, end, dim, query, columns, out, np.empty(columns, np.int32))
 
 
 @kernel
