@@ -77,12 +77,12 @@ def _read() -> tuple[tuple[str, str], ...]:
     }
     found = _harvest_in_another_interpreter(request)
     homes = {record["name"]: _first_sentence(record["docstring"]) for record in found["homes"]}
-    by_body: dict[str, dict[str, str]] = {}
+    kept: dict[tuple[str, str], dict[str, str]] = {}  # numpy.ma.zeros is numpy.zeros; str.rsplit is not str.split
     for record in sorted(found["things"], key=lambda record: (record["name"].count("."), record["name"])):
         body = passage(record["docstring"])
         if body and not _SAYS_NOTHING.fullmatch(body):
-            by_body.setdefault(body, record)
-    texts = {record["name"]: _text(record, body, homes) for body, record in by_body.items()}
+            kept.setdefault((record["name"].rpartition(".")[2], body), record)
+    texts = {record["name"]: _text(record, body, homes) for (_, body), record in kept.items()}
     return tuple(sorted(texts.items()))
 
 
