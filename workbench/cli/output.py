@@ -59,7 +59,21 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 
 @contextmanager
 def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Show one bar a stage on standard error; yields a function of (stage, done, all)."""
+    """Show one bar a stage on standard error, or one line a finished stage where that is no terminal.
+
+    Yields:
+        A function of (stage, done, all).
+    """
+    if not err.is_terminal:
+        finished: set[str] = set()
+
+        def tell(stage: str, done: int, total: int) -> None:
+            if done >= total and stage not in finished:
+                finished.add(stage)
+                note(f"{_label(stage)}: {total:,} done.")
+
+        yield tell
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -67,12 +81,16 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=not err.is_terminal) as progress:
+    with Progress(*columns, console=err) as progress:
         tasks: dict[str, Any] = {}
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = progress.add_task(STAGES.get(stage, stage.capitalize()), total=total)
+                tasks[stage] = progress.add_task(_label(stage), total=total)
             progress.update(tasks[stage], completed=done, total=total)
 
         yield report
+
+
+def _label(stage: str) -> str:
+    return STAGES.get(stage, stage.capitalize())
