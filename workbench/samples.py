@@ -1,0 +1,45 @@
+"""A part of a collection that can still be evaluated: for quick runs of notebooks and first looks."""
+
+from __future__ import annotations
+
+import random
+
+from engine import Collection
+from engine.errors import InputError
+
+
+def smaller(collection: Collection, documents: int, queries: int | None = None, seed: int = 0) -> Collection:
+    """Keep some judged queries, every document that is relevant to them, and other documents at random.
+
+    With fewer documents to confuse, every system scores higher than on the whole collection: compare only results on
+    the same part.
+
+    Args:
+        collection: Any collection.
+        documents: How many documents; more when the kept queries have more relevant ones, all when it has fewer.
+        queries: How many judged queries; all of them when None or more than there are.
+        seed: Of the choice.
+
+    Returns:
+        The part, with everything in the collection's own order.
+
+    Raises:
+        InputError: fewer than one document or query.
+    """
+    if documents < 1 or (queries is not None and queries < 1):
+        raise InputError(f"Expected at least one document and query, got {documents} and {queries}: raise them.")
+    generator = random.Random(seed)
+    judged = collection.judged_queries
+    asked = set(judged if queries is None else generator.sample(judged, min(queries, len(judged))))
+    kept = {name for query in asked for name, grade in collection.qrels[query].items() if grade > 0}
+    others = [name for name in collection.documents if name not in kept]
+    kept |= set(generator.sample(others, max(min(documents - len(kept), len(others)), 0)))
+    chosen = {name: text for name, text in collection.documents.items() if name in kept}
+    texts = {query: text for query, text in collection.queries.items() if query in asked}
+    qrels = {query: {name: collection.qrels[query][name] for name in collection.qrels[query] if name in kept}
+             for query in texts}  # fmt: skip
+    titles = {name: title for name, title in collection.titles.items() if name in kept}
+    if len(chosen) == len(collection.documents):
+        return Collection(chosen, texts, qrels, collection.name, collection.notes, titles)
+    note = f"{len(chosen):,} of {len(collection.documents):,} documents: easier than the whole."
+    return Collection(chosen, texts, qrels, f"{collection.name}, a part", (*collection.notes, note), titles)
