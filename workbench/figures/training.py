@@ -11,9 +11,11 @@ from plotly.subplots import make_subplots
 
 from engine.errors import InputError
 from workbench.figures.theme import palette, style
+from workbench.statistics import metric_name
 
 ORDER = ("loss", "ndcg@10", "recall@100", "learning_rate", "gradient_norm")  # these first, the rest by name
-LEFT_OUT = {"step", "epoch", "seconds", "time", "total", "total_steps", "max_steps"}
+LEFT_OUT = {"step", "steps", "epoch", "seconds", "time", "total", "rows", "queries", "low", "high"}
+RENAMED = {"ndcg": "ndcg@10"}
 
 
 def training_curves(events: Sequence[Any], quantities: Sequence[str] | None = None, theme: str = "light") -> go.Figure:
@@ -41,7 +43,7 @@ def training_curves(events: Sequence[Any], quantities: Sequence[str] | None = No
         raise InputError(f"The events hold no {unknown!r}: choose among {', '.join(known)}.")
     colours = palette(theme)
     figure = make_subplots(rows=len(chosen), cols=1, shared_xaxes=True, vertical_spacing=min(0.35 / len(chosen), 0.12),
-                           subplot_titles=[f"<b>{name.replace('_', ' ')}</b>" for name in chosen])  # fmt: skip
+                           subplot_titles=[f"<b>{metric_name(name)}</b>" for name in chosen])  # fmt: skip
     figure.update_annotations(x=0, xanchor="left", xref="paper", font={"size": 12, "color": colours.ink})
     for row, name in enumerate(chosen, start=1):
         steps, values = zip(*series[name], strict=True)
@@ -80,7 +82,7 @@ def _series(events: Sequence[Any]) -> dict[str, list[tuple[int, float]]]:
             continue
         for name, value in {**entries, **metrics}.items():
             if name not in LEFT_OUT and isinstance(value, (int, float)) and not isinstance(value, bool):
-                series.setdefault(name, []).append((int(step), float(value)))
+                series.setdefault(RENAMED.get(name, name), []).append((int(step), float(value)))
     return series
 
 

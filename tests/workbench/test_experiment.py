@@ -1,0 +1,80 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import InputError, NotFoundError
+from workbench.experiment import Experiment
+
+
+@given(
+    factor=st.one_of(st.floats(1, 32), st.just(math.inf)),
+    method=st.sampled_from(["hierarchical", "sequential"]),
+    bits=st.sampled_from([1, 2, 4, 8]),
+    k=st.integers(100, 1000),
+    seed=st.integers(0, 10),
+    metrics=st.lists(st.sampled_from(["ndcg@10", "recall@100", "mrr@10", "map"]), min_size=1, max_size=3),
+)
+def test_yaml_gives_back_what_was_written(factor, method, bits, k, seed, metrics) -> None:
+    experiment = Experiment(
+        pool_factor=factor, pool_method=method, index="plaid", settings={"bits": bits}, k=k, seed=seed, metrics=metrics
+    )
+    assert Experiment.from_yaml(experiment.to_yaml()) == experiment
+
+
+def test_file_round_trip_and_what_a_person_writes(tmp_path) -> None:
+    path = tmp_path / "exp.yaml"
+    path.write_text("collection: embedded\nindex: plaid\nsettings:\n  bits: 2\npool_factor: one\nmetrics: [mrr@10]\n")
+    experiment = Experiment.read(path)
+    assert experiment == Experiment(index="plaid", settings={"bits": 2}, pool_factor=math.inf, metrics=("mrr@10",))
+    experiment.write(path)
+    assert Experiment.read(path) == experiment
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("pool_facter: 2", "did you mean pool_factor"),
+        ("pool_factor: 0.5", "pool_factor of 1 or more"),
+        ("pool_factor: two", "pool_factor of 1 or more"),
+        ("metrics: [ndgc@10]", "Unknown metric 'ndgc@10'.*ndcg"),
+        ("metrics: ndcg@10", "list of metrics"),
+        ("k: 10", "recall@100 looks at 100 documents, k is 10"),
+        ("k: many", "Expected k as a whole number"),
+        ("index: plaid\nsettings: {bit: 2}", "no setting 'bit'"),
+        ("index: plaid\nsettings: {bits: 3}", "bits among"),
+        ("index: annoy", "Unknown index kind"),
+        ("dtype: float8", "Unknown dtype"),
+        ("scorer: best", "Unknown scorer"),
+        ("pool_method: random", "Unknown pool_method"),
+        ("model: ''", "name or path as model"),
+        ("- a\n- b", "names and values"),
+        ("collection: [", "found a mistake in line"),
+    ],
+)
+def test_mistakes_in_one_sentence(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        Experiment.from_yaml(text)
+    assert "\n" not in str(error.value)
+
+
+def test_no_file() -> None:
+    with pytest.raises(NotFoundError, match="There is no file"):
+        Experiment.read("nowhere.yaml")
+
+
+def test_changed_copies() -> None:
+    base = Experiment(index="plaid")
+    assert base.with_(**{"settings.bits": 2, "pool_factor": 4}).settings == {"bits": 2}
+    assert base.settings == {}
+    with pytest.raises(InputError, match="no 'factor'"):
+        base.with_(factor=2)
+    with pytest.raises(InputError, match=r"settings\.bits"):
+        base.with_(**{"index.bits": 2})
+
+
+def test_the_seed_reaches_an_index_that_has_one() -> None:
+    assert Experiment(index="plaid", seed=7).index_settings["seed"] == 7
+    assert Experiment(index="plaid", seed=7, settings={"seed": 1}).index_settings["seed"] == 1
+    assert "seed" not in Experiment(index="exact", seed=7).index_settings

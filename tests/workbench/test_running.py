@@ -1,0 +1,222 @@
+import json
+import zipfile
+from dataclasses import replace
+
+import pytest
+
+from engine import Collection, evaluate, maxsim, pool
+from engine.errors import BusyError, CorruptDataError, InputError, NotFoundError
+from engine.retrieval import Ranking, id_order, top_positions
+from workbench import cache, runs
+from workbench.experiment import Experiment
+from workbench.running import RunEvent, resume, run
+from workbench.runs.store import begin, runs_folder
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def do(tiny_collection, fake_encoder):
+    def execute(experiment=None, **options):
+        options = {"collection": tiny_collection, "encoder": fake_encoder, **options}
+        return run(experiment or Experiment(collection="tiny", model="fake", pool_factor=2), **options)
+
+    return execute
+
+
+def test_scores_agree_with_the_engine_step_by_step(do, tiny_collection, fake_encoder) -> None:
+    finished = do()
+    documents = pool(fake_encoder.encode_document(list(tiny_collection.documents.values())).astype("float16"), 2)
+    queries = fake_encoder.encode_query(list(tiny_collection.queries.values())).astype("float16")
+    ids = list(tiny_collection.documents)
+    expected = {}
+    for query, row in zip(tiny_collection.queries, maxsim(queries, documents), strict=True):
+        best = top_positions(row, id_order(ids), 100)
+        expected[query] = Ranking([ids[i] for i in best], row[best])
+    scores = evaluate(expected, tiny_collection)
+    assert finished.status == "complete"
+    assert finished.mean == pytest.approx(scores.mean)
+    assert finished.per_query("ndcg@10") == pytest.approx(scores.per_query["ndcg@10"])
+    assert {query: ranking.ids for query, ranking in finished.rankings().items()} == {
+        query: ranking.ids for query, ranking in expected.items()
+    }
+    assert finished.record["sizes"]["tokens"] == documents.n_tokens
+    assert sorted(path.name for path in finished.path.iterdir()) == ["rankings.parquet", "run.json", "scores.parquet"]
+
+
+def test_a_second_identical_run_does_no_work_and_says_so(do, fake_encoder, monkeypatch) -> None:
+    first = do()
+    monkeypatch.setattr(type(fake_encoder), "_encode", lambda *a, **k: pytest.fail("encoded again"))
+    monkeypatch.setattr("workbench.running._stages", lambda *a: pytest.fail("worked again"))
+    events: list[RunEvent] = []
+    second = do(on_event=events.append)
+    assert second.reused
+    assert not first.reused
+    assert second.id == first.id
+    assert events[-1].stage == "reused"
+
+
+def test_another_factor_shares_the_embeddings_and_gives_another_run(do) -> None:
+    first, second = do(), do(Experiment(collection="tiny", model="fake", pool_factor=4))
+    assert first.id != second.id
+    assert second.record["cached"] == ["encode documents", "encode queries"]
+    assert [found.id for found in runs.list()] == [second.id, first.id]
+
+
+def test_other_judgements_give_another_run(do, tiny_collection) -> None:
+    other = replace(tiny_collection, qrels={"q1": {"argmax": 1}})
+    changed = do(collection=other)
+    assert changed.id != do().id
+    assert any("2 queries have no judgements" in warning and "q2" in warning for warning in changed.warnings)
+    assert changed.record["unjudged"] == ["q2", "q3"]
+
+
+def test_exact_scorer_reranks_with_the_vectors_before_pooling(do) -> None:
+    exact = do(Experiment(collection="tiny", model="fake"))
+    pooled = Experiment(collection="tiny", model="fake", pool_factor=8)
+    reranked = do(pooled.with_(scorer="exact"))
+    assert reranked.rankings()["q1"].ids == exact.rankings()["q1"].ids  # k covers all 8 documents
+    assert do(pooled).rankings()["q1"].scores.tolist() != exact.rankings()["q1"].scores.tolist()
+
+
+def test_no_judgements_is_an_error_before_any_work(do, tiny_collection) -> None:
+    with pytest.raises(InputError, match="no judgements"):
+        do(collection=Collection(tiny_collection.documents, name="bare"))
+    assert runs.list() == []
+
+
+def test_a_stopped_run_is_interrupted_and_is_taken_up(do) -> None:
+    seen: list[str] = []
+
+    def stop() -> bool:
+        return bool(seen) and seen[-1] == "pool"
+
+    interrupted = do(on_event=lambda event: seen.append(event.stage), stop=stop)
+    assert interrupted.status == "interrupted"
+    assert [found.status for found in runs.list()] == ["interrupted"]
+    with pytest.raises(InputError, match="interrupted"):
+        interrupted.per_query("ndcg@10")
+    finished = do()
+    assert finished.status == "complete"
+    assert "encode documents" in finished.record["cached"]
+    assert [found.status for found in runs.list()] == ["complete"]
+
+
+def test_a_failing_stage_leaves_an_interrupted_run(do, monkeypatch) -> None:
+    monkeypatch.setattr("workbench.running.evaluate", lambda *a: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        do()
+    (left,) = runs.list()
+    assert left.status == "interrupted"
+    runs.delete(left.id)
+    assert runs.list() == []
+
+
+def test_a_long_encoding_goes_on_at_its_last_block(fake_encoder, monkeypatch) -> None:
+    monkeypatch.setattr(cache, "BLOCK_TEXTS", 3)
+    texts = [f"text number {i} of many" for i in range(8)]
+
+    def interrupt(done: int, total: int) -> None:
+        if done > 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.cached_embeddings(fake_encoder, texts, "document", interrupt)
+    seen: list[int] = []
+    found = cache.cached_embeddings(fake_encoder, texts, "document", lambda done, total: seen.append(done))
+    assert seen == [6, 8]
+    assert (found.values == fake_encoder.encode_document(texts).astype("float16").values).all()
+    assert found.offsets.tolist() == fake_encoder.encode_document(texts).offsets.tolist()
+
+
+def test_resume_by_name_on_the_embedded_defaults(monkeypatch, tiny_collection, fake_encoder) -> None:
+    monkeypatch.setattr("workbench.running.load_collection", lambda name: tiny_collection)
+    monkeypatch.setattr("workbench.running.Encoder.load", lambda name, dtype: fake_encoder)
+    interrupted = run(Experiment(), stop=iter([False, False, False, True]).__next__, name="mine")
+    assert interrupted.status == "interrupted"
+    finished = resume(interrupted.id[:10])
+    assert finished.status == "complete"
+    assert finished.name == "mine"
+
+
+def test_find_by_beginning_and_misses(do) -> None:
+    finished = do()
+    assert runs.find(finished.id[:8]).id == finished.id
+    with pytest.raises(NotFoundError, match="No run"):
+        runs.find("nothing")
+    with pytest.raises(NotFoundError):
+        runs.find("../" + finished.id)
+    with pytest.raises(NotFoundError):
+        runs.delete("nothing")
+
+
+def test_a_running_run_is_shown_and_not_deleted() -> None:
+    begin("busy-run", {"experiment": Experiment().to_dict(), "created": "2026-01-01"})
+    assert [found.status for found in runs.list()] == ["running"]
+    with pytest.raises(BusyError, match="running"):
+        runs.delete("busy-run")
+
+
+def test_a_record_of_another_version_or_damaged_is_refused_in_one_sentence(do) -> None:
+    finished = do()
+    record = json.loads((finished.path / "run.json").read_text())
+    (finished.path / "run.json").write_text(json.dumps(record | {"format": 99}))
+    with pytest.raises(CorruptDataError, match="format 99"):
+        runs.find(finished.id)
+    (listed,) = runs.list()
+    assert listed.status == "unreadable"
+    assert "format 99" in listed.problem
+    (finished.path / "run.json").write_text("{")
+    with pytest.raises(CorruptDataError, match="damaged"):
+        runs.find(finished.id)
+    runs.delete(finished.id)
+
+
+def test_export_and_import_elsewhere(do, tmp_path, monkeypatch) -> None:
+    finished = do()
+    scores, rankings = finished.per_query("ndcg@10"), finished.rankings()
+    path = runs.export(finished, tmp_path / "run.zip")
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "other"))
+    assert runs.list() == []
+    imported = runs.import_zip(path)
+    assert imported.per_query("ndcg@10") == scores
+    assert imported.rankings()["q1"].ids == rankings["q1"].ids
+    assert runs.import_zip(path).id == imported.id
+    assert len(runs.list()) == 1
+
+
+def test_bad_zips(tmp_path) -> None:
+    path = tmp_path / "bad.zip"
+    with pytest.raises(NotFoundError):
+        runs.import_zip(path)
+    path.write_bytes(b"no zip")
+    with pytest.raises(CorruptDataError, match="no complete zip"):
+        runs.import_zip(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x/run.json", json.dumps({"format": 1, "id": "../../evil"}))
+        archive.writestr("x/scores.parquet", b"")
+        archive.writestr("x/rankings.parquet", b"")
+    with pytest.raises(CorruptDataError, match="no folder name"):
+        runs.import_zip(path)
+    assert runs.list() == []
+    assert not (runs_folder().parent.parent / "evil").exists()
+
+
+def test_trec_file_is_read_by_ranx_with_the_same_scores(do, tiny_collection, tmp_path) -> None:
+    import ranx
+
+    finished = do()
+    runs.to_trec(finished, tmp_path / "run.trec")
+    qrels = ranx.Qrels(tiny_collection.qrels)
+    for found in (ranx.Run.from_file(str(tmp_path / "run.trec"), kind="trec"), runs.to_ranx(finished)):
+        assert float(ranx.evaluate(qrels, found, "ndcg@10")) == pytest.approx(finished.mean["ndcg@10"])
+
+
+def test_per_query_values_name_the_known_metrics(do) -> None:
+    finished = do()
+    with pytest.raises(InputError, match=r"no 'mrr': it has ndcg@10, recall@100"):
+        finished.per_query("mrr")
+    assert set(finished.frame().columns) == {"metric", "query", "value"}

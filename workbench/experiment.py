@@ -1,0 +1,197 @@
+"""Experiment: a frozen, typed description of what to run, readable and writable as YAML."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InputError, NotFoundError
+from engine.evaluation import DEFAULT_METRICS, check_metrics
+from engine.indexes import index_class
+from engine.models import DTYPES
+from engine.pooling import METHODS
+
+SCORERS = ("index", "exact")
+STORED = ("float16", "float32")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What to run: the same experiment gives the same rankings.
+
+    Args:
+        collection: A name or path for `load_collection`.
+        model: A name or path for `Encoder.load`.
+        dtype: What the model computes in: "auto", "float32", "bfloat16" or "float16".
+        vectors: How token vectors are kept: "float16" or "float32".
+        pool_method: How token vectors are merged.
+        pool_factor: Tokens per remaining token; 1 keeps all, infinity merges all unprotected ones into one.
+        pool_protected: First tokens of a document that stay as they are.
+        index: Kind of index.
+        settings: Settings of the index; those left out have their defaults.
+        scorer: "index" ranks by the scores of the index, "exact" reranks its k documents by exact MaxSim on the vectors
+            before pooling and compression.
+        k: Documents a query.
+        metrics: Names that ranx knows.
+        seed: Of the bootstrap, and of the index when it has a seed that `settings` leaves open.
+
+    Raises:
+        InputError: an unknown name or an impossible value, before anything is loaded.
+    """
+
+    collection: str = "embedded"
+    model: str = "embedded"
+    dtype: str = "auto"
+    vectors: str = "float16"
+    pool_method: str = "hierarchical"
+    pool_factor: float = 1.0
+    pool_protected: int = 1
+    index: str = "exact"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    scorer: str = "index"
+    k: int = 100
+    metrics: tuple[str, ...] = DEFAULT_METRICS
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("collection", "model"):
+            if not isinstance(getattr(self, name), str) or not getattr(self, name):
+                raise InputError(f"Expected a name or path as {name}, got {getattr(self, name)!r}: write one.")
+        for name, known in (
+            ("dtype", DTYPES), ("vectors", STORED), ("pool_method", METHODS), ("scorer", SCORERS),
+        ):  # fmt: skip
+            if getattr(self, name) not in known:
+                raise InputError(f"Unknown {name} {getattr(self, name)!r}: choose among {', '.join(known)}.")
+        for name, least in (("pool_protected", 0), ("k", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise InputError(f"Expected {name} as a whole number of {least} or more, got {value!r}: change it.")
+        factor = self.pool_factor
+        if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not factor >= 1:
+            raise InputError(f"Expected a pool_factor of 1 or more, got {factor!r}: 1 keeps every token.")
+        object.__setattr__(self, "pool_factor", float(factor))
+        self._check_metrics()
+        if not isinstance(self.settings, Mapping):
+            raise InputError(f"Expected settings as names and values, got {self.settings!r}: write a mapping.")
+        object.__setattr__(self, "settings", dict(self.settings))
+        index_class(self.index).parse_settings(dict(self.settings))
+
+    def _check_metrics(self) -> None:
+        if isinstance(self.metrics, str) or not self.metrics:
+            raise InputError(f"Expected a list of metrics such as [ndcg@10], got {self.metrics!r}: write a list.")
+        object.__setattr__(self, "metrics", tuple(check_metrics(self.metrics)))
+        for metric in self.metrics:
+            cutoff = metric.partition("@")[2]
+            if cutoff and int(cutoff) > self.k:
+                raise InputError(f"Metric {metric} looks at {cutoff} documents, k is {self.k}: raise k or lower it.")
+
+    @property
+    def index_settings(self) -> dict[str, Any]:
+        """The settings for `create_index`, with the experiment's seed where the kind has one."""
+        known = {entry.name for entry in fields(index_class(self.index).settings_class)}
+        return {**({"seed": self.seed} if "seed" in known else {}), **self.settings}
+
+    def with_(self, **changes: Any) -> Experiment:
+        """A changed copy; "settings.bits" style names, as in `with_(**{"settings.bits": 2})`, change one setting.
+
+        Raises:
+            InputError: an unknown field or an impossible value.
+        """
+        plain = {name: value for name, value in changes.items() if "." not in name}
+        settings = dict(plain.pop("settings", self.settings))
+        for name, value in changes.items():
+            head, dot, tail = name.partition(".")
+            if dot and head != "settings":
+                raise InputError(f"Expected settings.NAME or a field, got {name!r}: write settings.{tail}.")
+            if dot:
+                settings[tail] = value
+        _known(plain)
+        return replace(self, **plain, settings=settings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON values; an infinite factor is "inf"."""
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        factor = values["pool_factor"]
+        return {**values, "metrics": list(self.metrics), "pool_factor": "inf" if math.isinf(factor) else factor}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Experiment:
+        """Build from names and values, such as a parsed YAML file.
+
+        Raises:
+            InputError: an unknown name (with the closest known one) or an impossible value.
+        """
+        if not isinstance(values, Mapping):
+            raise InputError(f"Expected an experiment as names and values, got {type(values).__name__}: see the docs.")
+        _known(values)
+        changed = dict(values)
+        if changed.get("pool_factor") in ("inf", "one", ".inf"):
+            changed["pool_factor"] = math.inf
+        if changed.get("settings") is None:
+            changed.pop("settings", None)
+        return cls(**changed)
+
+    def to_yaml(self) -> str:
+        """The fields that differ from the defaults, and always collection, model and index, as YAML."""
+        import yaml
+
+        values, always = self.to_dict(), ("collection", "model", "index")
+        kept = {
+            entry.name: values[entry.name]
+            for entry in fields(self)
+            if entry.name in always or getattr(self, entry.name) != _default(entry)
+        }
+        return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
+
+    @classmethod
+    def from_yaml(cls, text: str, source: str = "the text") -> Experiment:
+        """Parse YAML.
+
+        Raises:
+            InputError: no YAML, or what `from_dict` raises.
+        """
+        import yaml
+
+        try:
+            values = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            place = getattr(error, "problem_mark", None)
+            line = f" in line {place.line + 1}" if place is not None else ""
+            raise InputError(f"Expected YAML in {source}, found a mistake{line}: correct it.") from None
+        return cls.from_dict({} if values is None else values)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Experiment:
+        """Read a YAML file; see `from_yaml`.
+
+        Raises:
+            NotFoundError: there is no such file.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (FileNotFoundError, IsADirectoryError):
+            raise NotFoundError(f"There is no file {path}: give the YAML file of an experiment.") from None
+        except UnicodeDecodeError:
+            raise InputError(f"{path} is no text in UTF-8: give the YAML file of an experiment.") from None
+        return cls.from_yaml(text, str(path))
+
+    def write(self, path: str | Path) -> None:
+        """Write a YAML file."""
+        Path(path).write_text(self.to_yaml(), encoding="utf-8")
+
+
+def _default(entry: Any) -> Any:
+    return entry.default if entry.default is not MISSING else entry.default_factory()
+
+
+def _known(values: Mapping[str, Any]) -> None:
+    known = [entry.name for entry in fields(Experiment)]
+    unknown = next((name for name in values if name not in known), None)
+    if unknown is not None:
+        close = difflib.get_close_matches(str(unknown), known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"it knows {', '.join(known)}."
+        raise InputError(f"An experiment has no {unknown!r}: {hint}")

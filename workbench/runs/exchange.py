@@ -1,0 +1,128 @@
+"""Runs for others: a zip that another machine imports, TREC files, ranx objects."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import CorruptDataError, InputError, NotFoundError
+from workbench.runs.record import RANKINGS, RECORD, SCORES, Run, read_record
+from workbench.runs.store import find, runs_folder
+
+if TYPE_CHECKING:
+    import ranx
+
+FILES = (RECORD, SCORES, RANKINGS)
+
+
+def export(run: Run | str, path: str | Path) -> Path:
+    """Pack a finished run into a zip.
+
+    Args:
+        run: The run or its name.
+        path: The zip to write.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: the run is not finished, or the place cannot be written.
+    """
+    chosen = _finished(run)
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in FILES:
+                archive.write(chosen.path / name, f"{chosen.id}/{name}")
+        temporary.replace(target)
+    except OSError as error:
+        raise InputError(f"{target} cannot be written ({error.strerror}): choose another place.") from None
+    return target
+
+
+def import_zip(path: str | Path) -> Run:
+    """Unpack a run that `export` packed, on any machine.
+
+    Args:
+        path: The zip.
+
+    Returns:
+        The run; one of the same name that is already here stays as it is.
+
+    Raises:
+        NotFoundError: no such file.
+        CorruptDataError: no zip of a run, damaged, or of another version.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise NotFoundError(f"There is no file {source}: give a zip that `runs.export` wrote.")
+    root = runs_folder()
+    with tempfile.TemporaryDirectory(dir=root, prefix=".import-") as name:
+        folder = Path(name) / "run"
+        folder.mkdir()
+        try:
+            with zipfile.ZipFile(source) as archive:
+                entries = {Path(entry).name: entry for entry in archive.namelist()}
+                for file in FILES:  # only these three names, whatever paths the zip holds
+                    with archive.open(entries[file]) as stream, (folder / file).open("wb") as target:
+                        shutil.copyfileobj(stream, target)
+            run_id = read_record(folder)["id"]
+        except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
+            raise CorruptDataError(f"{source} is no complete zip of a run ({error}): export it again.") from None
+        if not isinstance(run_id, str) or Path(run_id).name != run_id or run_id.startswith("."):
+            raise CorruptDataError(f"{source} names its run {run_id!r}, which is no folder name: export it again.")
+        if not (root / run_id).exists():
+            folder.rename(root / run_id)
+    return find(run_id)
+
+
+def to_trec(run: Run | str, path: str | Path) -> Path:
+    """Write the rankings as a TREC run file: query, Q0, document, rank, score, run.
+
+    Args:
+        run: The run or its name.
+        path: The file to write.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: the run is not finished, or an id has a space, which the format cannot hold.
+    """
+    chosen = _finished(run)
+    lines = []
+    for query, ranking in chosen.rankings().items():
+        for rank, (document, score) in enumerate(zip(ranking.ids, ranking.scores, strict=True), start=1):
+            if any(character.isspace() for character in query + document):
+                raise InputError(f"TREC files cannot hold the id {query!r} or {document!r}: it has a space in it.")
+            lines.append(f"{query} Q0 {document} {rank} {float(score):.6f} {chosen.id}\n")
+    Path(path).write_text("".join(lines), encoding="utf-8")
+    return Path(path)
+
+
+def to_ranx(run: Run | str) -> ranx.Run:
+    """The rankings as a ranx Run, for fusion and whatever else ranx does.
+
+    Raises:
+        InputError: the run is not finished.
+    """
+    import ranx
+
+    chosen = _finished(run)
+    found = {
+        query: {document: float(score) for document, score in zip(ranking.ids, ranking.scores, strict=True)}
+        for query, ranking in chosen.rankings().items()
+    }
+    return ranx.Run(found, name=chosen.id)
+
+
+def _finished(run: Run | str) -> Run:
+    chosen = find(run) if isinstance(run, str) else run
+    if chosen.status != "complete":
+        raise InputError(f"Run {chosen.id} is {chosen.status}: run it to the end first.")
+    return chosen

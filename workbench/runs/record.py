@@ -1,0 +1,149 @@
+"""Run: one finished, running or interrupted experiment, read from its folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from engine.errors import CorruptDataError, InputError, NotFoundError
+from engine.retrieval import Ranking
+from workbench.experiment import Experiment
+from workbench.statistics import Interval
+
+if TYPE_CHECKING:
+    import pandas
+
+FORMAT = 1
+RECORD, SCORES, RANKINGS = "run.json", "scores.parquet", "rankings.parquet"
+Status = Literal["complete", "running", "interrupted", "unreadable"]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run.
+
+    Args:
+        id: Its name.
+        path: Its folder.
+        status: "complete"; "running" in a live process; "interrupted", to be run again or deleted; "unreadable".
+        record: The contents of run.json.
+        problem: Why it is unreadable, in a sentence.
+        reused: Whether `run` found it instead of computing it.
+    """
+
+    id: str
+    path: Path
+    status: Status
+    record: dict[str, Any]
+    problem: str = ""
+    reused: bool = False
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """What was run."""
+        return Experiment.from_dict(self.record["experiment"])
+
+    @property
+    def name(self) -> str:
+        """A short name: what a person chose, or the settings that differ from the defaults."""
+        return self.record.get("name") or short_name(self.record["experiment"])
+
+    @property
+    def created(self) -> str:
+        """When it started, ISO 8601 in UTC."""
+        return self.record.get("created", "")
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """Metric -> average over the judged queries."""
+        return {metric: entry["mean"] for metric, entry in self.record.get("scores", {}).items()}
+
+    @property
+    def intervals(self) -> dict[str, Interval]:
+        """Metric -> average with its 95% bootstrap interval over queries."""
+        scores = self.record.get("scores", {})
+        return {metric: Interval(entry["mean"], entry["low"], entry["high"]) for metric, entry in scores.items()}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of the numbers has to know."""
+        return self.record.get("warnings", [])
+
+    def per_query(self, metric: str) -> dict[str, float]:
+        """Query id -> value.
+
+        Raises:
+            InputError: the run did not compute this metric; the sentence lists those it did.
+        """
+        if self.status == "complete" and metric not in self.mean:
+            raise InputError(f"Run {self.id} has no {metric!r}: it has {', '.join(self.mean) or 'no scores'}.")
+        table = self._table(SCORES, [("metric", "=", metric)])
+        return dict(zip(table["query"].to_pylist(), table["value"].to_pylist(), strict=True))
+
+    def rankings(self) -> dict[str, Ranking]:
+        """Query id -> its ranking."""
+        table = self._table(RANKINGS)
+        queries, ids = table["query"].to_pylist(), table["document"].to_pylist()
+        scores = table["score"].to_numpy()
+        found = {query: Ranking([], np.empty(0, np.float32)) for query in self.record.get("empty", [])}
+        start = 0
+        for stop in range(1, len(queries) + 1):
+            if stop == len(queries) or queries[stop] != queries[start]:
+                found[queries[start]] = Ranking(ids[start:stop], scores[start:stop].astype(np.float32))
+                start = stop
+        return found
+
+    def frame(self) -> pandas.DataFrame:
+        """Every metric, query and value as a table."""
+        return self._table(SCORES).to_pandas()
+
+    def _table(self, name: str, filters: list[tuple[str, str, str]] | None = None) -> Any:
+        from pyarrow import parquet
+
+        if self.status != "complete":
+            raise InputError(f"Run {self.id} is {self.status}, it has no results: run it again.")
+        try:
+            return parquet.read_table(self.path / name, filters=filters)
+        except (OSError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise CorruptDataError(f"{self.path / name} cannot be read ({reason}): delete the run.") from None
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The contents of a folder's run.json.
+
+    Raises:
+        NotFoundError: there is none.
+        CorruptDataError: it is damaged, or another version wrote it.
+    """
+    try:
+        record = json.loads((folder / RECORD).read_bytes())
+        version = record["format"]
+    except FileNotFoundError:
+        raise NotFoundError(f"{folder} holds no {RECORD}: give the folder of a run.") from None
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise CorruptDataError(f"{folder / RECORD} is damaged ({error}): delete the run.") from None
+    if version != FORMAT:
+        raise CorruptDataError(
+            f"{folder / RECORD} has format {version}, this version reads {FORMAT}: use the version that wrote it."
+        )
+    return record
+
+
+def short_name(experiment: dict[str, Any]) -> str:
+    """The settings that tell a run apart: "cranfield, embedded, plaid, bits 2, factor 4"."""
+    parts = [Path(experiment["collection"]).name, Path(experiment["model"]).name, experiment["index"]]
+    parts += [f"{name} {value}" for name, value in experiment.get("settings", {}).items()]
+    if experiment["pool_factor"] != 1:
+        method = experiment["pool_method"]
+        parts.append(f"factor {experiment['pool_factor']}{'' if method == 'hierarchical' else f' {method}'}")
+    if experiment.get("scorer") == "exact":
+        parts.append("reranked")
+    if experiment.get("seed"):
+        parts.append(f"seed {experiment['seed']}")
+    return ", ".join(str(part) for part in parts)
