@@ -1,0 +1,1 @@
+"""Measurements, with the peers beside us; never timed tests."""

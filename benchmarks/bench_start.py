@@ -1,4 +1,4 @@
-"""How long a person waits: the first and the second `workbench demo` to an answering page, and a search with its heatmap.
+"""How long a person waits: the first and second `workbench demo` to an answering page, and a search.
 
 Run: `python -m benchmarks.bench_start`, on an idle machine; the limits are 60 s, 10 s and 300 ms on 2 cores.
 """
