@@ -11,7 +11,7 @@ os.environ.setdefault("GRADIO_SSR_MODE", "False")
 import gradio as gr
 
 from apps import look
-from apps.pages import PAGES, search
+from apps.pages import pool, search
 from workbench.workspace import Workspace
 
 TITLE = "Late Interaction Workbench"
@@ -50,6 +50,8 @@ def build(workspace: Workspace) -> gr.Blocks:
     """
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
         search.page(workspace)
+    with blocks.route("Pool factor", "pool", show_in_navbar=False):
+        pool.page(workspace)
     return blocks
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("core", "matrix", "pair", "search")  # in the order in which they need each other
+SCRIPTS = ("core", "matrix", "pair", "pool_rows", "search", "pool")
 
 
 def scripts() -> str:
@@ -19,24 +20,30 @@ def scripts() -> str:
 
 
 def component(
-    name: str, template: str, value: Any = None, functions: list[Callable[..., Any]] | None = None
+    name: str, value: Any = None, functions: list[Callable[..., Any]] | None = None, events: tuple[str, ...] = ()
 ) -> gr.HTML:
-    """A part of a page that `LIW.pages.<name>` brings to life.
+    """A part of a page: the markup of `<name>.html`, brought to life by `LIW.pages.<name>`.
+
+    The markup holds no value: Gradio evaluates what it fills into a template, `${...}` in a document included. Values
+    reach the page as JSON, and the scripts write them as text.
 
     Args:
-        name: The function of the scripts.
-        template: HTML with {{...}} for values, which escapes them; never ${...}, which does not.
+        name: The file and the function of the scripts.
         value: JSON value, the script's `props.value`.
         functions: Python functions that the script calls as `server.<name>(argument)`.
+        events: Names of the events that the script triggers; each becomes a listener of the component.
 
     Returns:
         The component.
     """
-    assert "${" not in template, "a template that takes values as markup"
+    template = (FOLDER / f"{name}.html").read_text(encoding="utf-8")
+    assert not re.search(r"[$`{}\\]", template), "a template that takes values"
+    names = ", ".join(f'"{event}"' for event in events)
+    start = f"LIW.pages.{name}(element, props, typeof server === 'undefined' ? null : server, trigger, watch);"
     return gr.HTML(
         value,
         html_template=template,
-        js_on_load=f"LIW.pages.{name}(element, props, typeof server === 'undefined' ? null : server, trigger, watch);",
+        js_on_load=f"/* triggers {names} */ {start}",
         apply_default_css=False,
         server_functions=[_plain(function) for function in functions or []],
     )

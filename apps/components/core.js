@@ -83,14 +83,16 @@
     if (wanted === "dark" || wanted === "light") document.body.classList.toggle("dark", wanted === "dark");
   };
 
-  LIW.pages.bar = (element) => {
+  LIW.pages.bar = (element, props) => {
     LIW.startTheme();
     document.documentElement.lang = "en";
+    const root = (window.gradio_config?.root || location.origin).replace(/\/+$/, "");
     const here = location.pathname.replace(/\/+$/, "");
-    const links = [...element.querySelectorAll("nav a")];
-    const paths = links.map((link) => new URL(link.href).pathname.replace(/\/+$/, ""));
-    const at = paths.indexOf(here);
-    if (at >= 0) links[at].setAttribute("aria-current", "page");
+    element.querySelector("nav").append(...props.value.map(({ name, path }) => {
+      const url = new URL(root + "/" + path);
+      const current = url.pathname.replace(/\/+$/, "") === here;
+      return LIW.el("a", { href: url.pathname, "aria-current": current ? "page" : undefined }, name);
+    }));
     const button = element.querySelector("button");
     const label = () => (button.textContent = LIW.theme() === "dark" ? "Light" : "Dark");
     button.addEventListener("click", () => { LIW.setTheme(LIW.theme() === "dark" ? "light" : "dark"); label(); });

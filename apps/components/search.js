@@ -130,13 +130,12 @@ LIW.pages.search = (element, props, server) => {
     Object.assign(state, { q: input.value, doc: "", token: null, vs: "" });
     ask(true);
   });
-  examples.querySelectorAll("button").forEach((button) => button.addEventListener("click", () => {
-    Object.assign(state, { q: button.textContent, doc: "", token: null, vs: "" });
-    ask(true);
-  }));
+  if (props.value.examples.length) examples.append("For example", ...props.value.examples.map((text) =>
+    el("button", { type: "button", class: "tool", on: { click: () => { Object.assign(state, { q: text, doc: "", token: null, vs: "" }); ask(true); } } }, text)));
   LIW.roving(list, ".hit");
   window.addEventListener("popstate", () => { recall(); ask(false); });
   recall();
-  state.q = state.q || props.value.example;
+  state.q = state.q || props.value.examples[0] || "";
   if (state.q) ask(false);
+  else pair.replaceChildren(el("div", { class: "card" }, el("p", {}, "Ask a question to see which documents answer it, and which of their words match yours.")));
 };

@@ -16,15 +16,6 @@ LONGEST_QUESTION = 2000  # characters
 EXAMPLES = 4
 GRADES = {1: "helps", 2: "judged right"}
 
-_PAGE = """<div class="liw page">
-<form class="ask" role="search"><input type="search" maxlength="2000" aria-label="Question" placeholder="Ask in your own words"
- autocomplete="off" spellcheck="false"><button class="tool main" type="submit">Search</button></form>
-<p class="examples">{{#if value.examples}}<span>For example</span>{{/if}}
-{{#each value.examples}}<button type="button" class="tool">{{this}}</button>{{/each}}</p>
-<div class="columns"><section aria-label="Ranked documents"><div class="head"><h2>Ranked documents</h2><span class="note count"></span></div>
-<ol class="hits"></ol></section><section class="pair" aria-label="Why this document"></section></div>
-<div class="hidden told" role="status"></div></div>"""
-
 
 def page(workspace: Workspace) -> None:
     """Build the page into the open Blocks.
@@ -35,8 +26,7 @@ def page(workspace: Workspace) -> None:
     bar()
     functions = SearchFunctions(workspace)
     questions = [visible(text) for text in workspace.collection.queries.values()]
-    value = {"example": (questions or [""])[0], "examples": questions[:EXAMPLES]}
-    component("search", _PAGE, value, [functions.search, functions.explain])
+    component("search", {"examples": questions[:EXAMPLES]}, [functions.search, functions.explain])
 
 
 class SearchFunctions:
