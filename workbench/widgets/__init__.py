@@ -1,1 +1,12 @@
-"""Notebook widgets."""
+"""Widgets for notebooks: explanations, search, judging and training, with the figures of the browser pages."""
+
+from engine.errors import missing_extra
+
+try:
+    import ipywidgets as _ipywidgets  # noqa: F401
+except ImportError:
+    raise missing_extra("ipywidgets", "notebooks") from None
+
+from workbench.widgets.explanation import ExplanationWidget
+
+__all__ = ["ExplanationWidget"]
