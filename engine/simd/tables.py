@@ -1,4 +1,4 @@
-"""Kernels of tables: products of many rows with one panel of 32 query tokens, kept instead of reduced.
+"""Kernels of tables: products of many rows with one panel of 32 query tokens, kept, searched and rounded.
 
 The rows are centroids, the table their scores. Every product is summed over the dimensions in order with fused
 multiply-adds, so it does not depend on where a row lies.
@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from engine.simd.build import F32, call, data, full, i64, load, loop, splat, store
+from engine.simd.build import F32, I8, I32, call, data, full, i64, load, loop, splat, store
 
 COLUMNS = 32
 
@@ -59,3 +59,92 @@ def make_rows(lanes: int, rows: int) -> Any:
         return signature, generate
 
     return block
+
+
+def make_column_maxima(lanes: int) -> Any:
+    """An intrinsic for the maximum of each column over consecutive rows.
+
+    Args:
+        lanes: Float32 numbers of a vector register.
+
+    Returns:
+        function(table float32 [n * 32], row, count, out float32, out_at): out[out_at + j] = the maximum of column j
+        over `count` rows from `row`; count at least 1.
+    """
+    vectors, vector = COLUMNS // lanes, ir.VectorType(F32, lanes)
+
+    @intrinsic
+    def maxima(_, table, row, count, out, out_at):
+        signature = types.void(table, row, count, out, out_at)
+
+        def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
+            values, result = data(context, b, sig, args, 0), data(context, b, sig, args, 3)
+
+            def turn(r: Any, carried: list[Any]) -> list[Any]:
+                at = b.mul(b.add(args[1], r), i64(COLUMNS))
+                found = [load(b, values, b.add(at, i64(v * lanes)), vector) for v in range(vectors)]
+                return [b.select(b.fcmp_ordered(">", x, y), x, y) for x, y in zip(found, carried, strict=True)]
+
+            best = loop(b, args[2], 1, [full(vector, -float("inf"))] * vectors, turn)
+            for v in range(vectors):
+                store(b, best[v], result, b.add(args[4], i64(v * lanes)))
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return maxima
+
+
+def make_rounding(lanes: int, width: int, halves: bool) -> Any:
+    """An intrinsic that rounds rows of a float table to what the integer kernels read.
+
+    Args:
+        lanes: Float32 numbers of a vector register.
+        width: Columns of `base`, a multiple of `lanes`, at most 32.
+        halves: Store int32 x as two int16 that add up to it (what short sums on AVX2 start from).
+
+    Returns:
+        function(table float32 [n * 32], row, count, low float32 [32], factor, shift float32 [32], scale,
+        rows uint8 [n * 32], base int32 [n * width]): for `count` rows from `row`, at least 1,
+        rows = clip((table - low) * factor + 0.5, 0, 255), base = round((table + shift) * scale).
+    """
+    vectors, vector = COLUMNS // lanes, ir.VectorType(F32, lanes)
+    wide, narrow = ir.VectorType(I32, lanes), ir.VectorType(I8, lanes)
+
+    @intrinsic
+    def rounding(_, table, row, count, low, factor, shift, scale, rows, base):
+        signature = types.void(table, row, count, low, factor, shift, scale, rows, base)
+
+        def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
+            values, lows, shifts, small, large = (data(context, b, sig, args, k) for k in (0, 3, 5, 7, 8))
+            factors, scales = splat(b, args[4], lanes), splat(b, args[6], lanes)
+            at = [i64(v * lanes) for v in range(vectors)]
+            lowest, shifted = ([load(b, p, a, vector) for a in at] for p in (lows, shifts))
+
+            def turn(r: Any, _: list[Any]) -> list[Any]:
+                number = b.add(args[1], r)
+                for v in range(vectors):
+                    from_row = b.add(b.mul(number, i64(COLUMNS)), at[v])
+                    x = load(b, values, from_row, vector)
+                    y = b.fadd(b.fmul(b.fsub(x, lowest[v]), factors), full(vector, 0.5))
+                    y = b.select(b.fcmp_ordered(">", y, full(vector, 0.0)), y, full(vector, 0.0))
+                    y = b.select(b.fcmp_ordered("<", y, full(vector, 255.0)), y, full(vector, 255.0))
+                    store(b, b.trunc(b.fptosi(y, wide), narrow), small, from_row)
+                    if v * lanes < width:
+                        z = b.fmul(b.fadd(x, shifted[v]), scales)
+                        z = b.fptosi(call(b, f"llvm.nearbyint.v{lanes}f32", vector, [z]), wide)
+                        store(b, _halves(b, z) if halves else z, large, b.add(b.mul(number, i64(width)), at[v]))
+                return []
+
+            loop(b, args[2], 1, [], turn)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return rounding
+
+
+def _halves(b: Any, x: Any) -> Any:
+    """Each int32 lane as two int16 that add up to it."""
+    first = b.ashr(x, full(x.type, 1))
+    return b.or_(b.shl(b.sub(x, first), full(x.type, 16)), b.and_(first, full(x.type, 0xFFFF)))

@@ -14,6 +14,7 @@ from engine.errors import CorruptDataError, InputError
 from engine.indexes.base import Index
 from engine.indexes.ids import IdTable
 from engine.indexes.plaid import inverted, kmeans, search
+from engine.indexes.plaid.assign import nearest
 from engine.indexes.plaid.codec import Codec, fit
 from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.search import Layout, Stages
@@ -21,6 +22,7 @@ from engine.indexes.plaid.settings import SEARCH_SETTINGS, PlaidSettings, wanted
 from engine.indexes.plaid.trace import describe_stages, token_trace
 from engine.indexes.trace import Stage, TokenTrace
 from engine.retrieval import Ranking, top_positions
+from engine.simd.threads import run_parts, thread_count
 
 ENCODE_TOKENS = 1 << 17  # tokens encoded at once
 
@@ -95,7 +97,7 @@ class PlaidIndex(Index):
         self.layout = Layout(codec, offsets, codes, packed, lists, alive)
 
     def _array(self, name: str, mmap: bool = True) -> np.ndarray:
-        return storage.open_array(self.path, self.state.manifest, name, mmap)
+        return np.asarray(storage.open_array(self.path, self.state.manifest, name, mmap))
 
     def _check_layout(
         self, codec: Codec, offsets: np.ndarray, codes: np.ndarray, packed: np.ndarray, lists: Lists
@@ -115,10 +117,23 @@ class PlaidIndex(Index):
             raise CorruptDataError(f"{self.path} holds arrays that do not fit together: restore it or build it again.")
 
     def _search(self, queries: TokenEmbeddings, k: int, subset: np.ndarray | None) -> list[Ranking]:
-        return [
-            self._rank(self.stages(query, k, subset), k) if len(query) else self._no_words(k, subset)
-            for query in queries
-        ]
+        rankings: list[Ranking] = [Ranking([], np.empty(0, np.float32))] * len(queries)
+        threads = thread_count()
+        together = len(queries) < 2 * threads  # else every thread takes queries of its own
+
+        def work(number: int) -> None:
+            query = queries[number]
+            if len(query):
+                rankings[number] = self._rank(self.stages(query, k, subset, threads if together else 1), k)
+            else:
+                rankings[number] = self._no_words(k, subset)
+
+        if together:
+            for number in range(len(queries)):
+                work(number)
+        else:
+            run_parts(work, len(queries))
+        return rankings
 
     def _no_words(self, k: int, subset: np.ndarray | None) -> Ranking:
         """A query without tokens scores 0 everywhere."""
@@ -126,13 +141,14 @@ class PlaidIndex(Index):
         best = positions[top_positions(np.zeros(len(positions)), self.state.ids.tie_order[positions], k)]
         return Ranking([self.state.ids[int(i)] for i in best], np.zeros(len(best), np.float32))
 
-    def stages(self, query: np.ndarray, k: int, subset: np.ndarray | None = None) -> Stages:
+    def stages(self, query: np.ndarray, k: int, subset: np.ndarray | None = None, threads: int = 0) -> Stages:
         """Run one query and keep what every stage left.
 
         Args:
             query: [m, dim] float16 or float32.
             k: How many documents are wanted.
             subset: Storage positions to search among, or None.
+            threads: How many to use, 0 for all.
 
         Returns:
             The stages.
@@ -143,7 +159,7 @@ class PlaidIndex(Index):
         if subset is not None:
             allowed = np.zeros_like(layout.alive)
             allowed[self.slots[subset]] = 1
-        return search.run(layout, self.settings, query, k, allowed)
+        return search.run(layout, self.settings, query, k, allowed, threads)
 
     def _stored_scores(self, query: TokenEmbeddings) -> np.ndarray:
         assert self.layout is not None
@@ -166,7 +182,7 @@ class PlaidIndex(Index):
 
     def _add(self, names: list[str], documents: TokenEmbeddings) -> None:
         codec = self._trained(documents) if self.layout is None else self.layout.codec
-        codes = kmeans.nearest(documents.values, codec.centroids).astype(codec.code_dtype)
+        codes = nearest(documents.values, codec.centroids)[0].astype(codec.code_dtype)
         packed = np.concatenate(
             [
                 codec.encode(documents.values[start : start + ENCODE_TOKENS], codes[start : start + ENCODE_TOKENS])
@@ -182,7 +198,7 @@ class PlaidIndex(Index):
         chosen = np.sort(rng.choice(documents.n_tokens, n_sample, replace=False))
         sample = documents.values[chosen].astype(np.float32)
         centroids = kmeans.train(sample, n_centroids, self.settings.iterations, self.settings.seed)
-        return fit(sample, kmeans.nearest(sample, centroids), centroids, self.settings.bits)
+        return fit(sample, nearest(sample, centroids)[0], centroids, self.settings.bits)
 
     def _append(
         self, names: list[str], documents: TokenEmbeddings, codec: Codec, codes: np.ndarray, packed: np.ndarray

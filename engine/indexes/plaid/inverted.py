@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
+
+from engine.simd.jit import kernel
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +40,11 @@ def build(codes: np.ndarray, offsets: np.ndarray, first: int, n_centroids: int) 
     documents = np.empty(starts[-1], np.int32)
     seen[:] = -1
     _fill(codes, offsets, first, seen, starts[:-1].copy(), documents)
+    documents.flags.writeable = False  # as mapped ones are: one type for the compiled loops
     return Lists(starts, documents)
 
 
-@njit(cache=True)
+@kernel
 def _count(codes, offsets, first, seen, counts):
     for document in range(first, len(offsets) - 1):
         for token in range(offsets[document], offsets[document + 1]):
@@ -52,7 +54,7 @@ def _count(codes, offsets, first, seen, counts):
                 counts[code + 1] += 1
 
 
-@njit(cache=True)
+@kernel
 def _fill(codes, offsets, first, seen, at, documents):
     for document in range(first, len(offsets) - 1):
         for token in range(offsets[document], offsets[document + 1]):

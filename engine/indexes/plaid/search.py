@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.indexes.plaid import kernels
-from engine.indexes.plaid.codec import Codec, padded
+from engine.indexes.plaid.codec import Codec
 from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.settings import PlaidSettings
+from engine.indexes.plaid.tables import Tables, centroid_tables, float_panel, round_tables
+from engine.simd.threads import cut, run_parts, thread_count
 
-QUERY_TOP = {1: 127, 2: 127, 4: 127, 8: 64}  # 2 * top * (2^bits - 1) fits int16, which AVX2 multiplies into
-BASE_LIMIT = float(2**29)
-RESCORE_EXTRA = 1.3  # float32 scores for this many times k: the integer scores round, so the last places may swap
+PART_TOKENS = 8192  # less work than this is not worth waking a thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +47,9 @@ class Stages:
 
     Args:
         probes: int64 [query tokens, n_probe], centroids by score.
-        centroid_scores: float32 [c, lanes].
+        table: float32 [blocks, c, 32], scores of centroids, 32 query tokens a block.
         found: int64, slots in the probed lists, rising.
-        points: int64, what the probed lists alone say of the score of each, in a unit of their own.
+        points: int32, what the probed lists alone say of the score of each, in a unit of their own.
         candidates: int64, slots that got a score from their centroids, rising.
         coarse: float64, those scores.
         survivors: int64, slots that got a score from their residuals, rising.
@@ -60,7 +60,7 @@ class Stages:
     """
 
     probes: np.ndarray
-    centroid_scores: np.ndarray
+    table: np.ndarray
     found: np.ndarray
     points: np.ndarray
     candidates: np.ndarray
@@ -72,7 +72,9 @@ class Stages:
     notes: tuple[str, ...]
 
 
-def run(layout: Layout, settings: PlaidSettings, query: np.ndarray, k: int, allowed: np.ndarray) -> Stages:
+def run(
+    layout: Layout, settings: PlaidSettings, query: np.ndarray, k: int, allowed: np.ndarray, threads: int = 0
+) -> Stages:
     """Run all stages for one query.
 
     Args:
@@ -81,142 +83,148 @@ def run(layout: Layout, settings: PlaidSettings, query: np.ndarray, k: int, allo
         query: [m, dim] float16 or float32, m at least 1.
         k: How many documents are wanted.
         allowed: uint8 [slots], 1 for documents that may be found.
+        threads: How many to use, 0 for all; the result does not depend on it.
 
     Returns:
         What every stage left; the best k of `rescored` are the result.
     """
-    codec, m = layout.codec, len(query)
-    lanes = -(-m // kernels.LANES) * kernels.LANES
-    columns = np.zeros((codec.dim, lanes), np.float32)
-    columns[:, :m] = query.T
-    scores = np.empty((len(codec.centroids), lanes), np.float32)
-    kernels.centroid_scores(codec.centroids, columns, scores)
-    wanted = min(k, int(allowed.sum()))
-    probes, points, notes = _probe(layout, settings, scores, m, wanted, allowed)
+    threads = threads or thread_count()
+    query = query.astype(np.float32)
+    made = centroid_tables(layout.codec.centroids, query, threads)
+    wanted = min(k, int(np.count_nonzero(allowed)))
+    probes, points, notes = _probe(layout, settings, made, wanted, allowed)
     found = np.flatnonzero(points)
     points = points[found]
-    candidates = found[_best(points, max(settings.n_candidates, wanted))]
-    coarse = _coarse(layout, settings, scores, m, candidates)
+    candidates = found[best_positions(points, max(settings.n_candidates, wanted))]
+    rounded = round_tables(layout.codec, made, query, settings.centroid_threshold, threads)
+    sums = _sums(layout, candidates, threads, _coarse(layout, candidates, rounded.rows))
+    coarse = sums * rounded.row_unit + rounded.row_origin
     n_full = max(settings.n_full_scores, wanted)
     if n_full > settings.n_full_scores:
         notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
-    survivors = candidates[_best(coarse, n_full)]
-    fine = _fine(layout, columns, scores, m, survivors)
-    rescored = survivors[_best(fine, int(np.ceil(RESCORE_EXTRA * wanted)))]
-    return Stages(
-        probes,
-        scores,
-        found,
-        points,
-        candidates,
-        coarse,
-        survivors,
-        fine,
-        rescored,
-        exact(layout, query, rescored),
-        notes,
-    )
+    survivors = candidates[best_positions(sums, n_full)]
+    fine = _sums(layout, survivors, threads, _fine(layout, survivors, rounded)) / rounded.scale
+    rescored = survivors[_close(fine, wanted, rounded.margin)]
+    scores = exact(layout, query, rescored, threads)
+    table = made.table.reshape(made.blocks, -1, kernels.COLUMNS)
+    return Stages(probes, table, found, points, candidates, coarse, survivors, fine, rescored, scores, notes)
 
 
 def _probe(
-    layout: Layout, settings: PlaidSettings, scores: np.ndarray, m: int, wanted: int, allowed: np.ndarray
+    layout: Layout, settings: PlaidSettings, made: Tables, wanted: int, allowed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Probe, and probe wider until there are as many documents as wanted."""
-    n_probe = min(settings.n_probe, len(scores))
+    n = len(layout.codec.centroids)
+    asked = n_probe = min(settings.n_probe, n)
     while True:
-        probes = np.zeros((m, n_probe), np.int64)
-        kernels.best_centroids(scores, m, probes)
-        points = _points(layout, scores, probes, allowed)
-        if np.count_nonzero(points) >= wanted or n_probe == len(scores):
+        probes, found = made.best(n_probe)
+        lowest = found.min()
+        unit = np.float32(1e4 / max(float(found.max() - lowest), 1e-30))
+        weights = ((found - lowest) * unit).astype(np.int32) + np.int32(1)
+        points, seen = np.zeros(len(allowed), np.int32), np.full(len(allowed), -1, np.int32)
+        for lists in layout.lists:
+            kernels.collect(probes, weights, lists.offsets, lists.documents, allowed, seen, points)
+        if n_probe == n or np.count_nonzero(points) >= wanted:
             break
-        n_probe = min(2 * n_probe, len(scores))
-    asked = min(settings.n_probe, len(scores))
+        n_probe = min(2 * n_probe, n)
     notes = (f"n_probe widened from {asked} to {n_probe} to find {wanted} documents",) if n_probe > asked else ()
     return probes, points, notes
 
 
-def _points(layout: Layout, scores: np.ndarray, probes: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """For each document, what the probed lists alone say of its score: int64, 0 where no list holds it."""
-    found = scores[probes, np.arange(len(probes))[:, None]]
-    weights = np.rint((found - found.min()) * np.float32(1e4 / max(float(np.ptp(found)), 1e-30))).astype(np.int64) + 1
-    points, seen = np.zeros(len(allowed), np.int64), np.full(len(allowed), -1, np.int64)
-    for lists in layout.lists:
-        kernels.probe(probes, weights, lists.offsets, lists.documents, allowed, seen, points)
-    return points
+def _sums(layout: Layout, slots: np.ndarray, threads: int, add) -> np.ndarray:
+    """Let `add(first, last, out)` score runs of documents of about equal length."""
+    out = np.zeros(len(slots), np.int64)
+    run_documents(layout, slots, threads, lambda first, last: add(first, last, out))
+    return out
 
 
-def _coarse(layout: Layout, settings: PlaidSettings, scores: np.ndarray, m: int, candidates: np.ndarray) -> np.ndarray:
-    """Sum of the best centroid score of each query token, float64, in 255 steps that all tokens share."""
-    top = scores[:, :m].max(axis=0)
-    floor = np.maximum(scores[:, :m].mean(axis=0), np.float32(settings.centroid_threshold))
-    spread = max(float((top - floor).max()), 1e-30)
-    low = np.zeros(scores.shape[1], np.float32)
-    low[:m] = top - spread
-    rows = np.rint(np.clip((scores - low) * np.float32(255 / spread), 0, 255)).astype(np.uint8)
-    out = np.empty(len(candidates), np.int64)
-    kernels.coarse_scores(candidates, layout.offsets, layout.codes, rows, m, out)
-    return out * (spread / 255) + float(low[:m].sum(dtype=np.float64))
+def run_documents(layout: Layout, slots: np.ndarray, threads: int, work) -> None:
+    """Call `work(first, last)` for runs of `slots` of about equal length, on several threads."""
+    if len(slots) == 0:
+        return
+    lengths = layout.offsets[slots + 1] - layout.offsets[slots]
+    parts = min(2 * threads, 1 + int(lengths.sum()) // PART_TOKENS) if threads > 1 else 1
+    bounds = cut(lengths, parts) if parts > 1 else np.array([0, len(slots)])
+    run_parts(lambda part: work(bounds[part], bounds[part + 1]), len(bounds) - 1)
 
 
-def _fine(layout: Layout, columns: np.ndarray, scores: np.ndarray, m: int, survivors: np.ndarray) -> np.ndarray:
-    """Scores from residuals, float64: sums of integers, after rounding the query times the steps to int8."""
-    codec = layout.codec
-    weights = np.zeros((padded(codec.dim), columns.shape[1]), np.float32)
-    weights[: codec.dim] = columns * codec.step[:, None]
-    base = scores + codec.lower @ columns
-    reach = float(np.abs(base).max()) + float(np.abs(weights).sum(axis=0).max()) * (codec.levels - 1)
-    scale = QUERY_TOP[codec.bits] / max(float(np.abs(weights).max()), 1e-30)
-    scale = np.float32(min(scale, BASE_LIMIT / max(reach, 1e-30)))
-    out = np.empty(len(survivors), np.int64)
-    kernels.residual_scores(
-        survivors,
-        layout.offsets,
-        layout.codes,
-        np.rint(base * scale).astype(np.int32),
-        layout.packed,
-        codec.bits,
-        np.rint(weights * scale).astype(np.int8),
-        m,
-        out,
-    )
-    return out / float(scale)
+def _coarse(layout: Layout, candidates: np.ndarray, blocks: list[np.ndarray]):
+    def add(first: int, last: int, out: np.ndarray) -> None:
+        for rows in blocks:
+            kernels.coarse_scores(candidates, first, last, layout.offsets, layout.codes, rows, out)
+
+    return add
 
 
-def exact(layout: Layout, query: np.ndarray, slots: np.ndarray) -> np.ndarray:
+def _fine(layout: Layout, survivors: np.ndarray, rounded) -> object:
+    def add(first: int, last: int, out: np.ndarray) -> None:
+        for width, lanes, base, query in rounded.residual:
+            kernels.residual_scores(
+                survivors,
+                first,
+                last,
+                width,
+                lanes,
+                layout.offsets,
+                layout.codes,
+                base,
+                layout.packed,
+                layout.codec.bits,
+                query,
+                out,
+            )
+
+    return add
+
+
+def exact(layout: Layout, query: np.ndarray, slots: np.ndarray, threads: int = 0) -> np.ndarray:
     """MaxSim on the stored vectors.
 
     Args:
         layout: The index.
         query: [m, dim] float16 or float32.
         slots: int64 [n].
+        threads: How many to use, 0 for all.
 
     Returns:
         float32 [n].
     """
     codec, out = layout.codec, np.empty(len(slots), np.float32)
-    columns = np.ascontiguousarray(query.T.astype(np.float32))
-    kernels.stored_scores(
-        slots,
-        layout.offsets,
-        layout.codes,
-        codec.centroids,
-        codec.lower,
-        codec.step,
-        layout.packed,
-        codec.bits,
-        columns,
-        len(query),
-        out,
-    )
+    panel = float_panel(query.astype(np.float32))
+
+    def work(first: int, last: int) -> None:
+        kernels.stored_scores(
+            slots,
+            first,
+            last,
+            layout.offsets,
+            layout.codes,
+            layout.packed,
+            codec.centroids,
+            codec.lower,
+            codec.step,
+            codec.bits,
+            panel,
+            len(query),
+            out,
+        )
+
+    run_documents(layout, slots, threads or thread_count(), work)
     return out
 
 
-def _best(scores: np.ndarray, n: int) -> np.ndarray:
+def best_positions(scores: np.ndarray, n: int) -> np.ndarray:
     """Positions of the n highest scores, rising; among equal scores at the edge the first."""
     if n >= len(scores):
         return np.arange(len(scores))
     edge = np.partition(scores, len(scores) - n)[len(scores) - n]
-    above = scores > edge
-    ties = np.flatnonzero(scores == edge)[: n - int(above.sum())]
-    above[ties] = True
-    return np.flatnonzero(above)
+    chosen = scores > edge
+    chosen[np.flatnonzero(scores == edge)[: n - int(np.count_nonzero(chosen))]] = True
+    return np.flatnonzero(chosen)
+
+
+def _close(scores: np.ndarray, n: int, margin: float) -> np.ndarray:
+    """Positions, rising, of all that rounding may have kept out of the n best."""
+    if n >= len(scores):
+        return np.arange(len(scores))
+    return np.flatnonzero(scores >= np.partition(scores, len(scores) - n)[len(scores) - n] - margin)

@@ -50,4 +50,5 @@ def token_trace(left: Stages, layout: Layout, slot: int) -> TokenTrace:
     """
     codes = layout.codes[layout.offsets[slot] : layout.offsets[slot + 1]].astype(np.int64)
     probed = (left.probes[:, :, None] == codes).any(axis=1)
-    return TokenTrace(codes, probed, left.centroid_scores[codes, : len(left.probes)].T.copy())
+    scores = np.concatenate(list(left.table[:, codes]), axis=1)[:, : len(left.probes)]
+    return TokenTrace(codes, probed, scores.T.copy())

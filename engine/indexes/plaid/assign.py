@@ -1,0 +1,65 @@
+"""The nearest centroid of every vector, by exhaustive search in cache-sized tiles."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.simd.jit import kernel
+from engine.simd.kernels import LANES, best_products
+from engine.simd.threads import run_parts
+
+COLUMNS = 4 * LANES  # vectors that one pass over a tile of centroids serves
+TILE = 256  # centroids; with 97 dimensions a tile stays in the second-level cache
+PART = 16 * COLUMNS
+
+
+@kernel
+def _assign(vectors, first, last, centroids, dim, panels, codes, best):
+    """codes[i] = argmax over c of centroids[c] . (vectors[i], 1), the first among equals; centroids is flattened."""
+    n = len(centroids) // dim
+    value, where = np.empty(COLUMNS, np.float32), np.empty(COLUMNS, np.int32)
+    for start in range(first, last, COLUMNS):
+        at = (start - first) * dim
+        for j in range(min(COLUMNS, last - start)):
+            for d in range(dim - 1):
+                panels[at + d * COLUMNS + j] = vectors[start + j, d]
+            panels[at + (dim - 1) * COLUMNS + j] = 1
+    best[first:last] = -np.inf
+    for tile in range(0, n, TILE):
+        for start in range(first, last, COLUMNS):
+            at = (start - first) * dim
+            value[:] = -np.inf
+            panel = panels[at : at + COLUMNS * dim]
+            best_products(centroids, tile, min(n, tile + TILE), dim, panel, COLUMNS, value, where)
+            for j in range(min(COLUMNS, last - start)):
+                if value[j] > best[start + j]:
+                    best[start + j] = value[j]
+                    codes[start + j] = tile + where[j]
+
+
+def nearest(vectors: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the nearest centroid of every vector, the first among equals.
+
+    Args:
+        vectors: [n, dim] float16 or float32.
+        centroids: float32 [c, dim].
+
+    Returns:
+        int64 [n], and the squared distances, float32 [n].
+    """
+    # The nearest has the largest v . c - |c|^2 / 2: a product of vectors with one more dimension.
+    half = 0.5 * np.einsum("cd,cd->c", centroids, centroids, dtype=np.float64)
+    wide = np.concatenate([centroids, -half[:, None].astype(np.float32)], axis=1).ravel()
+    dim = centroids.shape[1] + 1
+    codes, best = np.zeros(len(vectors), np.int64), np.empty(len(vectors), np.float32)
+    squares = np.empty(len(vectors), np.float32)
+
+    def work(part: int) -> None:
+        first, last = part * PART, min(len(vectors), (part + 1) * PART)
+        some = vectors[first:last].astype(np.float32)
+        squares[first:last] = np.einsum("nd,nd->n", some, some)
+        panels = np.zeros(PART * dim, np.float32)
+        _assign(some, 0, len(some), wide, dim, panels, codes[first:last], best[first:last])
+
+    run_parts(work, -(-len(vectors) // PART))
+    return codes, np.maximum(squares - 2 * best, 0)
