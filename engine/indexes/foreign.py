@@ -1,0 +1,134 @@
+"""Base of indexes whose data another library writes: a folder of its own beside ours, replaced as a whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine import storage
+from engine.embeddings import TokenEmbeddings
+from engine.errors import CorruptDataError, missing_extra
+from engine.indexes.base import Index
+from engine.indexes.ids import IdTable
+from engine.retrieval import Ranking, top_positions
+
+
+def check_package(package: str, extra: str) -> None:
+    """Check that a package is there and that torch is the version it was built for, without importing either.
+
+    A wheel linked against another torch ends the process instead of raising, so the versions are read from metadata.
+
+    Args:
+        package: Its name as installed.
+        extra: The extra of this project that installs it.
+
+    Raises:
+        MissingExtraError: it is not installed, or needs another torch.
+    """
+    from packaging.requirements import Requirement
+
+    try:
+        requirements = [Requirement(text) for text in metadata.requires(package) or []]
+    except metadata.PackageNotFoundError:
+        raise missing_extra(package, extra) from None
+    torch = metadata.version("torch")
+    for needed in requirements:
+        if needed.name == "torch" and needed.marker is None and not needed.specifier.contains(torch, prereleases=True):
+            why = f"{package} {metadata.version(package)} needs torch{needed.specifier}, found torch {torch}"
+            raise missing_extra(package, extra, why)
+
+
+class ForeignIndex(Index):
+    """Keeps ids and token counts itself, and the other library's files in a folder that is copied before each change.
+
+    The copy is why a killed writer loses nothing: the manifest names the old folder until the new one is complete.
+    A backend fills in `_open_native`, `_change_native` steps in `_add` and `_remove`, and `_search`.
+    """
+
+    native: Any = None
+    lengths: np.ndarray
+
+    def _load(self) -> None:
+        self.lengths = np.empty(0, np.int64)
+        self.native = None
+        if self.state.dim:
+            self.lengths = storage.open_array(self.path, self.state.manifest, "lengths", mmap=False)
+            folder = self._folder()
+            if folder is not None and not folder.is_dir():
+                raise CorruptDataError(f"{folder} is missing: restore it from a copy or build the index again.")
+            self.native = self._open_native(folder)
+
+    def _folder(self) -> Path | None:
+        """The other library's folder in force; None for one that keeps its data elsewhere."""
+        name = self.state.manifest.record.get("native")
+        return self.path / name if name else None
+
+    def _open_native(self, folder: Path | None) -> Any:
+        """Open what the other library wrote."""
+        raise NotImplementedError
+
+    def _close_native(self) -> None:
+        """Let go of the files, where the other library holds them open or locked."""
+
+    def _commit(
+        self, ids: IdTable, lengths: np.ndarray, documents: TokenEmbeddings | None, change: Callable[[Path], None]
+    ) -> None:
+        """Copy the other library's folder, change the copy, and put it in force.
+
+        Args:
+            ids: All ids afterwards.
+            lengths: int64 [n], their token counts.
+            documents: What is added, or None when documents are removed.
+            change: Changes the copy.
+        """
+        self._close_native()
+        generation = storage.next_generation(self.path)
+        target, old = self.path / f"native.{generation:06d}", self._folder()
+        shutil.rmtree(target, ignore_errors=True)
+        if len(ids):
+            if old is not None:
+                shutil.copytree(old, target)
+            change(target)
+        self._record(ids, lengths, documents, target.name if len(ids) else None)
+        for path in self.path.glob("native.*"):
+            if path.is_dir() and not (len(ids) and path == target):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _record(self, ids: IdTable, lengths: np.ndarray, documents: TokenEmbeddings | None, native: str | None) -> None:
+        fingerprint = self.state.fingerprint or (documents.fingerprint if documents is not None else None)
+        record = {
+            "settings": asdict(self.settings),
+            "dim": (self.state.dim or (documents.dim if documents is not None else 0)) if len(ids) else 0,
+            "fingerprint": fingerprint if len(ids) else None,
+            "documents": len(ids),
+            "tokens": int(lengths.sum()),
+            "native": native,
+        }
+        arrays = {**ids.arrays(), **({"lengths": lengths} if len(ids) else {})}
+        storage.commit(self.path, f"index/{self.kind}", record, arrays)
+
+    def _keep_mask(self, removed: np.ndarray) -> np.ndarray:
+        mask = np.ones(len(self), bool)
+        mask[removed] = False
+        return mask
+
+    def describe(self) -> dict[str, Any]:
+        """See the base class; bytes count the other library's files too."""
+        described = super().describe()
+        folder = self._folder() if self.state.dim else None
+        if folder is not None:
+            described["bytes"] += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            described["bytes_per_token"] = described["bytes"] / described["tokens"]
+        return described
+
+    def _ranking(self, positions: np.ndarray, scores: np.ndarray, k: int, notes: tuple[str, ...] = ()) -> Ranking:
+        """Order storage positions by the scores that the other library gave."""
+        scores = np.asarray(scores, np.float32)
+        best = top_positions(scores, self.state.ids.tie_order[positions], k)
+        return Ranking([self.state.ids[int(i)] for i in positions[best]], scores[best], notes)
