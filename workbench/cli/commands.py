@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from workbench.cli import browser, doctor, search
+from workbench.cli import browser, comparing, doctor, experiments, search
 
 
 def register(app: typer.Typer) -> None:
@@ -15,4 +15,9 @@ def register(app: typer.Typer) -> None:
         app.command()(function)
     for function in (search.search, search.encode, search.index, search.evaluate):
         app.command()(function)
+    app.command()(experiments.run)
+    app.add_typer(experiments.runs, name="runs")
+    app.command("pool-study")(experiments.pool_study)
+    app.command("compare-indexes")(comparing.compare_indexes)
+    app.command()(comparing.trace)
     app.command()(doctor.doctor)

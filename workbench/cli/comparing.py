@@ -1,0 +1,123 @@
+"""The commands on indexes: `compare-indexes`, `trace`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from engine.errors import InputError, NotFoundError
+from workbench.cli.options import (
+    CollectionOption,
+    DeviceOption,
+    IndexOption,
+    JsonOption,
+    KOption,
+    ModelOption,
+    OutputOption,
+)
+from workbench.cli.output import note, out, progress_bars, show_json, show_table
+
+
+def compare_indexes(
+    collection: CollectionOption = "embedded",
+    model: ModelOption = "embedded",
+    index: Annotated[
+        list[str] | None, typer.Option("--index", help="Repeatable: plaid, or plaid:bits=2,n_probe=8.")
+    ] = None,
+    k: KOption = 100,
+    threads: Annotated[int | None, typer.Option("--threads", help="For every library; all if not given.")] = None,
+    max_queries: Annotated[int | None, typer.Option("--max-queries", help="Ask only the first so many.")] = None,
+    as_json: JsonOption = False,
+    output: OutputOption = None,
+) -> None:
+    """Measure indexes on identical vectors: time, bytes, recall against exact MaxSim, quality against judgements.
+
+    Example: `workbench compare-indexes --collection ../scifact --index exact --index plaid --index hnsw`
+    """
+    from dataclasses import asdict
+
+    from workbench.compare_indexes import DEFAULT_INDEXES
+    from workbench.compare_indexes import compare_indexes as compare
+    from workbench.index_records import parse_spec
+
+    specs = [parse_spec(text) for text in index] if index else DEFAULT_INDEXES
+    records = []
+    try:
+        with progress_bars() as report:
+            for record in compare(
+                collection, specs, model, k=k, threads=threads, max_queries=max_queries,
+                progress=report,
+            ):  # fmt: skip
+                records.append(record)
+                note(f"{record.name}: {record.error or 'measured'}")
+    except KeyboardInterrupt:
+        note("Stopped: what follows was finished.")
+    if as_json or output:
+        show_json([asdict(record) for record in records], output)
+        return
+    if records:
+        rows = [record.row() for record in records]
+        show_table(f"{records[0].collection}: identical vectors", tuple(rows[0]), [tuple(row.values()) for row in rows])
+        if records[0].command:
+            out.print(f"Again: {records[0].command}", markup=False, soft_wrap=True)
+
+
+def trace(
+    question: Annotated[str, typer.Argument(help="A question, or the id of one of the collection's.")],
+    document: Annotated[str, typer.Argument(help="The id of the document to follow.")],
+    collection: CollectionOption = "embedded",
+    model: ModelOption = "embedded",
+    index: IndexOption = "plaid",
+    k: KOption = 10,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Follow one document through the stages of a search, to the one that lost it.
+
+    Example: `workbench trace "where is the biggest number" numpy.argmax --index plaid`
+    """
+    from workbench.workspace import open_workspace
+
+    with progress_bars() as report:
+        workspace = open_workspace(collection, model, index, report, device)
+    asked = workspace.collection.queries.get(question, question)
+    if not asked.strip():
+        raise InputError("Expected a question, got an empty one: type a few words.")
+    if document not in workspace.collection.documents:
+        raise NotFoundError(f"{workspace.collection.name!r} has no document {document!r}: take one from a result.")
+    query = workspace.encoder.encode_query([asked])
+    found = workspace.index.trace(query, document, k=k, originals=workspace.documents)
+    if as_json:
+        show_json(
+            {
+                "question": asked, "document": document, "k": k, "cut_by": found.cut_by, "rank": found.rank,
+                "stages": [vars(stage) for stage in found.stages], "stored_score": found.stored_score,
+                "stored_rank": found.stored_rank, "original_score": found.original_score,
+                "original_rank": found.original_rank, "notes": found.notes,
+            }
+        )  # fmt: skip
+        return
+    rows = [
+        (
+            stage.name,
+            f"{stage.setting} = {stage.limit:g}",
+            f"{stage.entered:,}",
+            f"{stage.kept:,}",
+            "" if stage.score is None else f"{stage.score:.3f}",
+            stage.rank,
+            "stays" if stage.survived else "is cut",
+        )
+        for stage in found.stages
+    ]
+    show_table(asked, ("stage", "setting", "documents in", "out", "its score", "its rank", document), rows)
+    if found.cut_by is None:
+        out.print(f"{document} is result {found.rank} of {k}.", markup=False)
+    else:
+        out.print(
+            f"{document} was lost to {found.cut_by}; MaxSim on the stored vectors makes it number "
+            f"{found.stored_rank:,} of {len(workspace.index):,}.",
+            markup=False,
+        )
+    for sentence in found.notes:
+        note(sentence)
