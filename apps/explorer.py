@@ -11,7 +11,7 @@ os.environ.setdefault("GRADIO_SSR_MODE", "False")
 import gradio as gr
 
 from apps import look
-from apps.pages import pool, search
+from apps.pages import indexes, pool, search
 from workbench.workspace import Workspace
 
 TITLE = "Late Interaction Workbench"
@@ -52,6 +52,8 @@ def build(workspace: Workspace) -> gr.Blocks:
         search.page(workspace)
     with blocks.route("Pool factor", "pool", show_in_navbar=False):
         pool.page(workspace)
+    with blocks.route("Indexes", "indexes", show_in_navbar=False):
+        indexes.page(workspace)
     return blocks
 
 

@@ -4,7 +4,7 @@ LIW.pages.pool = (element, props, server, trigger, watch) => {
   const find = (selector) => element.querySelector(selector);
   const [method, index, start, stop, said, meter] = [".method", ".index", ".start", ".stop", ".progress", ".meter"].map(find);
   const state = { factor: null, method: "", index: "", document: "" };
-  let halted = false, asked = 0;
+  let asked = 0;
 
   const setup = props.value;
   find(".intro").textContent = `Pooling merges token vectors of a document that say much the same. Measured here on ${setup.collection}: `
@@ -27,11 +27,11 @@ LIW.pages.pool = (element, props, server, trigger, watch) => {
 
   const drawStatus = () => {
     const { status, done, total, next, error } = study();
-    const running = status === "running" && !halted;
+    const running = status === "running";
     start.disabled = running; stop.hidden = !running; meter.hidden = !running;
     meter.firstElementChild.style.width = (100 * done) / Math.max(total, 1) + "%";
     if (running) said.textContent = next ? `${done} of ${total} factors done, measuring ${next}` : "Waiting for the machine";
-    else if (halted && status === "running") said.textContent = `Stopped after ${done} of ${total} factors; what is finished stays.`;
+    else if (status === "stopped") said.textContent = `Stopped after ${done} of ${total} factors; what is finished stays.`;
     else if (status === "done") said.textContent = `${done} factors measured in ${Math.round(study().seconds)} s on this machine.`;
     else said.textContent = setup.questions ? "Nothing measured yet. It takes about a minute; the figure fills in as factors finish." : "";
     if (error) find(".result").replaceChildren(el("div", { class: "problem", role: "alert" }, error));
@@ -95,18 +95,18 @@ LIW.pages.pool = (element, props, server, trigger, watch) => {
   };
 
   start.addEventListener("click", () => {
-    halted = false; remember();
+    remember();
     current = { status: "running", done: 0, total: 1, next: "", rows: [], error: "", method: method.value, index: index.value };
     draw();
     trigger("measure", { method: method.value, index: index.value });
   });
-  stop.addEventListener("click", () => { halted = true; trigger("halt", {}); drawStatus(); });
+  stop.addEventListener("click", () => { trigger("halt", {}); said.textContent = "Stopping after the factor at hand"; });
   [method, index].forEach((choice) => choice.addEventListener("change", async () => {
     remember();
     current = await server.kept({ method: method.value, index: index.value });
     draw(); drawMerge();
   }));
-  watch("value", () => { if (!halted) { current = props.value.study; draw(); } });
+  watch("value", () => { current = props.value.study; draw(); });
   let width = element.clientWidth;
   new ResizeObserver(() => { if (Math.abs(element.clientWidth - width) > 20) { width = element.clientWidth; draw(); } }).observe(element);
   if (method.value !== study().method || index.value !== study().index) method.dispatchEvent(new Event("change"));

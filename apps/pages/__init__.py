@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 import gradio as gr
 
 from apps.components import component
+from engine.errors import WorkbenchError
 
 PAGES = (("Search and explain", ""), ("Pool factor", "pool"), ("Indexes", "indexes"))
 HEAVY = "heavy"  # the queue of what keeps the machine busy: one run at a time
@@ -14,3 +20,24 @@ def bar() -> None:
     """The bar on top of a page: its name, the other pages, light or dark."""
     gr.Navbar(visible=False)
     component("bar", [{"name": name, "path": path} for name, path in PAGES])
+
+
+def sentence(error: Exception) -> str:
+    """What a page says about an error: ours are sentences already, others go to the log in full."""
+    if isinstance(error, WorkbenchError):
+        return str(error)
+    logging.getLogger(__name__).error("A page failed", exc_info=error)
+    return f"This did not work ({type(error).__name__}: {error}): the terminal has the details."
+
+
+def answering(function: Callable[[Any, dict[str, Any]], dict[str, Any]]) -> Callable[[Any, dict[str, Any]], Any]:
+    """Turn what goes wrong in a function of a page into a sentence under "error"."""
+
+    @wraps(function)
+    def call(self: Any, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return function(self, request if isinstance(request, dict) else {})
+        except Exception as error:  # the boundary to the browser: whatever it is, the person gets a sentence
+            return {"error": sentence(error)}
+
+    return call

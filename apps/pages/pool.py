@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 
 from apps.components import component
+from apps.live import Stops, follow
 from apps.machine import machine
-from apps.pages import HEAVY, bar
+from apps.pages import HEAVY, answering, bar, sentence
 from apps.pool_records import factor_row, merged
-from engine.errors import InputError, NotFoundError, WorkbenchError
-from engine.pooling import METHODS
+from engine.errors import InputError, NotFoundError
+from engine.pooling import METHODS, Method
 from workbench.cache import cached_embeddings
 from workbench.pool_study import FACTORS, pool_study
 from workbench.workspace import Workspace
@@ -33,14 +34,17 @@ def page(workspace: Workspace) -> None:
     study = PoolPage(workspace)
     view = component("pool", study.start, [study.merge, study.names, study.kept], ("measure", "halt"))
 
-    def measure(event: gr.EventData) -> Iterator[dict[str, Any]]:
-        yield from study.measure(event._data)
+    def measure(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
+        yield from study.measure(event._data, request.session_hash or "")
 
-    running = view.measure(
+    def halt(request: gr.Request) -> None:
+        study.stops.stop(request.session_hash or "")
+
+    view.measure(
         measure, outputs=view, concurrency_limit=1, concurrency_id=HEAVY, api_visibility="private",
         show_progress="hidden", trigger_mode="once",
     )  # fmt: skip
-    view.halt(None, cancels=[running], api_visibility="private")
+    view.halt(halt, api_visibility="private", show_progress="hidden")
 
 
 class PoolPage:
@@ -52,6 +56,7 @@ class PoolPage:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
+        self.stops = Stops()
         self.finished: dict[tuple[str, str], dict[str, Any]] = {}
 
     def start(self) -> dict[str, Any]:
@@ -77,40 +82,52 @@ class PoolPage:
         key = (str(request.get("method")), str(request.get("index")))
         return self.finished.get(key) or _study(key, "empty", [])
 
-    def measure(self, request: dict[str, str]) -> Iterator[dict[str, Any]]:
+    def measure(self, request: dict[str, str], session: str) -> Iterator[dict[str, Any]]:
         """Run a study, the whole page's value again after each factor.
 
         Args:
             request: "method" and "index".
+            session: Whose run it is.
 
         Yields:
             The value of the page.
         """
         key = (str(request.get("method")), str(request.get("index")))
-        base, rows, begin = self.start(), [], time.perf_counter()
+        base, rows, begin, stop = self.start(), [], time.perf_counter(), self.stops.begin(session)
         try:
             if key[0] not in METHODS or key[1] not in INDEXES:
                 raise InputError(f"Expected a method and an index that the page offers, got {key}: choose again.")
             collection = self.workspace.collection
-            questions = list(collection.queries.values())
-            queries = (
-                cached_embeddings(self.workspace.encoder, questions, "query", dtype="float32") if questions else []
-            )
-            if not len(queries):
+            if not collection.judged_queries:
                 raise InputError(f"{collection.name!r} has no questions with judgements: nothing can be measured.")
-            yield {**base, "study": _study(key, "running", rows, _label(FACTORS[0]))}
-            before = None
-            for record in pool_study(collection, self.workspace.documents, queries, FACTORS, (key[0],), index=key[1]):  # type: ignore[arg-type]
-                before = before or record
-                rows.append(factor_row(record, before, collection))
-                following = _label(FACTORS[len(rows)]) if len(rows) < len(FACTORS) else ""
-                yield {**base, "study": _study(key, "running", rows, following or "the last")}
-            self.finished[key] = {**_study(key, "done", rows), "seconds": time.perf_counter() - begin}
-            yield {**base, "study": self.finished[key]}
-        except WorkbenchError as error:
-            yield {**base, "study": {**_study(key, "error", rows), "error": str(error)}}
+            yield {**base, "study": _study(key, "running", rows, "the questions")}
+            questions = list(collection.queries.values())
+            queries = cached_embeddings(self.workspace.encoder, questions, "query", dtype="float32")
+            before, method = None, cast(Method, key[0])
+            running = follow(
+                lambda report: pool_study(
+                    collection, self.workspace.documents, queries, FACTORS, (method,), index=key[1], progress=report
+                ),
+                stop,
+            )
+            following = ""
+            for kind, told in running:
+                if kind == "record":
+                    before = before or told
+                    rows.append(factor_row(told, before, collection))
+                else:
+                    following = str(told[2])
+                yield {**base, "study": _study(key, "running", rows, following)}
+            status = "stopped" if stop.is_set() else "done"
+            study = {**_study(key, status, rows), "seconds": time.perf_counter() - begin}
+            if status == "done":
+                self.finished[key] = study
+            yield {**base, "study": study}
+        except Exception as error:  # the boundary to the browser
+            yield {**base, "study": {**_study(key, "error", rows), "error": sentence(error)}}
 
-    def merge(self, request: dict[str, str]) -> dict[str, Any]:
+    @answering
+    def merge(self, request: dict[str, Any]) -> dict[str, Any]:
         """Which tokens of a document are merged.
 
         Args:
@@ -119,16 +136,14 @@ class PoolPage:
         Returns:
             See `merged`; or a sentence under "error".
         """
-        try:
-            name = str(request.get("document"))
-            text = self.workspace.collection.documents.get(name)
-            if text is None:
-                raise NotFoundError(f"No document is called {name!r}: type the beginning of a name and choose one.")
-            factor = math.inf if request.get("factor") == "one" else float(request.get("factor") or 1)
-            method: Any = request.get("method")
-            return merged(self.workspace.encoder, text, factor, method)
-        except (WorkbenchError, ValueError) as error:
-            return {"error": str(error)}
+        name = str(request.get("document"))
+        text = self.workspace.collection.documents.get(name)
+        if text is None:
+            raise NotFoundError(f"No document is called {name!r}: type the beginning of a name and choose one.")
+        label, method = str(request.get("factor")), cast(Method, request.get("method"))
+        if label != "one" and not label.replace(".", "", 1).isdigit():
+            raise InputError(f"Expected a pool factor, got {label!r}: choose one with the slider.")
+        return merged(self.workspace.encoder, text, math.inf if label == "one" else float(label), method)
 
     def names(self, request: dict[str, str]) -> list[str]:
         """Documents whose name holds a text, those that begin with it first.
@@ -142,10 +157,6 @@ class PoolPage:
         text = str(request.get("text", "")).lower()
         found = [name for name in self.workspace.collection.documents if text in name.lower()]
         return sorted(found, key=lambda name: (not name.lower().startswith(text), len(name), name))[:SUGGESTIONS]
-
-
-def _label(factor: float) -> str:
-    return "all into one" if math.isinf(factor) else f"factor {factor:g}"
 
 
 def _study(key: tuple[str, str], status: str, rows: list[dict[str, Any]], following: str = "") -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from apps.components import component
-from apps.pages import bar
+from apps.pages import answering, bar
 from apps.records import explanation, matched, rounded, snippet
 from apps.text import visible, word_groups
-from engine.errors import InputError, WorkbenchError
+from engine.errors import InputError
 from workbench.workspace import SearchResult, Workspace
 
 HITS = 10
@@ -40,6 +40,7 @@ class SearchFunctions:
         self.workspace = workspace
         self.judged = {text: query for query, text in workspace.collection.queries.items()}
 
+    @answering
     def search(self, request: dict[str, str]) -> dict[str, Any]:
         """Search and explain the best document, or the one that a link names.
 
@@ -49,15 +50,13 @@ class SearchFunctions:
         Returns:
             "question", "found" (the ranked list) and "pair" (the explanation).
         """
-        try:
-            question = _question(request)
-            result = self.workspace.search(question, HITS)
-            wanted = request.get("document") or ""
-            name = wanted if wanted in self.workspace.collection.documents else result.hits[0].id
-            return {"question": question, "found": self._found(result), "pair": self._pair(question, name)}
-        except WorkbenchError as error:
-            return {"error": str(error)}
+        question = _question(request)
+        result = self.workspace.search(question, HITS)
+        wanted = request.get("document") or ""
+        name = wanted if wanted in self.workspace.collection.documents else result.hits[0].id
+        return {"question": question, "found": self._found(result), "pair": self._pair(question, name)}
 
+    @answering
     def explain(self, request: dict[str, str]) -> dict[str, Any]:
         """Explain one document.
 
@@ -67,10 +66,7 @@ class SearchFunctions:
         Returns:
             "pair", the explanation.
         """
-        try:
-            return {"pair": self._pair(_question(request), str(request.get("document")))}
-        except WorkbenchError as error:
-            return {"error": str(error)}
+        return {"pair": self._pair(_question(request), str(request.get("document")))}
 
     def _pair(self, question: str, name: str) -> dict[str, Any]:
         alignment = self.workspace.explain(question, name)

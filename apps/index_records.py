@@ -1,0 +1,65 @@
+"""What the index page draws, as JSON values: one row a measured index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from apps.text import visible
+from workbench.index_records import IndexRecord, format_spec
+
+
+def index_row(record: IndexRecord) -> dict[str, Any]:
+    """One measured index.
+
+    Args:
+        record: Of a comparison.
+
+    Returns:
+        Its numbers (None where nothing was measured), promises, settings and notes.
+    """
+    million = record.at_a_million
+    return {
+        "name": record.name,
+        "kind": record.kind,
+        "matched": record.point != "as given",
+        "recall_10": record.recall_10,
+        "recall_100": record.recall_100,
+        "metrics": record.metrics,
+        "p50": record.p50_ms,
+        "p95": record.p95_ms,
+        "p99": record.p99_ms,
+        "latencies": np.round(np.percentile(record.latencies_ms, range(0, 101, 5)), 4).tolist()
+        if record.latencies_ms
+        else [],
+        "per_second": record.queries_per_second,
+        "build": record.build_seconds,
+        "memory": record.peak_memory_bytes,
+        "bytes": record.bytes,
+        "per_token": record.bytes_per_token,
+        "million_bytes": million.get("bytes"),
+        "million_build": million.get("build_seconds"),
+        "spec": visible(format_spec(record.kind, record.settings)),
+        "can": list(record.can),
+        "cannot": list(record.cannot),
+        "defaults": {name: str(value) for name, value in record.dependency_defaults.items()},
+        "notes": [visible(note) for note in record.notes],
+        "error": visible(record.error),
+    }
+
+
+def conditions(record: IndexRecord) -> dict[str, Any]:
+    """What all rows of a comparison share.
+
+    Args:
+        record: Any of its records.
+
+    Returns:
+        Counts, threads, machine and versions.
+    """
+    return {
+        "documents": record.documents, "tokens": record.tokens, "dim": record.dim, "queries": record.queries,
+        "k": record.k, "target": record.target, "threads": record.threads, "command": visible(record.command),
+        "machine": {name: str(value) for name, value in record.machine.items()}, "versions": dict(record.versions),
+    }  # fmt: skip
