@@ -14,6 +14,7 @@ import argparse
 import random
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -73,9 +74,9 @@ def score_all(documents: list[str], questions: list[str]) -> dict[str, np.ndarra
 
     model = SentenceTransformer(str(get_model_path()), device="cpu")
     model.max_seq_length = 256
-    of_documents = model.encode(documents, output_value=None, batch_size=16)
+    of_documents: Any = model.encode(documents, output_value=None, batch_size=16)
     model.max_seq_length = 64
-    of_questions = model.encode(questions, output_value=None, batch_size=16)
+    of_questions: Any = model.encode(questions, output_value=None, batch_size=16)
     single = [np.stack([one["sentence_embedding"].numpy() for one in some]) for some in (of_questions, of_documents)]
     tokens = [_normalised([one["token_embeddings"].numpy() for one in some]) for some in (of_questions, of_documents)]
     scores = (bm25(documents, questions), single[0] @ single[1].T, maxsim(*tokens))
@@ -97,13 +98,19 @@ def _cached_scores(cache: Path | None, documents: dict[str, str], questions: dic
     path = cache / f"pool-{fingerprint(documents)[:12]}-{fingerprint(questions)[:12]}.npz"
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        np.savez(path, **score_all(list(documents.values()), list(questions.values())))
+        scores: Any = score_all(list(documents.values()), list(questions.values()))
+        np.savez(path, **scores)
     with np.load(path) as stored:
         return {system: stored[system] for system in SYSTEMS}
 
 
 def print_pools(
-    documents: dict[str, str], questions: dict[str, str], scores: dict[str, np.ndarray], chosen: slice, depth: int, seen
+    documents: dict[str, str],
+    questions: dict[str, str],
+    scores: dict[str, np.ndarray],
+    chosen: slice,
+    depth: int,
+    seen: dict[str, dict[str, int]],
 ) -> None:
     """Print the pool of each chosen question: ids and first words, in an order that tells nothing.
 

@@ -88,7 +88,7 @@ def _public_names(module: ModuleType) -> list[str]:
     """Names in `__all__`, and without one those that the module defines itself (not what it imports)."""
     exported = getattr(module, "__all__", None)
     if exported is not None:
-        return sorted(set(exported))
+        return sorted({name for name in exported if not name.startswith("_") or name.endswith("__")})
     home = {module.__name__, "_" + module.__name__}
     if module.__name__ == "builtins":
         home |= {"io", "_io"}  # where `open` says it is from

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import UnsupportedError
+from engine.errors import CorruptDataError, UnsupportedError
 from workbench.embedded import documentation
 from workbench.embedded.documentation import fingerprint, read_documents
+from workbench.embedded.judgements import read_judgements, read_questions
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -105,3 +106,45 @@ def test_a_program_without_an_interpreter_gets_one_sentence(monkeypatch, tmp_pat
     documentation._read.cache_clear()
     with pytest.raises(UnsupportedError, match="no-such-python"):
         read_documents()
+
+
+@pytest.fixture(scope="module")
+def collection():
+    return documentation.load()
+
+
+def test_the_collection_has_well_over_a_hundred_questions_with_an_exact_answer(collection):
+    assert len(collection.judged_queries) == len(collection.queries) >= 150
+    exact = [query for query, grades in collection.qrels.items() if 2 in grades.values()]
+    assert len(exact) >= 0.95 * len(collection.queries)
+    assert {grade for grades in collection.qrels.values() for grade in grades.values()} == {1, 2}
+
+
+def test_questions_discriminate(collection):
+    counts = [len(grades) for grades in collection.qrels.values()]
+    assert max(counts) <= 12
+    assert sum(count <= 6 for count in counts) >= 0.7 * len(counts)
+
+
+def test_nearly_every_judged_document_exists_here_and_the_notes_count_the_others(collection):
+    judged = read_judgements(documentation.ASSETS / "judgements.tsv")
+    missing = {key for grades in judged.values() for key in grades} - collection.documents.keys()
+    assert len(missing) <= 15, sorted(missing)
+    dropped = sum(map(len, judged.values())) - sum(map(len, collection.qrels.values()))
+    assert any(note.startswith(f"{dropped} judgements left out") for note in collection.notes) == (dropped > 0)
+
+
+def test_no_question_and_no_judgement_is_written_twice():
+    questions = documentation.ASSETS / "questions.jsonl"
+    assert len(set(read_questions(questions).values())) == len(questions.read_text(encoding="utf-8").splitlines())
+    rows = [line.split("\t")[:2] for line in (documentation.ASSETS / "judgements.tsv").read_text().splitlines()]
+    assert len({tuple(row) for row in rows}) == len(rows)
+
+
+def test_a_malformed_line_is_named_as_corrupt(tmp_path):
+    path = tmp_path / "judgements.tsv"
+    path.write_text("query-id\tcorpus-id\tscore\nq1\tlen\n")
+    with pytest.raises(CorruptDataError, match=r"judgements\.tsv"):
+        read_judgements(path)
+    with pytest.raises(CorruptDataError, match=r"none\.jsonl"):
+        read_questions(tmp_path / "none.jsonl")
