@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from copy import copy
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -70,6 +71,7 @@ class Index(ABC):
     kind: ClassVar[str]
     settings_class: ClassVar[type[Settings]] = Settings
     can: ClassVar[frozenset[str]] = frozenset(ABILITIES)
+    search_settings: ClassVar[tuple[str, ...]] = ()  # may differ from search to search: see `tuned`
 
     def __init__(self, path: Path, settings: Any, state: State) -> None:
         self.path = path
@@ -144,6 +146,31 @@ class Index(ABC):
 
     def __contains__(self, name: str) -> bool:
         return name in self.state.ids
+
+    @classmethod
+    def dependency_defaults(cls) -> dict[str, Any]:
+        """Defaults of the library that this kind stands on, by name: a change between two records explains a number."""
+        return {}
+
+    def tuned(self, **settings: Any) -> Index:
+        """The same index with other search settings, without touching the folder.
+
+        Args:
+            settings: Among `search_settings`.
+
+        Returns:
+            A second index object over the same files.
+
+        Raises:
+            InputError: a setting that is fixed with the index, or a value that makes no sense.
+        """
+        fixed = next((name for name in settings if name not in self.search_settings), None)
+        if fixed is not None:
+            allowed = ", ".join(self.search_settings) or "nothing"
+            raise InputError(f"{fixed!r} cannot change after the build: tune {allowed}.")
+        other = copy(self)
+        other.settings = replace(self.settings, **settings)
+        return other
 
     @property
     def abilities(self) -> frozenset[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError, UnsupportedError
 from engine.indexes.base import ABILITIES, Settings, require_positive
-from engine.indexes.foreign import ForeignIndex, check_package
+from engine.indexes.foreign import ForeignIndex, check_package, signature_defaults
 from engine.retrieval import Ranking
 
 
@@ -51,12 +51,20 @@ class FastPlaidIndex(ForeignIndex):
 
     kind = "fast-plaid"
     settings_class = FastPlaidSettings
+    search_settings = ("n_ivf_probe", "n_full_scores")
     can = frozenset(ABILITIES) - {"exact-scores", "deterministic"}
 
     @classmethod
     def check_installed(cls) -> None:
         """Check the package and its torch."""
         check_package("fast-plaid", "fast-plaid")
+
+    @classmethod
+    def dependency_defaults(cls) -> dict[str, Any]:
+        """What fast-plaid takes when it is told nothing."""
+        from fast_plaid.search import FastPlaid
+
+        return signature_defaults("FastPlaid", FastPlaid, "create", "search")
 
     def _open_native(self, folder: Path | None) -> Any:
         from fast_plaid.search import FastPlaid

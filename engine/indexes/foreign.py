@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from engine.embeddings import TokenEmbeddings
 from engine.errors import CorruptDataError, missing_extra
 from engine.indexes.base import Index
 from engine.indexes.ids import IdTable
+from engine.indexes.trace import Stage, TokenTrace
 from engine.retrieval import Ranking, top_positions
 
 
@@ -42,6 +44,16 @@ def check_package(package: str, extra: str) -> None:
         if needed.name == "torch" and needed.marker is None and not needed.specifier.contains(torch, prereleases=True):
             why = f"{package} {metadata.version(package)} needs torch{needed.specifier}, found torch {torch}"
             raise missing_extra(package, extra, why)
+
+
+def signature_defaults(label: str, owner: Any, *methods: str) -> dict[str, Any]:
+    """Defaults of some methods that are plain numbers, texts or None, as "label.method.argument"."""
+    return {
+        f"{label}.{method}.{name}": entry.default
+        for method in methods
+        for name, entry in inspect.signature(getattr(owner, method)).parameters.items()
+        if isinstance(entry.default, (int, float, str, type(None)))
+    }
 
 
 class ForeignIndex(Index):
@@ -112,6 +124,16 @@ class ForeignIndex(Index):
         }
         arrays = {**ids.arrays(), **({"lengths": lengths} if len(ids) else {})}
         storage.commit(self.path, f"index/{self.kind}", record, arrays)
+
+    def _stages(
+        self, query: TokenEmbeddings, position: int, k: int
+    ) -> tuple[tuple[Stage, ...], TokenTrace | None, tuple[str, ...]]:
+        """One stage: what happens inside the other library cannot be seen from here."""
+        ranking = self._search(query, k, None)[0]
+        found = self._positions(ranking.ids)
+        at = np.flatnonzero(found == position)
+        score, rank = (float(ranking.scores[at[0]]), int(at[0]) + 1) if len(at) else (None, None)
+        return (Stage("search", "k", k, len(self), len(found), score, rank, rank is not None),), None, ranking.notes
 
     def _keep_mask(self, removed: np.ndarray) -> np.ndarray:
         mask = np.ones(len(self), bool)

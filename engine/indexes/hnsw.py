@@ -14,6 +14,7 @@ from engine.embeddings import TokenEmbeddings
 from engine.errors import CorruptDataError, InputError
 from engine.indexes.base import require_positive
 from engine.indexes.exact import ExactSettings, StoredVectorsIndex
+from engine.indexes.trace import Stage, TokenTrace, exact_stage, stage
 from engine.maxsim import maxsim
 from engine.retrieval import Ranking
 
@@ -80,7 +81,16 @@ class HnswIndex(StoredVectorsIndex):
 
     kind = "hnsw"
     settings_class = HnswSettings
+    search_settings = ("neighbours", "candidates", "ef")
     graph: voyager.Index | None = None
+
+    @classmethod
+    def dependency_defaults(cls) -> dict[str, Any]:
+        """What voyager takes when it is told nothing."""
+        import voyager
+
+        plain = voyager.Index(voyager.Space.InnerProduct, 2)
+        return {"voyager.M": plain.M, "voyager.ef_construction": plain.ef_construction, "voyager.ef": plain.ef}
 
     @property
     def abilities(self) -> frozenset[str]:
@@ -153,6 +163,28 @@ class HnswIndex(StoredVectorsIndex):
         draft = Path(self.path) / f".graph.{os.getpid()}.voyager"
         graph.save(str(draft))
         self._write(ids, documents, arrays={"owners": owners}, adopt={"graph": draft})
+
+    def _stages(
+        self, query: TokenEmbeddings, position: int, k: int
+    ) -> tuple[tuple[Stage, ...], TokenTrace | None, tuple[str, ...]]:
+        """Neighbours, candidates, exact scores."""
+        every = np.arange(len(self))
+        chosen, notes = self.candidates(query.values, k)
+        stages = []
+        if len(chosen) < len(self):
+            n = self.settings.neighbours
+            while True:  # as often as `candidates` widened
+                found, estimate = estimates(self.neighbours(query.values, n))
+                if len(found) >= k:
+                    break
+                n *= 2
+            limit = max(self.settings.candidates, k) if self.settings.candidates else len(self)
+            stages = [
+                stage("neighbours", "neighbours", n, position, every, None, found),
+                stage("candidates", "candidates", limit, position, found, estimate, chosen),
+            ]
+        scores = maxsim(query, self.documents.select(chosen))[0]
+        return (*stages, exact_stage(position, scores, self.state.ids.tie_order[chosen], chosen, k)), None, notes
 
     def neighbours(self, query: np.ndarray, n: int) -> Neighbours:
         """Ask the graph for the token vectors nearest to each query token.
