@@ -8,5 +8,6 @@ except ImportError:
     raise missing_extra("ipywidgets", "notebooks") from None
 
 from workbench.widgets.explanation import ExplanationWidget
+from workbench.widgets.search import SearchWidget
 
-__all__ = ["ExplanationWidget"]
+__all__ = ["ExplanationWidget", "SearchWidget"]
