@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from engine import Collection, Encoder, TokenEmbeddings, evaluate, load_collection, maxsim
+from engine.encoder import Task
 from engine.errors import InputError, WorkbenchError
 from engine.evaluation import DEFAULT_METRICS
 from engine.indexes import index_class
@@ -98,7 +99,7 @@ def vectors_of(
 
         report = progress or (lambda stage, done, total: None)
         encoder = Encoder.load(model) if isinstance(model, str) else model
-        sides = (("document", loaded.documents), ("query", loaded.queries))
+        sides: tuple[tuple[Task, dict[str, str]], ...] = (("document", loaded.documents), ("query", loaded.queries))
         documents, queries = (
             cached_embeddings(
                 encoder,
@@ -119,7 +120,7 @@ def vectors_of(
 
 
 def exact_rankings(
-    ids: Sequence[str], documents: TokenEmbeddings, queries: TokenEmbeddings, k: int, progress: Progress | None = None
+    ids: list[str], documents: TokenEmbeddings, queries: TokenEmbeddings, k: int, progress: Progress | None = None
 ) -> list[Ranking]:
     """The truth: the k best documents of each query by exact MaxSim."""
     order, rankings = id_order(ids), []

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,9 +18,6 @@ from engine.indexes.exact import ExactSettings, StoredVectorsIndex
 from engine.indexes.trace import Stage, TokenTrace, exact_stage, stage
 from engine.maxsim import maxsim
 from engine.retrieval import Ranking
-
-if TYPE_CHECKING:
-    import voyager
 
 STORAGE = {"float32": "Float32", "float8": "Float8", "e4m3": "E4M3"}
 WIDEST = 4096  # neighbours a query token; a search that needs more scores every document, which is then cheaper
@@ -82,13 +80,12 @@ class HnswIndex(StoredVectorsIndex):
     kind = "hnsw"
     settings_class = HnswSettings
     search_settings = ("neighbours", "candidates", "ef")
-    graph: voyager.Index | None = None
+    graph: Any = None
 
     @classmethod
     def dependency_defaults(cls) -> dict[str, Any]:
         """What voyager takes when it is told nothing."""
-        import voyager
-
+        voyager = import_module("voyager")
         plain = voyager.Index(voyager.Space.InnerProduct, 2)
         return {"voyager.M": plain.M, "voyager.ef_construction": plain.ef_construction, "voyager.ef": plain.ef}
 
@@ -104,18 +101,16 @@ class HnswIndex(StoredVectorsIndex):
             self.graph = self._read_graph()
             self.owners = storage.open_array(self.path, self.state.manifest, "owners", mmap=False)
 
-    def _read_graph(self) -> voyager.Index:
-        import voyager
-
+    def _read_graph(self) -> Any:
+        voyager = import_module("voyager")
         path = storage.file_path(self.path, self.state.manifest, "graph")
         try:
             return voyager.Index.load(str(path))
         except (RuntimeError, ValueError, OSError) as error:
             raise CorruptDataError(f"{path} cannot be read ({error}): restore it or build it again.") from None
 
-    def _empty_graph(self, dim: int, tokens: int) -> voyager.Index:
-        import voyager
-
+    def _empty_graph(self, dim: int, tokens: int) -> Any:
+        voyager = import_module("voyager")
         settings = self.settings
         kind = getattr(voyager.StorageDataType, STORAGE[settings.storage])
         # Inner product, not cosine: MaxSim sums dot products, and vectors need not have length 1.
@@ -159,7 +154,7 @@ class HnswIndex(StoredVectorsIndex):
                 graph.mark_deleted(int(label))
             self._write_graph(ids, kept, graph, owners)
 
-    def _write_graph(self, ids: Any, documents: TokenEmbeddings, graph: voyager.Index, owners: np.ndarray) -> None:
+    def _write_graph(self, ids: Any, documents: TokenEmbeddings, graph: Any, owners: np.ndarray) -> None:
         draft = Path(self.path) / f".graph.{os.getpid()}.voyager"
         graph.save(str(draft))
         self._write(ids, documents, arrays={"owners": owners}, adopt={"graph": draft})
@@ -196,8 +191,7 @@ class HnswIndex(StoredVectorsIndex):
         Returns:
             The documents that own them; fewer columns, and `exhausted`, where the graph cannot give n.
         """
-        import voyager
-
+        voyager = import_module("voyager")
         assert self.graph is not None
         live = self.documents.n_tokens
         wanted = min(n, live)

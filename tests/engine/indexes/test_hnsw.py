@@ -5,7 +5,7 @@ import pytest
 
 from engine import create_index, maxsim, open_index
 from engine.errors import CorruptDataError, InputError
-from engine.indexes.hnsw import Neighbours, cut, estimates
+from engine.indexes.hnsw import HnswIndex, Neighbours, cut, estimates
 from tests.conftest import ragged
 
 RNG = np.random.default_rng(5)
@@ -16,6 +16,7 @@ IDS = [f"d{i:03d}" for i in range(120)]
 
 def built(folder, **settings):
     index = create_index("hnsw", folder, **settings)
+    assert isinstance(index, HnswIndex)
     index.add(IDS, DOCUMENTS)
     return index
 
