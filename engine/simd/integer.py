@@ -19,12 +19,12 @@ from engine.simd.build import I8, I16, I32, I64, call, data, each, full, i64, lo
 LANES = {"avx512-vnni": 16, "avx2": 8}  # query tokens of one vector register
 
 
-def _bytes_of(b: Any, word: Any, lanes: int) -> Any:
+def bytes_of(b: Any, word: Any, lanes: int) -> Any:
     """One 32-bit word in every lane, seen as bytes."""
     return b.bitcast(splat(b, word, lanes), ir.VectorType(I8, 4 * lanes))
 
 
-class _Arithmetic:
+class Arithmetic:
     """The multiply-add of one level: codes uint8 times query int8, four neighbours summed into each lane.
 
     Args:
@@ -46,6 +46,7 @@ class _Arithmetic:
         return b.bitcast(start, self.words) if self.short else start
 
     def add(self, b: Any, total: Any, codes: Any, query: Any) -> Any:
+        """The accumulator plus the products of codes and query, both as bytes."""
         if self.vnni:
             words = [b.bitcast(x, self.wide) for x in (codes, query)]
             return call(b, "llvm.x86.avx512.vpdpbusd.512", self.wide, [total, *words])
@@ -67,7 +68,7 @@ def make_span(level: str, vectors: int, tokens: int, short: bool, by_code: bool)
         level: "avx512-vnni" or "avx2".
         vectors: Registers of query tokens.
         tokens: Document tokens at once.
-        short: See `_Arithmetic`.
+        short: See `Arithmetic`.
         by_code: Token t starts from the row codes[t] of `first`; else all start from `first[out_at ..]`.
 
     Returns:
@@ -81,7 +82,7 @@ def make_span(level: str, vectors: int, tokens: int, short: bool, by_code: bool)
 
         def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
             pointers = [data(context, b, sig, args, k) for k in (0, 4, 6, 7, 8)]
-            arithmetic = _Arithmetic(level, short)
+            arithmetic = Arithmetic(level, short)
             places = (args[5], args[9], args[3])
             each(
                 b,
@@ -98,7 +99,7 @@ def make_span(level: str, vectors: int, tokens: int, short: bool, by_code: bool)
 
 
 def _block(
-    b: Any, arithmetic: _Arithmetic, vectors: int, by_code: bool, pointers: list[Any], places: Any, token: Any, n: int
+    b: Any, arithmetic: Arithmetic, vectors: int, by_code: bool, pointers: list[Any], places: Any, token: Any, n: int
 ) -> None:
     """`n` document tokens from `token` through one panel."""
     value, panel, first, code, result = pointers
@@ -113,7 +114,7 @@ def _block(
             totals.append(arithmetic.begin(b, load(b, first, b.add(origin, i64(v * lanes)), wide)))
 
     def turn(group: Any, carried: list[Any]) -> list[Any]:
-        codes = [_bytes_of(b, load(b, r, b.mul(group, i64(4)), I32), lanes) for r in rows]
+        codes = [bytes_of(b, load(b, r, b.mul(group, i64(4)), I32), lanes) for r in rows]
         at = b.add(query_at, b.mul(group, i64(4 * lanes * vectors)))
         for v in range(vectors):
             asked = load(b, panel, b.add(at, i64(4 * lanes * v)), arithmetic.bytes)

@@ -55,6 +55,11 @@ class Codec:
         """Mean of the centroids, float32 [dim]."""
         return self.centroids.mean(axis=0, dtype=np.float64).astype(np.float32)
 
+    @property
+    def farthest(self) -> float:
+        """The largest distance that the codes of a token can have from their middle."""
+        return (self.levels - 1) / 2 * float(np.sqrt(self.dim))
+
     @cached_property
     def reach(self) -> float:
         """Length of the longest centroid."""

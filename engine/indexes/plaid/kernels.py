@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from engine.indexes.plaid import plain
-from engine.indexes.plaid.codec import decode_into
-from engine.simd import floating, integer, tables
+from engine.simd import floating, integer, residual, tables
 from engine.simd.jit import kernel
-from engine.simd.kernels import LEVEL, max_products, max_rows
+from engine.simd.kernels import LEVEL, max_rows
 
 COLUMNS = tables.COLUMNS
 GROUP = 64  # centroids whose best scores are kept together, so that probing looks into few of them
@@ -23,83 +22,90 @@ SHORT = LEVEL == "avx2"  # int16 sums, two a query token
 NOTHING = -(2**30)
 
 if LEVEL in floating.LANES:
+    dot: Any = residual.dot
+    lanes_above: Any = residual.lanes_above
+    lowest_bit: Any = residual.lowest_bit
+    decode: Any = residual.decode
+    unpack_1, unpack_2, unpack_4, unpack_8 = (residual.make_unpack(bits) for bits in (1, 2, 4, 8))
     _width = floating.LANES[LEVEL]
     multiply_rows: Any = tables.make_rows(_width, 3 if LEVEL == "avx2" else 6)
     multiply_row: Any = tables.make_rows(_width, 1)
     column_maxima: Any = tables.make_column_maxima(_width)
     AT_ONCE = 3 if LEVEL == "avx2" else 6
 else:
+    dot, lanes_above, lowest_bit, decode = plain.dot, plain.lanes_above, plain.lowest_bit, plain.decode
+    unpack_1, unpack_2, unpack_4, unpack_8 = plain.unpack_1, plain.unpack_2, plain.unpack_4, plain.unpack_8
     multiply_rows, multiply_row, column_maxima, AT_ONCE = plain.multiply_row, plain.multiply_row, plain.column_maxima, 1
 
 
 if LEVEL == "avx2":
-    short_1, short_2, short_3, short_4 = (integer.make_span(LEVEL, v, 2, True, True) for v in (1, 2, 3, 4))
-    long_1, long_2, long_3, long_4 = (integer.make_span(LEVEL, v, 2, False, True) for v in (1, 2, 3, 4))
+    short_1, short_2, short_3, short_4 = (residual.make_token_scores(LEVEL, v, 2, True) for v in (1, 2, 3, 4))
+    long_1, long_2, long_3, long_4 = (residual.make_token_scores(LEVEL, v, 2, False) for v in (1, 2, 3, 4))
     round_short_1, round_short_2, round_short_3, round_short_4 = (
         tables.make_rounding(8, width, True) for width in (8, 16, 24, 32)
     )
     round_1, round_2, round_3, round_4 = (tables.make_rounding(8, width, False) for width in (8, 16, 24, 32))
 
     @kernel
-    def _maximum(width, short, values, n, groups, query, base, codes, best):
+    def _token_scores(width, short, values, n, groups, query, base, codes, sums, best):
         if short:
             if width == 8:
-                short_1(values, 0, n, groups, query, 0, base, codes, best, 0)
+                short_1(values, n, groups, query, base, codes, sums, best)
             elif width == 16:
-                short_2(values, 0, n, groups, query, 0, base, codes, best, 0)
+                short_2(values, n, groups, query, base, codes, sums, best)
             elif width == 24:
-                short_3(values, 0, n, groups, query, 0, base, codes, best, 0)
+                short_3(values, n, groups, query, base, codes, sums, best)
             else:
-                short_4(values, 0, n, groups, query, 0, base, codes, best, 0)
+                short_4(values, n, groups, query, base, codes, sums, best)
         elif width == 8:
-            long_1(values, 0, n, groups, query, 0, base, codes, best, 0)
+            long_1(values, n, groups, query, base, codes, sums, best)
         elif width == 16:
-            long_2(values, 0, n, groups, query, 0, base, codes, best, 0)
+            long_2(values, n, groups, query, base, codes, sums, best)
         elif width == 24:
-            long_3(values, 0, n, groups, query, 0, base, codes, best, 0)
+            long_3(values, n, groups, query, base, codes, sums, best)
         else:
-            long_4(values, 0, n, groups, query, 0, base, codes, best, 0)
+            long_4(values, n, groups, query, base, codes, sums, best)
 
     @kernel
-    def _round(width, short, table, first, count, low, factor, shift, scale, rows, base):
+    def _round(width, short, table, row, count, low, factor, shift, scale, rows, base):
         if short:
             if width == 8:
-                round_short_1(table, first, count, low, factor, shift, scale, rows, base)
+                round_short_1(table, row, count, low, factor, shift, scale, rows, base)
             elif width == 16:
-                round_short_2(table, first, count, low, factor, shift, scale, rows, base)
+                round_short_2(table, row, count, low, factor, shift, scale, rows, base)
             elif width == 24:
-                round_short_3(table, first, count, low, factor, shift, scale, rows, base)
+                round_short_3(table, row, count, low, factor, shift, scale, rows, base)
             else:
-                round_short_4(table, first, count, low, factor, shift, scale, rows, base)
+                round_short_4(table, row, count, low, factor, shift, scale, rows, base)
         elif width == 8:
-            round_1(table, first, count, low, factor, shift, scale, rows, base)
+            round_1(table, row, count, low, factor, shift, scale, rows, base)
         elif width == 16:
-            round_2(table, first, count, low, factor, shift, scale, rows, base)
+            round_2(table, row, count, low, factor, shift, scale, rows, base)
         elif width == 24:
-            round_3(table, first, count, low, factor, shift, scale, rows, base)
+            round_3(table, row, count, low, factor, shift, scale, rows, base)
         else:
-            round_4(table, first, count, low, factor, shift, scale, rows, base)
+            round_4(table, row, count, low, factor, shift, scale, rows, base)
 
 elif LEVEL == "avx512-vnni":
-    span_1, span_2 = (integer.make_span(LEVEL, v, 4, False, True) for v in (1, 2))
+    span_1, span_2 = (residual.make_token_scores(LEVEL, v, 4, False) for v in (1, 2))
     round_1, round_2 = (tables.make_rounding(16, width, False) for width in (16, 32))
 
     @kernel
-    def _maximum(width, short, values, n, groups, query, base, codes, best):
+    def _token_scores(width, short, values, n, groups, query, base, codes, sums, best):
         if width == 16:
-            span_1(values, 0, n, groups, query, 0, base, codes, best, 0)
+            span_1(values, n, groups, query, base, codes, sums, best)
         else:
-            span_2(values, 0, n, groups, query, 0, base, codes, best, 0)
+            span_2(values, n, groups, query, base, codes, sums, best)
 
     @kernel
-    def _round(width, short, table, first, count, low, factor, shift, scale, rows, base):
+    def _round(width, short, table, row, count, low, factor, shift, scale, rows, base):
         if width == 16:
-            round_1(table, first, count, low, factor, shift, scale, rows, base)
+            round_1(table, row, count, low, factor, shift, scale, rows, base)
         else:
-            round_2(table, first, count, low, factor, shift, scale, rows, base)
+            round_2(table, row, count, low, factor, shift, scale, rows, base)
 
 else:
-    _maximum, _round = plain.maximum, plain.rounding
+    _token_scores, _round = plain.token_scores, plain.rounding
 
 
 @kernel
@@ -183,38 +189,110 @@ def coarse_scores(candidates, first, last, offsets, codes, rows, out):
 
 
 @kernel
-def unpack(packed, first, last, bits, out):
-    """Codes of the tokens first to last, one a byte, into out[0 ...]; packed is uint8 [tokens, row_bytes]."""
-    row_bytes, at, mask = packed.shape[1], 0, np.uint8((1 << bits) - 1)
+def unpack(packed, first, last, row_bytes, bits, out):
+    """Codes of the tokens first to last, one a byte, into out[0 ...]; packed is uint8, flattened."""
+    width = row_bytes * (8 // bits)
     for t in range(first, last):
-        for shift in range(0, 8, bits):
-            for b in range(row_bytes):
-                out[at + b] = (packed[t, b] >> np.uint8(shift)) & mask
-            at += row_bytes
+        if bits == 4:
+            unpack_4(packed, t * row_bytes, row_bytes, out, (t - first) * width)
+        elif bits == 8:
+            unpack_8(packed, t * row_bytes, row_bytes, out, (t - first) * width)
+        elif bits == 2:
+            unpack_2(packed, t * row_bytes, row_bytes, out, (t - first) * width)
+        else:
+            unpack_1(packed, t * row_bytes, row_bytes, out, (t - first) * width)
 
 
 @kernel
-def residual_scores(candidates, first, last, width, lanes, offsets, codes, base, packed, bits, query, out):
-    """Add to out[i] the score of a document from its residuals, in integers.
-
-    It is the sum over `lanes` of the maximum over tokens t of base[codes[t]] + residual[t] . query; base is int32
-    [c, width] from `rounded_tables`, query int8 [dim / 4, width, 4], width a multiple of LANES up to 32. Below 8 bits,
-    the sums must fit in int16 over the even and over the odd pairs of dimensions.
-    """
-    groups = packed.shape[1] * 8 // bits // 4
-    best, room = np.empty(width, np.int32), np.empty(0, np.uint8)
+def residual_scores(slots, first, last, width, lanes, offsets, codes, packed, row_bytes, bits, base, query, out):
+    """Add to out[i], int64, the integer score of a document; `document_scores` says what the arguments are."""
+    groups = row_bytes * 8 // bits // 4
+    best, values, sums = np.empty(width, np.int32), np.empty(0, np.uint8), np.empty(0, np.int32)
     for i in range(first, last):
-        start, end = offsets[candidates[i]], offsets[candidates[i] + 1]
+        start, end = offsets[slots[i]], offsets[slots[i] + 1]
         n = end - start
-        if len(room) < n * groups * 4:
-            room = np.empty(n * groups * 4, np.uint8)
-        unpack(packed, start, end, bits, room)
+        if len(values) < n * 4 * groups:
+            values, sums = np.empty(n * 4 * groups, np.uint8), np.empty(n * width, np.int32)
+        unpack(packed, start, end, row_bytes, bits, values)
         best[:] = NOTHING
-        _maximum(width, bits < 8, room, n, groups, query, base, codes[start:end], best)
-        total = 0
+        _token_scores(width, bits < 8, values, n, groups, query, base, codes[start:end], sums, best)
+        total = out[i]
         for lane in range(lanes):
             total += best[lane]
-        out[i] += total
+        out[i] = total
+
+
+@kernel
+def document_scores(
+    slots,
+    first,
+    last,
+    width,
+    lanes,
+    offsets,
+    codes,
+    packed,
+    row_bytes,
+    bits,
+    base,
+    query,
+    slack,
+    centroids,
+    lower,
+    step,
+    rows,
+    out,
+):
+    """Add to out[i] MaxSim in float32 of some query tokens on the stored vectors of a document.
+
+    Integer scores of all tokens come first. Only tokens that rounding may have kept from being the maximum get a
+    float32 product: those within `slack` of it, which is twice the largest error that rounding can make.
+
+    Args:
+        slots: int64, the documents; `first` to `last` are scored.
+        width: Lanes of `base` and `query`, a multiple of LANES up to 32.
+        lanes: Query tokens among them.
+        offsets, codes, packed, row_bytes, bits: The index; packed is flattened.
+        base: int32 [c, width] from `rounded_tables`.
+        query: int8 [padded dim / 4, width, 4]; below 8 bits, sums must fit in int16 over the even and over the odd
+            pairs of dimensions.
+        slack: int32 [width].
+        centroids, lower, step: The codec, float32; centroids are flattened.
+        rows: float32 [lanes * padded dim], the query, padded with zeros.
+        out: float32.
+    """
+    dim = len(lower)
+    groups = row_bytes * 8 // bits // 4
+    size = 4 * groups
+    best, limits, high = np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width, np.float32)
+    values, sums, vector = np.empty(0, np.uint8), np.empty(0, np.int32), np.zeros(size, np.float32)
+    for i in range(first, last):
+        start, end = offsets[slots[i]], offsets[slots[i] + 1]
+        n = end - start
+        if len(values) < n * size:
+            values, sums = np.empty(n * size, np.uint8), np.empty(n * width, np.int32)
+        unpack(packed, start, end, row_bytes, bits, values)
+        best[:] = NOTHING
+        _token_scores(width, bits < 8, values, n, groups, query, base, codes[start:end], sums, best)
+        for lane in range(width):
+            limits[lane] = best[lane] - slack[lane] if lane < lanes else 2**31 - 1
+        high[:] = -np.inf
+        for t in range(n):
+            decoded = False
+            for begin in range(0, width, 8):
+                mask = lanes_above(sums, t * width + begin, limits, begin)
+                while mask:
+                    lane = begin + lowest_bit(mask)
+                    mask &= mask - 1
+                    if not decoded:
+                        at = np.int64(codes[start + t]) * dim
+                        decode(values, t * size, centroids, at, lower, step, dim, vector, 0)
+                        decoded = True
+                    high[lane] = max(high[lane], dot(vector, 0, rows, lane * size, size))
+        total = out[i]
+        for lane in range(lanes):
+            total += high[lane]
+        out[i] = total
 
 
 @kernel
@@ -222,22 +300,3 @@ def rounded_tables(width, short, table, first, last, low, factor, shift, scale, 
     """Round the rows first to last of a table; see `engine.simd.tables.make_rounding`."""
     if last > first:
         _round(width, short, table, first, last - first, low, factor, shift, scale, rows, base)
-
-
-@kernel
-def stored_scores(candidates, first, last, offsets, codes, packed, centroids, lower, step, bits, query, lanes, out):
-    """out[i] = MaxSim in float32 on the decoded vectors; query from `engine.simd.kernels.query_panels`."""
-    dim = centroids.shape[1]
-    columns = len(query) // dim
-    best, room = np.empty(columns, np.float32), np.empty(0, np.float32)
-    for i in range(first, last):
-        start, end = offsets[candidates[i]], offsets[candidates[i] + 1]
-        if len(room) < (end - start) * dim:
-            room = np.empty((end - start) * dim, np.float32)
-        decode_into(codes, packed, start, end, centroids, lower, step, bits, room)
-        best[:] = -np.inf
-        max_products(room, 0, end - start, dim, query, columns, best)
-        total = np.float32(0)
-        for lane in range(lanes):
-            total += best[lane]
-        out[i] = total

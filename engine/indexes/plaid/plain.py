@@ -43,8 +43,8 @@ def rounding(width, short, table, row, count, low, factor, shift, scale, rows, b
 
 
 @kernel
-def maximum(width, short, values, n, groups, query, base, codes, best):
-    """See `engine.simd.integer.make_span`, by code."""
+def token_scores(width, short, values, n, groups, query, base, codes, sums, best):
+    """See `engine.simd.residual.make_token_scores`."""
     for t in range(n):
         origin = np.int64(codes[t]) * width
         for lane in range(width):
@@ -53,4 +53,75 @@ def maximum(width, short, values, n, groups, query, base, codes, best):
                 for i in range(4):
                     weight = np.int32(query[(g * width + lane) * 4 + i])
                     total += np.int32(values[(t * groups + g) * 4 + i]) * weight
+            sums[t * width + lane] = total
             best[lane] = max(best[lane], total)
+
+
+@kernel
+def lanes_above(sums, at, limits, first):
+    """See `engine.simd.residual.lanes_above`."""
+    mask = 0
+    for lane in range(8):
+        mask |= np.int64(sums[at + lane] >= limits[first + lane]) << lane
+    return mask
+
+
+@kernel
+def lowest_bit(mask):
+    """See `engine.simd.residual.lowest_bit`."""
+    position = 0
+    while not mask & 1:
+        mask >>= 1
+        position += 1
+    return position
+
+
+@kernel
+def dot(left, left_at, right, right_at, n):
+    """See `engine.simd.residual.dot`."""
+    sums = np.zeros(8, np.float32)
+    for d in range(0, n, 8):
+        for lane in range(8):
+            sums[lane] += left[left_at + d + lane] * right[right_at + d + lane]
+    for half in (4, 2, 1):
+        for lane in range(half):
+            sums[lane] += sums[lane + half]
+    return sums[0]
+
+
+@kernel
+def decode(codes, at, centroids, centroid_at, lower, step, dim, out, out_at):
+    """See `engine.simd.residual.decode`."""
+    for d in range(dim):
+        out[out_at + d] = centroids[centroid_at + d] + (lower[d] + step[d] * np.float32(codes[at + d]))
+
+
+@kernel
+def _unpack(packed, at, n, out, out_at, bits):
+    for part in range(8 // bits):
+        for i in range(n):
+            out[out_at + part * n + i] = (packed[at + i] >> np.uint8(part * bits)) & np.uint8((1 << bits) - 1)
+
+
+@kernel
+def unpack_1(packed, at, n, out, out_at):
+    """See `engine.simd.residual.make_unpack`."""
+    _unpack(packed, at, n, out, out_at, 1)
+
+
+@kernel
+def unpack_2(packed, at, n, out, out_at):
+    """See `engine.simd.residual.make_unpack`."""
+    _unpack(packed, at, n, out, out_at, 2)
+
+
+@kernel
+def unpack_4(packed, at, n, out, out_at):
+    """See `engine.simd.residual.make_unpack`."""
+    _unpack(packed, at, n, out, out_at, 4)
+
+
+@kernel
+def unpack_8(packed, at, n, out, out_at):
+    """See `engine.simd.residual.make_unpack`."""
+    _unpack(packed, at, n, out, out_at, 8)

@@ -6,6 +6,7 @@ is MaxSim in float32 on the vectors that the index stores.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from engine.indexes.plaid import kernels
 from engine.indexes.plaid.codec import Codec
 from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.settings import PlaidSettings
-from engine.indexes.plaid.tables import Tables, centroid_tables, float_panel, round_tables
+from engine.indexes.plaid.tables import Rounded, Tables, centroid_tables, round_tables
 from engine.simd.threads import cut, run_parts, thread_count
 
 PART_TOKENS = 8192  # less work than this is not worth waking a thread
@@ -53,9 +54,9 @@ class Stages:
         candidates: int64, slots that got a score from their centroids, rising.
         coarse: float64, those scores.
         survivors: int64, slots that got a score from their residuals, rising.
-        fine: float64, those scores.
-        rescored: int64, slots that got a float32 score, rising.
-        scores: float32, MaxSim on the stored vectors of `rescored`.
+        fine: float64, those scores, from rounded products.
+        rescored: int64, slots that got a score in float32, rising.
+        scores: float32, those scores: MaxSim on the stored vectors.
         notes: Where the search went beyond its settings.
     """
 
@@ -97,17 +98,19 @@ def run(
     points = points[found]
     candidates = found[best_positions(points, max(settings.n_candidates, wanted))]
     rounded = round_tables(layout.codec, made, query, settings.centroid_threshold, threads)
-    sums = _sums(layout, candidates, threads, _coarse(layout, candidates, rounded.rows))
+    sums = _coarse(layout, candidates, rounded, threads)
     coarse = sums * rounded.row_unit + rounded.row_origin
     n_full = max(settings.n_full_scores, wanted)
     if n_full > settings.n_full_scores:
         notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
     survivors = candidates[best_positions(sums, n_full)]
-    fine = _sums(layout, survivors, threads, _fine(layout, survivors, rounded)) / rounded.scale
+    fine = _residual(layout, survivors, rounded, threads)
     rescored = survivors[_close(fine, wanted, rounded.margin)]
-    scores = exact(layout, query, rescored, threads)
+    scores = _stored(layout, rescored, rounded, threads)
     table = made.table.reshape(made.blocks, -1, kernels.COLUMNS)
-    return Stages(probes, table, found, points, candidates, coarse, survivors, fine, rescored, scores, notes)
+    return Stages(
+        probes, table, found, points, candidates, coarse, survivors, fine / rounded.scale, rescored, scores, notes
+    )
 
 
 def _probe(
@@ -131,14 +134,7 @@ def _probe(
     return probes, points, notes
 
 
-def _sums(layout: Layout, slots: np.ndarray, threads: int, add) -> np.ndarray:
-    """Let `add(first, last, out)` score runs of documents of about equal length."""
-    out = np.zeros(len(slots), np.int64)
-    run_documents(layout, slots, threads, lambda first, last: add(first, last, out))
-    return out
-
-
-def run_documents(layout: Layout, slots: np.ndarray, threads: int, work) -> None:
+def _run_documents(layout: Layout, slots: np.ndarray, threads: int, work: Callable[[int, int], None]) -> None:
     """Call `work(first, last)` for runs of `slots` of about equal length, on several threads."""
     if len(slots) == 0:
         return
@@ -148,69 +144,90 @@ def run_documents(layout: Layout, slots: np.ndarray, threads: int, work) -> None
     run_parts(lambda part: work(bounds[part], bounds[part + 1]), len(bounds) - 1)
 
 
-def _coarse(layout: Layout, candidates: np.ndarray, blocks: list[np.ndarray]):
-    def add(first: int, last: int, out: np.ndarray) -> None:
-        for rows in blocks:
-            kernels.coarse_scores(candidates, first, last, layout.offsets, layout.codes, rows, out)
+def _coarse(layout: Layout, slots: np.ndarray, rounded: Rounded, threads: int) -> np.ndarray:
+    """Sums of the best centroid score of each query token, int64, in units of `rounded.row_unit`."""
+    out = np.zeros(len(slots), np.int64)
 
-    return add
+    def work(first: int, last: int) -> None:
+        for rows in rounded.rows:
+            kernels.coarse_scores(slots, first, last, layout.offsets, layout.codes, rows, out)
+
+    _run_documents(layout, slots, threads, work)
+    return out
 
 
-def _fine(layout: Layout, survivors: np.ndarray, rounded) -> object:
-    def add(first: int, last: int, out: np.ndarray) -> None:
-        for width, lanes, base, query in rounded.residual:
+def _residual(layout: Layout, slots: np.ndarray, rounded: Rounded, threads: int) -> np.ndarray:
+    """Scores from residuals, int64, in units of 1 / `rounded.scale`."""
+    out, codec, packed = np.zeros(len(slots), np.int64), layout.codec, layout.packed.reshape(-1)
+
+    def work(first: int, last: int) -> None:
+        for block in rounded.residual:
             kernels.residual_scores(
-                survivors,
+                slots,
                 first,
                 last,
-                width,
-                lanes,
+                block.width,
+                block.lanes,
                 layout.offsets,
                 layout.codes,
-                base,
-                layout.packed,
-                layout.codec.bits,
-                query,
+                packed,
+                codec.row_bytes,
+                codec.bits,
+                block.base,
+                block.query,
                 out,
             )
 
-    return add
+    _run_documents(layout, slots, threads, work)
+    return out
 
 
-def exact(layout: Layout, query: np.ndarray, slots: np.ndarray, threads: int = 0) -> np.ndarray:
-    """MaxSim on the stored vectors.
+def _stored(layout: Layout, slots: np.ndarray, rounded: Rounded, threads: int) -> np.ndarray:
+    """MaxSim on the stored vectors, float32."""
+    out, codec = np.zeros(len(slots), np.float32), layout.codec
+    packed, centroids = layout.packed.reshape(-1), codec.centroids.reshape(-1)
+
+    def work(first: int, last: int) -> None:
+        for block in rounded.residual:
+            kernels.document_scores(
+                slots,
+                first,
+                last,
+                block.width,
+                block.lanes,
+                layout.offsets,
+                layout.codes,
+                packed,
+                codec.row_bytes,
+                codec.bits,
+                block.base,
+                block.query,
+                block.slack,
+                centroids,
+                codec.lower,
+                codec.step,
+                block.rows,
+                out,
+            )
+
+    _run_documents(layout, slots, threads, work)
+    return out
+
+
+def exact(layout: Layout, query: np.ndarray, slots: np.ndarray) -> np.ndarray:
+    """MaxSim on the stored vectors of any documents.
 
     Args:
         layout: The index.
         query: [m, dim] float16 or float32.
         slots: int64 [n].
-        threads: How many to use, 0 for all.
 
     Returns:
         float32 [n].
     """
-    codec, out = layout.codec, np.empty(len(slots), np.float32)
-    panel = float_panel(query.astype(np.float32))
-
-    def work(first: int, last: int) -> None:
-        kernels.stored_scores(
-            slots,
-            first,
-            last,
-            layout.offsets,
-            layout.codes,
-            layout.packed,
-            codec.centroids,
-            codec.lower,
-            codec.step,
-            codec.bits,
-            panel,
-            len(query),
-            out,
-        )
-
-    run_documents(layout, slots, threads or thread_count(), work)
-    return out
+    query, threads = query.astype(np.float32), thread_count()
+    made = centroid_tables(layout.codec.centroids, query, threads)
+    return _stored(layout, slots, round_tables(layout.codec, made, query, 0.0, threads), threads)
 
 
 def best_positions(scores: np.ndarray, n: int) -> np.ndarray:
@@ -224,7 +241,7 @@ def best_positions(scores: np.ndarray, n: int) -> np.ndarray:
 
 
 def _close(scores: np.ndarray, n: int, margin: float) -> np.ndarray:
-    """Positions, rising, of all that rounding may have kept out of the n best."""
+    """Positions, rising, of the n best and of those that rounding may have put behind them."""
     if n >= len(scores):
         return np.arange(len(scores))
     return np.flatnonzero(scores >= np.partition(scores, len(scores) - n)[len(scores) - n] - margin)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.indexes.plaid import kernels
-from engine.indexes.plaid.codec import Codec, padded
-from engine.simd.kernels import query_panels
+from engine.indexes.plaid.codec import HALF_RANGE, Codec, padded
 from engine.simd.threads import run_parts
 
 QUERY_TOP = {1: 127, 2: 127, 4: 127, 8: 64}  # 2 * top * (2^bits - 1) fits int16, the products of AVX2
 SHORT_LIMIT = 32_000.0  # of int16 sums
 LONG_LIMIT = float(2**28)
-MARGIN = 4.0  # standard deviations of the rounding error that rescoring allows for
+DEVIATIONS = 4.0  # of the rounding error, that choosing the documents for float32 scores allows for
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,22 +73,29 @@ class Rounded:
         rows: One array a block: uint8, flattened [n, 32], centroid scores in steps of `row_unit`.
         row_unit: Score of one step.
         row_origin: Score of a document with nothing but zeros.
-        residual: One (width, lanes, base, query) a block, see `kernels.residual_scores`.
+        residual: What `kernels.document_scores` needs, one a block.
         scale: Integers a unit of score.
-        margin: How far rounding may have moved the sum of a document, in score.
+        margin: How far rounding may be expected to move the difference of two documents, in integers.
     """
 
     rows: list[np.ndarray]
     row_unit: float
     row_origin: float
-    residual: list[tuple[int, int, np.ndarray, np.ndarray]]
+    residual: list[Block]
     scale: float
     margin: float
 
 
-def float_panel(query: np.ndarray) -> np.ndarray:
-    """A query, float32 [m, dim], in the layout of `stored_scores`."""
-    return query_panels(query, 1)
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Up to 32 query tokens for `kernels.document_scores`, which names the arrays."""
+
+    width: int
+    lanes: int
+    base: np.ndarray
+    query: np.ndarray
+    slack: np.ndarray
+    rows: np.ndarray
 
 
 def centroid_tables(centroids: np.ndarray, query: np.ndarray, threads: int) -> Tables:
@@ -157,31 +163,25 @@ def round_tables(codec: Codec, made: Tables, query: np.ndarray, threshold: float
     scale = _scale(codec, weights, codec.reach * float(np.linalg.norm(query, axis=1).max()) + np.abs(shift).max())
     whole = np.rint(weights * scale)
     middle = np.float32((codec.levels - 1) / 2)
-    shift = shift + (weights - whole / scale).sum(axis=1) * middle
-    result = Rounded(
-        [np.empty(made.n * columns, np.uint8) for _ in range(made.blocks)],
-        spread / 255,
-        float(low[:m].sum(dtype=np.float64)),
-        [],
-        float(scale),
-        _margin(codec, m, float(scale)),
-    )
+    error = weights - whole / scale
     shifts = np.zeros(made.blocks * columns, np.float32)
-    shifts[:m] = shift
+    shifts[:m] = shift + error.sum(axis=1) * middle
+    # By Cauchy and Schwarz, what rounding does to a score beyond `shift`; and the base is rounded, too.
+    slack = 2 * (np.linalg.norm(error, axis=1) * codec.farthest * scale + 1)
+    padding = np.zeros_like(weights)
+    padding[:, : codec.dim] = query
+    blocks = []
     for number in range(made.blocks):
-        lanes = made.lanes(number)
-        width = -(-lanes // kernels.LANES) * kernels.LANES
-        panel = np.zeros((padded(codec.dim) // 4, width, 4), np.int8)
-        some = whole[number * columns : number * columns + lanes]
-        panel[:, :lanes] = some.reshape(lanes, -1, 4).transpose(1, 0, 2)
-        result.residual.append((width, lanes, np.empty(made.n * width, np.int32), panel.ravel()))
+        some = slice(number * columns, number * columns + made.lanes(number))
+        blocks.append(_block(made.n, whole[some], slack[some], padding[some]))
+    rows = [np.empty(made.n * columns, np.uint8) for _ in blocks]
 
     def work(part: int) -> None:
         first, last = made.n * part // threads, made.n * (part + 1) // threads
-        for number, (width, _, base, _) in enumerate(result.residual):
+        for number, block in enumerate(blocks):
             lane = slice(number * columns, (number + 1) * columns)
             kernels.rounded_tables(
-                width,
+                block.width,
                 short,
                 made.block(number),
                 first,
@@ -190,12 +190,27 @@ def round_tables(codec: Codec, made: Tables, query: np.ndarray, threshold: float
                 np.float32(255 / spread),
                 shifts[lane],
                 scale,
-                result.rows[number],
-                base,
+                rows[number],
+                block.base,
             )
 
     run_parts(work, threads)
-    return result
+    # Uniform errors of the weights times codes about as far from the middle as those of a Gaussian.
+    codes = np.square(middle / HALF_RANGE[codec.bits]) * np.square(error * scale).sum(axis=1)
+    margin = DEVIATIONS * float(np.sqrt(2 * (codes + 1 / 12).sum()))
+    origin = float(low[:m].sum(dtype=np.float64))
+    return Rounded(rows, spread / 255, origin, blocks, float(scale), margin)
+
+
+def _block(n: int, weights: np.ndarray, slack: np.ndarray, rows: np.ndarray) -> Block:
+    """Lay some rounded query tokens out; `base` is filled in later."""
+    lanes = len(weights)
+    width = -(-lanes // kernels.LANES) * kernels.LANES
+    panel = np.zeros((weights.shape[1] // 4, width, 4), np.int8)
+    panel[:, :lanes] = weights.reshape(lanes, -1, 4).transpose(1, 0, 2)
+    around = np.zeros(width, np.int32)
+    around[:lanes] = np.ceil(slack)
+    return Block(width, lanes, np.empty(n * width, np.int32), panel.ravel(), around, rows.ravel())
 
 
 def _scale(codec: Codec, weights: np.ndarray, reach: float) -> np.float32:
@@ -208,9 +223,3 @@ def _scale(codec: Codec, weights: np.ndarray, reach: float) -> np.float32:
     top, limit = float(max(sums)) * (codec.levels - 1), QUERY_TOP[codec.bits] / max(np.abs(weights).max(), 1e-30)
     bound, room = (top + reach / 2, SHORT_LIMIT) if codec.bits < 8 else (2 * top + reach, LONG_LIMIT)
     return np.float32(min(limit, room / max(bound, 1e-30)))
-
-
-def _margin(codec: Codec, m: int, scale: float) -> float:
-    """Twice what rounding can be expected to move the score of a document: uniform errors times uniform codes."""
-    variance = (codec.levels**2 - 1) / 144 * codec.dim + 1 / 12  # of one token's sum, in integers
-    return 2 * MARGIN * float(np.sqrt(m * variance)) / scale
