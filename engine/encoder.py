@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from engine.batching import Batch, choose_dtype, cut_batches, in_threads
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
 from engine.models import DTYPES, fingerprint, load_model, resolve_device
@@ -42,6 +43,8 @@ class Encoder:
         self.note = note
         self.batch_tokens = batch_tokens or BATCH_TOKENS.get(model.device.type, 2048)
         self.fingerprint = fingerprint(model)
+        self.quantised = False
+        self.choice = "given"  # why this dtype: "given", or what a measurement found
 
     @classmethod
     def load(cls, name: str = "embedded", device: str = "auto", dtype: str = "auto") -> Encoder:
@@ -51,14 +54,15 @@ class Encoder:
             name: "embedded", a folder, or a name on the Hugging Face hub; sentence-transformers, PyLate and Stanford
                 ColBERT checkpoints, or a plain backbone (its own token vectors, with no random projection).
             device: "auto", "cpu", "cuda", "cuda:1", "mps".
-            dtype: "auto" (bfloat16 on CUDA, else float32), "float32", "bfloat16" or "float16".
+            dtype: "auto" (bfloat16 on CUDA, and on a CPU where a measurement says that it pays; else float32),
+                "float32", "bfloat16", "float16", or "int8" (linear layers in 8 bits, on a CPU with AVX2 or AVX-512).
 
         Returns:
             The encoder.
 
         Raises:
             NotFoundError: no such model here, and it cannot be fetched.
-            InputError: an unknown device or dtype.
+            InputError: an unknown device or dtype, or int8 where it cannot run.
         """
         import torch
 
@@ -66,15 +70,22 @@ class Encoder:
             raise InputError(f"Unknown dtype {dtype!r}: choose among {', '.join(DTYPES)}.")
         device = resolve_device(device)
         model, note = load_model(name, device)
-        if dtype == "auto":
-            dtype = "bfloat16" if device.startswith("cuda") else "float32"
         encoder = cls(model, name, note)  # the fingerprint is taken before the weights are rounded
-        model.to(getattr(torch, dtype))
+        chosen, encoder.choice = choose_dtype(encoder, dtype)
+        if chosen == "int8":
+            from engine.quantised_layers import quantise_layers
+
+            quantise_layers(model)
+            encoder.quantised = True
+        else:
+            model.to(getattr(torch, chosen))
         return encoder
 
     @property
     def dtype(self) -> str:
-        """The dtype that the model computes in."""
+        """What the model computes in: "float32", "bfloat16", "float16" or "int8" (its linear layers)."""
+        if self.quantised:
+            return "int8"
         return str(next(self.model.parameters()).dtype).removeprefix("torch.")
 
     @property
@@ -99,6 +110,7 @@ class Encoder:
             "document_length": self.max_length("document"),
             "device": self.device,
             "dtype": self.dtype,
+            "dtype_choice": self.choice,
             "batch_tokens": self.batch_tokens,
             "fingerprint": self.fingerprint,
         }
@@ -187,12 +199,10 @@ class Encoder:
             chunk = order[start : start + CHUNK_TEXTS]
             features = self._preprocess([texts[i] for i in chunk], task)
             truncated += self._count_truncated(texts, chunk, features, task)
-            for rows, batch in self._batches(features):
-                output = self._forward(batch, task)
-                values = output["token_embeddings"].to("cpu", copy=False).float().numpy().astype(storage, copy=False)
-                masks = output["attention_mask"].bool().cpu().numpy()
+            pieces = list(cut_batches(features, self.batch_tokens))
+            for (rows, _), (values, masks) in zip(pieces, self._run_all(pieces, task), strict=True):
                 for row, value, mask in zip(rows, values, masks, strict=True):
-                    found[chunk[row]] = value[mask]
+                    found[chunk[row]] = value[mask].astype(storage, copy=False)
                 done += len(rows)
                 if progress is not None:
                     progress(done, len(texts))
@@ -200,30 +210,16 @@ class Encoder:
         joined = TokenEmbeddings.from_list(arrays, self.fingerprint, dim=self.dim)
         return TokenEmbeddings(joined.values, joined.offsets, self.fingerprint, truncated)
 
-    def _batches(self, features: dict[str, Any]) -> Iterator[tuple[list[int], dict[str, Any]]]:
-        """Cut a padded chunk into batches of similar length, each trimmed to its longest text."""
-        import torch
+    def _run(self, batch: dict[str, Any], task: Task) -> tuple[np.ndarray, np.ndarray]:
+        """Padded vectors and the mask of those that count, of one batch."""
+        output = self._forward(batch, task)
+        return output["token_embeddings"].to("cpu").float().numpy(), output["attention_mask"].bool().cpu().numpy()
 
-        used = features["attention_mask"].bool()
-        if "query_expansion_positions" in features:
-            used = used | features["query_expansion_positions"].bool()
-        lengths = used.sum(1)
-        n, width = used.shape
-        order = torch.argsort(lengths, descending=True, stable=True).tolist()
-        left = bool((~used[:, 0]).any())  # padded on the left: trim there
-        start = 0
-        while start < n:
-            longest = max(int(lengths[order[start]]), 1)
-            rows = order[start : start + max(self.batch_tokens // longest, 1)]
-            columns = slice(width - longest, width) if left else slice(0, longest)
-            batch = {
-                key: value[rows][:, columns]
-                if isinstance(value, torch.Tensor) and value.shape[:2] == (n, width)
-                else value
-                for key, value in features.items()
-            }
-            yield rows, batch
-            start += len(rows)
+    def _run_all(self, pieces: list[Batch], task: Task) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Results in the order of the batches; on a CPU one thread a batch, which spares it waiting for the others."""
+        if self.model.device.type == "cpu" and len(pieces) > 1:
+            return in_threads(lambda piece: self._run(piece[1], task), pieces)
+        return (self._run(batch, task) for _, batch in pieces)
 
     def _count_truncated(self, texts: Sequence[str], chunk: list[int], features: dict[str, Any], task: Task) -> int:
         """How many texts of a chunk were cut: only those that fill the limit are tokenised again to know."""

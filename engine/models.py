@@ -13,7 +13,7 @@ from engine.errors import InputError, NotFoundError
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
 
-DTYPES = ("auto", "float32", "bfloat16", "float16")
+DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
 
 
 def load_model(name: str, device: str, model_kwargs: dict[str, Any] | None = None) -> tuple[MultiVectorEncoder, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
 from engine.indexes.base import Index, Settings
 from engine.indexes.ids import IdTable
-from engine.maxsim import maxsim
+from engine.maxsim import QuantizedDocuments, maxsim, maxsim_topk
 from engine.retrieval import Ranking, top_positions
 
 
@@ -93,13 +93,31 @@ class StoredVectorsIndex(Index):
         return Ranking([self.state.ids[int(i)] for i in positions[best]], scores[best], notes)
 
 
+WORTH = 8  # queries from which holding one more byte a dimension in memory pays: fewer are scored in float32 at once
+
+
 class ExactIndex(StoredVectorsIndex):
-    """Scores every document by MaxSim."""
+    """Scores every document by MaxSim: after a few queries on integer codes first, with proven equal results."""
 
     kind = "exact"
     settings_class = ExactSettings
+    _codes: QuantizedDocuments | None = None
+    _answered = 0
+
+    def _load(self) -> None:
+        super()._load()
+        self._codes = None
+        self._answered = 0
 
     def _search(self, queries: TokenEmbeddings, k: int, subset: np.ndarray | None) -> list[Ranking]:
-        documents = self.documents if subset is None else self.documents.select(subset)
-        positions = np.arange(len(self)) if subset is None else subset
-        return [self._ranking(positions, cast(np.ndarray, row), k) for row in maxsim(queries, documents)]
+        if subset is not None:
+            scores = maxsim(queries, self.documents.select(subset))
+            return [self._ranking(subset, row, k) for row in scores]
+        self._answered += len(queries)
+        if self._codes is None and self._answered >= WORTH:
+            self._codes = QuantizedDocuments.build(self.documents)
+        best, scores = maxsim_topk(queries, self._codes or self.documents, k, self.state.ids.tie_order)
+        return [
+            Ranking([self.state.ids[int(i)] for i in row], row_scores)
+            for row, row_scores in zip(best, scores, strict=True)
+        ]

@@ -31,14 +31,32 @@ def maxsim(queries: TokenEmbeddings, documents: TokenEmbeddings) -> np.ndarray:
         InputError: the dimensions differ, or a vector holds NaN or infinity; the sentence names its text.
     """
     check_pair(queries, documents)
+    everything = np.arange(len(documents))
     scores = np.empty((len(queries), len(documents)), np.float32)
-    for rows in _query_blocks(queries):
-        _score_block(queries, rows, documents, scores)
+    for rows in query_blocks(queries):
+        _score(queries, rows, documents, everything, scores[rows])
     check_scores(scores, queries, documents)
     return scores
 
 
-def _query_blocks(queries: TokenEmbeddings) -> Iterator[slice]:
+def score_chosen(queries: TokenEmbeddings, documents: TokenEmbeddings, chosen: np.ndarray) -> np.ndarray:
+    """Score every query against some documents, without copying them.
+
+    Args:
+        queries: m queries.
+        documents: n documents of the same dimension.
+        chosen: int64 [j], positions of documents.
+
+    Returns:
+        float32 [m, j], the same values as the columns `chosen` of `maxsim`.
+    """
+    scores = np.empty((len(queries), len(chosen)), np.float32)
+    for rows in query_blocks(queries):
+        _score(queries, rows, documents, chosen, scores[rows])
+    return scores
+
+
+def query_blocks(queries: TokenEmbeddings) -> Iterator[slice]:
     """Runs of queries of at most QUERY_TOKENS tokens together, or one long query."""
     start = 0
     while start < len(queries):
@@ -48,22 +66,27 @@ def _query_blocks(queries: TokenEmbeddings) -> Iterator[slice]:
         start = stop
 
 
-def _score_block(queries: TokenEmbeddings, rows: slice, documents: TokenEmbeddings, scores: np.ndarray) -> None:
+def _score(
+    queries: TokenEmbeddings, rows: slice, documents: TokenEmbeddings, chosen: np.ndarray, scores: np.ndarray
+) -> None:
+    """Write float32 scores [rows, chosen]."""
     from engine.maxsim.cpu import score_float16, score_float32
     from engine.simd import kernels, threads
     from engine.simd.jit import flat
 
+    if len(chosen) == 0:
+        return
     spans = queries.offsets[rows.start : rows.stop + 1]
     panels = kernels.query_panels(queries.values[spans[0] : spans[-1]].astype(np.float32), 1)
     half = documents.values.dtype == np.float16
     score = score_float16 if half else score_float32
     values = flat(documents.values.view(np.uint16) if half else documents.values)
-    offsets, dim = flat(documents.offsets), documents.dim
-    work = documents.n_tokens * len(panels)
-    bounds = threads.cut(documents.lengths + 1, min(8 * threads.thread_count(), 1 + work // PART_WORK))
+    offsets, dim, lengths = flat(documents.offsets), documents.dim, documents.lengths[chosen]
+    parts = min(8 * threads.thread_count(), 1 + int(lengths.sum()) * len(panels) // PART_WORK)
+    bounds = threads.cut(lengths + 1, parts)
+    spans = spans - spans[0]
 
     def part(number: int) -> None:
-        first, last = bounds[number], bounds[number + 1]
-        score(values, offsets, first, last, dim, panels, spans - spans[0], scores[rows])
+        score(values, offsets, chosen, bounds[number], bounds[number + 1], dim, panels, spans, scores)
 
     threads.run_parts(part, len(bounds) - 1)

@@ -9,6 +9,8 @@ from functools import cache
 LEVELS = ("avx512-vnni", "avx2", "neon", "plain")  # best first
 VARIABLE = "WORKBENCH_SIMD"  # force a level that this processor has, or "plain"
 
+ONE_BYTE_LIMIT = 127  # the largest query value in int8: with codes up to 127, two products fit in int16
+
 
 @cache
 def host_features() -> frozenset[str]:

@@ -72,7 +72,7 @@ def scan_offset(query: np.ndarray) -> np.ndarray:
     """
     padded = np.zeros((columns_of(len(query)), query.shape[1]), np.int64)
     padded[: len(query)] = query
-    pairs = -ZERO * padded.reshape(len(padded), -1, 2, 2).sum(axis=(1, 3))
+    pairs = -ZERO * padded.reshape(len(padded), query.shape[1] // 4, 2, 2).sum(axis=(1, 3))
     if LEVEL == "avx2":
         return np.ascontiguousarray(pairs.astype(np.int16)).view(np.int32).ravel()
     return pairs.sum(axis=1).astype(np.int32)

@@ -9,19 +9,20 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, local
 
 import numpy as np
 
-_state: dict[str, int] = {}
+_mine = local()  # a count that holds in one thread only
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 _lock = Lock()
 
 
 def thread_count() -> int:
     """Threads that a kernel uses: $WORKBENCH_THREADS, else the processors that this process may use."""
-    if "count" in _state:
-        return _state["count"]
+    count = getattr(_mine, "count", None)
+    if count is not None:
+        return count
     asked = os.environ.get("WORKBENCH_THREADS", "")
     if asked.isdigit() and int(asked) > 0:
         return int(asked)
@@ -30,18 +31,17 @@ def thread_count() -> int:
 
 @contextmanager
 def use_threads(count: int):
-    """Use a number of threads for all kernels within the block.
+    """Use a number of threads for the kernels that this thread calls within the block.
 
     Args:
         count: 1 or more.
     """
-    before = dict(_state)
-    _state["count"] = count
+    before = getattr(_mine, "count", None)
+    _mine.count = count
     try:
         yield
     finally:
-        _state.clear()
-        _state.update(before)
+        _mine.count = before
 
 
 def run_parts(work: Callable[[int], None], parts: int) -> None:

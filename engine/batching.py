@@ -1,0 +1,153 @@
+"""How the encoder spends a processor: batches by token budget, one thread a batch, and the dtype that pays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from engine.encoder import Encoder
+
+Batch = tuple[list[int], dict[str, Any]]  # rows of a chunk, and their features
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
+
+PROBE_TEXTS = [f"Late interaction keeps one vector for each token of a text, here text {i}. " * 6 for i in range(8)]
+PROBE_MARGIN = 1.15  # a narrower dtype must be this much faster, or it is not worth its rounding
+
+_torch_lock = Lock()
+_torch_state = {"users": 0, "threads": 0}
+
+
+def cut_batches(features: dict[str, Any], batch_tokens: int) -> Iterator[Batch]:
+    """Cut a padded chunk into batches of similar length, each trimmed to its longest text.
+
+    Args:
+        features: What the model's `preprocess` returned for n texts.
+        batch_tokens: Tokens of a batch, padding included.
+
+    Yields:
+        The rows of a batch within the chunk, longest first, and their features.
+    """
+    import torch
+
+    used = features["attention_mask"].bool()
+    if "query_expansion_positions" in features:
+        used = used | features["query_expansion_positions"].bool()
+    lengths = used.sum(1)
+    n, width = used.shape
+    order = torch.argsort(lengths, descending=True, stable=True).tolist()
+    left = bool((~used[:, 0]).any())  # padded on the left: trim there
+    start = 0
+    while start < n:
+        longest = max(int(lengths[order[start]]), 1)
+        rows = order[start : start + max(batch_tokens // longest, 1)]
+        columns = slice(width - longest, width) if left else slice(0, longest)
+        batch = {
+            key: value[rows][:, columns] if isinstance(value, torch.Tensor) and value.shape[:2] == (n, width) else value
+            for key, value in features.items()
+        }
+        yield rows, batch
+        start += len(rows)
+
+
+@contextmanager
+def _single_threaded_torch() -> Iterator[None]:
+    """Torch on one thread a call for as long as anyone is in here: its own threads would compete with ours."""
+    import torch
+
+    with _torch_lock:
+        if _torch_state["users"] == 0:
+            _torch_state["threads"] = torch.get_num_threads()
+        _torch_state["users"] += 1
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _torch_lock:
+            _torch_state["users"] -= 1
+            if _torch_state["users"] == 0:
+                torch.set_num_threads(_torch_state["threads"])
+
+
+def in_threads(work: Callable[[Piece], Result], pieces: Sequence[Piece]) -> Iterator[Result]:
+    """Apply a function to each piece, one thread a piece, and give the results in order.
+
+    Torch's own threads wait for each other after every layer; whole batches side by side do not, and each stays in the
+    cache of its core.
+
+    Args:
+        work: Uses torch or kernels that hold no GIL.
+        pieces: The pieces.
+
+    Yields:
+        One result a piece.
+    """
+    import torch
+
+    from engine.simd import threads
+
+    count = threads.thread_count()
+    if count == 1 or len(pieces) == 1:
+        yield from map(work, pieces)
+        return
+
+    def run(piece: Piece) -> Result:
+        torch.set_num_threads(1)  # the setting belongs to each thread
+        with threads.use_threads(1):
+            return work(piece)
+
+    with _single_threaded_torch(), ThreadPoolExecutor(count) as pool:
+        remaining = iter(pieces)
+        waiting = [pool.submit(run, piece) for piece in islice(remaining, 2 * count)]  # no more results than needed
+        while waiting:
+            result = waiting.pop(0).result()
+            waiting.extend(pool.submit(run, piece) for piece in islice(remaining, 1))
+            yield result
+
+
+def choose_dtype(encoder: Encoder, asked: str) -> tuple[str, str]:
+    """Decide what a freshly loaded float32 model computes in.
+
+    Args:
+        encoder: Around the model.
+        asked: "auto" or a dtype.
+
+    Returns:
+        The dtype, and why: "given", or what was measured.
+    """
+    if asked != "auto":
+        return asked, "given"
+    if encoder.device.startswith("cuda"):
+        return "bfloat16", "the processor of the device computes in it"
+    from engine.simd.features import has_bfloat16
+
+    if encoder.device != "cpu" or not has_bfloat16():
+        return "float32", "this processor has no bfloat16"
+    import copy
+
+    import torch
+
+    plain, model = _seconds(encoder), encoder.model
+    encoder.model = copy.deepcopy(model).to(torch.bfloat16)
+    try:
+        narrow = _seconds(encoder)
+    finally:
+        encoder.model = model
+    chosen = "bfloat16" if plain > PROBE_MARGIN * narrow else "float32"
+    return chosen, f"measured: bfloat16 {plain / narrow:.2f} times as fast as float32"
+
+
+def _seconds(encoder: Encoder) -> float:
+    """The least of three timings of the probe texts, after one to warm up."""
+    timings = []
+    for _ in range(4):
+        start = time.perf_counter()
+        encoder.encode_document(PROBE_TEXTS)
+        timings.append(time.perf_counter() - start)
+    return min(timings[1:])
