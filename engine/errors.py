@@ -31,6 +31,10 @@ class UnsupportedError(WorkbenchError):
     """An operation that this backend cannot do; its `describe()` says so beforehand."""
 
 
+class TrainingError(WorkbenchError):
+    """A training run that cannot go on, such as a loss that is not a number: the sentence names step and batch."""
+
+
 def missing_extra(package: str, extra: str, why: str = "") -> MissingExtraError:
     """Build the error for an absent optional package.
 

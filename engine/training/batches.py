@@ -1,0 +1,223 @@
+"""Mini-batches of similar length from the columns of a training batch, encoded to ragged vectors and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Features = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MiniBatch:
+    """Some rows of one column, trimmed to the longest of them.
+
+    Args:
+        rows: int64 [n], positions in the column.
+        features: What the model takes.
+        tokens: n times the width, padding included.
+    """
+
+    rows: Tensor
+    features: Features
+    tokens: int
+
+
+def used_tokens(features: Features) -> Tensor:
+    """Which positions of a column the model reads, bool [rows, width]: attended ones and query expansion."""
+    used = features["attention_mask"].bool()
+    if "query_expansion_positions" in features:
+        used = used | features["query_expansion_positions"].bool()
+    return used
+
+
+def cut_mini_batches(features: Features, most_tokens: int) -> list[MiniBatch]:
+    """Cut a padded column into mini-batches of similar length, so that little padding is computed.
+
+    Args:
+        features: Padded on either side, tensors [rows, width] and values without rows.
+        most_tokens: Tokens of a mini-batch, padding included; a longer row goes alone.
+
+    Returns:
+        Mini-batches, longest rows first.
+    """
+    used = used_tokens(features)
+    n, width = used.shape
+    lengths = used.sum(1).tolist()
+    order = sorted(range(n), key=lambda row: -lengths[row])
+    left = bool((~used[:, 0]).any())  # padded on the left: trim there
+    found, start = [], 0
+    while start < n:
+        longest = max(lengths[order[start]], 1)
+        rows = torch.tensor(order[start : start + max(most_tokens // longest, 1)])
+        columns = slice(width - longest, width) if left else slice(0, longest)
+        cut = {
+            key: value[rows.to(value.device)][:, columns]
+            if isinstance(value, Tensor) and value.shape[:2] == (n, width)
+            else value
+            for key, value in features.items()
+        }
+        found.append(MiniBatch(rows, cut, len(rows) * longest))
+        start += len(rows)
+    return found
+
+
+def encode(model: Any, batch: MiniBatch) -> tuple[Tensor, Tensor]:
+    """Run the model on one mini-batch.
+
+    Args:
+        model: A MultiVectorEncoder, wrapped for data parallel or not.
+        batch: The mini-batch; its features are not changed.
+
+    Returns:
+        Vectors of the scored tokens [tokens, dim], row after row, and how many each row has, int64 [n].
+    """
+    output = model(dict(batch.features), task=batch.features["task"])
+    mask = output["attention_mask"].bool()
+    return output["token_embeddings"][mask], mask.sum(1)
+
+
+class RandomState:
+    """The random generators of the CPU and of one device, so that a second forward pass draws the same dropout."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.cpu = torch.get_rng_state()
+        self.cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+    def restore(self) -> None:
+        """Set the generators back to this state."""
+        torch.set_rng_state(self.cpu)
+        if self.cuda is not None:
+            torch.cuda.set_rng_state(self.cuda, self.device)
+
+
+@dataclass
+class Encoded:
+    """One mini-batch after the first pass.
+
+    Args:
+        column: Index of its column.
+        batch: The mini-batch.
+        vectors: [tokens, dim], with its graph when that is kept, else without.
+        lengths: int64 [n].
+        state: Generators before the pass, or None when the graph is kept.
+    """
+
+    column: int
+    batch: MiniBatch
+    vectors: Tensor
+    lengths: Tensor
+    state: RandomState | None
+
+
+def encode_columns(
+    model: Any, columns: list[Features], most_tokens: int, graph_tokens: int, device: torch.device
+) -> list[Encoded]:
+    """Encode all columns, keeping the graph of as many tokens as fit; the others are encoded again for their gradient.
+
+    Args:
+        model: A MultiVectorEncoder.
+        columns: Query column first; each with "task".
+        most_tokens: Tokens of a mini-batch.
+        graph_tokens: Tokens whose graph may stay alive through the loss.
+        device: Of the model.
+
+    Returns:
+        The mini-batches, in the order of the pass.
+    """
+    batches = [(i, batch) for i, column in enumerate(columns) for batch in cut_mini_batches(column, most_tokens)]
+    kept, room = set(), graph_tokens if torch.is_grad_enabled() else 0
+    for i in range(len(batches) - 1, -1, -1):  # the last ones, so that none waits while others are encoded
+        if batches[i][1].tokens > room:
+            break
+        room -= batches[i][1].tokens
+        kept.add(i)
+    found = []
+    for i, (column, batch) in enumerate(batches):
+        state = None if i in kept else RandomState(device)
+        with torch.set_grad_enabled(i in kept):
+            vectors, lengths = encode(model, batch)
+        found.append(Encoded(column, batch, vectors, lengths, state))
+    return found
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Vectors of n texts one after the other, as tensors.
+
+    Args:
+        values: [tokens, dim], a leaf that gathers the gradient.
+        offsets: int64 [n + 1] on the CPU.
+    """
+
+    values: Tensor
+    offsets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+
+def join(encoded: list[Encoded], column: int) -> tuple[Ragged, list[tuple[Encoded, Tensor]]]:
+    """Bring one column's mini-batches back into the order of its rows.
+
+    Args:
+        encoded: What `encode_columns` returned.
+        column: Which column.
+
+    Returns:
+        The column as leaf vectors, and for each mini-batch the positions of its tokens among them, int64 [tokens].
+    """
+    parts = [entry for entry in encoded if entry.column == column]
+    rows = torch.cat([entry.batch.rows for entry in parts])
+    lengths = torch.cat([entry.lengths.cpu() for entry in parts])
+    by_row = torch.empty_like(lengths)
+    by_row[rows] = lengths
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), by_row.cumsum(0)])
+    places, start = [], 0
+    starts = offsets[rows]
+    within = torch.arange(int(lengths.sum())) - torch.repeat_interleave(lengths.cumsum(0) - lengths, lengths)
+    positions = torch.repeat_interleave(starts, lengths) + within
+    first = parts[0].vectors
+    values = first.new_empty(int(offsets[-1]), first.shape[1], dtype=torch.promote_types(first.dtype, torch.float32))
+    for entry in parts:
+        stop = start + len(entry.vectors)
+        place = positions[start:stop].to(values.device)
+        values[place] = entry.vectors.detach().to(values.dtype)
+        places.append((entry, place))
+        start = stop
+    return Ragged(values.requires_grad_(torch.is_grad_enabled()), offsets), places
+
+
+def replay(model: Any, places: list[tuple[Encoded, Tensor]], gradients: list[Tensor], scale: Tensor) -> Iterator[int]:
+    """Carry the gradient of the vectors into the weights, mini-batch by mini-batch; kept graphs go first.
+
+    Args:
+        model: The model of the first pass.
+        places: All mini-batches with the positions of their tokens.
+        gradients: For each mini-batch's column, the gradient of its vectors [tokens of the column, dim].
+        scale: What the outer backward pass multiplies the loss by.
+
+    Yields:
+        How many mini-batches are left, before each of them, so that a caller can set up synchronisation.
+    """
+    order = sorted(range(len(places)), key=lambda i: places[i][0].state is not None)
+    device = gradients[0].device
+    outside = RandomState(device)
+    for done, i in enumerate(order):
+        entry, place = places[i]
+        yield len(order) - done - 1
+        gradient = gradients[i][place] * scale
+        vectors = entry.vectors
+        if entry.state is not None:
+            entry.state.restore()
+            with torch.enable_grad():
+                vectors, _ = encode(model, entry.batch)
+        if vectors.requires_grad:
+            vectors.backward(gradient.to(vectors.dtype))
+        entry.vectors = entry.vectors.detach()  # lets a kept graph go
+    outside.restore()

@@ -1,0 +1,117 @@
+"""The model of a run: loaded, given a projection or adapters, and brought back to plain weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.encoder import Encoder
+from engine.errors import InputError, missing_extra
+from engine.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from sentence_transformers import MultiVectorEncoder
+
+ADAPTED = ("query", "key", "value", "dense", "q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "down_proj", "gate_proj",
+           "Wqkv", "Wo", "Wi")  # fmt: skip
+
+
+def load_for_training(settings: TrainSettings) -> Encoder:
+    """Load the base in float32, with a new projection where it is a plain backbone.
+
+    Args:
+        settings: Of the run.
+
+    Returns:
+        The encoder, its weights still as they came, the new projection drawn with the run's seed.
+
+    Raises:
+        NotFoundError: no such model.
+    """
+    import torch
+
+    encoder = Encoder.load(settings.base, device=settings.device, dtype="float32")
+    model = encoder.model
+    if encoder.note.startswith("backbone"):
+        torch.manual_seed(settings.seed)
+        model = _with_projection(model, settings.projection)
+    if settings.gradient_checkpointing:
+        _transformer(model).gradient_checkpointing_enable({"use_reentrant": False})
+    return Encoder(model, settings.base, encoder.note)
+
+
+def prepare(model: MultiVectorEncoder, settings: TrainSettings) -> Any:
+    """Choose what is trained: everything, the modules after the backbone, or adapters on it.
+
+    Args:
+        model: Changed in place.
+        settings: Of the run.
+
+    Returns:
+        What `merge` needs afterwards.
+
+    Raises:
+        InputError: the model has no module after its backbone that could be trained.
+        MissingExtraError: LoRA without peft.
+    """
+    import torch
+
+    if settings.train_only == "head":
+        for parameter in model[0].parameters():
+            parameter.requires_grad_(False)
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise InputError(f"{settings.base} has no projection after its backbone: train all of it, or with LoRA.")
+    if not settings.lora_rank:
+        return None
+    try:
+        from peft import LoraConfig
+        from peft.tuners.lora import LoraModel
+    except ImportError:
+        raise missing_extra("peft", "train") from None
+    backbone = _transformer(model)
+    names = {name.rpartition(".")[2] for name, part in backbone.named_modules() if isinstance(part, torch.nn.Linear)}
+    targets = sorted(names & set(ADAPTED))
+    if not targets:
+        raise InputError(f"LoRA knows none of the layers of {settings.base}: train all of it.")
+    torch.manual_seed(settings.seed)
+    config = LoraConfig(r=settings.lora_rank, lora_alpha=2 * settings.lora_rank, target_modules=targets)
+    return LoraModel(backbone, config, "default")
+
+
+def merge(adapters: Any) -> None:
+    """Fold trained adapters into the weights, so that the model is a plain one again.
+
+    Args:
+        adapters: What `prepare` returned.
+    """
+    if adapters is not None:
+        adapters.merge_and_unload()
+        for parameter in adapters.model.parameters():
+            parameter.requires_grad_(True)
+
+
+def _transformer(model: MultiVectorEncoder) -> Any:
+    module: Any = model[0]
+    return module.auto_model
+
+
+def _with_projection(model: MultiVectorEncoder, dim: int) -> MultiVectorEncoder:
+    import torch
+    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers.base.modules import Normalize
+    from sentence_transformers.base.modules.dense import Dense
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+
+    width = model.get_embedding_dimension() or _transformer(model).config.hidden_size
+    dense = Dense(width, dim, bias=False, activation_function=torch.nn.Identity(), module_input_name="token_embeddings")
+    torch.nn.init.orthogonal_(dense.linear.weight)  # keeps dot products better than independent entries do
+    modules = [model[0], dense, MultiVectorMask(), Normalize(module_input_name="token_embeddings")]
+    return MultiVectorEncoder(modules=modules, device=str(model.device))
+
+
+def require_training_packages() -> None:
+    """Raise MissingExtraError unless what the trainer needs is installed."""
+    try:
+        import accelerate  # noqa: F401
+        import datasets  # noqa: F401
+    except ImportError as error:
+        raise missing_extra(error.name or "accelerate", "train") from None

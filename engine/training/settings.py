@@ -1,0 +1,136 @@
+"""Settings of a training run, typed and checked before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from engine.errors import InputError
+
+Loss = Literal["contrastive", "cached-contrastive", "distillation", "margin-mse"]
+Part = Literal["all", "head"]
+DTYPES = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Everything that a run depends on beside its data.
+
+    Args:
+        base: A plain backbone, which gets a projection, or any late-interaction checkpoint; "embedded" is the default.
+        loss: "contrastive" and "cached-contrastive" take pairs with or without negatives, "distillation" and
+            "margin-mse" take lists with teacher scores.
+        temperature: Scores are divided by it before the softmax.
+        batch: Rows a step and process.
+        learning_rate: Peak rate of AdamW, rising over the warm-up, then falling linearly to zero.
+        epochs: Passes over the data; fractions are possible.
+        max_steps: Steps in all; 0 goes by epochs.
+        warmup: Share of the steps over which the learning rate rises.
+        weight_decay: Of AdamW.
+        lora_rank: Rank of LoRA adapters on the attention and feed-forward layers; 0 trains all weights.
+        train_only: "all", or "head" to train the projection and leave the backbone as it is.
+        dtype: What the forward pass computes in; the weights stay in float32.
+        gradient_checkpointing: Recompute activations, for long texts on a small device.
+        seed: Of the order of the rows, dropout and new weights.
+        evaluate_every: Steps between evaluations on the development collection; 0 evaluates before and after only.
+        save_every: Steps between checkpoints to resume from; 0 keeps the one of the last step only.
+        mini_batch_tokens: Tokens encoded together, padding included; 0 takes what the probe found fastest.
+        query_length: Tokens after which training questions are cut; 0 keeps the model's.
+        document_length: The same for documents.
+        projection: Dimensions that a plain backbone is brought to.
+        false_negative_threshold: Negatives that score more than this share of the positive's score are left out of
+            the loss; None leaves none out.
+        gather: Take the documents of all processes as negatives.
+        device: "auto", "cpu", "cuda", "mps".
+        report_to: Trackers of the trainer, such as "tensorboard"; our own events come always.
+        output: Folder of the model and its checkpoints.
+
+    Raises:
+        InputError: a value that makes no sense.
+    """
+
+    base: str = "embedded"
+    loss: Loss = "cached-contrastive"
+    temperature: float = 1.0
+    batch: int = 32
+    learning_rate: float = 3e-5
+    epochs: float = 1.0
+    max_steps: int = 0
+    warmup: float = 0.1
+    weight_decay: float = 0.0
+    lora_rank: int = 0
+    train_only: Part = "all"
+    dtype: str = "float32"
+    gradient_checkpointing: bool = False
+    seed: int = 0
+    evaluate_every: int = 0
+    save_every: int = 0
+    mini_batch_tokens: int = 0
+    query_length: int = 0
+    document_length: int = 0
+    projection: int = 96
+    false_negative_threshold: float | None = None
+    gather: bool = False
+    device: str = "auto"
+    report_to: tuple[str, ...] = ()
+    output: str = "model"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "report_to", tuple(self.report_to))
+        _one_of("loss", self.loss, get_args(Loss))
+        _one_of("train_only", self.train_only, get_args(Part))
+        _one_of("dtype", self.dtype, DTYPES)
+        for name in ("temperature", "learning_rate", "epochs"):
+            _number(name, getattr(self, name), above=0.0)
+        for name in ("warmup", "weight_decay"):
+            _number(name, getattr(self, name), least=0.0)
+        if self.warmup >= 1:
+            raise InputError(f"Expected warmup below 1, a share of the steps, got {self.warmup}: try 0.1.")
+        for name, least in (("batch", 1), ("projection", 1), *((name, 0) for name in _COUNTS)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError(f"Expected {name} as a whole number of {least} or more, got {value!r}: correct it.")
+        if self.loss in ("contrastive", "cached-contrastive") and self.batch < 2:
+            raise InputError("Expected a batch of 2 or more, since the other rows are the negatives: raise it.")
+        if self.false_negative_threshold is not None:
+            _number("false_negative_threshold", self.false_negative_threshold, above=0.0)
+        if self.lora_rank and self.train_only == "head":
+            raise InputError("LoRA adapts the backbone, and train_only='head' freezes it: choose one of the two.")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainSettings:
+        """Build settings from names and values, such as those of a recipe.
+
+        Raises:
+            InputError: an unknown name; the sentence lists the known ones.
+        """
+        known = [entry.name for entry in fields(cls)]
+        unknown = next((name for name in values if name not in known), None)
+        if unknown is not None:
+            raise InputError(f"Unknown training setting {unknown!r}: choose among {', '.join(known)}.")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings as JSON values."""
+        return {**asdict(self), "report_to": list(self.report_to)}
+
+
+_COUNTS = ("max_steps", "lora_rank", "seed", "evaluate_every", "save_every", "mini_batch_tokens", "query_length",
+           "document_length")  # fmt: skip
+
+
+def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise InputError(f"Unknown {name} {value!r}: choose among {', '.join(known)}.")
+
+
+def _number(name: str, value: object, above: float | None = None, least: float | None = None) -> None:
+    valid = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9
+    if valid and above is not None:
+        valid = value > above  # type: ignore[operator]
+    if valid and least is not None:
+        valid = value >= least  # type: ignore[operator]
+    if not valid:
+        bound = f"above {above:g}" if above is not None else f"of {least:g} or more"
+        raise InputError(f"Expected {name} as a number {bound}, got {value!r}: correct it.")

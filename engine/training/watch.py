@@ -1,0 +1,139 @@
+"""Watching a run: each step as an event, a guard that ends what cannot recover, and a stop within one step."""
+
+from __future__ import annotations
+
+import math
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState
+
+from engine.errors import TrainingError
+from engine.training.batches import Features, used_tokens
+from engine.training.events import OnEvent, Saved, Step, Stop
+
+ZERO_STEPS = 3  # exact zeros in a row that end a run: one can be chance on a tiny batch
+FIRST_STEPS = 5  # losses whose median later ones are compared with
+EXPLODED = 20.0  # times that median
+
+
+class Guard:
+    """Looks at every loss before its backward pass.
+
+    Args:
+        describe: Names a batch from its columns, for the sentence of an error.
+    """
+
+    def __init__(self, describe: Callable[[list[Features]], str]) -> None:
+        self.describe = describe
+        self.losses: list[float] = []
+        self.tokens = 0
+        self.step = 0
+        self._zeros = 0
+
+    def __call__(self, columns: list[Features], loss: float) -> None:
+        """Take one loss.
+
+        Raises:
+            TrainingError: it is not finite, zero for the third time in a row, or far above the first ones.
+        """
+        self.tokens += sum(int(used_tokens(column).sum()) for column in columns)
+        self._zeros = self._zeros + 1 if loss == 0.0 else 0
+        problem = ""
+        if not math.isfinite(loss):
+            problem = f"the loss is {loss}: lower the learning rate, use float32, or look at this batch"
+        elif self._zeros >= ZERO_STEPS:
+            problem = f"the loss was exactly 0 for {ZERO_STEPS} steps: check that negatives differ from positives"
+        elif len(self.losses) >= FIRST_STEPS:
+            usual = statistics.median(self.losses[:FIRST_STEPS])
+            if loss > EXPLODED * max(usual, 0.05):
+                problem = f"the loss is {loss:.3g} after {usual:.3g} at the start: lower the learning rate"
+        if problem:
+            raise TrainingError(f"Step {self.step + 1}, {self.describe(columns)}: {problem}.")
+        self.losses.append(loss)
+
+
+class Watcher(TrainerCallback):
+    """Turns what the trainer does into events, evaluates every n steps and obeys a stop.
+
+    Args:
+        guard: Of the run's loss.
+        on_event: Takes the events.
+        stop: Asks for the end.
+        evaluate_every: Steps; 0 for never.
+        evaluate: Called with the step.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        on_event: OnEvent,
+        stop: Stop,
+        evaluate_every: int = 0,
+        evaluate: Callable[[int], None] | None = None,
+    ) -> None:
+        self.guard = guard
+        self.on_event = on_event
+        self.stop = stop
+        self.evaluate_every = evaluate_every
+        self.evaluate = evaluate
+        self.stopped = False
+        self._started = self._last = time.perf_counter()
+        self._tokens = 0
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Start the clock."""
+        self._started = self._last = time.perf_counter()
+        self.guard.step = state.global_step
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Stop if asked to; the checkpoint that is saved then is the one to resume from."""
+        self.guard.step = state.global_step
+        if self.stop.is_set():
+            self.stopped = True
+            control.should_training_stop = True
+            control.should_save = True
+
+    def on_log(
+        self, args: Any, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        """Every step is logged: send it on, and evaluate when it is time."""
+        if not logs or "loss" not in logs:
+            return
+        now = time.perf_counter()
+        norm = float(logs.get("grad_norm", float("nan")))
+        rate = (self.guard.tokens - self._tokens) / max(now - self._last, 1e-9)
+        self.on_event(
+            Step(
+                step=state.global_step,
+                steps=state.max_steps,
+                loss=float(logs["loss"]),
+                learning_rate=float(logs.get("learning_rate", 0.0)),
+                gradient_norm=norm,
+                tokens_per_second=rate,
+                memory_bytes=peak_memory(),
+                seconds=now - self._started,
+            )
+        )
+        if not math.isfinite(norm):
+            raise TrainingError(f"Step {state.global_step}: the gradient is not finite: lower the learning rate.")
+        if self.evaluate is not None and self.evaluate_every and state.global_step % self.evaluate_every == 0:
+            self.evaluate(state.global_step)
+        self._tokens, self._last = self.guard.tokens, time.perf_counter()
+
+    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """A checkpoint was written."""
+        self.on_event(Saved(state.global_step, f"{args.output_dir}/checkpoint-{state.global_step}"))
+
+
+def peak_memory() -> int:
+    """Bytes at the peak so far: of the CUDA device where one is used, else of this process."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
