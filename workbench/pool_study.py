@@ -6,7 +6,7 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ def pool_study(
     threshold: float = THRESHOLD,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Iterator[PoolRecord]:
+) -> Generator[PoolRecord, None, None]:
     """Measure a collection at several pool factors, one record the moment it is there.
 
     Args:

@@ -11,6 +11,8 @@ from engine.errors import InputError
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+PERMUTATIONS = 9999
+TESTS = ("student", "randomization")
 
 
 class Interval(NamedTuple):
@@ -89,3 +91,56 @@ def metric_name(metric: str) -> str:
     base, at, cutoff = metric.partition("@")
     shown = {"ndcg": "nDCG", "dcg": "DCG", "map": "MAP", "mrr": "MRR", "f1": "F1", "rbp": "RBP"}.get(base, base)
     return f"{shown.replace('_', ' ')}{at}{cutoff}"
+
+
+def p_value(first: Sequence[float], second: Sequence[float], test: str = "student", seed: int = 0) -> float:
+    """Two-sided p of the hypothesis that two systems are equal, on values paired by query.
+
+    Args:
+        first: float [n].
+        second: float [n], of the same queries.
+        test: "student", ranx's paired t-test; or "randomization", the paired permutation test that Smucker et al.
+            (2007) recommend, by scipy (ranx's own is not repeatable: its permutations run in parallel).
+        seed: Of the randomization.
+
+    Returns:
+        p; 1 when no query differs.
+
+    Raises:
+        InputError: an unknown test.
+    """
+    if test not in TESTS:
+        raise InputError(f"Unknown test {test!r}: choose among {', '.join(TESTS)}.")
+    before, after = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    difference = after - before
+    if not difference.any():
+        return 1.0
+    if np.ptp(difference) == 0:  # one query, or all differ alike: the t-test divides by zero
+        return 1.0 if len(difference) == 1 else 0.0
+    if test == "student":
+        from ranx.statistical_tests import paired_student_t_test
+
+        return float(paired_student_t_test(before, after)[0])
+    from scipy import stats
+
+    found = stats.permutation_test(
+        (difference,), np.mean, permutation_type="samples", n_resamples=PERMUTATIONS, rng=np.random.default_rng(seed)
+    )
+    return float(found.pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p values for their number (Holm, 1979): the chance of any false alarm stays below the level.
+
+    Args:
+        p_values: float [n].
+
+    Returns:
+        Corrected values [n], in the same order.
+    """
+    n, largest = len(p_values), 0.0
+    corrected = [0.0] * n
+    for rank, position in enumerate(sorted(range(n), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (n - rank) * p_values[position]))
+        corrected[position] = largest
+    return corrected

@@ -1,6 +1,5 @@
 import math
 
-import numpy as np
 import pytest
 
 from engine import Collection, evaluate, maxsim, pool
@@ -26,7 +25,7 @@ def test_records_agree_with_the_engine_step_by_step(studied) -> None:
         assert record.tokens == pooled.n_tokens
         ids = list(collection.documents)
         rankings = []
-        for row in maxsim(queries, pooled.astype(np.float16)):
+        for row in maxsim(queries, pooled.astype("float16")):
             best = top_positions(row, id_order(ids), 100)
             rankings.append(Ranking([ids[i] for i in best], row[best]))
         assert record.mean == pytest.approx(evaluate(rankings, collection).mean)

@@ -15,7 +15,7 @@ from workbench.statistics import metric_name
 
 ORDER = ("loss", "ndcg@10", "recall@100", "learning_rate", "gradient_norm")  # these first, the rest by name
 LEFT_OUT = {"step", "steps", "epoch", "seconds", "time", "total", "rows", "queries", "low", "high"}
-RENAMED = {"ndcg": "ndcg@10"}
+RENAMED: dict[str, str] = {"ndcg": "ndcg@10"}
 
 
 def training_curves(events: Sequence[Any], quantities: Sequence[str] | None = None, theme: str = "light") -> go.Figure:
@@ -82,7 +82,7 @@ def _series(events: Sequence[Any]) -> dict[str, list[tuple[int, float]]]:
             continue
         for name, value in {**entries, **metrics}.items():
             if name not in LEFT_OUT and isinstance(value, (int, float)) and not isinstance(value, bool):
-                series.setdefault(RENAMED.get(name, name), []).append((int(step), float(value)))
+                series.setdefault(RENAMED.get(str(name), str(name)), []).append((int(step), float(value)))
     return series
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import orjson
 
 from engine.errors import CorruptDataError, InputError, NotFoundError
 from engine.retrieval import Ranking
@@ -122,7 +122,8 @@ def read_record(folder: Path) -> dict[str, Any]:
         CorruptDataError: it is damaged, or another version wrote it.
     """
     try:
-        record = json.loads((folder / RECORD).read_bytes())
+        with open(f"{folder}/{RECORD}", "rb") as stream:  # no Path: ten thousand are listed at once
+            record = orjson.loads(stream.read())  # three times as fast as json, and ranx brings it
         version = record["format"]
     except FileNotFoundError:
         raise NotFoundError(f"{folder} holds no {RECORD}: give the folder of a run.") from None

@@ -1,13 +1,20 @@
 import json
 import shutil
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from engine.errors import InputError
 from engine.explain import align
 from workbench import figures
 from workbench.pool_study import pool_study
+
+
+def drawn(figure: go.Figure) -> list[Any]:
+    """The traces; plotly's own type for them knows no attribute of a trace."""
+    return list(figure.data)
 
 
 @pytest.fixture(scope="module")
@@ -28,21 +35,21 @@ def records(tiny_collection, fake_encoder):
 
 def test_heatmap_holds_the_matrix_and_outlines_each_best_match(alignments) -> None:
     figure = figures.maxsim_heatmap(alignments[0])
-    assert np.array_equal(figure.data[0].z, alignments[0].similarity)
+    assert np.array_equal(drawn(figure)[0].z, alignments[0].similarity)
     outlined = [((shape.x0 + shape.x1) / 2, (shape.y0 + shape.y1) / 2) for shape in figure.layout.shapes]
     assert outlined == [(best, row) for row, best in enumerate(alignments[0].best)]
 
 
 def test_contributions_add_up_to_the_score_in_the_title(alignments) -> None:
     figure = figures.contributions(alignments[0], other=alignments[1])
-    assert sum(figure.data[0].x) == pytest.approx(alignments[0].score)
+    assert sum(drawn(figure)[0].x) == pytest.approx(alignments[0].score)
     assert f"{alignments[0].score:.3f}" in figure.layout.title.text.replace("<br>", " ")
-    assert sum(figure.data[1].x) == pytest.approx(alignments[1].score)
+    assert sum(drawn(figure)[1].x) == pytest.approx(alignments[1].score)
 
 
 def test_differences_add_up_and_are_sorted(alignments) -> None:
     figure = figures.contribution_difference(*alignments, names=("a", "b"))
-    bars = list(figure.data[0].x)
+    bars = list(drawn(figure)[0].x)
     assert sum(bars) == pytest.approx(alignments[0].score - alignments[1].score, abs=1e-5)
     assert bars == sorted(bars, reverse=True)
 
@@ -55,7 +62,7 @@ def test_alignments_of_two_questions_are_refused(alignments, fake_encoder) -> No
 
 def test_pool_curve_draws_each_record(records) -> None:
     figure = figures.pool_curve(records, chosen=4)
-    line = figure.data[1]
+    line = drawn(figure)[1]
     assert list(line.y) == [record.mean["ndcg@10"] for record in records]
     marks = list(line.marker.color)
     assert marks[2] == figures.PALETTES["light"].chosen
@@ -65,8 +72,8 @@ def test_pool_curve_draws_each_record(records) -> None:
 
 def test_trade_off_groups_by_method_and_bits(records) -> None:
     figure = figures.trade_off(records)
-    assert [trace.name for trace in figure.data if trace.name] == ["hierarchical, 16 bits"]
-    assert list(figure.data[1].x) == pytest.approx([record.bytes / 1e6 for record in records])
+    assert [trace.name for trace in drawn(figure) if trace.name] == ["hierarchical, 16 bits"]
+    assert list(drawn(figure)[1].x) == pytest.approx([record.bytes / 1e6 for record in records])
 
 
 def test_frontier_keeps_what_no_other_beats() -> None:
@@ -77,8 +84,8 @@ def test_frontier_keeps_what_no_other_beats() -> None:
         {"name": "c", "ms": 9.0, "r": 1.0},
     ]
     figure = figures.frontier(points, "ms", "r", chosen="b", axes={"ms": figures.Axis("time", "ms")})
-    assert list(figure.data[0].x) == [1, 9]
-    assert list(figure.data[1].marker.color)[1] == figures.PALETTES["light"].chosen
+    assert list(drawn(figure)[0].x) == [1, 9]
+    assert list(drawn(figure)[1].marker.color)[1] == figures.PALETTES["light"].chosen
 
 
 def test_frontier_names_the_field_that_is_no_number() -> None:
@@ -90,7 +97,7 @@ def test_query_differences_count_and_sort() -> None:
     before, after = {"a": 0.5, "b": 0.5, "c": 0.5}, {"a": 0.9, "b": 0.1, "c": 0.52}
     figure = figures.query_differences(before, after, ("first", "second"), queries={"a": "a question"})
     assert "1 queries better, 1 worse" in figure.layout.title.text.replace("<br>", " ")
-    assert list(figure.data[0].y) == pytest.approx([0.4, 0.02, -0.4])
+    assert list(drawn(figure)[0].y) == pytest.approx([0.4, 0.02, -0.4])
     with pytest.raises(InputError, match="same queries"):
         figures.query_differences(before, {"a": 1.0})
 
@@ -98,7 +105,7 @@ def test_query_differences_count_and_sort() -> None:
 def test_latencies_mark_median_and_95th_percentile() -> None:
     times = np.arange(1.0, 101.0)
     figure = figures.latencies({"exact": times})
-    assert list(figure.data[1].x) == pytest.approx(list(np.percentile(times, [50, 95])))
+    assert list(drawn(figure)[1].x) == pytest.approx(list(np.percentile(times, [50, 95])))
     with pytest.raises(InputError, match="at least one question"):
         figures.latencies({"exact": []})
 
@@ -106,8 +113,8 @@ def test_latencies_mark_median_and_95th_percentile() -> None:
 def test_training_curves_draw_one_row_a_quantity() -> None:
     events = [{"step": i, "loss": 1 / i, "total": 9} for i in (1, 2, 3)] + [{"step": 3, "metrics": {"ndcg@10": 0.4}}]
     figure = figures.training_curves(events)
-    assert [trace.name for trace in figure.data if trace.name] == ["loss", "ndcg@10"]
-    assert list(figure.data[0].y) == [1, 1 / 2, 1 / 3]
+    assert [trace.name for trace in drawn(figure) if trace.name] == ["loss", "ndcg@10"]
+    assert list(drawn(figure)[0].y) == [1, 1 / 2, 1 / 3]
     with pytest.raises(InputError, match="no 'speed'"):
         figures.training_curves(events, quantities=["speed"])
     with pytest.raises(InputError, match="none"):
@@ -162,4 +169,4 @@ def test_svg_is_written(records, tmp_path) -> None:
 
 def test_figures_serialise(records, alignments) -> None:
     for figure in (figures.pool_curve(records), figures.maxsim_heatmap(alignments[0], row=1)):
-        assert json.loads(figure.to_json())["data"]
+        assert json.loads(str(figure.to_json()))["data"]
