@@ -10,8 +10,8 @@ import argparse
 import subprocess
 import sys
 import tempfile
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from xml.etree import ElementTree
 
 from engine.errors import InputError
 from engine.indexes import KINDS, index_class

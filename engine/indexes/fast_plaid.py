@@ -77,6 +77,11 @@ class FastPlaidIndex(ForeignIndex):
 
     def _add(self, names: list[str], documents: TokenEmbeddings) -> None:
         settings = self.settings
+        if documents.dim * settings.nbits % 8:
+            raise InputError(
+                f"Expected a dimension times nbits that fills whole bytes, got {documents.dim} times {settings.nbits}: "
+                "choose other nbits."
+            )
         options: dict[str, Any] = {
             "kmeans_niters": settings.kmeans_niters,
             "max_points_per_centroid": settings.max_points_per_centroid,

@@ -59,6 +59,14 @@ def test_too_few_documents_to_train_on(tmp_path):
     assert len(index) == 0
 
 
+def test_codes_that_do_not_fill_bytes_are_refused_before_the_library_panics(tmp_path):
+    pytest.importorskip("fast_plaid")
+    index = create_index("fast-plaid", tmp_path / "i", nbits=1)
+    with pytest.raises(InputError, match="12 times 1"):
+        index.add(["a", "b"], ragged(np.random.default_rng(0), [5, 5], 12))
+    assert len(index) == 0
+
+
 @pytest.mark.parametrize(("settings", "words"), [({"nbits": 3}, "1, 2, 4 or 8"), ({"device": "tpu"}, "cpu or cuda")])
 def test_settings_that_make_no_sense(tmp_path, settings, words):
     pytest.importorskip("fast_plaid")

@@ -1,0 +1,232 @@
+"""Where relevant documents were lost: the stage that dropped each one, counted over a collection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine import Collection, TokenEmbeddings, maxsim
+from engine.errors import InputError
+from engine.indexes import Index
+from engine.indexes.trace import Trace
+from engine.retrieval import check_k, id_order
+
+MODEL, STORAGE = "exact MaxSim", "quantisation"
+REMEDIES = {
+    "n_probe": "raise n_probe",
+    "n_candidates": "raise n_candidates",
+    "centroid_threshold": "lower centroid_threshold",
+    "n_full_scores": "raise n_full_scores",
+    "neighbours": "raise neighbours",
+    "candidates": "raise candidates, or set it to 0",
+    MODEL: "no index setting: the model ranks it below k, so train it or raise k",
+    STORAGE: "store vectors with more bits",
+    "k": "raise the search settings of the other library",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class LostDocument:
+    """A relevant document that is not among the k results of its query.
+
+    Args:
+        query: Its id.
+        document: Its id.
+        grade: Of relevance.
+        stage: What dropped it: the name of a stage of the search, "quantisation" (its original vectors would have
+            kept it), or "exact MaxSim" (not even exact search returns it: the model lost it).
+        setting: The setting that bounds the stage, or the stage where no setting does.
+        rank_exact: Its rank by exact MaxSim on the original vectors, 1 is best.
+        rank_stored: Its rank by exact MaxSim on the stored vectors; None when the model lost it.
+        trace: What the search did with it; None when the model lost it, since no index could have helped.
+    """
+
+    query: str
+    document: str
+    grade: int
+    stage: str
+    setting: str
+    rank_exact: int
+    rank_stored: int | None = None
+    trace: Trace | None = None
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What one stage costs over a collection.
+
+    Args:
+        stage: Its name.
+        setting: See `LostDocument`.
+        lost: Relevant documents that it dropped.
+        share: Of all relevant documents.
+        queries: How many queries lost at least one here.
+        remedy: Which setting would win them back.
+    """
+
+    stage: str
+    setting: str
+    lost: int
+    share: float
+    queries: int
+    remedy: str
+
+
+@dataclass(frozen=True, eq=False)
+class LostReport:
+    """The lost documents of a collection and the stages that lost them.
+
+    Args:
+        k: Results a query.
+        relevant: Relevant documents of all queries looked at.
+        found: How many are among the k results.
+        lost: The others.
+        costs: One entry a stage that lost something, in the order of the search, the model last.
+    """
+
+    k: int
+    relevant: int
+    found: int
+    lost: tuple[LostDocument, ...]
+    costs: tuple[StageCost, ...]
+
+    @property
+    def lost_by_index(self) -> int:
+        """How many exact search would have returned."""
+        return sum(document.stage != MODEL for document in self.lost)
+
+
+def blame(trace: Trace) -> tuple[str, str]:
+    """Which stage of an index lost a document that exact search returns, and the setting that bounds it.
+
+    Args:
+        trace: Of a document that is not a result.
+
+    Returns:
+        The stage's name and the setting.
+    """
+    assert trace.rank is None
+    last = trace.stages[-1]
+    if last.setting == "k" and last.name != "search":
+        return STORAGE, STORAGE  # it reached the scores on stored vectors and was outranked there
+    if last.name == "search" and trace.stored_rank > trace.k:
+        return STORAGE, STORAGE
+    return last.name, last.setting
+
+
+def lost_documents(
+    index: Index,
+    collection: Collection,
+    documents: TokenEmbeddings,
+    queries: TokenEmbeddings,
+    k: int = 10,
+    grade: int = 1,
+    only: Sequence[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> LostReport:
+    """Trace every relevant document that an index does not return.
+
+    Args:
+        index: Over the documents of the collection.
+        collection: With judgements.
+        documents: Vectors of its documents before they were indexed, in the order of the collection.
+        queries: Vectors of its queries, in the order of the collection.
+        k: Results a query.
+        grade: A document counts as relevant from this grade on.
+        only: Ids of the queries to look at; all with judgements when None.
+        progress: Called with (queries done, all).
+        should_stop: Asked after every query; a yes ends with what was traced so far.
+
+    Returns:
+        The report.
+
+    Raises:
+        InputError: no judgements, or an index that does not hold exactly the collection's documents.
+    """
+    check_k(k)
+    ids = list(collection.documents)
+    if sorted(index.ids) != sorted(ids) or len(documents) != len(ids) or len(queries) != len(collection.queries):
+        raise InputError(
+            f"Expected an index and vectors of all documents and queries of {collection.name!r}, got {len(index)} "
+            f"indexed, {len(documents)} documents and {len(queries)} queries: pass those of the same collection."
+        )
+    position, ties = {name: number for number, name in enumerate(ids)}, id_order(ids)
+    numbers = {query: number for number, query in enumerate(collection.queries)}
+    chosen = [query for query in (only or collection.judged_queries) if relevant_of(collection, query, grade)]
+    if not chosen:
+        raise InputError(f"{collection.name!r} has no judgements from grade {grade}: nothing can be lost.")
+    relevant, lost = 0, []
+    for done, query in enumerate(chosen, start=1):
+        grades = relevant_of(collection, query, grade)
+        vectors = queries.select([numbers[query]])
+        results = set(index.search(vectors, k)[0].ids)
+        relevant += len(grades)
+        missing = sorted(grades.keys() - results)
+        scores = maxsim(vectors, documents)[0] if missing else np.empty(0, np.float32)
+        for name in missing:
+            rank = rank_of(position[name], scores, ties)
+            if rank > k:
+                lost.append(LostDocument(query, name, grades[name], MODEL, MODEL, rank))
+            else:
+                trace = index.trace(vectors, name, k)
+                lost.append(LostDocument(query, name, grades[name], *blame(trace), rank, trace.stored_rank, trace))
+        if progress is not None:
+            progress(done, len(chosen))
+        if should_stop is not None and should_stop():
+            break
+    return LostReport(k, relevant, relevant - len(lost), tuple(lost), _costs(lost, relevant))
+
+
+def rank_of(position: int, scores: np.ndarray, tie_order: np.ndarray) -> int:
+    """Rank of one document among all, 1 is best, ties by `tie_order`."""
+    ahead = (scores > scores[position]) | ((scores == scores[position]) & (tie_order < tie_order[position]))
+    return 1 + int(ahead.sum())
+
+
+def relevant_of(collection: Collection, query: str, grade: int) -> dict[str, int]:
+    """Relevant documents of a query with their grades.
+
+    Raises:
+        InputError: the collection does not ask this query.
+    """
+    if query not in collection.queries:
+        raise InputError(f"{collection.name!r} has no query {query!r}: name one of its own.")
+    return {name: value for name, value in collection.qrels.get(query, {}).items() if value >= grade}
+
+
+def _costs(lost: Sequence[LostDocument], relevant: int) -> tuple[StageCost, ...]:
+    groups: dict[tuple[str, str], list[LostDocument]] = {}
+    for entry in lost:
+        groups.setdefault((entry.stage, entry.setting), []).append(entry)
+
+    def along_the_search(pair: tuple[str, str]) -> int:
+        trace = groups[pair][0].trace
+        return 1000 if trace is None else len(trace.stages) + 100 * (pair[0] == STORAGE)
+
+    return tuple(
+        StageCost(
+            stage,
+            setting,
+            len(groups[stage, setting]),
+            len(groups[stage, setting]) / relevant,
+            len({entry.query for entry in groups[stage, setting]}),
+            REMEDIES.get(setting, f"raise {setting}"),
+        )
+        for stage, setting in sorted(groups, key=along_the_search)
+    )
+
+
+def costs_as_markdown(report: LostReport) -> str:
+    """The table of a report in Markdown, with a line that sums it up."""
+    lines = [
+        "| stage | relevant documents lost | share | queries | what wins them back |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {cost.stage} | {cost.lost} | {cost.share:.1%} | {cost.queries} | {cost.remedy} |" for cost in report.costs
+    ]
+    total = f"Of {report.relevant} relevant documents {report.found} are among the first {report.k}; "
+    return "\n".join([*lines, "", total + f"the index lost {report.lost_by_index} that exact search returns."])
