@@ -8,6 +8,8 @@ except ImportError:
     raise missing_extra("ipywidgets", "notebooks") from None
 
 from workbench.widgets.explanation import ExplanationWidget
+from workbench.widgets.judging import JudgingWidget
 from workbench.widgets.search import SearchWidget
+from workbench.widgets.training import TrainingControl
 
-__all__ = ["ExplanationWidget", "SearchWidget"]
+__all__ = ["ExplanationWidget", "JudgingWidget", "SearchWidget", "TrainingControl"]
