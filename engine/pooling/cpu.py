@@ -1,0 +1,174 @@
+"""The compiled loops of pooling; importing this module may compile."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.simd.jit import kernel
+
+
+@kernel
+def link_one(distance, first, second, height):
+    """Ward's linkage of n tokens by chains of nearest neighbours (Murtagh, 1983; Müllner, 2011, arXiv 1109.2378).
+
+    Args:
+        distance: float64 [n, n], symmetric, overwritten.
+        first: int32 [n - 1], written: a token of one of the two clusters that merge, in the order of the merges.
+        second: int32 [n - 1], written: a token of the other.
+        height: float64 [n - 1], written: the distance of the two, never falling.
+    """
+    n = len(distance)
+    size, alive, chain = np.ones(n, np.int64), np.arange(n), np.empty(n + 1, np.int64)
+    left, depth = n, 0
+    for step in range(n - 1):
+        if depth == 0:
+            chain[0], depth = alive[0], 1
+        while True:
+            here = chain[depth - 1]
+            row = distance[here]
+            # The token that the chain came from wins ties, so that no chain runs in a circle.
+            nearest = chain[depth - 2] if depth > 1 else -1
+            least = row[nearest] if depth > 1 else np.inf
+            for k in range(left):
+                other = alive[k]
+                if other != here and row[other] < least:
+                    least, nearest = row[other], other
+            if depth > 1 and nearest == chain[depth - 2]:
+                break
+            chain[depth] = nearest
+            depth += 1
+        depth -= 2
+        gone, kept = min(here, nearest), max(here, nearest)
+        first[step], second[step], height[step] = gone, kept, least
+        absorb(distance, size, alive, left, gone, kept, least)
+        left = drop(alive, left, gone)
+        size[kept] += size[gone]
+    order = np.argsort(height, kind="mergesort")
+    first[:], second[:], height[:] = first[order], second[order], height[order]
+
+
+@kernel
+def absorb(distance, size, alive, left, gone, kept, least):
+    """Distances of the merged cluster to all others, by the formula of Lance and Williams (1967) for Ward's method."""
+    a, b = size[gone], size[kept]
+    for k in range(left):
+        other = alive[k]
+        if other not in (gone, kept):
+            c = size[other]
+            share = 1.0 / (a + b + c)
+            to_gone, to_kept = distance[gone, other], distance[kept, other]
+            squared = (c + a) * share * to_gone * to_gone + (c + b) * share * to_kept * to_kept
+            new = np.sqrt(max(squared - c * share * least * least, 0.0))
+            distance[kept, other] = distance[other, kept] = new
+
+
+@kernel
+def drop(alive, left, gone):
+    """Take a cluster out of the sorted list of those alive; returns how many are left."""
+    k = 0
+    while alive[k] != gone:
+        k += 1
+    for j in range(k, left - 1):
+        alive[j] = alive[j + 1]
+    return left - 1
+
+
+@kernel
+def cut_linkage(offsets, start, end, protected, factor, first, second, height, groups, counts):
+    """Groups of documents start to end - 1, numbered by their first token from 0 in each document.
+
+    Args:
+        offsets: int64 [documents + 1].
+        start: First document.
+        end: One past the last.
+        protected: First tokens of a document that stay alone.
+        factor: Tokens of a document for each group, infinity for one group.
+        first: int32 [tokens], the merges of each document from its offset on; tokens counted after the protected ones.
+        second: int32 [tokens].
+        height: float64 [tokens].
+        groups: int64 [tokens], written.
+        counts: int64 [documents], written: groups of each document.
+    """
+    for document in range(start, end):
+        low, n = offsets[document], offsets[document + 1] - offsets[document]
+        alone = min(protected, n)
+        free = n - alone
+        wanted = max(int(free // factor), 1)
+        root = np.arange(free)
+        merges = max(free - wanted, 0)
+        done = 0
+        # Equal heights merge together, so that the order of the documents' tokens decides nothing (as in scipy).
+        while done < free - 1 and (
+            done < merges or (done > 0 and merges > 0 and height[low + done] == height[low + done - 1])
+        ):
+            a, b = find(root, first[low + done]), find(root, second[low + done])
+            root[max(a, b)] = min(a, b)
+            done += 1
+        for k in range(alone):
+            groups[low + k] = k
+        number = alone
+        for k in range(free):
+            if find(root, k) == k:
+                groups[low + alone + k] = number
+                number += 1
+            else:
+                groups[low + alone + k] = groups[low + alone + find(root, k)]
+        counts[document] = number
+
+
+@kernel
+def find(root, k):
+    """The first token of a token's cluster; paths are shortened on the way."""
+    while root[k] != k:
+        root[k] = root[root[k]]
+        k = root[k]
+    return k
+
+
+@kernel
+def cut_runs(offsets, start, end, protected, factor, groups, counts):
+    """Groups of neighbours, as equal in length as possible; see `cut_linkage`."""
+    for document in range(start, end):
+        low, n = offsets[document], offsets[document + 1] - offsets[document]
+        alone = min(protected, n)
+        free = n - alone
+        wanted = max(int(free // factor), 1)
+        for k in range(alone):
+            groups[low + k] = k
+        for k in range(free):
+            groups[low + alone + k] = alone + (k * wanted // free if wanted < free else k)
+        counts[document] = alone + min(wanted, free)
+
+
+@kernel
+def average(values, offsets, groups, to, start, end, normalize, out):
+    """Means of documents start to end - 1.
+
+    Args:
+        values: float32 or float16 [tokens, dim] (float16 as float32 already).
+        offsets: int64 [documents + 1].
+        groups: int64 [tokens], numbered from 0 in each document.
+        to: int64 [documents + 1], offsets of the groups.
+        start: First document.
+        end: One past the last.
+        normalize: Bring means to length 1.
+        out: float32 [groups, dim], zeros, written.
+    """
+    for document in range(start, end):
+        low, base = offsets[document], to[document]
+        members = np.zeros(to[document + 1] - base, np.int64)
+        for t in range(low, offsets[document + 1]):
+            group = groups[t]
+            members[group] += 1
+            for d in range(out.shape[1]):
+                out[base + group, d] += values[t - offsets[start], d]
+        for group in range(len(members)):
+            row = out[base + group]
+            length = 0.0
+            for d in range(len(row)):
+                row[d] /= np.float32(members[group])
+                length += row[d] * row[d]
+            if normalize:
+                scale = np.float32(1.0 / max(np.sqrt(length), 1e-12))
+                for d in range(len(row)):
+                    row[d] *= scale
