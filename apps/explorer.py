@@ -11,7 +11,7 @@ os.environ.setdefault("GRADIO_SSR_MODE", "False")
 import gradio as gr
 
 from apps import look
-from apps.pages import indexes, pool, search
+from apps.pages import indexes, pool, search, xray
 from workbench.workspace import Workspace
 
 TITLE = "Late Interaction Workbench"
@@ -54,6 +54,8 @@ def build(workspace: Workspace) -> gr.Blocks:
         pool.page(workspace)
     with blocks.route("Indexes", "indexes", show_in_navbar=False):
         indexes.page(workspace)
+    with blocks.route("X-ray", "xray", show_in_navbar=False):
+        xray.page(workspace)
     return blocks
 
 

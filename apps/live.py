@@ -57,10 +57,11 @@ def follow(start: Callable[[Callable[..., None]], Iterable[Any]], stop: threadin
             told.put(("error", error))
 
     threading.Thread(target=work, daemon=True).start()
-    last = 0.0
+    last, ended = 0.0, False
     try:
         while True:
             kind, content = told.get()
+            ended = kind in ("end", "error")
             if kind == "end":
                 return
             if kind == "error":
@@ -71,4 +72,5 @@ def follow(start: Callable[[Callable[..., None]], Iterable[Any]], stop: threadin
                 last = time.monotonic()
                 yield "progress", content
     finally:
-        stop.set()  # nobody watches any more
+        if not ended:
+            stop.set()  # nobody watches any more

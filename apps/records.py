@@ -78,6 +78,7 @@ def explanation(question: str, name: str, title: str, text: str, alignment: Alig
         "score": round(float(alignment.score), 6),
         "read": read_until(alignment.document_tokens),
         "length": len(text),
+        "text": visible(text),
         "pieces": level(question, text, alignment, whole=False),
         "words": level(question, text, alignment, whole=True),
     }

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("core", "matrix", "pair", "pool_rows", "search", "pool", "indexes")
+SCRIPTS = ("core", "matrix", "pair", "steps", "pool_rows", "search", "pool", "indexes", "xray")
 
 
 def scripts() -> str:

@@ -86,6 +86,10 @@ LIW.pages.search = (element, props, server) => {
     const chips = parts.chips(view, rows, peek, pin), prose = parts.text(view, shown.read < shown.length ? shown.read : null);
     const grid = parts.matrix(view, rows, columns, pin);
     const said = el("p", { class: "note", "aria-live": "polite" });
+    const room = el("div");
+    const step = el("button", { class: "tool", type: "button", on: { click: () => { room.replaceChildren(parts.steps(view, rows, select)); room.firstChild.focus(); } } }, "Step through");
+    const edit = el("button", { class: "tool", type: "button", on: { click: () => editor(room) } }, "Edit the text");
+    const back = shown.edited ? el("button", { class: "tool", type: "button", on: { click: () => open(shown.id) } }, "Back to the original") : null;
     const copy = el("button", { class: "tool", type: "button", on: { click: () => LIW.copy(location.href, copy) } }, "Copy link");
     const picture = el("button", { class: "tool", type: "button", on: { click: () => grid.canvas.toBlob((blob) => LIW.save(shown.id + ".png", blob)) } }, "Save matrix as PNG");
     pair.replaceChildren(
@@ -93,9 +97,9 @@ LIW.pages.search = (element, props, server) => {
         el("div", { class: "head" }, el("div", {}, el("h1", { class: "name" }, shown.title || shown.id),
           el("p", { class: "note" }, "Each query token finds its best match in the document; their similarities add up to the score.")),
         el("div", { class: "score", "aria-label": "score" }, fixed(shown.score, 3))),
-        chips.node, parts.sum(view, shown.score), prose.node, said, shown.read < shown.length
+        el("p", { class: "note changed", role: "status" }), chips.node, parts.sum(view, shown.score), prose.node, said, shown.read < shown.length
           ? el("p", { class: "note" }, `The model read the first ${LIW.count(shown.read)} of ${LIW.count(shown.length)} characters; the rest is struck through and cannot match.`) : null,
-        el("div", { class: "tools", style: { "margin-top": "14px" } }, levels(), addedSwitch(), copy)),
+        el("div", { class: "tools", style: { "margin-top": "14px" } }, levels(), addedSwitch(), step, edit, back, copy), room),
       el("div", { class: "card" }, el("h2", {}, "Every query token against every document token"), grid.node,
         el("div", { class: "note tools" }, el("span", { class: "legend" }, el("i", {}), "similarity, 0 to 1"), el("span", { class: "legend" }, el("u", {}), "best match of the row"), picture)),
       ...versus(view),
@@ -110,7 +114,23 @@ LIW.pages.search = (element, props, server) => {
     return el("label", { class: "check" }, box, "Tokens that the model adds");
   };
 
+  const editor = (room) => {
+    const field = el("textarea", { class: "edit", maxlength: "20000", "aria-label": "Text of the document", value: shown.text });
+    const original = found.hits.find((hit) => hit.id === shown.id)?.score;
+    const run = async () => {
+      const before = shown.score;
+      const answer = await call(pair, () => server.rescore({ question: state.q, document: shown.id, text: field.value }));
+      if (!answer) return;
+      shown = { ...answer.pair, edited: true };
+      drawPair();
+      pair.querySelector(".changed").append(`Edited: the score went from ${fixed(before, 3)} to ${fixed(shown.score, 3)}`, original === undefined ? "." : ` (original ${fixed(original, 3)}).`);
+    };
+    room.replaceChildren(field, el("div", { class: "tools", style: { "margin-top": "8px" } }, el("button", { class: "tool main", type: "button", on: { click: run } }, "Score this text"), el("span", { class: "note" }, "The collection stays as it is.")));
+    field.focus();
+  };
+
   const versus = (view) => {
+    if (shown.edited) return [];
     const here = found.hits.findIndex((hit) => hit.id === shown.id);
     if (here < 0 || found.hits.length < 2) return [];
     let other = found.hits.findIndex((hit) => hit.id === state.vs && hit.id !== shown.id);

@@ -12,7 +12,7 @@ import gradio as gr
 from apps.components import component
 from engine.errors import WorkbenchError
 
-PAGES = (("Search and explain", ""), ("Pool factor", "pool"), ("Indexes", "indexes"))
+PAGES = (("Search and explain", ""), ("Pool factor", "pool"), ("Indexes", "indexes"), ("X-ray", "xray"))
 HEAVY = "heavy"  # the queue of what keeps the machine busy: one run at a time
 
 

@@ -13,6 +13,7 @@ from workbench.workspace import SearchResult, Workspace
 
 HITS = 10
 LONGEST_QUESTION = 2000  # characters
+LONGEST_TEXT = 20_000
 EXAMPLES = 4
 GRADES = {1: "helps", 2: "judged right"}
 
@@ -26,7 +27,7 @@ def page(workspace: Workspace) -> None:
     bar()
     functions = SearchFunctions(workspace)
     questions = [visible(text) for text in workspace.collection.queries.values()]
-    component("search", {"examples": questions[:EXAMPLES]}, [functions.search, functions.explain])
+    component("search", {"examples": questions[:EXAMPLES]}, [functions.search, functions.explain, functions.rescore])
 
 
 class SearchFunctions:
@@ -50,7 +51,7 @@ class SearchFunctions:
         Returns:
             "question", "found" (the ranked list) and "pair" (the explanation).
         """
-        question = _question(request)
+        question = question_of(request)
         result = self.workspace.search(question, HITS)
         wanted = request.get("document") or ""
         name = wanted if wanted in self.workspace.collection.documents else result.hits[0].id
@@ -66,7 +67,26 @@ class SearchFunctions:
         Returns:
             "pair", the explanation.
         """
-        return {"pair": self._pair(_question(request), str(request.get("document")))}
+        return {"pair": self._pair(question_of(request), str(request.get("document")))}
+
+    @answering
+    def rescore(self, request: dict[str, str]) -> dict[str, Any]:
+        """Explain a document whose text the person changed.
+
+        Args:
+            request: "question", "document" and "text".
+
+        Returns:
+            "pair", the explanation of the changed text under the document's name.
+        """
+        question, name, text = question_of(request), str(request.get("document")), str(request.get("text") or "")
+        text = text.encode("utf-8", "replace").decode()
+        if len(text) > LONGEST_TEXT:
+            raise InputError(f"Expected a text of at most {LONGEST_TEXT:,} characters, got {len(text):,}: shorten it.")
+        if not text.strip():
+            raise InputError("The text is empty: type a few words to score.")
+        title = self.workspace.collection.titles.get(name, name)
+        return {"pair": explanation(question, name, title, text, self.workspace.explain_text(question, text))}
 
     def _pair(self, question: str, name: str) -> dict[str, Any]:
         alignment = self.workspace.explain(question, name)
@@ -97,7 +117,12 @@ class SearchFunctions:
         }
 
 
-def _question(request: dict[str, str]) -> str:
+def question_of(request: dict[str, str]) -> str:
+    """The question of a request, checked.
+
+    Raises:
+        InputError: empty, or too long.
+    """
     question = str(request.get("question") or "").encode("utf-8", "replace").decode()
     if len(question) > LONGEST_QUESTION:
         raise InputError(

@@ -1,0 +1,159 @@
+"""Every page in a real browser: it opens, it does its job, text stays text, and nothing else is contacted."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+import pytest
+
+pytest.importorskip("playwright", reason="page tests need Playwright: pip install 'late-interaction-workbench[dev]'")
+
+from playwright.sync_api import expect
+
+from engine import Collection
+from tests.apps.conftest import HOSTILE, QUESTIONS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from apps.explorer import Server
+
+pytestmark = pytest.mark.browser
+
+CELL = """canvas => {
+    const pixel = canvas.getContext('2d').getImageData(4, 4, 1, 1).data;
+    return canvas.width > 100 && pixel[3] > 0;
+}"""
+
+
+def open_page(page: Page, server: Server, path: str = "", **state: str) -> None:
+    page.goto(f"{server.url}{path}" + (f"?{urlencode(state)}" if state else ""))
+
+
+def number(text: str | None) -> float:
+    return float((text or "").replace("−", "-").replace("+", ""))
+
+
+def test_the_first_visit_answers_an_example_with_a_heatmap(page: Page, server: Server) -> None:
+    open_page(page, server)
+    expect(page.locator(".hit").first).to_be_visible()
+    assert page.locator("input[type=search]").input_value() == QUESTIONS["largest"]
+    assert page.locator(".matrix canvas").evaluate(CELL)
+    score = number(page.locator(".score").text_content())
+    parts = [number(text) for text in page.locator(".chip em").all_text_contents()]
+    assert sum(parts) == pytest.approx(score, abs=0.005 * len(parts) + 0.001)
+
+
+def test_a_question_is_answered_and_a_document_explained(page: Page, server: Server) -> None:
+    open_page(page, server)
+    page.get_by_role("searchbox").fill(QUESTIONS["wait"])
+    page.get_by_role("searchbox").press("Enter")
+    hit = page.locator(".hit", has_text="time.sleep").first
+    expect(hit).to_be_visible()
+    hit.click()
+    expect(page.locator(".name")).to_have_text("time.sleep")
+    assert "doc=time.sleep" in page.url
+    page.locator(".chip", has_text="seconds").hover()
+    expect(page.locator(".text .best").first).to_be_visible()
+    page.locator(".matrix").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".readout")).to_contain_text("similarity")
+    page.locator("summary").click()
+    assert page.locator("tfoot td").text_content() == f"{number(page.locator('tfoot td').text_content()):.4f}"
+    assert "outranks" in (page.locator(".against h2").text_content() or "")
+
+
+def test_a_link_reopens_question_document_token_and_level(page: Page, server: Server) -> None:
+    open_page(page, server, q=QUESTIONS["parse"], doc="json.loads", token="2", level="pieces")
+    expect(page.locator(".name")).to_have_text("json.loads")
+    expect(page.locator(".switch [aria-pressed=true]")).to_have_text("Word pieces")
+    expect(page.locator(".chip").nth(2)).to_have_attribute("aria-pressed", "true")
+
+
+def test_an_empty_question_gets_one_sentence(page: Page, server: Server) -> None:
+    open_page(page, server)
+    expect(page.locator(".score")).to_be_visible()
+    page.get_by_role("searchbox").fill("   ")
+    page.get_by_role("searchbox").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("Type a question")
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+def test_text_of_documents_and_questions_is_never_markup(page: Page, server: Server, name: str) -> None:
+    open_page(page, server, q=HOSTILE[name], doc=name)
+    expect(page.locator(".name")).to_have_text(name)
+    shown = page.locator(".text").text_content() or ""
+    for character in ("\u202e", "\u2028", "\x00", "\x1b", "\ufeff"):
+        assert character not in shown
+        if character in HOSTILE[name]:
+            assert f"[U+{ord(character):04X}]" in shown
+    plain = re.sub(r"\[U\+[0-9A-F]{4}\]", "", shown)
+    assert plain == re.sub("[\u202a-\u202e\u2028\x00-\x08\x1b\ufeff]", "", HOSTILE[name])
+    assert page.locator(".liw img, .liw .text script, .liw .hits script").count() == 0
+
+
+def test_the_pool_factor_moves_a_point_through_a_study(page: Page, server: Server) -> None:
+    open_page(page, server, "pool")
+    expect(page.locator(".merged sub").first).to_be_visible()
+    page.get_by_role("button", name="Measure").click()
+    expect(page.locator(".progress")).to_contain_text("measured in", timeout=60_000)
+    slider = page.get_by_role("slider")
+    before = page.locator("circle.point[r='6']").get_attribute("data-factor")
+    slider.focus()
+    slider.press("ArrowRight")
+    chosen = page.locator("circle.point[r='6']")
+    expect(chosen).not_to_have_attribute("data-factor", before or "")
+    assert f"factor={chosen.get_attribute('data-factor')}" in page.url
+    expect(page.locator(".lead")).to_contain_text("of the vectors")
+    expect(page.locator(".asked, .moved .note").first).to_be_visible()
+
+
+def test_the_comparison_of_indexes_fills_in_its_rows(page: Page, server: Server) -> None:
+    open_page(page, server, "indexes")
+    for box in page.locator(".kinds input:not([value=exact]):not([disabled])").all():
+        box.uncheck()
+    page.locator(".extra").fill("plaid:bits=2")
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator("table.records tbody tr")).to_have_count(2, timeout=90_000)
+    expect(page.locator("circle.point")).to_have_count(2)
+    row = page.locator("table.records tbody tr", has_text="exact")
+    assert row.locator("td").first.text_content() == "1.000"
+    row.get_by_role("button").click()
+    expect(page.locator(".facts")).to_contain_text("Settings")
+
+
+def test_a_mistake_on_the_index_page_gets_one_sentence(page: Page, server: Server) -> None:
+    open_page(page, server, "indexes")
+    page.locator(".extra").fill("plaid:nonsense=1")
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("alert")).to_contain_text("nonsense")
+
+
+@pytest.mark.parametrize("path", ["", "pool", "indexes"])
+def test_no_page_is_wider_than_its_window(page: Page, server: Server, path: str) -> None:
+    open_page(page, server, path)
+    expect(page.locator(".score, h1").first).to_be_visible()
+    for width in (2200, 1280, 860, 375):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_timeout(150)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_light_and_dark_are_a_choice_that_stays(page: Page, server: Server) -> None:
+    open_page(page, server)
+    page.get_by_role("button", name="Switch between light and dark").click()
+    dark = page.evaluate("document.body.classList.contains('dark')")
+    open_page(page, server, "pool")
+    expect(page.locator("h1")).to_be_visible()
+    assert page.evaluate("document.body.classList.contains('dark')") == dark
+
+
+def test_pages_find_documents_whose_names_need_quoting(
+    page: Page, server: Server, pages_collection: Collection
+) -> None:
+    name = next(iter(pages_collection.documents))
+    page.goto(f"{server.url}?q={quote('json & text = #1?')}&doc={quote(name)}")
+    expect(page.locator(".name")).to_have_text(name)
+    assert page.get_by_role("searchbox").input_value() == "json & text = #1?"
