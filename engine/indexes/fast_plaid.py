@@ -77,10 +77,10 @@ class FastPlaidIndex(ForeignIndex):
 
     def _add(self, names: list[str], documents: TokenEmbeddings) -> None:
         settings = self.settings
-        if documents.dim * settings.nbits % 8:
+        if documents.dim % 8:
             raise InputError(
-                f"Expected a dimension times nbits that fills whole bytes, got {documents.dim} times {settings.nbits}: "
-                "choose other nbits."
+                f"Expected a dimension that is a multiple of 8, as fast-plaid packs it, got {documents.dim}: choose "
+                "another kind, or a model with such a dimension."
             )
         options: dict[str, Any] = {
             "kmeans_niters": settings.kmeans_niters,

@@ -11,8 +11,8 @@ from tests.conftest import ragged
 from workbench.tracing import MODEL, STORAGE, blame, costs_as_markdown, lost_documents, rank_of
 
 RNG = np.random.default_rng(2)
-DOCUMENTS = ragged(RNG, [6] * 150, 12)
-QUERIES = ragged(RNG, [5] * 8, 12)
+DOCUMENTS = ragged(RNG, [6] * 150, 16)
+QUERIES = ragged(RNG, [5] * 8, 16)
 IDS = [f"d{i:03d}" for i in range(150)]
 SCORES = maxsim(QUERIES, DOCUMENTS)
 
