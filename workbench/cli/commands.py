@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from workbench.cli import browser, comparing, doctor, experiments, search
+from workbench.cli import browser, comparing, comparisons, doctor, experiments, search, training
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +17,11 @@ def register(app: typer.Typer) -> None:
         app.command()(function)
     app.command()(experiments.run)
     app.add_typer(experiments.runs, name="runs")
+    app.command()(comparisons.sweep)
+    app.command()(comparisons.compare)
     app.command("pool-study")(experiments.pool_study)
     app.command("compare-indexes")(comparing.compare_indexes)
     app.command()(comparing.trace)
+    app.command()(comparing.recommend)
+    app.command()(training.train)
     app.command()(doctor.doctor)

@@ -1,4 +1,4 @@
-"""The commands on indexes: `compare-indexes`, `trace`."""
+"""The commands on indexes: `compare-indexes`, `trace`, `recommend`."""
 
 from __future__ import annotations
 
@@ -121,3 +121,43 @@ def trace(
         )
     for sentence in found.notes:
         note(sentence)
+
+
+def recommend(
+    collection: CollectionOption = "embedded",
+    model: ModelOption = "embedded",
+    max_bytes: Annotated[int | None, typer.Option("--max-bytes", help="Of the index on disk.", min=1)] = None,
+    max_ms: Annotated[float | None, typer.Option("--max-ms", help="Median milliseconds of a question.")] = None,
+    min_quality: Annotated[float, typer.Option("--min-quality", help="Share of exact nDCG@10 to keep.")] = 0.99,
+    seconds: Annotated[float, typer.Option("--seconds", help="What the search may spend.")] = 150.0,
+    as_json: JsonOption = False,
+    output: OutputOption = None,
+) -> None:
+    """Find the smallest or fastest index that keeps the quality of exact search on your own collection.
+
+    Example: `workbench recommend --collection ../scifact --min-quality 0.99 --max-ms 5`
+    """
+    from dataclasses import asdict
+
+    from workbench.advisor import recommend as search
+
+    with progress_bars() as report:
+        found = search(
+            collection, max_bytes, max_ms, min_quality, seconds, model=model,
+            progress=lambda what, spent, total: report("seconds", int(spent), int(total)),
+        )  # fmt: skip
+    if as_json or output:
+        show_json(asdict(found), output)
+        return
+    rows = [
+        tuple(f"{value:.3f}" if isinstance(value, float) else value for value in option.row().values())
+        for option in found.tried
+    ]
+    show_table(f"{collection}: what was tried", tuple(found.tried[0].row()), rows, f"value: {found.metric}")
+    out.print(found.reason, markup=False, soft_wrap=True)
+    for sentence in found.skipped:
+        note(sentence)
+    if found.chosen is not None:
+        out.print(found.code, markup=False, soft_wrap=True)
+    if found.command:
+        note(f"Again: {found.command}")

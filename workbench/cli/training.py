@@ -1,0 +1,136 @@
+"""The command that trains: `train`."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from engine.errors import InputError
+from workbench.cli.options import DeviceOption, JsonOption, ModelOption, SeedOption
+from workbench.cli.output import note, progress_bars, show_json, show_table
+
+
+def train(
+    data: Annotated[Path, typer.Option("--data", help="Pairs, triplets or scored lists, in a file.")],
+    model: ModelOption = "embedded",
+    destination: Annotated[Path, typer.Option("--output", help="Folder for the trained model.")] = Path("model"),
+    max_steps: Annotated[int, typer.Option("--max-steps", help="0: as many as the epochs need.", min=0)] = 0,
+    development: Annotated[str | None, typer.Option("--collection", help="Evaluated before, during and after.")] = None,
+    settings: Annotated[Path | None, typer.Option("--settings", help="A YAML file with training settings.")] = None,
+    setting: Annotated[list[str] | None, typer.Option("--set", help="Repeatable: name=value, as batch=64.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Fine-tune a model on your own pairs, with scores before and after; Ctrl+C stops and keeps the model.
+
+    Example: `workbench train --data pairs.jsonl --collection embedded --max-steps 100 --output my-model`
+    """
+    from engine import load_collection
+    from engine.training import Evaluated, Event, Started, Step, Stop, TrainSettings, fine_tune, read_training_data
+
+    values = _settings(settings, setting or [])
+    values = {
+        "base": model,
+        "output": str(destination),
+        "seed": seed,
+        "device": device,
+        "max_steps": max_steps,
+    } | values
+    chosen = TrainSettings.from_dict(values)
+    rows = read_training_data(data)
+    loaded = load_collection(development) if development else None
+    stop = Stop()
+    with progress_bars() as report, _stopping(stop):
+
+        def show(event: Event) -> None:
+            if isinstance(event, Started):
+                note(f"{event.rows:,} rows, {event.steps:,} steps: {event.counts}")
+            elif isinstance(event, Step):
+                report("steps", event.step, event.steps)
+            elif isinstance(event, Evaluated):
+                note(f"step {event.step}: nDCG@10 {event.ndcg:.4f} ({event.low:.3f} to {event.high:.3f})")
+
+        done = fine_tune(chosen, rows, show, loaded, resume, stop)
+    scores = {"before": done.before, "after": done.after}
+    if as_json:
+        means = {name: None if score is None else score.ndcg for name, score in scores.items()}
+        show_json(
+            {
+                "folder": done.folder, "reason": done.reason, "steps": done.steps, "seconds": done.seconds,
+                "losses": done.losses, "ndcg@10": means, "p_value": done.p_value, "better": done.better,
+                "worse": done.worse, "counts": done.counts, "settings": done.settings, "versions": done.versions,
+            }
+        )  # fmt: skip
+        return
+    table = [
+        (name, f"{score.ndcg:.4f}", f"{score.low:.3f} to {score.high:.3f}")
+        for name, score in scores.items()
+        if score is not None
+    ]
+    caption = f"{done.reason} after {done.steps:,} steps and {done.seconds:.0f} s, kept in {done.folder}"
+    if done.p_value is not None:
+        caption += f"; p {done.p_value:.3g}, {len(done.better)} questions better, {len(done.worse)} worse"
+    show_table("Trained", ("", "nDCG@10", "95% interval"), table, caption)
+
+
+def _settings(path: Path | None, given: list[str]) -> dict[str, Any]:
+    """Settings of a file, overridden by those of the command line.
+
+    Raises:
+        InputError: the file is no mapping, or a setting is not name=value.
+    """
+    from engine.training import TrainSettings
+
+    values: Any = {}
+    if path is not None:
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise InputError(f"{path} cannot be read as YAML ({str(error).splitlines()[0]}): correct it.") from None
+        if not isinstance(values, dict):
+            raise InputError(f"Expected names and values in {path}, got {type(values).__name__}: correct it.")
+    known = ", ".join(entry.name for entry in fields(TrainSettings))
+    for text in given:
+        name, found, value = text.partition("=")
+        if not found:
+            raise InputError(f"Expected --set as name=value, got {text!r}: the names are {known}.")
+        values[name] = float(value) if _is_number(value) and not value.isdigit() else yaml.safe_load(value)
+    return values
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+class _stopping:  # used as a context manager, like a function
+    """While it is entered, the first Ctrl+C sets a stop instead of ending the process."""
+
+    def __init__(self, stop: Any) -> None:
+        self.stop = stop
+
+    def __enter__(self) -> None:
+        import signal
+
+        self.previous = signal.signal(signal.SIGINT, self._interrupt)
+
+    def __exit__(self, *error: object) -> None:
+        import signal
+
+        signal.signal(signal.SIGINT, self.previous)
+
+    def _interrupt(self, *_: object) -> None:
+        import signal
+
+        note("Stopping after this step; the model is kept. Ctrl+C again ends at once.")
+        self.stop.set()
+        signal.signal(signal.SIGINT, self.previous)
