@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -193,7 +192,7 @@ def join(encoded: list[Encoded], column: int) -> tuple[Ragged, list[tuple[Encode
     return Ragged(values.requires_grad_(torch.is_grad_enabled()), offsets), places
 
 
-def replay(model: Any, places: list[tuple[Encoded, Tensor]], gradients: list[Tensor], scale: Tensor) -> Iterator[int]:
+def replay(model: Any, places: list[tuple[Encoded, Tensor]], gradients: list[Tensor], scale: Tensor) -> None:
     """Carry the gradient of the vectors into the weights, mini-batch by mini-batch; kept graphs go first.
 
     Args:
@@ -201,16 +200,12 @@ def replay(model: Any, places: list[tuple[Encoded, Tensor]], gradients: list[Ten
         places: All mini-batches with the positions of their tokens.
         gradients: For each mini-batch's column, the gradient of its vectors [tokens of the column, dim].
         scale: What the outer backward pass multiplies the loss by.
-
-    Yields:
-        How many mini-batches are left, before each of them, so that a caller can set up synchronisation.
     """
     order = sorted(range(len(places)), key=lambda i: places[i][0].state is not None)
     device = gradients[0].device
     outside = RandomState(device)
-    for done, i in enumerate(order):
+    for i in order:
         entry, place = places[i]
-        yield len(order) - done - 1
         gradient = gradients[i][place] * scale
         vectors = entry.vectors
         if entry.state is not None:

@@ -68,7 +68,10 @@ class LateInteractionLoss(nn.Module):
             for i, features in enumerate(sentence_features)
         ]
         device = columns[0]["input_ids"].device
-        encoded = encode_columns(self.model, columns, self.mini_batch_tokens, self.graph_tokens, device)
+        # Wrapped for data parallel, the model would wait for the other processes in every forward pass, and they cut
+        # other numbers of mini-batches: the gradients are averaged once, at the end.
+        inner = self.model.module if isinstance(self.model, DistributedDataParallel) else self.model
+        encoded = encode_columns(inner, columns, self.mini_batch_tokens, self.graph_tokens, device)
         joined = [join(encoded, i) for i in range(len(columns))]
         vectors = [column for column, _ in joined]
         loss = self.on_vectors(vectors[0], vectors[1:], labels)
@@ -81,17 +84,13 @@ class LateInteractionLoss(nn.Module):
         gradients = [_gradient(vectors[entry.column].values) for entry, _ in places]
 
         def carry(scale: Tensor) -> None:
-            for left in replay(self.model, places, gradients, scale):
-                self._synchronize(left == 0)
+            replay(inner, places, gradients, scale)
+            if inner is not self.model:
+                average_gradients(inner)
 
         result = loss.detach().requires_grad_()
         result.register_hook(carry)
         return result
-
-    def _synchronize(self, last: bool) -> None:
-        """Data parallel sums the gradients over processes once, with the last mini-batch."""
-        if isinstance(self.model, DistributedDataParallel):
-            self.model.require_backward_grad_sync = last
 
     def get_config_dict(self) -> dict[str, Any]:
         """For the model card."""
@@ -276,6 +275,17 @@ def gather_documents(documents: Ragged) -> tuple[Ragged, int]:
     flat = torch.tensor([length for part in lengths for length in part], dtype=torch.int64)
     offsets = torch.cat([flat.new_zeros(1), flat.cumsum(0)])
     return Ragged(values, offsets), sum(len(part) for part in lengths[:rank])  # type: ignore[arg-type]
+
+
+def average_gradients(model: nn.Module) -> None:
+    """Average the gradients of all processes; a weight that one process did not use counts as zero there."""
+    world = torch.distributed.get_world_size()
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            torch.distributed.all_reduce(parameter.grad)
+            parameter.grad /= world
 
 
 def _gradient(values: Tensor) -> Tensor:

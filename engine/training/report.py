@@ -158,7 +158,7 @@ class Report:
         import torch
 
         target = Path(path)
-        module = _TokenVectors(self.encoder.model).eval()
+        module = _token_vectors(self.encoder.model).eval()
         ids = torch.ones(2, 8, dtype=torch.int64, device=self.encoder.device)
         axes = {0: "texts", 1: "tokens"}
         try:
@@ -180,7 +180,7 @@ class Report:
         return target
 
 
-def _TokenVectors(model: Any) -> Any:  # noqa: N802, a module class that needs torch at call time
+def _token_vectors(model: Any) -> Any:
     import torch
 
     class TokenVectors(torch.nn.Module):

@@ -1,4 +1,4 @@
-"""MaxSim of ragged tensors with gradients: only the best-matching pairs are kept for the backward pass."""
+"""MaxSim of ragged tensors with gradients, through the kernels of `engine.maxsim.differentiable`, without padding."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.maxsim import differentiable
 from engine.training.batches import Ragged
-
-BLOCK_TOKENS = 2048  # document tokens whose similarities are held at a time
 
 
 class _AllPairs(torch.autograd.Function):
@@ -19,36 +18,22 @@ class _AllPairs(torch.autograd.Function):
     def forward(
         ctx: Any, queries: Tensor, documents: Tensor, query_offsets: Tensor, document_offsets: Tensor
     ) -> Tensor:
-        n = len(document_offsets) - 1
-        bounds = document_offsets.tolist()
-        best = torch.empty(n, len(queries), dtype=torch.int32, device=queries.device)
-        values = queries.new_empty(n, len(queries))
-        start = 0
-        while start < n:
-            stop = start + 1
-            while stop < n and bounds[stop + 1] - bounds[start] <= BLOCK_TOKENS:
-                stop += 1
-            similarity = documents[bounds[start] : bounds[stop]] @ queries.T
-            for i in range(start, stop):
-                a, b = bounds[i] - bounds[start], bounds[i + 1] - bounds[start]
-                found = similarity[a:b].max(0)
-                values[i] = found.values
-                best[i] = (found.indices + bounds[i]).to(torch.int32)
-            start = stop
-        owner = _owner(query_offsets, queries.device)
-        ctx.save_for_backward(queries, documents, best, owner)
-        return values.new_zeros(len(query_offsets) - 1, n).index_add_(0, owner, values.T)
+        ctx.compiled = queries.device.type == "cpu" and queries.dtype == documents.dtype == torch.float32
+        run = differentiable._forward_compiled if ctx.compiled else differentiable._forward_torch
+        scores, where = run(
+            queries.detach().contiguous(), query_offsets, documents.detach().contiguous(), document_offsets
+        )
+        ctx.save_for_backward(queries, documents, query_offsets, document_offsets, where)
+        return scores
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        queries, documents, best, owner = ctx.saved_tensors
-        of_queries, of_documents = torch.zeros_like(queries), torch.zeros_like(documents)
-        weights = gradients[0].T  # [n, m]
-        for i in range(len(best)):
-            rows = best[i].long()
-            weight = weights[i][owner][:, None]
-            of_queries.addcmul_(weight, documents[rows])
-            of_documents.index_add_(0, rows, weight * queries)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        queries, documents, query_offsets, document_offsets, where = ctx.saved_tensors
+        run = differentiable._backward_compiled if ctx.compiled else differentiable._backward_torch
+        needed = ctx.needs_input_grad[0], ctx.needs_input_grad[1]
+        of_queries, of_documents = run(
+            gradients[0], queries.detach(), query_offsets, documents.detach(), document_offsets, where, needed
+        )
         return of_queries, of_documents, None, None
 
 
@@ -60,9 +45,12 @@ def all_pairs(queries: Ragged, documents: Ragged) -> Tensor:
         documents: n documents, each with a token.
 
     Returns:
-        float32 [m, n], with gradients for both sides.
+        float32 [m, n] (float64 for float64 vectors), with gradients for both sides.
     """
-    return _AllPairs.apply(queries.values, documents.values, queries.offsets, documents.offsets)  # type: ignore
+    device = queries.values.device
+    scores = _AllPairs.apply(queries.values, documents.values, queries.offsets.to(device), documents.offsets.to(device))
+    assert isinstance(scores, Tensor)
+    return scores
 
 
 def matched_pairs(queries: Ragged, documents: Ragged) -> Tensor:
@@ -82,7 +70,3 @@ def matched_pairs(queries: Ragged, documents: Ragged) -> Tensor:
         document = documents.values[document_bounds[i] : document_bounds[i + 1]]
         scores.append((query @ document.T).amax(1).sum())
     return torch.stack(scores)
-
-
-def _owner(offsets: Tensor, device: torch.device) -> Tensor:
-    return torch.repeat_interleave(torch.arange(len(offsets) - 1), offsets.diff()).to(device)

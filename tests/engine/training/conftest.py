@@ -16,7 +16,11 @@ from engine.training import TrainingData, read_training_data
 torch.set_num_threads(1)
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = ["what", "is", "the", "a", "of", "how", "to", "find", "?", ".", "and", "with", "for", "in"]
-TOPICS = [f"{a}{b}" for a in ("ka", "lo", "mi", "ru", "se", "to") for b in ("ba", "den", "fi", "gor", "lun", "nax", "pel", "vi")]
+TOPICS = [
+    f"{a}{b}"
+    for a in ("ka", "lo", "mi", "ru", "se", "to")
+    for b in ("ba", "den", "fi", "gor", "lun", "nax", "pel", "vi")
+]
 
 
 @pytest.fixture(scope="session")

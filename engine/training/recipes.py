@@ -1,0 +1,52 @@
+"""Recipes: settings in YAML files, checked like any others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InputError, NotFoundError
+from engine.training.settings import TrainSettings
+
+FOLDER = Path(__file__).resolve().parents[2] / "assets" / "recipes"
+
+
+def recipes() -> dict[str, str]:
+    """Names of the recipes that come with the project, and what each is for."""
+    return {path.stem: str(_read(path).get("about", "")) for path in sorted(FOLDER.glob("*.yaml"))}
+
+
+def load_recipe(name: str | Path, **changes: Any) -> TrainSettings:
+    """Read a recipe.
+
+    Args:
+        name: One of `recipes()`, or a YAML file.
+        changes: Settings that replace those of the recipe.
+
+    Returns:
+        The settings.
+
+    Raises:
+        NotFoundError: no such recipe.
+        InputError: it is no YAML mapping, or a setting makes no sense.
+    """
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        path = FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        raise NotFoundError(f"There is no recipe {str(name)!r}: choose among {', '.join(recipes())}, or give a file.")
+    values = _read(path)
+    values.pop("about", None)
+    return TrainSettings.from_dict({**values, **changes})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not YAML ({str(error).splitlines()[0]}): correct it.") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds no mapping of settings: write one setting a line.")
+    return values

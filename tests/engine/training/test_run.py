@@ -1,0 +1,195 @@
+"""Runs: what is reported, stopped, resumed, refused and saved."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import MultiVectorEncoder
+
+from engine import Collection, Encoder
+from engine.errors import InputError, NotFoundError, TrainingError
+from engine.training import (
+    Evaluated,
+    Event,
+    Finished,
+    Pinned,
+    Started,
+    Step,
+    Stop,
+    TrainingData,
+    TrainSettings,
+    fine_tune,
+    read_training_data,
+)
+from engine.training.recipes import load_recipe, recipes
+from engine.training.watch import Guard
+
+
+@pytest.fixture
+def settings(backbone: Path, tmp_path: Path) -> TrainSettings:
+    return TrainSettings(
+        base=str(backbone),
+        batch=16,
+        max_steps=6,
+        learning_rate=2e-3,
+        projection=16,
+        mini_batch_tokens=256,
+        device="cpu",
+        output=str(tmp_path / "model"),
+    )
+
+
+def weights(folder: str) -> dict[str, torch.Tensor]:
+    return MultiVectorEncoder(folder, device="cpu").state_dict()
+
+
+def test_a_run_learns_reports_and_saves(settings: TrainSettings, pairs: TrainingData, development: Collection) -> None:
+    events: list[Event] = []
+    settings = replace(settings, max_steps=40, evaluate_every=20)
+    report = fine_tune(settings, pairs, events.append, development, pinned=[("what is kaba", "kaba is the")])
+    assert report.before is not None
+    assert report.after is not None
+    assert report.after.ndcg > report.before.ndcg + 0.05
+    assert report.p_value is not None
+    assert len(report.better) + len(report.worse) + len(report.same) == len(development.queries)
+    assert [event.step for event in events if isinstance(event, Step)] == list(range(1, 41))
+    assert all(event.tokens_per_second > 0 and event.gradient_norm > 0 for event in events if isinstance(event, Step))
+    assert [event.step for event in events if isinstance(event, Evaluated)] == [0, 20, 40]
+    assert len(next(event for event in events if isinstance(event, Pinned)).alignments) == 1
+    started = next(event for event in events if isinstance(event, Started))
+    assert started.preflight["seconds_per_step"] > 0
+    assert started.preflight["graph_bytes"] > 0
+    assert isinstance(events[-1], Finished)
+    for event in events:
+        json.dumps(event.as_dict())
+    again = MultiVectorEncoder(settings.output, device="cpu").encode_document(["kaba is the lofi"])[0]
+    own = report.encoder.encode_document(["kaba is the lofi"])[0]
+    np.testing.assert_allclose(np.asarray(again), own, atol=1e-4)
+    assert Encoder.load(settings.output, device="cpu", dtype="float32").fingerprint == report.encoder.fingerprint
+    card = (Path(settings.output) / "README.md").read_text()
+    assert f"{report.after.ndcg:.4f}" in card
+    query, document, before, after = report.changed[0]
+    assert document in development.qrels[query]
+    assert before.similarity.shape == after.similarity.shape
+    assert not np.allclose(before.similarity, after.similarity)
+
+
+@pytest.mark.parametrize("lora_rank", [0, 4])
+def test_killed_and_resumed_ends_with_the_same_weights(
+    settings: TrainSettings, pairs: TrainingData, tmp_path: Path, lora_rank: int
+) -> None:
+    settings = replace(settings, save_every=2, lora_rank=lora_rank)
+    whole = fine_tune(replace(settings, output=str(tmp_path / "whole")), pairs)
+
+    class Killed(Exception):
+        pass
+
+    def kill(event: Event) -> None:
+        if isinstance(event, Step) and event.step == 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fine_tune(settings, pairs, kill)
+    steps: list[int] = []
+    resumed = fine_tune(
+        settings, pairs, lambda event: steps.append(event.step) if isinstance(event, Step) else None, resume=True
+    )
+    assert steps == [5, 6]  # the last checkpoint before the kill was that of step 4
+    assert resumed.steps == whole.steps == 6
+    expected = weights(str(tmp_path / "whole"))
+    for name, value in weights(settings.output).items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_stop_ends_within_a_step_and_keeps_the_model(settings: TrainSettings, pairs: TrainingData) -> None:
+    stop, seen = Stop(), []
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Step):
+            seen.append(event.step)
+            if event.step == 2:
+                stop.set()
+
+    report = fine_tune(replace(settings, save_every=100), pairs, on_event, stop=stop)
+    assert report.reason == "stopped"
+    assert report.steps == seen[-1] <= 3
+    assert weights(settings.output)
+    assert fine_tune(settings, pairs, resume=True).steps == 6
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [([float("nan")], "nan"), ([0.0, 0.0, 0.0], "exactly 0"), ([1.0] * 5 + [500.0], "500")],
+)
+def test_losses_that_cannot_recover_name_the_batch(values: list[float], sentence: str) -> None:
+    guard = Guard(lambda columns: "the batch that starts with 'what is kaba'")
+    columns = [{"attention_mask": torch.ones(2, 3)}]
+    for value in values[:-1]:
+        guard(columns, value)
+    guard.step = len(values) - 1
+    with pytest.raises(TrainingError, match=f"Step {len(values)}.*what is kaba.*{sentence}"):
+        guard(columns, values[-1])
+    assert guard.tokens == 6 * len(values)
+
+
+def test_a_run_on_weights_that_are_not_numbers_stops(
+    settings: TrainSettings, pairs: TrainingData, backbone: Path, tmp_path: Path
+) -> None:
+    broken = Encoder.load(str(backbone), device="cpu", dtype="float32").model
+    with torch.no_grad():
+        broken[0].auto_model.embeddings.word_embeddings.weight.fill_(float("nan"))
+    broken.save_pretrained(str(tmp_path / "broken"))
+    with pytest.raises(TrainingError, match="first question is 'what is"):
+        fine_tune(replace(settings, base=str(tmp_path / "broken")), pairs)
+
+
+@pytest.mark.parametrize("loss", ["contrastive", "distillation", "margin-mse"])
+def test_every_loss_trains(settings: TrainSettings, rows: list[dict[str, Any]], loss: str) -> None:
+    scored = [{**row, "scores": [2.0, 0.0]} for row in rows]
+    data = read_training_data(scored if loss != "contrastive" else rows)
+    report = fine_tune(replace(settings, loss=loss, max_steps=10), data)
+    assert np.mean(report.losses[-3:]) < np.mean(report.losses[:3])
+
+
+def test_training_the_head_leaves_the_backbone(settings: TrainSettings, pairs: TrainingData, backbone: Path) -> None:
+    report = fine_tune(replace(settings, train_only="head"), pairs)
+    before = Encoder.load(str(backbone), device="cpu", dtype="float32").model[0].state_dict()
+    for name, value in report.encoder.model[0].state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_what_cannot_work_is_refused_before_anything_is_written(
+    settings: TrainSettings, pairs: TrainingData, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="needs scores"):
+        fine_tune(replace(settings, loss="distillation"), pairs)
+    with pytest.raises(NotFoundError, match="no checkpoint"):
+        fine_tune(settings, pairs, resume=True)
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="something else"):
+        fine_tune(replace(settings, output=str(full)), pairs)
+    assert not Path(settings.output).exists()
+    for wrong in ({"batch": 1}, {"learning_rate": 0.0}, {"loss": "hinge"}, {"warmup": 1.5}, {"temperature": "hot"}):
+        with pytest.raises(InputError):
+            TrainSettings(**wrong)
+    with pytest.raises(InputError, match="Unknown training setting 'speed'"):
+        TrainSettings.from_dict({"speed": 3})
+
+
+def test_recipes_are_settings(tmp_path: Path) -> None:
+    for name, about in recipes().items():
+        assert about
+        assert load_recipe(name, batch=4).batch == 4
+    with pytest.raises(NotFoundError, match="no recipe"):
+        load_recipe("sourdough")
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(InputError, match="no mapping"):
+        load_recipe(tmp_path / "list.yaml")
