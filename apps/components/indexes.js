@@ -119,4 +119,5 @@ LIW.pages.indexes = (element, props, server, trigger, watch) => {
   let width = element.clientWidth;
   new ResizeObserver(() => { if (Math.abs(element.clientWidth - width) > 20) { width = element.clientWidth; draw(); } }).observe(element);
   draw();
+  server.last({}).then((run) => { if (!pending && current.status === "empty") { current = run; draw(); } });
 };

@@ -109,6 +109,6 @@ LIW.pages.pool = (element, props, server, trigger, watch) => {
   watch("value", () => { current = props.value.study; draw(); });
   let width = element.clientWidth;
   new ResizeObserver(() => { if (Math.abs(element.clientWidth - width) > 20) { width = element.clientWidth; draw(); } }).observe(element);
-  if (method.value !== study().method || index.value !== study().index) method.dispatchEvent(new Event("change"));
-  else { draw(); drawMerge(); }
+  draw();
+  method.dispatchEvent(new Event("change")); // shows a study that is finished already
 };

@@ -36,7 +36,7 @@ LIW.pages.search = (element, props, server) => {
     const answer = await call(pair, () => server.search({ question: state.q, document: state.doc }));
     if (!answer) { list.replaceChildren(); count.textContent = ""; return; }
     found = answer.found;
-    state.q = answer.question; input.value = state.q;
+    state.q = answer.question;
     drawHits();
     const said = `${LIW.count(found.documents)} documents, ${found.index}, ${Math.max(1, Math.round(found.seconds * 1000))} ms`;
     count.textContent = said;

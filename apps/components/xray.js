@@ -22,7 +22,7 @@ LIW.pages.xray = (element, props, server, trigger, watch) => {
       el("div", { class: "lab" }, el("b", {}, stage.name), el("span", { class: "note" }, EXPLAINED[stage.name] || "")),
       el("div", {}, el("div", { class: "funnel", "aria-hidden": "true" }, el("i", { style: { width: wide(stage.entered) } }), el("u", { style: { width: wide(stage.kept) } })),
         el("span", { class: "note num" }, `${count(stage.kept)} of ${count(stage.entered)} go on`, stage.setting ? ` (${stage.setting} ${+stage.limit.toPrecision(4)})` : "")),
-      el("div", { class: "fate" }, el("b", {}, stage.survived ? "goes on" : "lost here"), stage.rank === null ? null : el("span", { class: "note num" }, ` rank ${count(stage.rank)}, score ${fixed(stage.score, 2)}`)))));
+      el("div", { class: "fate" }, el("b", {}, stage.survived ? "goes on" : "lost here"), stage.rank === null ? null : el("span", { class: "note num" }, ` rank ${count(stage.rank)}`, Math.abs(stage.score) < 1000 ? `, score ${fixed(stage.score, 2)}` : "")))));
   };
   const cells = (record) => {
     if (!record.cells) return [];

@@ -31,7 +31,7 @@ def page(workspace: Workspace) -> None:
     """
     bar()
     comparison = IndexPage(workspace)
-    view = component("indexes", comparison.start, None, ("compare", "halt"))
+    view = component("indexes", comparison.start(), [comparison.last], ("compare", "halt"))
 
     def compare(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
         yield from comparison.compare(event._data, request.session_hash or "")
@@ -68,6 +68,10 @@ class IndexPage:
             "limits": [limit for limit in MOST_QUERIES if limit < len(collection.queries)],
             "run": self.finished,
         }  # fmt: skip
+
+    def last(self, request: object) -> dict[str, Any]:
+        """The last finished comparison, or an empty one."""
+        return self.finished
 
     def compare(self, request: dict[str, Any], session: str) -> Iterator[dict[str, Any]]:
         """Run a comparison, the whole page's value again as each row or step arrives.

@@ -32,7 +32,7 @@ def page(workspace: Workspace) -> None:
     """
     bar()
     study = PoolPage(workspace)
-    view = component("pool", study.start, [study.merge, study.names, study.kept], ("measure", "halt"))
+    view = component("pool", study.start(), [study.merge, study.names, study.kept], ("measure", "halt"))
 
     def measure(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
         yield from study.measure(event._data, request.session_hash or "")

@@ -31,7 +31,7 @@ def page(workspace: Workspace) -> None:
     """
     bar()
     xray = XrayPage(workspace)
-    view = component("xray", xray.start, [xray.trace], ("survey", "halt"))
+    view = component("xray", xray.start(), [xray.trace], ("survey", "halt"))
 
     def survey(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
         yield from xray.survey(event._data, request.session_hash or "")

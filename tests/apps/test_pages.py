@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from apps.explorer import Server
 
 pytestmark = pytest.mark.browser
+expect.set_options(timeout=30_000)
 
 CELL = """canvas => {
     const pixel = canvas.getContext('2d').getImageData(4, 4, 1, 1).data;
@@ -48,6 +49,7 @@ def test_the_first_visit_answers_an_example_with_a_heatmap(page: Page, server: S
 
 def test_a_question_is_answered_and_a_document_explained(page: Page, server: Server) -> None:
     open_page(page, server)
+    expect(page.locator(".score")).to_be_visible()
     page.get_by_role("searchbox").fill(QUESTIONS["wait"])
     page.get_by_role("searchbox").press("Enter")
     hit = page.locator(".hit", has_text="time.sleep").first
@@ -98,7 +100,7 @@ def test_the_pool_factor_moves_a_point_through_a_study(page: Page, server: Serve
     open_page(page, server, "pool")
     expect(page.locator(".merged sub").first).to_be_visible()
     page.get_by_role("button", name="Measure").click()
-    expect(page.locator(".progress")).to_contain_text("measured in", timeout=60_000)
+    expect(page.locator(".progress")).to_contain_text("measured in", timeout=120_000)
     slider = page.get_by_role("slider")
     before = page.locator("circle.point[r='6']").get_attribute("data-factor")
     slider.focus()
@@ -116,7 +118,7 @@ def test_the_comparison_of_indexes_fills_in_its_rows(page: Page, server: Server)
         box.uncheck()
     page.locator(".extra").fill("plaid:bits=2")
     page.get_by_role("button", name="Compare").click()
-    expect(page.locator("table.records tbody tr")).to_have_count(2, timeout=90_000)
+    expect(page.locator("table.records tbody tr")).to_have_count(2, timeout=120_000)
     expect(page.locator("circle.point")).to_have_count(2)
     row = page.locator("table.records tbody tr", has_text="exact")
     assert row.locator("td").first.text_content() == "1.000"
@@ -131,7 +133,36 @@ def test_a_mistake_on_the_index_page_gets_one_sentence(page: Page, server: Serve
     expect(page.get_by_role("alert")).to_contain_text("nonsense")
 
 
-@pytest.mark.parametrize("path", ["", "pool", "indexes"])
+def test_the_xray_follows_a_document_and_maps_the_losses(page: Page, server: Server) -> None:
+    open_page(page, server, "xray", q=QUESTIONS["wait"], doc="time.sleep")
+    expect(page.locator(".lead").first).to_contain_text("result")
+    expect(page.locator("ol.stages li").first).to_contain_text("go on")
+    page.get_by_role("button", name="Trace all judged questions").click()
+    expect(page.locator(".survey .lead")).to_contain_text("relevant documents", timeout=120_000)
+
+
+def test_a_text_is_edited_and_rescored(page: Page, server: Server) -> None:
+    open_page(page, server, q=QUESTIONS["wait"], doc="time.sleep")
+    before = number(page.locator(".score").text_content())
+    page.get_by_role("button", name="Edit the text").click()
+    page.locator("textarea").fill("<b>bananas</b> are yellow")
+    page.get_by_role("button", name="Score this text").click()
+    expect(page.locator(".changed")).to_contain_text("the score went from")
+    assert number(page.locator(".score").text_content()) < before
+    expect(page.locator(".text")).to_have_text("<b>bananas</b> are yellow")
+
+
+def test_maxsim_is_stepped_through_with_the_keyboard(page: Page, server: Server) -> None:
+    open_page(page, server)
+    page.get_by_role("button", name="Step through").click()
+    count = page.locator(".chip").count()
+    for _ in range(count):
+        page.keyboard.press("ArrowRight")
+    expect(page.locator(".step")).to_contain_text("All added up")
+    expect(page.locator(".steps .num")).to_have_text(page.locator(".score").text_content() or "")
+
+
+@pytest.mark.parametrize("path", ["", "pool", "indexes", "xray"])
 def test_no_page_is_wider_than_its_window(page: Page, server: Server, path: str) -> None:
     open_page(page, server, path)
     expect(page.locator(".score, h1").first).to_be_visible()

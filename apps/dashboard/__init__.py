@@ -1,0 +1,84 @@
+"""The runs dashboard: a Streamlit page over `workbench.runs`, served by a process of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import webbrowser
+from pathlib import Path
+
+from engine.errors import BusyError
+
+SCRIPT = Path(__file__).with_name("main.py")
+PATIENCE = 60  # seconds until the page answers
+OPTIONS = {
+    "server.headless": "true",
+    "server.fileWatcherType": "none",
+    "browser.gatherUsageStats": "false",
+    "client.toolbarMode": "viewer",
+    "theme.base": "light",
+    "theme.primaryColor": "#0b6e6e",
+    "theme.backgroundColor": "#fbfaf7",
+    "theme.secondaryBackgroundColor": "#f1efe9",
+    "theme.textColor": "#1d232b",
+    "theme.font": "sans-serif",
+}
+
+
+class Server:
+    """A running dashboard.
+
+    Args:
+        process: Of Streamlit.
+        url: Where it answers.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], url: str) -> None:
+        self.process = process
+        self.url = url
+
+    def wait(self) -> None:
+        """Serve until the person ends it."""
+        try:
+            self.process.wait()
+        except KeyboardInterrupt:
+            self.stop()
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.terminate()
+        self.process.wait()
+
+
+def serve(host: str = "127.0.0.1", port: int = 8501, open_browser: bool = False) -> Server:
+    """Serve the dashboard and return once it answers.
+
+    Args:
+        host: Address to listen on.
+        port: A free port.
+        open_browser: Open the person's browser.
+
+    Returns:
+        The server.
+
+    Raises:
+        BusyError: it did not answer in time.
+    """
+    options = [f"--{name}={value}" for name, value in OPTIONS.items()]
+    command = [sys.executable, "-m", "streamlit", "run", str(SCRIPT), f"--server.address={host}"]
+    process = subprocess.Popen([*command, f"--server.port={port}", *options], env={**os.environ, "BROWSER": "none"})
+    url = f"http://{host}:{port}/"
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with socket.create_connection((host, port), timeout=1):
+                if open_browser:
+                    webbrowser.open(url)
+                return Server(process, url)
+        except OSError:
+            time.sleep(0.2)
+    process.kill()
+    raise BusyError(f"The dashboard did not answer on {url} within {PATIENCE} s: choose another port.")

@@ -1,0 +1,113 @@
+"""What the dashboard shows, as tables: the leaderboard, what differs between runs, and questions of two runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from workbench.runs.record import Run
+from workbench.statistics import bootstrap
+
+
+def leaderboard(runs: Sequence[Run], metric: str, baseline: Run | None) -> pd.DataFrame:
+    """Finished runs, the best first.
+
+    Args:
+        runs: Finished runs.
+        metric: To sort by.
+        baseline: Differences are paired with this one by question; None leaves them out.
+
+    Returns:
+        One row a run that computed the metric: name, mean, interval, difference with its interval, and id.
+    """
+    rows = []
+    reference = baseline.per_query(metric) if baseline is not None and metric in baseline.mean else None
+    for run in (run for run in runs if metric in run.mean):
+        interval = run.intervals[metric]
+        row: dict[str, Any] = {
+            "run": run.name, metric: interval.mean, "low": interval.low, "high": interval.high,
+            **{name: value for name, value in run.mean.items() if name != metric},
+        }  # fmt: skip
+        if reference is not None:
+            values = run.per_query(metric)
+            shared = [query for query in values if query in reference]
+            if shared and run.id != (baseline.id if baseline else None):
+                difference = bootstrap([values[query] - reference[query] for query in shared])
+                row |= {"difference": difference.mean, "real": difference.excludes_zero}
+        rows.append({**row, "started": run.created[:16].replace("T", " "), "id": run.id})
+    table = pd.DataFrame(rows)
+    return table.sort_values([metric, "id"], ascending=[False, True], ignore_index=True) if len(table) else table
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as one level of dotted names."""
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + str(name)] = str(value)
+    return found
+
+
+def differing(runs: Sequence[Run]) -> pd.DataFrame:
+    """Settings of several runs side by side, only those that differ.
+
+    Args:
+        runs: Two or more.
+
+    Returns:
+        One row a setting, one column a run.
+    """
+    columns = {f"{run.name} ({run.id[:8]})": flat(run.record.get("experiment", {})) for run in runs}
+    names = sorted({name for column in columns.values() for name in column})
+    kept = [name for name in names if len({column.get(name) for column in columns.values()}) > 1]
+    return pd.DataFrame({title: [column.get(name, "") for name in kept] for title, column in columns.items()}, kept)
+
+
+def by_question(before: Run, after: Run, metric: str, texts: Mapping[str, str]) -> pd.DataFrame:
+    """The questions that two runs share.
+
+    Args:
+        before: A run.
+        after: Another.
+        metric: Of both.
+        texts: Query id -> text, as far as known.
+
+    Returns:
+        Query, question, both values and the difference; largest loss first.
+    """
+    first, second = before.per_query(metric), after.per_query(metric)
+    rows = [
+        {"query": name, "question": texts.get(name, name), "before": first[name], "after": second[name],
+         "difference": second[name] - first[name]}
+        for name in first if name in second
+    ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["query", "question", "before", "after", "difference"])
+    return table.sort_values(["difference", "query"], ignore_index=True)
+
+
+def latex(table: pd.DataFrame) -> str:
+    """A table as LaTeX, numbers to three digits, special characters escaped."""
+    escaped = {
+        "&": r"\&",
+        "%": r"\%",
+        "_": r"\_",
+        "#": r"\#",
+        "$": r"\$",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+    }
+
+    def cell(value: Any) -> str:
+        if isinstance(value, float):
+            return "" if pd.isna(value) else f"{value:.3f}"
+        return "".join(escaped.get(character, character) for character in str(value).replace("\\", "/"))
+
+    lines = [r"\begin{tabular}{l" + "r" * (len(table.columns) - 1) + "}", r"\hline"]
+    lines.append(" & ".join(cell(name) for name in table.columns) + r" \\ \hline")
+    lines += [" & ".join(cell(value) for value in row) + r" \\" for row in table.itertuples(index=False)]
+    return "\n".join([*lines, r"\hline", r"\end{tabular}"])

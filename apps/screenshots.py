@@ -1,0 +1,143 @@
+"""Pictures of every page, for the documentation: `python -m apps.screenshots` writes docs/screenshots/*.png.
+
+The pages run on the embedded collection, and what they show is measured while the pictures are taken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from engine.errors import NotFoundError
+
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "screenshots"
+LARGEST = 200_000  # bytes of a picture
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+RUN = 900_000  # milliseconds that a measurement may take
+
+
+def chromium() -> str:
+    """Path of a Chromium on this machine.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    path = os.environ.get("WORKBENCH_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        raise NotFoundError("No Chromium was found: install one (Debian: apt-get install chromium).")
+    return path
+
+
+def search(page: Any, url: str) -> None:
+    """A question, its documents, and one token chosen."""
+    page.goto(url)
+    page.locator(".matrix canvas").wait_for()
+    page.locator(".chip").nth(min(7, page.locator(".chip").count() - 1)).click()
+    page.mouse.move(2, 2)
+
+
+def pool(page: Any, url: str) -> None:
+    """A finished study at factor 4."""
+    page.goto(f"{url}pool?factor=4")
+    page.locator(".merged").wait_for()
+    if not page.locator("circle.point").count():
+        page.locator(".start").click()
+    page.get_by_text("factors measured in").wait_for(timeout=RUN)
+    page.wait_for_timeout(300)
+
+
+def indexes(page: Any, url: str) -> None:
+    """A finished comparison."""
+    page.goto(f"{url}indexes?index=plaid")
+    page.locator("h1").wait_for()
+    page.wait_for_timeout(500)
+    if not page.locator("table.records").count():
+        page.locator(".start").click()
+        page.locator(".stop").wait_for()
+        page.locator(".stop").wait_for(state="hidden", timeout=RUN)
+    page.wait_for_timeout(300)
+
+
+def xray(page: Any, url: str) -> None:
+    """A document's way, and where the collection loses documents."""
+    page.goto(f"{url}xray")
+    page.locator("ol.stages").wait_for(timeout=60_000)
+    page.locator(".start").click()
+    page.locator(".survey table").wait_for(timeout=RUN)
+
+
+PAGES: dict[str, Callable[[Any, str], None]] = {"search": search, "pool": pool, "indexes": indexes, "xray": xray}
+SIZES = {"light": (1360, 1180), "dark": (1360, 1180), "narrow": (390, 1400)}
+
+
+def smaller(png: bytes) -> bytes:
+    """The same picture in as many colours as fit the limit."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    for colours in (256, 128, 64, 32):
+        target = io.BytesIO()
+        image.quantize(colours, dither=Image.Dither.NONE).save(target, "PNG", optimize=True)
+        if target.tell() <= LARGEST:
+            break
+    return target.getvalue()
+
+
+def take(url: str, folder: Path, names: list[str]) -> list[Path]:
+    """Take the pictures.
+
+    Args:
+        url: Where the explorer answers.
+        folder: Where they go.
+        names: Of pages.
+
+    Returns:
+        The files.
+    """
+    from playwright.sync_api import sync_playwright
+
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        for name in names:
+            for look, (width, height) in SIZES.items():
+                scheme = "dark" if look == "dark" else "light"
+                page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+                PAGES[name](page, url)
+                file = folder / f"{name}-{look}.png"
+                file.write_bytes(smaller(page.screenshot(full_page=look != "narrow" and name != "search")))
+                files.append(file)
+                page.close()
+        browser.close()
+    return files
+
+
+def main() -> None:
+    """Serve the embedded collection and take the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the pictures")
+    parser.add_argument("--url", help="of an explorer that runs already; without, one is started")
+    parser.add_argument("pages", nargs="*", help=f"among {', '.join(PAGES)}; all without")
+    options = parser.parse_args()
+    names = options.pages or list(PAGES)
+    server = None
+    if options.url is None:
+        from apps.explorer import serve
+        from workbench.workspace import open_workspace
+
+        server = serve(open_workspace())
+    for file in take(options.url or server.url, options.output, names):  # type: ignore[union-attr]
+        print(file)
+    if server is not None:
+        server.stop()
+
+
+if __name__ == "__main__":
+    main()
