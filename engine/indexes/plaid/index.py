@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import asdict, replace
 from typing import Any
@@ -13,18 +14,16 @@ from engine.embeddings import TokenEmbeddings
 from engine.errors import CorruptDataError, InputError
 from engine.indexes.base import Index
 from engine.indexes.ids import IdTable
-from engine.indexes.plaid import inverted, kmeans, search
-from engine.indexes.plaid.assign import nearest
-from engine.indexes.plaid.codec import Codec, fit
+from engine.indexes.plaid import changes, inverted, search
+from engine.indexes.plaid.changes import Progress, Written, check_range
+from engine.indexes.plaid.codec import Codec
 from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.search import Layout, Stages
-from engine.indexes.plaid.settings import SEARCH_SETTINGS, PlaidSettings, wanted_centroids
+from engine.indexes.plaid.settings import SEARCH_SETTINGS, PlaidSettings
 from engine.indexes.plaid.trace import describe_stages, token_trace
 from engine.indexes.trace import Stage, TokenTrace
 from engine.retrieval import Ranking, top_positions
 from engine.simd.threads import run_parts, thread_count
-
-ENCODE_TOKENS = 1 << 17  # tokens encoded at once
 
 
 class PlaidIndex(Index):
@@ -33,6 +32,7 @@ class PlaidIndex(Index):
     kind = "plaid"
     settings_class = PlaidSettings
 
+    progress: Progress | None = None  # called with what is being done, how many tokens are, and how many there are
     layout: Layout | None
     slots: np.ndarray  # int64 [documents], the slot of each storage position
 
@@ -181,84 +181,73 @@ class PlaidIndex(Index):
         return Ranking([self.state.ids[int(i)] for i in positions[best]], stages.scores[best], stages.notes)
 
     def _add(self, names: list[str], documents: TokenEmbeddings) -> None:
-        codec = self._trained(documents) if self.layout is None else self.layout.codec
-        codes = nearest(documents.values, codec.centroids)[0].astype(codec.code_dtype)
-        packed = np.concatenate(
-            [
-                codec.encode(documents.values[start : start + ENCODE_TOKENS], codes[start : start + ENCODE_TOKENS])
-                for start in range(0, len(codes), ENCODE_TOKENS)
-            ]
-        )
-        self._append(names, documents, codec, codes, packed)
-
-    def _trained(self, documents: TokenEmbeddings) -> Codec:
-        n_centroids = wanted_centroids(self.settings, documents.n_tokens)
-        rng = np.random.default_rng(self.settings.seed)
-        n_sample = min(documents.n_tokens, kmeans.SAMPLE_PER_CENTROID * n_centroids)
-        chosen = np.sort(rng.choice(documents.n_tokens, n_sample, replace=False))
-        sample = documents.values[chosen].astype(np.float32)
-        centroids = kmeans.train(sample, n_centroids, self.settings.iterations, self.settings.seed)
-        return fit(sample, nearest(sample, centroids)[0], centroids, self.settings.bits)
-
-    def _append(
-        self, names: list[str], documents: TokenEmbeddings, codec: Codec, codes: np.ndarray, packed: np.ndarray
-    ) -> None:
+        check_range(documents.values)
         before, layout = self.state.manifest, self.layout
-        generation = storage.next_generation(self.path)
-        first = 0 if layout is None else len(layout.alive)
-        start = 0 if layout is None else int(layout.offsets[-1])
-        rows = {
-            "codes": codes,
-            "residuals": packed,
-            "ends": start + documents.offsets[1:],
-            "slots": np.arange(first, first + len(names), dtype=np.int32),
-        }
-        keep = {
-            name: storage.append_rows(
-                self.path,
-                before.files.get(name) or storage.grow_entry(name, generation, array.dtype, array.shape[1:]),
-                array,
-            )
-            for name, array in rows.items()
-        }
-        arrays = dict(self.state.ids.joined(names).arrays())
+        ids, n = self.state.ids.joined(names), documents.n_tokens + before.record["tokens"]
         if layout is None:
-            lists = inverted.build(codes, documents.offsets, 0, len(codec.centroids))
-            arrays |= {"list_offsets": lists.offsets, "list_documents": lists.documents}
-            arrays |= {
-                "centroids": codec.centroids.astype(np.float16),
-                "quantiser": np.stack([codec.lower, codec.step]),
-            }
+            self._commit(ids, changes.build(self.path, documents, self.settings, self.progress), documents, {})
+        elif "originals" in before.files and n >= 2 * before.record["trained"]:
+            every = self._originals(documents)
+            self._commit(ids, changes.build(self.path, every, self.settings, self.progress), every, {})
         else:
-            keep |= {name: before.files[name] for name in ("centroids", "quantiser", "list_offsets", "list_documents")}
+            written = changes.extend(self.path, before, layout, documents, self.settings, self.progress)
+            self._commit(ids, written, documents, before.files)
+
+    def _originals(self, more: TokenEmbeddings) -> TokenEmbeddings:
+        """The living documents as they came, and some more."""
+        assert self.layout is not None
+        mine = TokenEmbeddings(self._array("originals"), self.layout.offsets).select(self.slots)
+        values = np.concatenate([mine.values.astype(np.float32), more.values.astype(np.float32)])
+        offsets = np.concatenate([mine.offsets, mine.offsets[-1] + more.offsets[1:]])
+        return TokenEmbeddings(values, offsets, more.fingerprint)
+
+    def _commit(
+        self, ids: IdTable, written: Written, documents: TokenEmbeddings, files: Mapping[str, dict[str, Any]]
+    ) -> None:
+        """Commit what a change wrote, over the files that it left as they are."""
+        before = self.state.manifest.record
+        tokens = documents.n_tokens + (before["tokens"] if files else 0)
         record = {
-            **before.record,
+            **before,
+            **written.record,
             "dim": documents.dim,
             "fingerprint": self.state.fingerprint or documents.fingerprint,
-            "documents": len(self) + len(names),
-            "tokens": before.record["tokens"] + documents.n_tokens,
-            "listed": before.record.get("listed", len(names)),
+            "documents": len(ids),
+            "tokens": tokens,
         }
+        arrays = {**ids.arrays(), **written.arrays}
+        keep = {name: entry for name, entry in {**files, **written.files}.items() if name not in arrays}
         storage.commit(self.path, f"index/{self.kind}", record, arrays, keep)
 
     def _remove(self, positions: np.ndarray) -> None:
         before, layout = self.state.manifest, self.layout
         assert layout is not None
         if len(positions) == len(self):
-            empty = IdTable.from_list([])
             record = {"settings": asdict(self.settings), "dim": 0, "fingerprint": None, "documents": 0, "tokens": 0}
-            storage.commit(self.path, f"index/{self.kind}", record, empty.arrays())
+            storage.commit(self.path, f"index/{self.kind}", record, IdTable.from_list([]).arrays())
             return
         gone = self.slots[positions]
         tokens = int((layout.offsets[gone + 1] - layout.offsets[gone]).sum())
-        generation = storage.next_generation(self.path)
-        slots = np.delete(self.slots, positions).astype(np.int32)
-        entry = storage.append_rows(self.path, storage.grow_entry("slots", generation, slots.dtype), slots)
-        kept = {name: file for name, file in before.files.items() if name not in ("ids", "id_offsets")}
-        record = {
-            **before.record,
-            "documents": len(self) - len(positions),
-            "tokens": before.record["tokens"] - tokens,
-        }
-        arrays = self.state.ids.without(positions).arrays()
-        storage.commit(self.path, f"index/{self.kind}", record, arrays, {**kept, "slots": entry})
+        ids = self.state.ids.without(positions)
+        record = {**before.record, "documents": len(ids), "tokens": before.record["tokens"] - tokens}
+        keep = {name: entry for name, entry in before.files.items() if name not in ("ids", "id_offsets")}
+        keep["slots"] = changes.remaining(self.path, np.delete(self.slots, positions))
+        storage.commit(self.path, f"index/{self.kind}", record, ids.arrays(), keep)
+
+    def compact(self) -> None:
+        """Give back the room of removed documents; ids and rankings stay as they are.
+
+        Raises:
+            BusyError: another process is writing.
+        """
+        with storage.writer_lock(self.path):
+            self.refresh()
+            before, layout = self.state.manifest, self.layout
+            if layout is None or layout.alive.all():
+                return
+            originals = self._array("originals") if "originals" in before.files else None
+            written = changes.compacted(self.path, layout, originals)
+            keep = {name: before.files[name] for name in ("centroids", "quantiser")} | written.files
+            arrays = {**self.state.ids.arrays(), **written.arrays}
+            storage.commit(self.path, f"index/{self.kind}", {**before.record, **written.record}, arrays, keep)
+            self.refresh()

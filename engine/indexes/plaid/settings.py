@@ -23,6 +23,7 @@ class PlaidSettings(Settings):
         n_centroids: Centroids to train, at most one a token; 0 chooses by the number of tokens.
         iterations: Passes of k-means.
         seed: Seed of the sample that k-means sees.
+        memory_limit: Bytes that a build may hold beside its input and its inverted lists; 0 sets no limit.
         n_probe: Centroids that each query token looks into.
         n_candidates: Documents that get a score from their centroids, the best by the probed centroids.
         centroid_threshold: A centroid below this score for a query token counts as if it had just this score.
@@ -33,10 +34,11 @@ class PlaidSettings(Settings):
     n_centroids: int = 0
     iterations: int = 4
     seed: int = 0
+    memory_limit: int = 0
     n_probe: int = 4
     n_candidates: int = 4096
     centroid_threshold: float = 0.0
-    n_full_scores: int = 512
+    n_full_scores: int = 256
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -53,8 +55,9 @@ class PlaidSettings(Settings):
         for name in ("iterations", "n_probe", "n_candidates", "n_full_scores"):
             if getattr(self, name) < 1:
                 raise InputError(f"Expected {name} of 1 or more, got {getattr(self, name)}: raise it.")
-        if self.n_centroids < 0 or self.seed < 0:
-            raise InputError("Expected n_centroids and seed of 0 or more: 0 centroids lets the index choose.")
+        for name in ("n_centroids", "seed", "memory_limit"):
+            if getattr(self, name) < 0:
+                raise InputError(f"Expected {name} of 0 or more, got {getattr(self, name)}: 0 is the default.")
 
 
 def wanted_centroids(settings: PlaidSettings, n_tokens: int) -> int:
