@@ -3,14 +3,19 @@
 from engine.training.data import TrainingData, collection_pairs, read_training_data
 from engine.training.evaluation import Score, development_sample, score_collection
 from engine.training.events import Evaluated, Event, Finished, Pinned, Saved, Started, Step, Stop
+from engine.training.mining import MiningSettings, mine
+from engine.training.recipes import load_recipe, recipes
 from engine.training.report import Report
 from engine.training.run import fine_tune
 from engine.training.settings import TrainSettings
+from engine.training.teacher import CachedTeacher, add_teacher_scores
 
 __all__ = [
+    "CachedTeacher",
     "Evaluated",
     "Event",
     "Finished",
+    "MiningSettings",
     "Pinned",
     "Report",
     "Saved",
@@ -20,9 +25,13 @@ __all__ = [
     "Stop",
     "TrainSettings",
     "TrainingData",
+    "add_teacher_scores",
     "collection_pairs",
     "development_sample",
     "fine_tune",
+    "load_recipe",
+    "mine",
     "read_training_data",
+    "recipes",
     "score_collection",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -44,7 +45,7 @@ class TrainingData:
 
     @property
     def kind(self) -> Kind:
-        """ "pairs", "negatives" or "scored"."""
+        """What the rows are: "pairs", "negatives" or "scored"."""
         if self.scores is not None:
             return "scored"
         return "negatives" if len(self.columns) > 2 else "pairs"
@@ -247,7 +248,7 @@ def _row_scores(value: Any, documents: int, number: int, name: str) -> list[floa
         scores = [float(score) for score in (json.loads(value) if isinstance(value, str) else value)]
     except (TypeError, ValueError):
         raise InputError(f"Row {number} of {name} has scores {value!r}: give a list of numbers.") from None
-    if len(scores) != documents or any(score != score or abs(score) == float("inf") for score in scores):
+    if len(scores) != documents or not all(map(math.isfinite, scores)):
         raise InputError(
             f"Row {number} of {name} has {len(scores)} scores for {documents} documents, or one that is not finite: "
             "give one number a document."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -206,7 +207,7 @@ def _best_tokens(similarity: torch.Tensor, offsets: torch.Tensor) -> tuple[torch
     import torch
 
     bounds = offsets.tolist()
-    found = [similarity[:, a:b].max(1) for a, b in zip(bounds, bounds[1:], strict=False)]
+    found = [similarity[:, a:b].max(1) for a, b in pairwise(bounds)]
     rows = [best.indices + a for best, a in zip(found, bounds, strict=False)]
     return torch.stack([best.values for best in found], 1), torch.stack(rows, 1)
 

@@ -11,8 +11,8 @@ from engine.training.settings import TrainSettings
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
 
-ADAPTED = ("query", "key", "value", "dense", "q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "down_proj", "gate_proj",
-           "Wqkv", "Wo", "Wi")  # fmt: skip
+ADAPTED = ("query", "key", "value", "dense", "q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "down_proj",
+           "gate_proj", "Wqkv", "Wo", "Wi")  # fmt: skip
 
 
 def load_for_training(settings: TrainSettings) -> Encoder:

@@ -41,7 +41,7 @@ class TrainSettings:
         projection: Dimensions that a plain backbone is brought to.
         false_negative_threshold: Negatives that score more than this share of the positive's score are left out of
             the loss; None leaves none out.
-        gather: Take the documents of all processes as negatives.
+        gather: Take the documents of all processes as negatives; one process has only its own.
         device: "auto", "cpu", "cuda", "mps".
         report_to: Trackers of the trainer, such as "tensorboard"; our own events come always.
         output: Folder of the model and its checkpoints.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,7 +150,5 @@ def _state(model: Any) -> dict[str, torch.Tensor]:
 
 
 def _check_device(settings: TrainSettings, model: Any) -> None:
-    if settings.gather and int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        raise InputError("gather needs two processes or more: start with torchrun, or leave it off.")
     if settings.dtype == "bfloat16" and model.device.type == "mps":
         raise InputError("bfloat16 training does not work on mps: choose float32.")

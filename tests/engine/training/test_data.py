@@ -76,7 +76,7 @@ def test_broken_sources_say_where(tmp_path: Path) -> None:
     (tmp_path / "rows.xml").write_text("<a/>")
     with pytest.raises(InputError, match="Unknown format"):
         read_training_data(tmp_path / "rows.xml")
-    with pytest.raises(InputError, match="Row 1 .* 1 scores for 3 documents"):
+    with pytest.raises(InputError, match=r"Row 1 .* 1 scores for 3 documents"):
         read_training_data([{**ROWS[0], "scores": [1.0]}])
 
 
@@ -129,8 +129,9 @@ def test_mining_finds_near_misses_and_never_an_answer(fake_encoder: Encoder, tmp
     assert mined.columns["negative_1"] == ["red apple tree", "red apple tree", "blue sky"]
     strict = CachedTeacher(Overlap(), "overlap", tmp_path / "scores.db")
     filtered = mine(fake_encoder, data, corpus, MiningSettings(depth=6, margin=0.9), teacher=strict)
-    assert "red apple tree" not in filtered.columns["negative_1"][:1] or filtered.counts["unmined"] == 0
+    assert "red apple tree" not in filtered.columns["negative_1"]  # as good as the answer, the teacher says
+    assert filtered.columns["negative_1"][-1] == "blue sky"
     with pytest.raises(InputError, match="No row"):
-        mine(fake_encoder, data, corpus, MiningSettings(depth=6, margin=0.01))
+        mine(fake_encoder, data, corpus, MiningSettings(depth=1))
     with pytest.raises(InputError, match="raise depth"):
         MiningSettings(negatives=3, depth=2)
