@@ -13,6 +13,7 @@ from engine import Alignment, Collection, Encoder, TokenEmbeddings, load_collect
 from engine.errors import InputError, NotFoundError
 from engine.explain import align
 from engine.indexes import DEFAULT_KIND, Index
+from engine.models import resolve_device
 from engine.retrieval import check_k
 from engine.tokens import Token
 from workbench.cache import cached_embeddings, cached_index
@@ -158,6 +159,26 @@ class Workspace:
         return align(query[0], vectors[0], tokens, self._document_tokens(text))
 
 
+def load_encoder(model: str, device: str = "auto") -> Encoder:
+    """Load a model for interactive use: the embedded one in 8 bits on a CPU that can, every other as it decides.
+
+    The 8 bits were measured for the embedded model alone (benchmarks/notes/encoding.md): twice the speed, and nDCG@10
+    within .003. Another model deserves the same measurement before it is asked to give anything up.
+
+    Args:
+        model: A name or path for `Encoder.load`.
+        device: A torch device, or "auto".
+
+    Returns:
+        The encoder.
+    """
+    if model == "embedded" and resolve_device(device) == "cpu":
+        from engine.simd.linear import AVAILABLE
+
+        return Encoder.load(model, device="cpu", dtype="int8" if AVAILABLE else "auto")
+    return Encoder.load(model, device=device)
+
+
 def open_workspace(
     collection: str | Collection = "embedded",
     model: str | Encoder = "embedded",
@@ -179,7 +200,7 @@ def open_workspace(
     """
     report = on_progress or (lambda stage, done, total: None)
     loaded = load_collection(collection) if isinstance(collection, str) else collection
-    encoder = Encoder.load(model, device=device) if isinstance(model, str) else model
+    encoder = load_encoder(model, device) if isinstance(model, str) else model
     texts = list(loaded.documents.values())
     documents = cached_embeddings(encoder, texts, "document", lambda done, total: report("encode", done, total))
     report("index", 0, len(texts))

@@ -131,8 +131,13 @@ def demo(
             f"{len(collection.documents):,} documents, {workspace.documents.n_tokens:,} tokens, "
             f"{len(collection.judged_queries)} judged questions"
         )
+        encoder = workspace.encoder.describe()
+        caption = (
+            f"ms: median of one question at a time, 100 results, without encoding it; vectors of {encoder['dim']} "
+            f"dimensions from the model in {encoder['dtype']} on {encoder['device']}"
+        )
         columns = ("system", "nDCG@10", "recall@100", "ms a question", "bytes a token")
-        show_table(title, columns, cells, "ms: median of one question at a time, 100 results, without encoding it")
+        show_table(title, columns, cells, caption)
     if server is not None:
         note(f"The page answers at {server.url} (Ctrl+C ends it).")
         server.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
@@ -80,7 +81,7 @@ def doctor(
     if model is not None:
         from engine.parity import certify
 
-        record["parity"] = certify(model)
+        record["parity"] = [asdict(entry) for entry in certify(model)]
     if as_json:
         show_json(record)
         return

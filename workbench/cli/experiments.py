@@ -31,7 +31,7 @@ def run(
     from workbench.running import run as execute
 
     if example:
-        out.print(Experiment().to_yaml(), markup=False)
+        out.print(Experiment().to_yaml(every=True), markup=False)
         return
     if str(experiment) == "-":
         raise InputError("Expected a file with an experiment: `workbench run --example > exp.yaml` makes one.")
@@ -167,13 +167,14 @@ def pool_study(
 
     Example: `workbench pool-study --collection ../scifact --factor 1 --factor 2 --factor 4`
     """
-    from engine import Encoder, load_collection
+    from engine import load_collection
     from workbench import pool_study as study
     from workbench.cache import cached_embeddings
+    from workbench.workspace import load_encoder
 
     factors = [_number(value) for value in factor] if factor else study.FACTORS
     loaded = load_collection(collection)
-    encoder = Encoder.load(model, device=device)
+    encoder = load_encoder(model, device)
     with progress_bars() as report:
         documents = cached_embeddings(
             encoder, list(loaded.documents.values()), "document", lambda done, total: report("encode", done, total)

@@ -75,12 +75,13 @@ def encode(
 
     Example: `workbench encode corpus.jsonl vectors/`
     """
-    from engine import Encoder, load_collection
+    from engine import load_collection
+    from workbench.workspace import load_encoder
 
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise InputError(f"{destination} is not empty: give a new folder.")
     loaded = load_collection(texts)
-    encoder = Encoder.load(model, device=device)
+    encoder = load_encoder(model, device)
     start = time.perf_counter()
     with progress_bars() as report:
         documents = encoder.encode_document(
@@ -119,12 +120,13 @@ def index(
 
     Example: `workbench index my-index/ --collection corpus.jsonl --index plaid`
     """
-    from engine import Encoder, create_index, load_collection
+    from engine import create_index, load_collection
     from workbench.cache import cached_embeddings
+    from workbench.workspace import load_encoder
 
     loaded = load_collection(collection)
     created = create_index(kind, destination)
-    encoder = Encoder.load(model, device=device)
+    encoder = load_encoder(model, device)
     with progress_bars() as report:
         documents = cached_embeddings(
             encoder, list(loaded.documents.values()), "document", lambda done, total: report("encode", done, total)
