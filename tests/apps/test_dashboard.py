@@ -1,0 +1,59 @@
+"""The tables of the dashboard, over runs that were really written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from apps.dashboard.tables import by_question, differing, latex, leaderboard
+from engine.retrieval import Ranking
+from workbench.runs.record import Run
+from workbench.runs.store import begin, finish
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, Run]:
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+
+    def made(name: str, factor: float, values: dict[str, float]) -> Run:
+        mean = float(np.mean(list(values.values())))
+        record = {
+            "name": name,
+            "created": "2026-01-02T03:04:05",
+            "experiment": {"pool": {"factor": factor}, "index": "exact"},
+            "collection": {"name": "tiny"},
+            "scores": {"ndcg@10": {"mean": mean, "low": mean - 0.1, "high": mean + 0.1}},
+        }
+        ranking = Ranking(["a", "b"], np.array([2, 1], np.float32))
+        return finish(begin(name, record), record, {"ndcg@10": values}, dict.fromkeys(values, ranking))
+
+    full = {f"q{i}": 0.5 + 0.05 * i for i in range(8)}
+    return made("full", 1, full), made("pooled", 4, {name: value - 0.2 for name, value in full.items()})
+
+
+def test_the_best_run_is_first_and_differences_are_paired(runs: tuple[Run, Run]) -> None:
+    table = leaderboard(runs, "ndcg@10", runs[0])
+    assert table["run"].tolist() == ["full", "pooled"]
+    assert table["difference"].tolist()[1] == pytest.approx(-0.2)
+    assert bool(table["real"].tolist()[1])
+    assert leaderboard(runs, "no such metric", None).empty
+
+
+def test_only_settings_that_differ_are_shown(runs: tuple[Run, Run]) -> None:
+    assert differing(runs).index.tolist() == ["pool.factor"]
+
+
+def test_questions_are_sorted_by_what_was_lost(runs: tuple[Run, Run]) -> None:
+    table = by_question(runs[0], runs[1], "ndcg@10", {"q1": "what?"})
+    assert len(table) == 8
+    assert table["difference"].to_numpy() == pytest.approx(np.full(8, -0.2))
+    assert "what?" in table["question"].tolist()
+
+
+def test_latex_escapes_what_latex_would_read(runs: tuple[Run, Run]) -> None:
+    table = leaderboard(runs, "ndcg@10", None)[["run", "ndcg@10"]].assign(run=["a_b & 100%", "x"])
+    text = latex(table)
+    assert r"a\_b \& 100\%" in text
+    assert text.startswith(r"\begin{tabular}{lr}")
