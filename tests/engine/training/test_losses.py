@@ -41,8 +41,12 @@ def gradients(model: Any, loss: Any, columns: list[dict[str, Any]], labels: Any 
     model.zero_grad()
     value = loss([dict(column) for column in columns], labels)
     value.backward()
-    flat = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
-    return value.item(), torch.cat(flat)
+    return value.item(), flat_gradient(model)
+
+
+def flat_gradient(model: Any) -> torch.Tensor:
+    """All gradients in a row; zero where a weight was not used, such as those of BERT's pooler."""
+    return torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in model.parameters()])
 
 
 @pytest.mark.parametrize("graph_tokens", [None, 0, 100])
@@ -162,8 +166,7 @@ def _worker(rank: int, folder: str, port: int, texts: list[dict[str, str]]) -> N
     total = value.detach().clone()
     torch.distributed.all_reduce(total)
     if rank == 0:
-        flat = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
-        torch.save({"loss": total / 2, "gradient": flat}, Path(folder) / "two.pt")
+        torch.save({"loss": total / 2, "gradient": flat_gradient(model)}, Path(folder) / "two.pt")
     torch.distributed.destroy_process_group()
 
 
