@@ -135,11 +135,13 @@ class Experiment:
             changed.pop("settings", None)
         return cls(**changed)
 
-    def to_yaml(self) -> str:
-        """The fields that differ from the defaults, and always collection, model and index, as YAML."""
+    def to_yaml(self, every: bool = False) -> str:
+        """The fields that differ from the defaults, and always collection, model and index, as YAML; or every field."""
         import yaml
 
         values, always = self.to_dict(), ("collection", "model", "index")
+        if every:
+            return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
         kept = {
             entry.name: values[entry.name]
             for entry in fields(self)

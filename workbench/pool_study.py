@@ -17,7 +17,7 @@ from engine import Collection, TokenEmbeddings, create_index, evaluate, pool
 from engine.errors import InputError
 from engine.evaluation import DEFAULT_METRICS, check_metrics
 from engine.indexes import Index
-from engine.pooling import Method
+from engine.pooling import Linkage, Method, link
 from engine.retrieval import Ranking
 from workbench.statistics import Interval, bootstrap, metric_name, moved
 
@@ -205,11 +205,15 @@ def _check(
 def _pooled(
     documents: TokenEmbeddings, factors: list[float], method: Method, protected: int
 ) -> Iterator[tuple[float, TokenEmbeddings, float]]:
-    """Each factor with its pooled documents and the seconds they took."""
+    """Each factor, its pooled documents and their seconds; the first above 1 pays for the linkage of all."""
+    linkage: Linkage | None = None
     for factor in factors:
         start = time.perf_counter()
-        pooled = pool(documents, factor, method=method, protected=protected)
-        yield factor, pooled, time.perf_counter() - start
+        if factor == 1:
+            yield factor, documents, 0.0
+            continue
+        linkage = linkage or link(documents, method, protected)
+        yield factor, linkage.pool(factor), time.perf_counter() - start
 
 
 def _measure(

@@ -2,7 +2,7 @@
 
 from workbench.figures.alignment import contribution_difference, contributions, maxsim_heatmap
 from workbench.figures.export import export_html, export_image
-from workbench.figures.pooling import pool_curve, trade_off
+from workbench.figures.pooling import group_curves, pool_curve, trade_off
 from workbench.figures.systems import Axis, frontier, intervals, latencies, pareto_front, query_differences
 from workbench.figures.theme import CONFIG, PALETTES, Palette, palette
 from workbench.figures.training import training_curves
@@ -17,6 +17,7 @@ __all__ = [
     "export_html",
     "export_image",
     "frontier",
+    "group_curves",
     "intervals",
     "latencies",
     "maxsim_heatmap",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,12 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from engine.errors import InputError
-from workbench.figures.systems import Axis, frontier
-from workbench.figures.theme import compact, faded, palette, style, with_interval
+from workbench.figures.systems import Axis, error_bars, frontier, legend_below
+from workbench.figures.theme import DASHES, SYMBOLS, compact, faded, palette, style, with_interval
 from workbench.statistics import metric_name
 
 if TYPE_CHECKING:
+    from workbench.pool_report import GroupPoint
     from workbench.pool_study import PoolRecord
 
 ROWS = (2.0, 1.4, 1.0, 1.0)  # heights of quality, questions, size, time
@@ -141,3 +143,45 @@ def trade_off(records: Sequence[PoolRecord], x: str = "bytes", y: str = "ndcg@10
         raise InputError("Expected pool records, got none: run the study first.")
     title = f"Quality against cost on {records[0].collection}"
     return frontier(points, x, y, group="group", mark="mark", axes=AXES, title=title, theme=theme)
+
+
+def group_curves(
+    points: Sequence[GroupPoint], metric: str = "ndcg@10", title: str = "", theme: str = "light"
+) -> go.Figure:
+    """What each factor does to groups of questions, as paired differences to factor 1 with 95% intervals.
+
+    Args:
+        points: From `workbench.pool_report.group_curve`.
+        metric: What the differences are of.
+        title: What is seen; built from the metric when empty.
+        theme: "light" or "dark".
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: no points.
+    """
+    if not points:
+        raise InputError("Expected points of groups of questions, got none: choose groups with judged questions.")
+    colours = palette(theme)
+    factors = sorted({point.factor for point in points})
+    groups = list(dict.fromkeys(point.group for point in points))
+    figure = go.Figure()
+    for number, group in enumerate(groups):
+        rows = sorted((point for point in points if point.group == group), key=lambda point: point.factor)
+        colour = colours.series[number % len(colours.series)]
+        figure.add_scatter(
+            x=[factors.index(row.factor) + 0.12 * (number - (len(groups) - 1) / 2) for row in rows],
+            y=[row.difference.mean for row in rows], name=f"{group} ({rows[0].queries})", mode="lines+markers",
+            line={"color": colour, "width": 2, "dash": DASHES[number % len(DASHES)]},
+            marker={"symbol": SYMBOLS[number % len(SYMBOLS)], "size": 8},
+            error_y=error_bars([row.difference.mean for row in rows], [row.difference[1:] for row in rows], colour),
+            hovertemplate=f"{group}: %{{y:+.3f}}<extra></extra>",
+        )  # fmt: skip
+    shown = title or f"{metric_name(metric)} against factor 1, by group"
+    style(figure, shown, theme, 320, "Lines: 95% intervals of the paired difference. In brackets: how many questions.")
+    labels = ["one" if math.isinf(factor) else f"{factor:g}" for factor in factors]
+    figure.update_xaxes(tickvals=list(range(len(factors))), ticktext=labels, title_text="pool factor", zeroline=False)
+    figure.update_yaxes(title_text=f"{metric_name(metric)}, difference", zeroline=True, zerolinecolor=colours.soft)
+    return legend_below(figure, len(groups))

@@ -115,13 +115,13 @@ def frontier(
             },
             text=[str(field(points[i], mark)) if mark else "" for i in rows], textposition="top center",
             textfont={"size": 10}, customdata=[str(field(points[i], label)) for i in rows],
-            error_y=_error_bars([ys[i] for i in rows], bounds, colour) if all(bounds) else None,
+            error_y=error_bars([ys[i] for i in rows], bounds, colour) if all(bounds) else None,
             hovertemplate=f"%{{customdata}}<br>{x_axis} %{{x:.3g}}<br>{y_axis} %{{y:.3f}}<extra></extra>",
         )  # fmt: skip
     style(figure, title, theme, 380, "The grey line joins the systems that no other beats on both axes.")
     figure.update_xaxes(title_text=f"{x_axis}{', logarithmic' if log_x else ''}", **(log_axis(xs) if log_x else {}))
     figure.update_yaxes(title_text=str(y_axis))
-    return _legend_below(figure, len(set(names)) if group else 0)
+    return legend_below(figure, len(set(names)) if group else 0)
 
 
 def _numbers(points: Sequence[Any], name: str, scale: float) -> list[float]:
@@ -134,7 +134,8 @@ def _numbers(points: Sequence[Any], name: str, scale: float) -> list[float]:
     return [float(value) * scale for value in values]
 
 
-def _error_bars(values: list[float], bounds: list[tuple[float, float]], colour: str) -> dict[str, Any]:
+def error_bars(values: list[float], bounds: list[tuple[float, float]], colour: str) -> dict[str, Any]:
+    """Error bars from values to their (low, high) bounds."""
     return {
         "type": "data", "symmetric": False, "color": faded(colour, 0.35), "thickness": 1, "width": 2,
         "array": [high - value for value, (_, high) in zip(values, bounds, strict=True)],
@@ -142,7 +143,7 @@ def _error_bars(values: list[float], bounds: list[tuple[float, float]], colour: 
     }  # fmt: skip
 
 
-def _legend_below(figure: go.Figure, entries: int) -> go.Figure:
+def legend_below(figure: go.Figure, entries: int) -> go.Figure:
     """Put the legend under the axis, where a phone has room for it."""
     margin, height = figure.layout.margin, figure.layout.height
     return figure.update_layout(
@@ -240,7 +241,7 @@ def latencies(times: Mapping[str, Sequence[float] | np.ndarray], theme: str = "l
     everything = [float(value) for values in times.values() for value in values]
     figure.update_xaxes(title_text="time, ms, logarithmic", **log_axis(everything))
     figure.update_yaxes(title_text="questions answered, %", range=[0, 104])
-    figure = _legend_below(figure, 2 * len(times))
+    figure = legend_below(figure, 2 * len(times))
     return figure.update_layout(legend={"entrywidth": 330}, showlegend=True)
 
 
@@ -271,7 +272,7 @@ def intervals(
     colours = palette(theme)
     names = list(values)
     means = [values[name][0] for name in names]
-    bars = _error_bars(means, [values[name][1:] for name in names], colours.accent)
+    bars = error_bars(means, [values[name][1:] for name in names], colours.accent)
     figure = go.Figure(
         go.Scatter(
             x=means, y=list(range(len(names))), mode="markers+text", text=[f"{mean:.3f}" for mean in means],

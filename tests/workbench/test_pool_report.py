@@ -1,0 +1,67 @@
+import math
+
+import pytest
+
+from engine.errors import InputError
+from workbench import figures
+from workbench.pool_report import (
+    by_document_length,
+    by_query_type,
+    front,
+    full_study,
+    group_curve,
+    load_records,
+    save_records,
+)
+
+
+@pytest.fixture(scope="module")
+def embedded(tiny_collection, fake_encoder):
+    documents = fake_encoder.encode_document(list(tiny_collection.documents.values()))
+    return tiny_collection, documents, fake_encoder.encode_query(list(tiny_collection.queries.values()))
+
+
+@pytest.fixture(scope="module")
+def records(embedded):
+    return list(full_study(*embedded, factors=(2, math.inf), methods=("hierarchical",), joint_factors=(2,), bits=(4,)))
+
+
+def test_factors_and_bits_are_all_against_the_same_reference(records) -> None:
+    assert [(r.index, r.bits, r.factor) for r in records] == [
+        ("exact", 16, 1), ("exact", 16, 2), ("exact", 16, math.inf), ("plaid", 4, 1), ("plaid", 4, 2),
+    ]  # fmt: skip
+    before = records[0].mean["ndcg@10"]
+    for record in records:
+        assert record.difference.mean == pytest.approx(record.mean["ndcg@10"] - before)
+
+
+def test_front_is_beaten_by_nobody(records) -> None:
+    kept = front(records)
+    for record in kept:
+        assert not any(r.bytes < record.bytes and r.mean["ndcg@10"] >= record.mean["ndcg@10"] for r in records)
+    assert [r.bytes for r in kept] == sorted(r.bytes for r in kept)
+
+
+def test_groups_cover_the_judged_questions(embedded) -> None:
+    collection, documents, _ = embedded
+    groups = by_document_length(collection, documents)
+    assert sorted(query for queries in groups.values() for query in queries) == ["q1", "q2", "q3"]
+    assert by_query_type(collection) == {}  # fewer than five of each
+
+
+def test_group_differences_average_to_the_whole(records, embedded) -> None:
+    exact = [record for record in records if record.index == "exact"]
+    points = group_curve(exact, {"all": ["q1", "q2", "q3"]})
+    assert [p.difference.mean for p in points] == pytest.approx([r.difference.mean for r in exact])
+    figure = figures.group_curves(points)
+    assert "all (3)" in [trace.name for trace in list(figure.data)]
+    with pytest.raises(InputError, match="factor 1"):
+        group_curve(exact[1:], {"all": ["q1"]})
+
+
+def test_records_come_back_from_a_file(records, tmp_path) -> None:
+    found = load_records(save_records(records, tmp_path / "records.json"))
+    assert [vars(record) for record in found] == [vars(record) for record in records]
+    (tmp_path / "records.json").write_text("{")
+    with pytest.raises(InputError, match="no records"):
+        load_records(tmp_path / "records.json")
