@@ -51,3 +51,23 @@ def test_the_lock_holds_names_versions_and_hashes_only() -> None:
     assert "torch==" in lock
     assert "--hash=sha256:" in lock
     assert not re.search(r"https?://|file:|--index|--find-links", lock)
+
+
+def test_the_fixed_names_are_functions_whatever_was_imported_before() -> None:
+    code = (
+        "import engine.maxsim.reference, workbench.compare, workbench.sweep, workbench.running\n"
+        "from engine import Encoder, TokenEmbeddings, Collection, load_collection, maxsim, pool, create_index\n"
+        "from engine import open_index, rerank, evaluate, explain\n"
+        "from workbench import Experiment, run, sweep, compare, runs, figures\n"
+        "assert all(map(callable, (maxsim, pool, explain, evaluate, run, sweep, compare, figures.frontier, runs.find)))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_every_import_of_the_core_is_declared() -> None:
+    declared = (ROOT / "pyproject.toml").read_text().lower().replace("_", "-")
+    known = {"yaml": "pyyaml", "PIL": "pillow"}  # the name of the import -> the name of the package
+    names = set().union(*(imported(path) for layer in ALLOWED for path in (ROOT / layer).rglob("*.py")))
+    foreign = {name.replace("_", "-") for name in names - LAYERS - set(sys.stdlib_module_names)}
+    missing = [name for name in sorted(foreign) if f'"{known.get(name, name)}' not in declared]
+    assert not missing
