@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,8 @@ def test_group_differences_average_to_the_whole(records, embedded) -> None:
     points = group_curve(exact, {"all": ["q1", "q2", "q3"]})
     assert [p.difference.mean for p in points] == pytest.approx([r.difference.mean for r in exact])
     figure = figures.group_curves(points)
-    assert "all (3)" in [trace.name for trace in list(figure.data)]
+    traces: list[Any] = list(figure.data)
+    assert "all (3)" in [trace.name for trace in traces]
     with pytest.raises(InputError, match="factor 1"):
         group_curve(exact[1:], {"all": ["q1"]})
 
