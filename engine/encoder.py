@@ -64,22 +64,38 @@ class Encoder:
             NotFoundError: no such model here, and it cannot be fetched.
             InputError: an unknown device or dtype, or int8 where it cannot run.
         """
-        import torch
-
         if dtype not in DTYPES:
             raise InputError(f"Unknown dtype {dtype!r}: choose among {', '.join(DTYPES)}.")
         device = resolve_device(device)
         model, note = load_model(name, device)
         encoder = cls(model, name, note)  # the fingerprint is taken before the weights are rounded
         chosen, encoder.choice = choose_dtype(encoder, dtype)
-        if chosen == "int8":
-            from engine.quantised_layers import quantise_layers
+        return encoder.compute_in(chosen)
 
-            quantise_layers(model)
-            encoder.quantised = True
-        else:
-            model.to(getattr(torch, chosen))
-        return encoder
+    def compute_in(self, dtype: str) -> Encoder:
+        """Round the weights of a float32 model, in place.
+
+        Args:
+            dtype: "float32", "bfloat16", "float16" or "int8".
+
+        Returns:
+            This encoder.
+
+        Raises:
+            InputError: int8 away from a CPU with AVX2 or AVX-512.
+        """
+        import torch
+
+        if dtype != "int8":
+            self.model.to(getattr(torch, dtype))
+            return self
+        if self.model.device.type != "cpu":
+            raise InputError(f"Expected int8 on a CPU, got device {self.device}: choose bfloat16 there.")
+        from engine.quantised_layers import quantise_layers
+
+        quantise_layers(self.model)
+        self.quantised = True
+        return self
 
     @property
     def dtype(self) -> str:
@@ -230,7 +246,9 @@ class Encoder:
         if not full or self.model.tokenizer is None:
             return 0
         prompt = self._prompt(task)
-        lengths: Any = self.model.tokenizer([prompt + texts[i] for i in full], truncation=False)["input_ids"]
+        lengths: Any = self.model.tokenizer([prompt + texts[i] for i in full], truncation=False, verbose=False)[
+            "input_ids"
+        ]
         return sum(len(ids) > limit for ids in lengths)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +33,29 @@ def load_model(name: str, device: str, model_kwargs: dict[str, Any] | None = Non
         NotFoundError: the folder is no model, or the hub name is not cached and cannot be fetched.
     """
     builder = plugins.find(plugins.MODELS, name)
-    if builder is not None:
-        model, note = builder(device=device, model_kwargs=model_kwargs)
-    else:
-        model, note = _load_checkpoint(name, device, model_kwargs)
+    with quiet_loading():
+        if builder is not None:
+            model, note = builder(device=device, model_kwargs=model_kwargs)
+        else:
+            model, note = _load_checkpoint(name, device, model_kwargs)
     model.eval()
     return model, note
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Keep the progress bars and reports that transformers prints for every loaded file off the screen."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _load_checkpoint(name: str, device: str, model_kwargs: dict[str, Any] | None) -> tuple[MultiVectorEncoder, str]:
@@ -74,11 +93,19 @@ def backbone_model(name: str, device: str, model_kwargs: dict[str, Any] | None =
     from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 
     modules = [
-        Transformer(name, model_kwargs=model_kwargs or {}),
+        Transformer(name, model_kwargs=model_kwargs or {}, max_seq_length=_own_length(name)),
         MultiVectorMask(),
         Normalize(module_input_name="token_embeddings"),
     ]
     return MultiVectorEncoder(modules=modules, device=device)
+
+
+def _own_length(name: str) -> int | None:
+    """The length that a single-vector sentence-transformers model was made for, which its tokenizer may not know."""
+    from sentence_transformers.util import load_file_path
+
+    path = load_file_path(name, "sentence_bert_config.json")
+    return json.loads(Path(path).read_text()).get("max_seq_length") if path else None
 
 
 def _has_own_projection(name: str) -> bool:

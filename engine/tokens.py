@@ -64,7 +64,7 @@ def _spans(tokenizer: Any, ids: list[int], text: str) -> list[tuple[int, int]]:
     none = (-1, -1)
     if not getattr(tokenizer, "is_fast", False):
         return [none] * len(ids)
-    encoded = tokenizer(text, return_offsets_mapping=True, truncation=False)
+    encoded = tokenizer(text, return_offsets_mapping=True, truncation=False, verbose=False)
     spans = []
     for number, expected, span in zip(ids, encoded["input_ids"], encoded["offset_mapping"], strict=False):
         if number != expected:

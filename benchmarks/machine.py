@@ -1,0 +1,61 @@
+"""What a benchmark ran on, and where its output goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("numpy", "numba", "torch", "sentence-transformers", "transformers", "maxsim-cpu")
+
+
+def describe() -> dict[str, Any]:
+    """Processor, cores, level of the kernels and versions."""
+    from engine.simd import kernels, threads
+
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        name = lines[0].partition(":")[2].strip() if lines else name
+    return {
+        "processor": name,
+        "threads": threads.thread_count(),
+        "load_average": [round(x, 1) for x in os.getloadavg()],
+        **kernels.describe(),
+        "python": platform.python_version(),
+        "versions": {package: version(package) for package in PACKAGES},
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def timed(work: Callable[[], Any], repeats: int = 5) -> dict[str, float]:
+    """Milliseconds of wall clock and of processor time (all threads together): least, and median of wall clock.
+
+    Args:
+        work: Called once to warm up, then `repeats` times.
+        repeats: How many calls are timed.
+    """
+    work()
+    wall, used = [], []
+    for _ in range(repeats):
+        start, start_used = time.perf_counter(), time.process_time()
+        work()
+        wall.append((time.perf_counter() - start) * 1e3)
+        used.append((time.process_time() - start_used) * 1e3)
+    return {"wall_ms": min(wall), "wall_median_ms": statistics.median(wall), "processor_ms": min(used)}
+
+
+def save(name: str, record: dict[str, Any]) -> None:
+    """Print a record and write it to `benchmarks/results`."""
+    RESULTS.mkdir(exist_ok=True)
+    text = json.dumps(record, indent=1)
+    print(text)
+    (RESULTS / f"{name}.json").write_text(text + "\n")

