@@ -43,6 +43,7 @@ class _Locator:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._line = function.__code__.co_firstlineno
+        self._stamp = _sources(Path(function.__code__.co_filename).resolve().parent)
 
     @classmethod
     def from_function(cls, function: Callable[..., Any], file: str) -> _Locator:
@@ -52,10 +53,10 @@ class _Locator:
         Path(self.get_cache_path()).mkdir(parents=True, exist_ok=True)
 
     def get_cache_path(self) -> str:
-        return str(_folder() / _sources() / state["level"])  # type: ignore[operator]
+        return str(_folder() / self._stamp / state["level"])  # type: ignore[operator]
 
     def get_source_stamp(self) -> str:
-        return _sources()
+        return self._stamp
 
     def get_disambiguator(self) -> str:
         return str(self._line)
@@ -95,12 +96,11 @@ def _user() -> str:
 
 
 @cache
-def _sources() -> str:
-    """Hash over every source file of the engine that can hold a kernel, and numba's version."""
-    engine = Path(__file__).resolve().parents[1]
+def _sources(folder: Path) -> str:
+    """Hash over the source files that a kernel of a folder can be made of: this package, its folder, and numba."""
     digest = hashlib.blake2b(numba.__version__.encode(), digest_size=8)
-    for folder in ("simd", "maxsim", "pooling", "indexes"):
-        for path in sorted((engine / folder).rglob("*.py")):
+    for part in sorted({Path(__file__).resolve().parent, folder}):
+        for path in sorted(part.glob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -25,6 +25,7 @@ t - start of the maximum wherever it rose, the first of equal ones.
 
 from __future__ import annotations
 
+from importlib import reload
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,8 @@ def _load(level: str) -> dict[str, Any]:
     if level != "plain":
         from engine.simd import panels
 
+        if level != panels.LEVEL:
+            panels = reload(panels)
         found |= {name: getattr(panels, name) for name in names if hasattr(panels, name)}
     return found
 
@@ -139,15 +142,18 @@ def _scan_agrees(found: dict[str, Any], rng: np.random.Generator, size: int, tok
     return np.array_equal(out[:size], expected)
 
 
-LEVEL = state["level"]
-NOTE = ""  # why a better level is not used
-LANES = 16 if LEVEL == "avx512-vnni" else 4 if LEVEL == "neon" else 8
-_chosen = _load(LEVEL)
-if LEVEL != "plain" and (_different := _agree(_chosen)):
-    NOTE = f"{_different} of level {LEVEL} differs from plain numba on this processor: plain numba is used"
-    LEVEL = state["level"] = "plain"
-    LANES = 8
-    _chosen = _load(LEVEL)
+LEVEL, NOTE, LANES = state["level"], "", 8  # the note says why a better level is not used
+_chosen: dict[str, Any] = {}
+for LEVEL in features.available_levels()[features.available_levels().index(state["level"]) :]:
+    state["level"], LANES = LEVEL, {"avx512-vnni": 16, "neon": 4}.get(LEVEL, 8)
+    try:
+        _chosen = _load(LEVEL)
+        _reason = "" if LEVEL == "plain" else _agree(_chosen)
+    except Exception as error:  # what the code generator cannot do on a processor that was never tried
+        _reason = f"{type(error).__name__} in a kernel"
+    if not _reason:
+        break
+    NOTE += f"{_reason} of level {LEVEL} differs from plain numba on this processor or cannot run; "
 max_rows = _chosen["max_rows"]
 max_dots = _chosen["max_dots"]
 max_scan = _chosen["max_scan"]
