@@ -238,8 +238,9 @@ def _row_texts(row: Mapping[str, Any], mapping: Mapping[str, list[str]]) -> list
     texts: list[Any] = []
     for role in ("query", "positive", "negative"):
         for column in mapping[role]:
-            value = row.get(column)
-            texts += list(value) if isinstance(value, (list, tuple)) or hasattr(value, "tolist") else [value]
+            value: Any = row.get(column)
+            value = value.tolist() if hasattr(value, "tolist") else value  # Parquet gives arrays
+            texts += value if isinstance(value, list) else list(value) if isinstance(value, tuple) else [value]
     return texts
 
 

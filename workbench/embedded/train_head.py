@@ -38,7 +38,7 @@ def train_head(output: Path, collections: list[str], texts: int = TEXTS, steps: 
     encoder = Encoder(model, "all-MiniLM-L6-v2")
     parts = [read_texts(texts, SEED)]
     parts += [list(load_collection(name).documents.values()) for name in collections]
-    encoded = [encoder.encode_document(part, _progress).astype(np.float16) for part in parts]
+    encoded = [encoder.encode_document(part, _progress).astype("float16") for part in parts]
     joined = TokenEmbeddings.from_list([vectors for part in encoded for vectors in part])
     settings = HeadSettings(steps=steps, seed=SEED)
     losses: list[float] = []

@@ -143,7 +143,7 @@ def test_a_run_on_weights_that_are_not_numbers_stops(
 ) -> None:
     broken = Encoder.load(str(backbone), device="cpu", dtype="float32").model
     with torch.no_grad():
-        broken[0].auto_model.embeddings.word_embeddings.weight.fill_(float("nan"))
+        next(broken.parameters()).fill_(float("nan"))
     broken.save_pretrained(str(tmp_path / "broken"))
     with pytest.raises(TrainingError, match="first question is 'what is"):
         fine_tune(replace(settings, base=str(tmp_path / "broken")), pairs)
@@ -179,7 +179,7 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
     assert not Path(settings.output).exists()
     for wrong in ({"batch": 1}, {"learning_rate": 0.0}, {"loss": "hinge"}, {"warmup": 1.5}, {"temperature": "hot"}):
         with pytest.raises(InputError):
-            TrainSettings(**wrong)
+            TrainSettings.from_dict(wrong)
     with pytest.raises(InputError, match="Unknown training setting 'speed'"):
         TrainSettings.from_dict({"speed": 3})
 
