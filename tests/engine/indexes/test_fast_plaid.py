@@ -62,7 +62,7 @@ def test_too_few_documents_to_train_on(tmp_path):
 def test_a_dimension_that_the_library_panics_at_is_refused(tmp_path):
     pytest.importorskip("fast_plaid")
     index = create_index("fast-plaid", tmp_path / "i")
-    with pytest.raises(InputError, match="multiple of 8.*12"):
+    with pytest.raises(InputError, match=r"multiple of 8.*12"):
         index.add(["a", "b"], ragged(np.random.default_rng(0), [5, 5], 12))
     assert len(index) == 0
 
