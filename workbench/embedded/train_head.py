@@ -21,14 +21,16 @@ from workbench.embedded.training_texts import PACKAGES, read_texts
 TEXTS, SEED, STEPS = 4000, 0, 1000
 
 
-def train_head(output: Path, collections: list[str], texts: int = TEXTS, steps: int = STEPS) -> dict[str, object]:
+def train_head(
+    output: Path, collections: list[str], texts: int = TEXTS, settings: HeadSettings | None = None
+) -> dict[str, object]:
     """Fit the head from 384 to 96 dimensions and write it with a record of how.
 
     Args:
         output: Folder of `config.json`, `model.safetensors` and `training.json`.
         collections: Whose document texts are added; their questions and judgements are not looked at.
-        texts: Documentation strings of installed packages.
-        steps: Optimiser steps.
+        texts: Documentation strings of installed packages; 0 for none.
+        settings: Of the fit; those of the command when None.
 
     Returns:
         The record.
@@ -36,11 +38,11 @@ def train_head(output: Path, collections: list[str], texts: int = TEXTS, steps: 
     model, _ = load("cpu", head=None)
     model.eval()
     encoder = Encoder(model, "all-MiniLM-L6-v2")
-    parts = [read_texts(texts, SEED)]
+    parts = [read_texts(texts, SEED)] if texts else []
     parts += [list(load_collection(name).documents.values()) for name in collections]
     encoded = [encoder.encode_document(part, _progress).astype("float16") for part in parts]
     joined = TokenEmbeddings.from_list([vectors for part in encoded for vectors in part])
-    settings = HeadSettings(steps=steps, seed=SEED)
+    settings = settings or HeadSettings(steps=STEPS, seed=SEED)
     losses: list[float] = []
     weight = fit_head(joined, settings, lambda step, loss: losses.append(loss))
     save_head(weight, output)
@@ -70,8 +72,15 @@ def main() -> None:
     parser.add_argument("--collection", action="append", default=[], help="adds its document texts; may be repeated")
     parser.add_argument("--texts", type=int, default=TEXTS, help="documentation strings to read")
     parser.add_argument("--steps", type=int, default=STEPS)
-    arguments = parser.parse_args()
-    print(json.dumps(train_head(arguments.output, arguments.collection, arguments.texts, arguments.steps), indent=1))
+    parser.add_argument("--near", type=int, default=HeadSettings.near, help="documents of a batch like the first")
+    parser.add_argument("--random", type=int, default=HeadSettings.random, help="documents of a batch at random")
+    parser.add_argument("--learning-rate", type=float, default=HeadSettings.learning_rate)
+    parser.add_argument("--mse", type=float, default=HeadSettings.mse, help="weight of the squared error")
+    given = parser.parse_args()
+    settings = HeadSettings(
+        steps=given.steps, near=given.near, random=given.random, learning_rate=given.learning_rate, mse=given.mse
+    )
+    print(json.dumps(train_head(given.output, given.collection, given.texts, settings), indent=1))
 
 
 if __name__ == "__main__":
