@@ -44,6 +44,13 @@ def test_is_committed_without_outputs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
+def test_every_cell_is_python(name: str) -> None:
+    for cell in read(name).cells:
+        if cell.cell_type == "code":
+            compile(cell.source, name, "exec")
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
 def test_says_what_is_learned_and_has_exercises_with_answers(name: str) -> None:
     texts = [cell.source for cell in read(name).cells if cell.cell_type == "markdown"]
     assert "**You will learn**" in texts[0]
