@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -30,7 +30,7 @@ class JudgingWidget(StaticFallback):
         InputError: an empty pool, or an id that the collection does not have.
     """
 
-    def __init__(self, collection: Collection, pool: dict[str, Sequence[str]]) -> None:
+    def __init__(self, collection: Collection, pool: Mapping[str, Sequence[str]]) -> None:
         self.collection = collection
         self.pairs = [(query, name) for query, names in pool.items() for name in dict.fromkeys(names)]
         if not self.pairs:
@@ -119,7 +119,7 @@ class JudgingWidget(StaticFallback):
         if self.grade.value == UNJUDGED:
             self.grades.pop(pair, None)
         else:
-            self.grades[pair] = int(self.grade.value)
+            self.grades[pair] = int(str(self.grade.value))
         self._count()
 
     def _show(self) -> None:

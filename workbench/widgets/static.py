@@ -18,7 +18,7 @@ class StaticFallback(ipywidgets.VBox):
         """The present state as HTML with no script."""
         raise NotImplementedError
 
-    def _repr_mimebundle_(self, **kwargs: object) -> dict[str, object]:
+    def _repr_mimebundle_(self, **kwargs: object) -> dict[str, object] | None:
         bundle = super()._repr_mimebundle_(**kwargs)
         # Viewers that run widgets choose the widget; all others take the richest form that they know.
         return {**bundle, "text/html": self.static_html()} if isinstance(bundle, dict) else bundle

@@ -38,7 +38,7 @@ def test_stop_ends_a_running_run_and_keeps_its_model(rows: TrainingData, tmp_pat
     report = control.wait()
     assert report.reason == "stopped"
     assert 1 <= report.steps < 1000
-    assert len(control.figure().data[0].x) == report.steps == control.progress.value
+    assert len(control.figure().to_dict()["data"][0]["x"]) == report.steps == control.progress.value
     assert "Stopped" in control.status.value
     assert Encoder.load(report.folder, device="cpu").encode_query(["zip"]).n_tokens > 0
     assert control.static_html().count("<tr>") == report.steps + 1
