@@ -59,7 +59,9 @@ class History(RuleBasedStateMachine):
 
     @rule()
     def reopen(self):
-        self.index = open_index(self.index.path)
+        index = open_index(self.index.path)
+        assert isinstance(index, PlaidIndex)
+        self.index = index
         self.index.verify()
 
     @rule(k=st.integers(1, 30))
@@ -89,7 +91,7 @@ class History(RuleBasedStateMachine):
 
 
 TestHistory = History.TestCase
-TestHistory.settings = settings(max_examples=25, stateful_step_count=12, deadline=None)
+TestHistory.settings = settings(max_examples=12, stateful_step_count=10, deadline=None)
 
 
 def clustered(rng, n_documents, length, centres):
