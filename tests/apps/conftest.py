@@ -93,7 +93,7 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
     """A fresh tab; the test fails on a script error or a request to any other host."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = context.new_page()
-    tab.set_default_timeout(30_000)
+    tab.set_default_timeout(60_000)
     problems: list[str] = []
     tab.on("pageerror", lambda error: problems.append(f"script error: {error}"))
     tab.on(

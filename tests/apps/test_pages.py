@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from apps.explorer import Server
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=60_000)
 
 CELL = """canvas => {
     const pixel = canvas.getContext('2d').getImageData(4, 4, 1, 1).data;
