@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -245,10 +245,8 @@ class Encoder:
         full = [chunk[i] for i in (features["attention_mask"].sum(1) >= limit).nonzero()[:, 0].tolist()]
         if not full or self.model.tokenizer is None:
             return 0
-        prompt = self._prompt(task)
-        lengths: Any = self.model.tokenizer([prompt + texts[i] for i in full], truncation=False, verbose=False)[
-            "input_ids"
-        ]
+        prompt, tokenizer = self._prompt(task), cast(Any, self.model.tokenizer)
+        lengths = tokenizer([prompt + texts[i] for i in full], truncation=False, verbose=False)["input_ids"]
         return sum(len(ids) > limit for ids in lengths)
 
 

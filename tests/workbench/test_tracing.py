@@ -54,6 +54,7 @@ def test_hnsw_loses_at_the_stage_that_is_too_tight(tmp_path, judged, settings, s
         number = int(entry.query[1:])
         assert entry.document not in index.search(QUERIES.select([number]), 10)[0].ids
         if entry.stage != MODEL:
+            assert entry.trace is not None
             assert not entry.trace.stages[-1].survived
             assert all(part.survived for part in entry.trace.stages[:-1])
 

@@ -29,12 +29,12 @@ def test_scores_and_gradients(dtype, shape):
     scores, expected = maxsim_grad(ours[0], q_mask, ours[1], d_mask), plain(theirs[0], q_mask, theirs[1], d_mask)
     (scores * weight).sum().backward()
     (expected * weight).sum().backward()
-    tolerance = {"rtol": 1e-5, "atol": 1e-4} if dtype == torch.float32 else {"rtol": 1e-12, "atol": 1e-12}
-    torch.testing.assert_close(scores.double(), expected, **tolerance)
+    rtol, atol = (1e-5, 1e-4) if dtype == torch.float32 else (1e-12, 1e-12)
+    torch.testing.assert_close(scores.double(), expected, rtol=rtol, atol=atol)
     for mine, reference in zip(ours, theirs, strict=True):
         assert mine.grad is not None
         assert reference.grad is not None
-        torch.testing.assert_close(mine.grad.double(), reference.grad, **tolerance)
+        torch.testing.assert_close(mine.grad.double(), reference.grad, rtol=rtol, atol=atol)
     assert ours[0].grad is not None
     assert (ours[0].grad[~q_mask] == 0).all()
     assert ours[1].grad is not None

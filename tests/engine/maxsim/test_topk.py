@@ -50,7 +50,7 @@ def test_ties_follow_the_order_given():
 
 def test_outliers_loosen_the_bound_and_change_nothing():
     rng = np.random.default_rng(1)
-    documents = ragged(rng, rng.integers(1, 20, 200), 32)
+    documents = ragged(rng, rng.integers(1, 20, 200).tolist(), 32)
     values = documents.values.copy()
     values[17] *= 1000
     assert_same(ragged(rng, [20, 31], 32), TokenEmbeddings(values, documents.offsets), 10)
@@ -67,7 +67,7 @@ def test_the_bound_holds_for_every_document():
     from engine.maxsim.topk import _scan
 
     rng = np.random.default_rng(3)
-    queries, documents = ragged(rng, [9, 40], 96), ragged(rng, rng.integers(1, 50, 400), 96, unit=False)
+    queries, documents = ragged(rng, [9, 40], 96), ragged(rng, rng.integers(1, 50, 400).tolist(), 96, unit=False)
     full, codes = maxsim(queries, documents), QuantizedDocuments.build(documents)
     for row, (approximate, bound) in enumerate(_scan(queries, slice(0, 2), codes)):
         error = np.abs(approximate - full[row])
