@@ -75,10 +75,18 @@ def main() -> None:
     parser.add_argument("--near", type=int, default=HeadSettings.near, help="documents of a batch like the first")
     parser.add_argument("--random", type=int, default=HeadSettings.random, help="documents of a batch at random")
     parser.add_argument("--learning-rate", type=float, default=HeadSettings.learning_rate)
+    parser.add_argument(
+        "--temperature", type=float, default=HeadSettings.temperature, help="of the score distributions"
+    )
     parser.add_argument("--mse", type=float, default=HeadSettings.mse, help="weight of the squared error")
     given = parser.parse_args()
     settings = HeadSettings(
-        steps=given.steps, near=given.near, random=given.random, learning_rate=given.learning_rate, mse=given.mse
+        steps=given.steps,
+        near=given.near,
+        random=given.random,
+        learning_rate=given.learning_rate,
+        temperature=given.temperature,
+        mse=given.mse,
     )
     print(json.dumps(train_head(given.output, given.collection, given.texts, settings), indent=1))
 

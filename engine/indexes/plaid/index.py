@@ -93,7 +93,12 @@ class PlaidIndex(Index):
         lists = (base, inverted.build(codes, offsets, listed, len(centroids))) if listed < len(offsets) - 1 else (base,)
         self.slots = self._array("slots", False).astype(np.int64)
         alive = np.zeros(len(offsets) - 1, np.uint8)
-        alive[self.slots] = 1
+        slots = self.slots
+        if len(slots) != len(self) or (len(slots) and (slots[0] < 0 or slots[-1] >= len(alive))):
+            raise CorruptDataError(f"The slots in {self.path} fit no document: restore the folder or build it again.")
+        if (np.diff(slots) <= 0).any():
+            raise CorruptDataError(f"The slots in {self.path} do not rise: restore the folder or build it again.")
+        alive[slots] = 1
         self.layout = Layout(codec, offsets, codes, packed, lists, alive)
 
     def _array(self, name: str, mmap: bool = True) -> np.ndarray:
