@@ -38,7 +38,7 @@ FLAGS = [
 HOW = "install one (Debian: apt-get install chromium) or name it in WORKBENCH_CHROMIUM"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def pages_collection() -> Collection:
     documents = load_collection("embedded").documents
     names = ("json.", "time.", "max", "heapq.", "random.", "numpy.arg", "bisect.", "csv.", "str.s")
@@ -46,7 +46,7 @@ def pages_collection() -> Collection:
     return Collection({**chosen, **HOSTILE}, QUESTIONS, ANSWERS, "embedded, a part")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(
     pages_collection: Collection, embedded_encoder: Encoder, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
@@ -67,7 +67,7 @@ def server(
             os.environ["WORKBENCH_HOME"] = before
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     def without(reason: str) -> None:
         if os.environ.get("WORKBENCH_REQUIRE_BROWSER") == "1":

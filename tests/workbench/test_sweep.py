@@ -1,4 +1,5 @@
 import json
+from importlib import import_module
 
 import pytest
 
@@ -14,8 +15,9 @@ BASE = Experiment(collection="tiny", model="fake", metrics=("ndcg@10",))
 @pytest.fixture(autouse=True)
 def registered(tmp_path, monkeypatch, tiny_collection, fake_encoder):
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("workbench.sweep.load_collection", lambda name: tiny_collection)
-    monkeypatch.setattr("workbench.sweep.Encoder.load", lambda name, dtype: fake_encoder)
+    module = import_module("workbench.sweep")  # `workbench.sweep` itself is the function
+    monkeypatch.setattr(module, "load_collection", lambda name: tiny_collection)
+    monkeypatch.setattr(module.Encoder, "load", lambda name, dtype: fake_encoder)
 
 
 def test_grid_has_every_combination_once() -> None:
