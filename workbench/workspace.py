@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,6 +18,8 @@ from engine.models import resolve_device
 from engine.retrieval import check_k
 from engine.tokens import Token
 from workbench.cache import cached_embeddings, cached_index
+
+QUICK_S = 0.2  # a collection that does not exist is known by then
 
 OnProgress = Callable[[str, int, int], None]  # stage, done, all
 
@@ -199,8 +202,13 @@ def open_workspace(
         The workspace.
     """
     report = on_progress or (lambda stage, done, total: None)
-    loaded = load_collection(collection) if isinstance(collection, str) else collection
-    encoder = load_encoder(model, device) if isinstance(model, str) else model
+    with ThreadPoolExecutor(1) as beside:  # texts are read by another process or the disk, the model by this one
+        reading = beside.submit(load_collection, collection) if isinstance(collection, str) else None
+        if reading is not None and wait([reading], timeout=QUICK_S).done:
+            reading.result()  # a wrong name is an error at once
+        encoder = load_encoder(model, device) if isinstance(model, str) else model
+    loaded = reading.result() if reading is not None else collection
+    assert isinstance(loaded, Collection)
     texts = list(loaded.documents.values())
     documents = cached_embeddings(encoder, texts, "document", lambda done, total: report("encode", done, total))
     report("index", 0, len(texts))
