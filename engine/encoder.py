@@ -246,7 +246,8 @@ class Encoder:
         if not full or self.model.tokenizer is None:
             return 0
         prompt, tokenizer = self._prompt(task), cast(Any, self.model.tokenizer)
-        lengths = tokenizer([prompt + texts[i] for i in full], truncation=False, verbose=False)["input_ids"]
+        cut = [f"{prompt}{texts[i]}" for i in full]
+        lengths = tokenizer(cut, truncation=False, verbose=False)["input_ids"]
         return sum(len(ids) > limit for ids in lengths)
 
 

@@ -81,6 +81,7 @@ def test_a_chosen_token_underlines_its_best_match(widget: ExplanationWidget) -> 
 
 def test_a_viewer_without_widgets_gets_the_numbers(widget: ExplanationWidget) -> None:
     bundle = widget._repr_mimebundle_()
+    assert bundle is not None
     page = str(bundle["text/html"])
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert "<script" not in page

@@ -56,6 +56,8 @@ def test_an_impossible_start_is_an_error(widget: SearchWidget) -> None:
 
 
 def test_a_viewer_without_widgets_gets_the_ranking(widget: SearchWidget) -> None:
-    page = str(widget._repr_mimebundle_()["text/html"])
+    bundle = widget._repr_mimebundle_()
+    assert bundle is not None
+    page = str(bundle["text/html"])
     assert "<script" not in page
     assert page.count("<li>") == len(widget.result.hits)
