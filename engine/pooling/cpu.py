@@ -145,18 +145,18 @@ def average(values, offsets, groups, to, start, end, normalize, out):
     """Means of documents start to end - 1.
 
     Args:
-        values: float32 or float16 [tokens, dim] (float16 as float32 already).
+        values: float32 [tokens of these documents, dim].
         offsets: int64 [documents + 1].
         groups: int64 [tokens], numbered from 0 in each document.
         to: int64 [documents + 1], offsets of the groups.
         start: First document.
         end: One past the last.
         normalize: Bring means to length 1.
-        out: float32 [groups, dim], zeros, written.
+        out: float32 [groups of these documents, dim], zeros, written.
     """
     for document in range(start, end):
-        low, base = offsets[document], to[document]
-        members = np.zeros(to[document + 1] - base, np.int64)
+        low, base = offsets[document], to[document] - to[start]
+        members = np.zeros(to[document + 1] - to[document], np.int64)
         for t in range(low, offsets[document + 1]):
             group = groups[t]
             members[group] += 1

@@ -115,3 +115,11 @@ def test_mistakes_are_named():
     documents.values[2, 2] = np.nan
     with pytest.raises(InputError, match="NaN"):
         pool(documents, 2)
+
+
+def test_documents_worked_on_in_several_parts_are_pooled_like_one_by_one() -> None:
+    documents = ragged(np.random.default_rng(5), [40] * 700, 4)  # 28,000 tokens: more than one part
+    pooled = pool(documents, 3, method="sequential")
+    for position in (0, 1, 350, 698, 699):
+        alone = pool(documents.select([position]), 3, method="sequential")
+        np.testing.assert_array_equal(pooled[position], alone[0])
