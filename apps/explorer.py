@@ -15,7 +15,6 @@ from apps.pages import indexes, pool, search, xray
 from workbench.workspace import Workspace
 
 TITLE = "Late Interaction Workbench"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Server:

@@ -93,6 +93,7 @@ def mistakes() -> list[tuple[tuple[str, ...], str]]:
         (("evaluate", "--collection", "TEXTS", "--metric", "best@10"), "ndcg"),
         (("encode", "TEXTS", "TEXTS"), "not empty"),
         (("index", "TEXTS", "--collection", "TEXTS"), "not empty"),
+        (("ui", "--host", "0.0.0.0", "--no-browser"), "loopback"),
         (("no-such-command",), "no-such-command"),
     ]
 

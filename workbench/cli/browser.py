@@ -45,8 +45,10 @@ def free_port(host: str, port: int) -> int:
 
     Raises:
         BusyError: another program listens there.
-        InputError: the host is no address of this machine.
+        InputError: the host is not loopback (the pages have no login), or no address of this machine.
     """
+    if host not in LOOPBACK:
+        raise InputError(f"Expected a loopback host, since the pages have no login, got {host!r}: use 127.0.0.1.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -23,7 +23,8 @@ class PlaidSettings(Settings):
         n_centroids: Centroids to train, at most one a token; 0 chooses by the number of tokens.
         iterations: Passes of k-means.
         seed: Seed of the sample that k-means sees.
-        memory_limit: Bytes that a build may hold beside its input and its inverted lists; 0 sets no limit.
+        memory_limit: Bytes that encoding a block may take, beside the input, the k-means sample, the codes and the
+            inverted lists; 0 sets no limit.
         n_probe: Centroids that each query token looks into.
         n_candidates: Documents that get a score from their centroids, the best by the probed centroids.
         centroid_threshold: A centroid below this score for a query token counts as if it had just this score.
