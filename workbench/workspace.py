@@ -165,8 +165,9 @@ class Workspace:
 def load_encoder(model: str, device: str = "auto") -> Encoder:
     """Load a model for interactive use: the embedded one in 8 bits on a CPU that can, every other as it decides.
 
-    The 8 bits were measured for the embedded model alone, on cranfield (benchmarks/notes/encoding.md): twice the
-    speed, and nDCG@10 .3809 against .3818; other collections are not measured yet. Another model deserves the same measurement before it is asked to give anything up.
+    The 8 bits were measured for the embedded model alone, on cranfield (benchmarks/notes/encoding.md): twice the speed,
+    and nDCG@10 .3809 against .3818. Other collections are not measured yet, and another model deserves the same
+    measurement first.
 
     Args:
         model: A name or path for `Encoder.load`.
