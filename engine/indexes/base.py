@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,34 +14,14 @@ import numpy as np
 from engine import storage
 from engine.embeddings import TokenEmbeddings
 from engine.errors import CorruptDataError, InputError, NotFoundError, UnsupportedError
+from engine.indexes import checks
+from engine.indexes.checks import ABILITIES, Settings, require_positive
 from engine.indexes.ids import IdTable
 from engine.indexes.trace import Stage, TokenTrace, Trace, exact_stage, finish, original_scores
 from engine.maxsim import maxsim
 from engine.retrieval import Ranking, check_k
 
-
-@dataclass(frozen=True)
-class Settings:
-    """Base of the settings of a kind: frozen, with defaults, checked in `__post_init__`."""
-
-
-def require_positive(settings: Settings, *names: str, least: int = 1) -> None:
-    """Raise InputError unless these settings are whole numbers of `least` or more."""
-    for name in names:
-        value = getattr(settings, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise InputError(f"Expected {name} to be a whole number of {least} or more, got {value!r}: change it.")
-
-
-ABILITIES = {
-    "add": "adds documents to what is there",
-    "remove": "removes documents",
-    "subset": "searches among given documents only",
-    "stored": "gives back the vectors that it stores",
-    "exact-scores": "returns the MaxSim on the stored vectors within 1e-3",
-    "crash-safe": "keeps its last complete state when a writer is killed",
-    "deterministic": "gives the same rankings for the same inputs, settings and seed",
-}
+__all__ = ["ABILITIES", "Index", "Settings", "State", "require_positive"]
 
 
 @dataclass(frozen=True)
@@ -85,13 +65,7 @@ class Index(ABC):
         Raises:
             InputError: an unknown name; the sentence lists the known ones.
         """
-        known = [entry.name for entry in fields(cls.settings_class)]
-        unknown = next((name for name in settings if name not in known), None)
-        if unknown is not None:
-            raise InputError(
-                f"Index kind {cls.kind!r} has no setting {unknown!r}: it knows {', '.join(known) or 'no settings'}."
-            )
-        return cls.settings_class(**settings)
+        return checks.settings(cls.kind, cls.settings_class, settings)
 
     @classmethod
     def create(cls, path: Path, settings: dict[str, Any]) -> Index:
@@ -197,7 +171,7 @@ class Index(ABC):
         names = list(ids)
         with storage.writer_lock(self.path):
             self.refresh()
-            self._check_add(names, documents)
+            checks.documents(self.state, names, documents)
             if names:
                 self._add(names, documents)
                 self.refresh()
@@ -242,7 +216,7 @@ class Index(ABC):
         positions = None if subset is None else np.unique(self._positions(list(dict.fromkeys(subset))))
         if len(self) == 0 or len(queries) == 0 or (positions is not None and len(positions) == 0):
             return [Ranking([], np.empty(0, np.float32)) for _ in range(len(queries))]
-        self._check_vectors(queries, None)
+        checks.vectors(self.state, queries, None)
         return self._search(queries, k, positions)
 
     def stored(self, ids: Sequence[str] | None = None) -> TokenEmbeddings:
@@ -288,7 +262,7 @@ class Index(ABC):
             raise InputError(f"Expected one query with tokens, got {len(query)}: trace them one by one.")
         self._need("stored")
         position = int(self._positions([document])[0])
-        self._check_vectors(query, None)
+        checks.vectors(self.state, query, None)
         original = original_scores(query, originals, len(self))
         stages, tokens, notes = self._stages(query, position, k)
         tie_order, stored = self.state.ids.tie_order, self._stored_scores(query)
@@ -336,35 +310,6 @@ class Index(ABC):
             missing = names[int(np.flatnonzero(found < 0)[0])]
             raise NotFoundError(f"The index has no document {missing!r}: name ids that were added.")
         return found
-
-    def _check_add(self, names: list[str], documents: TokenEmbeddings) -> None:
-        if len(names) != len(documents):
-            raise InputError(
-                f"Expected one id a document, got {len(names)} ids for {len(documents)} documents: match them."
-            )
-        seen: set[str] = set()
-        for name in names:
-            if not isinstance(name, str) or not name:
-                raise InputError(f"Expected ids that are non-empty strings, got {name!r}: convert it.")
-            if name in seen or name in self.state.ids:
-                raise InputError(f"Document {name!r} is given twice or already in the index: remove it first.")
-            seen.add(name)
-        empty = np.flatnonzero(documents.lengths == 0)
-        if len(empty):
-            raise InputError(f"Document {names[empty[0]]!r} has no token vectors: leave it out.")
-        if len(names):
-            self._check_vectors(documents, names)
-
-    def _check_vectors(self, vectors: TokenEmbeddings, names: list[str] | None) -> None:
-        if self.state.dim and vectors.dim != self.state.dim:
-            raise InputError(f"Expected vectors of dimension {self.state.dim}, got {vectors.dim}: use the same model.")
-        mine, theirs = self.state.fingerprint, vectors.fingerprint
-        if mine is not None and theirs is not None and mine != theirs:
-            raise InputError(
-                f"The index was built with model {mine}, these vectors come from {theirs}: encode with the first, or "
-                "build a new index."
-            )
-        vectors.check(names)
 
     def _stored_scores(self, query: TokenEmbeddings) -> np.ndarray:
         """MaxSim of one query on the stored vectors of all documents, float32 [n]."""

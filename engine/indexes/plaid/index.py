@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from engine import storage
 from engine.embeddings import TokenEmbeddings
-from engine.errors import CorruptDataError, InputError
+from engine.errors import CorruptDataError
 from engine.indexes.base import Index
 from engine.indexes.ids import IdTable
 from engine.indexes.plaid import changes, inverted, search
@@ -31,29 +30,11 @@ class PlaidIndex(Index):
 
     kind = "plaid"
     settings_class = PlaidSettings
+    search_settings = SEARCH_SETTINGS
 
     progress: Progress | None = None  # called with what is being done, how many tokens are, and how many there are
     layout: Layout | None
     slots: np.ndarray  # int64 [documents], the slot of each storage position
-
-    def tuned(self, **settings: Any) -> PlaidIndex:
-        """The same index with other search settings, without touching the folder.
-
-        Args:
-            settings: Among n_probe, n_candidates, centroid_threshold and n_full_scores.
-
-        Returns:
-            A second index object over the same files.
-
-        Raises:
-            InputError: a setting that is fixed with the index.
-        """
-        fixed = next((name for name in settings if name not in SEARCH_SETTINGS), None)
-        if fixed is not None:
-            raise InputError(f"{fixed!r} cannot change after the build: tune {', '.join(SEARCH_SETTINGS)}.")
-        other = copy(self)
-        other.settings = replace(self.settings, **settings)
-        return other
 
     def _vectors(self, positions: np.ndarray) -> TokenEmbeddings:
         layout, slots = self.layout, self.slots[positions]

@@ -1,0 +1,90 @@
+"""What every index checks before it writes or searches: settings, abilities, ids and vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.embeddings import TokenEmbeddings
+from engine.errors import InputError
+
+if TYPE_CHECKING:
+    from engine.indexes.base import State
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base of the settings of a kind: frozen, with defaults, checked in `__post_init__`."""
+
+
+def require_positive(settings: Settings, *names: str, least: int = 1) -> None:
+    """Raise InputError unless these settings are whole numbers of `least` or more."""
+    for name in names:
+        value = getattr(settings, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise InputError(f"Expected {name} to be a whole number of {least} or more, got {value!r}: change it.")
+
+
+ABILITIES = {
+    "add": "adds documents to what is there",
+    "remove": "removes documents",
+    "subset": "searches among given documents only",
+    "stored": "gives back the vectors that it stores",
+    "exact-scores": "returns the MaxSim on the stored vectors within 1e-3",
+    "crash-safe": "keeps its last complete state when a writer is killed",
+    "deterministic": "gives the same rankings for the same inputs, settings and seed",
+}
+
+
+def settings(kind: str, settings_class: type[Settings], given: dict[str, Any]) -> Any:
+    """Check settings by name and value.
+
+    Raises:
+        InputError: an unknown name; the sentence lists the known ones.
+    """
+    known = [entry.name for entry in fields(settings_class)]
+    unknown = next((name for name in given if name not in known), None)
+    if unknown is not None:
+        raise InputError(
+            f"Index kind {kind!r} has no setting {unknown!r}: it knows {', '.join(known) or 'no settings'}."
+        )
+    return settings_class(**given)
+
+
+def documents(state: State, names: list[str], items: TokenEmbeddings) -> None:
+    """Raise InputError unless these documents can be added to an index in this state."""
+    if len(names) != len(items):
+        raise InputError(f"Expected one id a document, got {len(names)} ids for {len(items)} documents: match them.")
+    seen: set[str] = set()
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise InputError(f"Expected ids that are non-empty strings, got {name!r}: convert it.")
+        if name in seen or name in state.ids:
+            raise InputError(f"Document {name!r} is given twice or already in the index: remove it first.")
+        seen.add(name)
+    empty = np.flatnonzero(items.lengths == 0)
+    if len(empty):
+        raise InputError(f"Document {names[empty[0]]!r} has no token vectors: leave it out.")
+    if len(names):
+        vectors(state, items, names)
+
+
+def vectors(state: State, items: TokenEmbeddings, names: list[str] | None) -> None:
+    """Raise InputError unless these vectors fit the dimension and the model of an index in this state.
+
+    Args:
+        state: Of the index.
+        items: Queries or documents.
+        names: Ids for the sentence, or None for queries.
+    """
+    if state.dim and items.dim != state.dim:
+        raise InputError(f"Expected vectors of dimension {state.dim}, got {items.dim}: use the same model.")
+    mine, theirs = state.fingerprint, items.fingerprint
+    if mine is not None and theirs is not None and mine != theirs:
+        raise InputError(
+            f"The index was built with model {mine}, these vectors come from {theirs}: encode with the first, or "
+            "build a new index."
+        )
+    items.check(names)
