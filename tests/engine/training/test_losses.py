@@ -167,6 +167,8 @@ def _worker(rank: int, folder: str, port: int, texts: list[dict[str, str]]) -> N
     torch.distributed.all_reduce(total)
     if rank == 0:
         torch.save({"loss": total / 2, "gradient": flat_gradient(model)}, Path(folder) / "two.pt")
+    del wrapped, loss, value  # the reducer would otherwise end the group's thread while holding the interpreter's lock
+    torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
 
