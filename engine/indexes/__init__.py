@@ -15,6 +15,9 @@ KINDS = {
     "hnsw": "engine.indexes.hnsw:HnswIndex",
     "plaid": "engine.indexes.plaid:PlaidIndex",
     "fast-plaid": "engine.indexes.fast_plaid:FastPlaidIndex",
+    "lancedb": "engine.indexes.lancedb:LanceIndex",
+    "qdrant": "engine.indexes.qdrant:QdrantIndex",
+    "xtr-warp": "engine.indexes.xtr_warp:XtrWarpIndex",
 }
 DEFAULT_KIND = "plaid"
 

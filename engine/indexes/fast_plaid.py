@@ -71,9 +71,8 @@ class FastPlaidIndex(ForeignIndex):
 
         return FastPlaid(str(folder), device=self.settings.device)
 
-    def _close_native(self) -> None:
-        if self.native is not None:
-            self.native.close()
+    def _close_native(self, native: Any) -> None:
+        native.close()
 
     def _add(self, names: list[str], documents: TokenEmbeddings) -> None:
         settings = self.settings

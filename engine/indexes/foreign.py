@@ -85,12 +85,13 @@ class ForeignIndex(Index):
         """Open what the other library wrote."""
         raise NotImplementedError
 
-    def _close_native(self) -> None:
+    def _close_native(self, native: Any) -> None:
         """Let go of the files, where the other library holds them open or locked."""
 
     def _commit(
-        self, ids: IdTable, lengths: np.ndarray, documents: TokenEmbeddings | None, change: Callable[[Path], None]
-    ) -> None:
+        self, ids: IdTable, lengths: np.ndarray, documents: TokenEmbeddings | None, change: Callable[[Path], None],
+        **more: Any,
+    ) -> None:  # fmt: skip
         """Copy the other library's folder, change the copy, and put it in force.
 
         Args:
@@ -98,21 +99,31 @@ class ForeignIndex(Index):
             lengths: int64 [n], their token counts.
             documents: What is added, or None when documents are removed.
             change: Changes the copy.
+            more: See `_record`.
         """
-        self._close_native()
+        if self.native is not None:
+            self._close_native(self.native)
         generation = storage.next_generation(self.path)
         target, old = self.path / f"native.{generation:06d}", self._folder()
         shutil.rmtree(target, ignore_errors=True)
         if len(ids):
             if old is not None:
                 shutil.copytree(old, target)
-            change(target)
-        self._record(ids, lengths, documents, target.name if len(ids) else None)
+            try:
+                change(target)
+            except BaseException:
+                shutil.rmtree(target, ignore_errors=True)
+                self.native = self._open_native(old) if len(self) else None  # searches go on with what was there
+                raise
+        self._record(ids, lengths, documents, target.name if len(ids) else None, **more)
         for path in self.path.glob("native.*"):
             if path.is_dir() and not (len(ids) and path == target):
                 shutil.rmtree(path, ignore_errors=True)
 
-    def _record(self, ids: IdTable, lengths: np.ndarray, documents: TokenEmbeddings | None, native: str | None) -> None:
+    def _record(
+        self, ids: IdTable, lengths: np.ndarray, documents: TokenEmbeddings | None, native: str | None, **more: Any
+    ) -> None:
+        """Put a generation in force; `more` arrays are stored beside the ids, plain values in the record."""
         fingerprint = self.state.fingerprint or (documents.fingerprint if documents is not None else None)
         record = {
             "settings": asdict(self.settings),
@@ -121,8 +132,10 @@ class ForeignIndex(Index):
             "documents": len(ids),
             "tokens": int(lengths.sum()),
             "native": native,
+            **{name: value for name, value in more.items() if not isinstance(value, np.ndarray)},
         }
-        arrays = {**ids.arrays(), **({"lengths": lengths} if len(ids) else {})}
+        extra = {name: value for name, value in more.items() if isinstance(value, np.ndarray)}
+        arrays = {**ids.arrays(), **({"lengths": lengths, **extra} if len(ids) else {})}
         storage.commit(self.path, f"index/{self.kind}", record, arrays)
 
     def _stages(
@@ -154,3 +167,56 @@ class ForeignIndex(Index):
         scores = np.asarray(scores, np.float32)
         best = top_positions(scores, self.state.ids.tie_order[positions], k)
         return Ranking([self.state.ids[int(i)] for i in positions[best]], scores[best], notes)
+
+
+class NumberedIndex(ForeignIndex):
+    """Base for libraries that know documents by a number which is given once and never again.
+
+    `numbers` maps storage positions to those numbers, rising. A backend fills in `_open_native`, `_insert`, `_delete`
+    and `_search`.
+    """
+
+    numbers: np.ndarray
+
+    def _load(self) -> None:
+        self.numbers = np.empty(0, np.int64)
+        if self.state.dim:
+            self.numbers = storage.open_array(self.path, self.state.manifest, "numbers", mmap=False)
+        super()._load()
+
+    def _insert(self, folder: Path, numbers: np.ndarray, documents: TokenEmbeddings) -> None:
+        """Add documents under these numbers to the other library's folder."""
+        raise NotImplementedError
+
+    def _delete(self, folder: Path, numbers: np.ndarray) -> None:
+        """Take these numbers out of the other library's folder."""
+        raise NotImplementedError
+
+    def _add(self, names: list[str], documents: TokenEmbeddings) -> None:
+        first = self.state.manifest.record.get("next_number", 0) if len(self) else 0
+        new = np.arange(first, first + len(documents))
+        self._commit(
+            self.state.ids.joined(names), np.concatenate([self.lengths, documents.lengths]), documents,
+            lambda folder: self._insert(folder, new, documents),
+            numbers=np.concatenate([self.numbers, new]), next_number=first + len(new),
+        )  # fmt: skip
+
+    def _remove(self, positions: np.ndarray) -> None:
+        keep, gone = self._keep_mask(positions), self.numbers[positions]
+        self._commit(
+            self.state.ids.without(positions), self.lengths[keep], None, lambda folder: self._delete(folder, gone),
+            numbers=self.numbers[keep], next_number=self.state.manifest.record["next_number"],
+        )  # fmt: skip
+
+    def _found(self, numbers: Any, scores: Any, k: int, notes: tuple[str, ...] = ()) -> Ranking:
+        """Order what the other library returned; numbers that this generation does not know are left out."""
+        numbers, scores = np.asarray(numbers, np.int64), np.asarray(scores, np.float32)
+        at = np.searchsorted(self.numbers, numbers)
+        known = at < len(self.numbers)
+        known[known] = self.numbers[at[known]] == numbers[known]
+        return self._ranking(at[known], scores[known], k, notes)
+
+    def _nothing_asked(self, k: int, allowed: np.ndarray | None) -> Ranking:
+        """The ranking of a query without tokens, whose every score is 0."""
+        chosen = np.arange(len(self)) if allowed is None else np.searchsorted(self.numbers, allowed)
+        return self._ranking(chosen, np.zeros(len(chosen), np.float32), k)

@@ -29,6 +29,12 @@ IDS = [f"doc-{i:02d}" for i in range(N)]
 KNOWN: dict[tuple[str, str], str] = {
     ("fast-plaid", "test_one_document"): "it trains its codec on documents held out, and cannot build from one",
     ("fast-plaid", "test_ties_are_ordered_by_id"): "among equal scores at the cut it keeps any",
+    ("lancedb", "test_ties_are_ordered_by_id"): "among equal scores at the cut it keeps any",
+    ("qdrant", "test_ties_are_ordered_by_id"): "among equal scores at the cut it keeps any",
+    ("xtr-warp", "test_ties_are_ordered_by_id"): "among equal scores at the cut it keeps any",
+    ("xtr-warp", "test_one_document"): "it trains its codec on documents held out, and cannot build from fewer than 3",
+    ("lancedb", "test_finds_what_exact_search_finds"): "its default of one code for 16 dimensions is too coarse here",
+    ("xtr-warp", "test_finds_what_exact_search_finds"): "it imputes similarities instead of computing them",
 }
 
 
