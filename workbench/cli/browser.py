@@ -177,7 +177,7 @@ def notebooks(
     folder = data_folder("notebooks")
     for source in files("notebooks").iterdir():
         target = folder / source.name
-        if source.name.endswith(".ipynb") and not target.exists():
+        if source.name.endswith((".ipynb", ".md")) and not target.exists():
             shutil.copyfile(str(source), target)
     port = free_port("127.0.0.1", port)
     note(f"Tutorials in {folder}; your changes stay there.")
