@@ -19,7 +19,8 @@ import numpy as np
 from benchmarks.data import SMALL, Embedded, small_set
 from engine import Collection, create_index
 from workbench.compare_indexes import DEFAULT_INDEXES, compare_indexes
-from workbench.index_records import as_markdown, parse_spec
+from workbench.index_records import parse_spec
+from workbench.index_tables import as_markdown
 from workbench.tracing import costs_as_markdown, lost_documents
 
 

@@ -18,8 +18,9 @@ from engine import Collection, Encoder, TokenEmbeddings, create_index, evaluate,
 from engine.errors import InputError
 from engine.indexes import Index
 from engine.retrieval import Ranking
-from workbench.compare_indexes import LADDERS, Vectors, exact_rankings, vectors_of
+from workbench.compare_indexes import Vectors, exact_rankings, vectors_of
 from workbench.index_records import format_spec
+from workbench.ladders import LADDERS
 from workbench.measuring import recall_against
 from workbench.statistics import Interval, bootstrap
 

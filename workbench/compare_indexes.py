@@ -26,6 +26,7 @@ from engine.indexes import index_class
 from engine.retrieval import Ranking, check_k, id_order, top_positions
 from workbench.environment import machine, versions
 from workbench.index_records import IndexRecord, command_for
+from workbench.ladders import TARGET, ladder_of
 from workbench.measuring import recall_against, set_threads
 
 # The graph of hnsw is built by all processors here, as its users do, which gives up that two builds are equal.
@@ -35,24 +36,6 @@ DEFAULT_INDEXES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("hnsw", {"build_threads": os.cpu_count() or 1}),
     ("fast-plaid", {}),
 )
-TUNING_QUERIES = 64  # queries that a rung of a ladder is tried on
-TARGET = 0.95
-
-# Search settings of each kind, fastest first: the rungs on the way to a matched recall.
-LADDERS: dict[str, tuple[dict[str, Any], ...]] = {
-    "plaid": tuple(
-        {"n_probe": probe, "n_candidates": 8 * full, "n_full_scores": full}
-        for probe, full in ((1, 64), (2, 128), (2, 256), (4, 256), (4, 512), (8, 1024), (16, 2048), (32, 4096))
-    ),
-    "hnsw": tuple(
-        {"neighbours": n, "candidates": c} for n, c in ((10, 64), (25, 128), (50, 256), (100, 512), (400, 0))
-    ),
-    "fast-plaid": tuple(
-        {"n_ivf_probe": probe, "n_full_scores": full}
-        for probe, full in ((1, 128), (2, 256), (4, 512), (8, 1024), (8, 4096), (32, 8192))
-    ),
-}
-
 Progress = Callable[[str, int, int], None]  # what is being done, done, all
 Spec = tuple[str, Mapping[str, Any]]
 
@@ -157,8 +140,8 @@ def compare_indexes(
         documents: Vectors of the documents in their order, instead of encoding them.
         queries: Vectors of the queries in their order.
         k: Results a query.
-        matched: Share of the exact first ten that every kind is also tuned to, with its build left as it is; None
-            measures the settings as given only.
+        matched: Share of the exact results (the first k, at most 100) that the search of every kind is also tuned to,
+            with its build left as it is; None measures the settings as given only.
         max_queries: Ask only the first so many queries.
         threads: For every library; all processors when None.
         metrics: Against judgements; a collection without judgements is compared without.
@@ -167,8 +150,8 @@ def compare_indexes(
             finished has been yielded already. Closing the generator does the same.
 
     Yields:
-        One record an index, and one more where a matched recall could be tuned, as soon as they are there. A kind
-        that is not installed gives a record with `error`.
+        One record an index, and one more where its search can be tuned, as soon as they are there; without numbers when
+        no settings reach `matched`. A kind that is not installed gives a record with `error`.
 
     Raises:
         InputError: an unknown kind or setting, no queries, or vectors that do not fit.
@@ -183,7 +166,12 @@ def compare_indexes(
     ids = list(vectors.collection.documents)
     truth = exact_rankings(ids, vectors.documents, asked, max(k, 10), report)
     count = threads or os.cpu_count() or 1
-    options = {"k": k, "threads": count, **({"max-queries": max_queries} if max_queries else {})}
+    options = {
+        "k": k,
+        "threads": count,
+        "matched": matched or 0,
+        **({"max-queries": max_queries} if max_queries else {}),
+    }
     base = IndexRecord(
         kind="", point="as given", settings={}, collection=vectors.collection.name, documents=len(ids),
         tokens=vectors.documents.n_tokens, dim=vectors.documents.dim, queries=len(asked), k=k, target=matched or 0.0,
@@ -197,8 +185,8 @@ def compare_indexes(
         for kind, settings in specs:
             job = {
                 "kind": kind, "settings": settings, "ids": ids, "k": k, "target": matched,
-                "truth": [ranking.ids for ranking in truth], "tuning_queries": TUNING_QUERIES,
-                "ladder": LADDERS.get(kind, ()) if matched else (), "index_folder": str(folder / "index"),
+                "truth": [ranking.ids for ranking in truth], "index_folder": str(folder / "index"),
+                "ladder": ladder_of(kind, settings) if matched else (),
             }  # fmt: skip
             outcome = _run(folder, job, count, report, should_stop)
             shutil.rmtree(folder / "index", ignore_errors=True)
@@ -264,8 +252,12 @@ def _records(
         return
     described = outcome["describe"]
     best = [ranking.ids for ranking in truth]
+    elsewhere = described.get("elsewhere")
     for point in outcome["points"]:
-        notes = list(point["notes"])
+        if not point["ids"]:
+            yield replace(base, point=point["point"], error=point["notes"][-1])
+            continue
+        notes = [*point["notes"], *([f"its bytes are on {elsewhere} and were not measured"] if elsewhere else [])]
         rankings = {
             query: Ranking(found, np.arange(len(found), 0, -1, dtype=np.float32))
             for query, found in zip(collection.queries, point["ids"], strict=False)
@@ -288,7 +280,7 @@ def _records(
             queries_per_second=point["queries_per_second"],
             build_seconds=outcome["build_seconds"],
             peak_memory_bytes=outcome["peak_memory_bytes"],
-            bytes=described["bytes"],
+            bytes=None if elsewhere else described["bytes"],
             can=tuple(described["can"]),
             cannot=tuple(described["cannot"]),
             dependency_defaults=outcome["dependency_defaults"],

@@ -12,7 +12,7 @@ from typing import Any
 
 PACKAGES = (
     "late-interaction-workbench", "torch", "transformers", "sentence-transformers", "numpy", "scipy", "numba", "ranx",
-    "voyager", "fast-plaid",
+    "voyager", "fast-plaid", "lancedb", "qdrant-client", "xtr-warp-rs",
 )  # fmt: skip
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engine.errors import InputError
+from engine.errors import InputError, NotFoundError
 from engine.indexes import index_class
+from engine.storage import replace_text
 
 MILLION = 1_000_000
 
@@ -22,7 +24,7 @@ class IndexRecord:
 
     Args:
         kind: Of index.
-        point: "as given", or "matched": with the cheapest search settings that reach `target` of `recall_10`.
+        point: "as given", or "matched": with the fastest search settings tried that reach `target`.
         settings: All of them, defaults too.
         collection: Its name.
         documents: How many.
@@ -30,7 +32,7 @@ class IndexRecord:
         dim: Dimension of a vector.
         queries: How many were asked, one at a time.
         k: Results a query.
-        target: What `recall_10` a matched point has to reach.
+        target: Share of the exact results (the first k, at most 100) that a matched point has to reach.
         recall_10: Share of the ten best documents of exact MaxSim that are among its first ten (or the
             first k, when k is less); None if it failed.
         recall_100: The same of the first hundred (or the first k, when k is less).
@@ -191,24 +193,6 @@ def command_for(
     return shlex.join(words)
 
 
-def as_markdown(records: Sequence[IndexRecord]) -> str:
-    """The table of a comparison in Markdown; columns that no record fills are left out."""
-    rows = [record.row() for record in records]
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    columns = [name for name in columns if any(row.get(name) not in (None, "") for row in rows)]
-    lines = ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
-    lines += ["| " + " | ".join(_cell(row.get(name)) for name in columns) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.3f}" if abs(value) < 1 else f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return str(value).replace("|", "\\|")
-
-
 def differences(before: IndexRecord, after: IndexRecord) -> list[str]:
     """What may explain that two records of one kind differ: settings, versions, and defaults of the library below.
 
@@ -221,14 +205,52 @@ def differences(before: IndexRecord, after: IndexRecord) -> list[str]:
     """
     found = []
     pairs = (
+        ("Number of", _counts(before), _counts(after)),
         ("Setting", before.settings, after.settings),
         ("Version of", before.versions, after.versions),
         ("Default", before.dependency_defaults, after.dependency_defaults),
         ("Machine:", before.machine, after.machine),
-        ("Number of", {"threads": before.threads}, {"threads": after.threads}),
     )
     for label, old, new in pairs:
         for name in sorted(old.keys() | new.keys()):
             if old.get(name) != new.get(name):
                 found.append(f"{label} {name} changed from {old.get(name)!r} to {new.get(name)!r}.")
+    return found
+
+
+def _counts(record: IndexRecord) -> dict[str, int]:
+    names = ("documents", "tokens", "dim", "queries", "k", "threads")
+    return {name: getattr(record, name) for name in names}
+
+
+def write_records(records: Sequence[IndexRecord], path: str | Path) -> Path:
+    """Write records as JSON, for `read_records`."""
+    replace_text(Path(path), json.dumps([asdict(record) for record in records], indent=1, ensure_ascii=False) + "\n")
+    return Path(path)
+
+
+def read_records(path: str | Path) -> list[IndexRecord]:
+    """Read what `write_records` or `workbench compare-indexes --output` wrote.
+
+    Raises:
+        NotFoundError: there is no such file.
+        InputError: it holds no records, or those of another version.
+    """
+    try:
+        rows = json.loads(Path(path).read_text(encoding="utf-8"))
+        tuples = ("latencies_ms", "can", "cannot", "notes")
+        return [IndexRecord(**row | {name: tuple(row[name]) for name in tuples}) for row in rows]
+    except FileNotFoundError:
+        raise NotFoundError(f"There is no file {path}: give one that compare-indexes --output wrote.") from None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path} holds no comparison of indexes ({error}): write it with --output.") from None
+
+
+def changes(before: Sequence[IndexRecord], after: Sequence[IndexRecord]) -> list[str]:
+    """What may explain that numbers of two comparisons differ, index by index; nothing where nothing changed."""
+    earlier = {record.name: record for record in before}
+    found = []
+    for record in after:
+        if record.name in earlier:
+            found += [f"{record.name}: {line}" for line in differences(earlier[record.name], record)]
     return found

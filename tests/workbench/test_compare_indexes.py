@@ -5,11 +5,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine import Collection, maxsim
-from engine.errors import InputError
+from engine import Collection, create_index, maxsim
+from engine.errors import InputError, NotFoundError
+from engine.indexes import index_class
 from workbench.compare_indexes import compare_indexes, exact_rankings
-from workbench.index_records import IndexRecord, as_markdown, command_for, differences, format_spec, parse_spec
-from workbench.measuring import recall_against
+from workbench.index_records import (
+    IndexRecord,
+    changes,
+    command_for,
+    differences,
+    format_spec,
+    parse_spec,
+    read_records,
+    write_records,
+)
+from workbench.index_tables import as_markdown, changed_settings
+from workbench.ladders import LADDERS, ladder_of
+from workbench.measuring import matched, peak_bytes, recall_against
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +46,12 @@ def compared(fake_encoder, tiny_collection):
 
 def test_records_hold_what_was_measured(compared):
     records, progress, documents = compared
-    exact, hnsw, matched = records
+    exact, hnsw, tuned = records
     assert [record.name for record in records] == ["exact", "hnsw", "hnsw, matched"]
     assert exact.recall_10 == exact.recall_100 == 1.0
     assert set(exact.metrics) == {"ndcg@10", "recall@100"}
     assert exact.per_query["ndcg@10"]["q1"] == 1.0
-    assert matched.recall_10 >= 0.95
+    assert tuned.recall_100 >= 0.95
     for record in records:
         assert len(record.latencies_ms) == record.queries == 3
         assert 0 < record.p50_ms <= record.p95_ms <= record.p99_ms
@@ -59,10 +71,65 @@ def test_records_hold_what_was_measured(compared):
 def test_the_table_names_every_index_and_drops_empty_columns(compared):
     records = compared[0]
     table = as_markdown([*records, replace(records[0], kind="gone", recall_10=None, error="a | b")])
-    assert table.count("\n") == 5
+    assert table.startswith("tiny: 8 documents, 69 vectors of 16 dimensions, 3 questions, k = 5, 1 threads.")
     assert "| hnsw, matched |" in table
-    assert "a \\| b" in table
-    assert "ndcg@10" not in as_markdown([replace(records[0], metrics={})])
+    assert "- gone: a | b" in table
+    assert "nDCG@10" in table
+    assert "nDCG@10" not in as_markdown([replace(records[0], metrics={})])
+    assert "- exact: dtype=float32" in table  # what is not a default, and only that
+    assert changed_settings(records[1]) == {"neighbours": 2}
+
+
+def test_a_target_out_of_reach_is_said(fake_encoder, tiny_collection, monkeypatch):
+    monkeypatch.setitem(LADDERS, "hnsw", ({"neighbours": 1, "candidates": 1},))
+    documents = fake_encoder.encode_document(list(tiny_collection.documents.values()))
+    queries = fake_encoder.encode_query(list(tiny_collection.queries.values()))
+    settings = {"neighbours": 1, "candidates": 1}
+    given, tuned = compare_indexes(
+        tiny_collection, [("hnsw", settings)], documents=documents, queries=queries, k=2, threads=1
+    )
+    assert given.recall_100 is not None
+    assert given.recall_100 < 0.95
+    assert tuned.error == "no settings that were tried reach R@2 of 0.95"
+
+
+def test_settings_as_given_are_kept_where_they_are_fastest(fake_encoder, tiny_collection, tmp_path):
+    documents = fake_encoder.encode_document(list(tiny_collection.documents.values()))
+    queries = fake_encoder.encode_query(list(tiny_collection.queries.values()))
+    index = create_index("hnsw", tmp_path / "i")
+    index.add(list(tiny_collection.documents), documents)
+    truth = [ranking.ids for ranking in index.search(queries, 5)]  # reranked exactly, so this is exact search
+    job = {"k": 5, "ladder": [{"neighbours": 200}], "target": 0.95, "truth": truth}
+    given = {"ids": truth, "latencies_ms": [0.0, 0.0, 0.0], "notes": []}
+    kept = matched(index, job, queries, given)
+    assert kept["latencies_ms"] == [0.0, 0.0, 0.0]
+    assert kept["notes"] == ["the settings as given are the fastest tried that reach the target"]
+    slow = matched(index, job, queries, given | {"latencies_ms": [1e6, 1e6, 1e6]})
+    assert max(slow["latencies_ms"]) < 1e6
+    assert slow["ids"] == truth
+
+
+def test_only_a_server_of_qdrant_can_be_tuned():
+    assert ladder_of("qdrant", {}) == ()
+    assert ladder_of("qdrant", {"address": "http://localhost:6333", "collection": "c"}) == LADDERS["qdrant"]
+    for kind, rungs in LADDERS.items():
+        for rung in rungs:
+            assert set(rung) <= set(index_class(kind).search_settings)
+            index_class(kind).parse_settings(rung)
+
+
+def test_records_come_back_from_a_file_and_say_what_changed(compared, tmp_path):
+    records = compared[0]
+    back = read_records(write_records(records, tmp_path / "r.json"))
+    assert [vars(record) for record in back] == [vars(record) for record in records]
+    assert changes(back, records) == []
+    newer = [replace(record, versions=record.versions | {"voyager": "9.9"}) for record in records]
+    assert changes(back, newer)[0].startswith("exact: Version of voyager changed from ")
+    (tmp_path / "x.json").write_text('{"a": 1}')
+    with pytest.raises(InputError, match="no comparison of indexes"):
+        read_records(tmp_path / "x.json")
+    with pytest.raises(NotFoundError, match="no file"):
+        read_records(tmp_path / "none.json")
 
 
 def test_stopping_keeps_what_was_finished(fake_encoder, tiny_collection):
@@ -143,3 +210,14 @@ def test_a_changed_default_is_pointed_out():
         "Version of voyager changed from None to '3'.",
         "Default voyager.ef changed from 10 to 20.",
     ]
+
+
+def test_the_peak_is_that_of_this_process_alone():
+    import subprocess
+    import sys
+
+    ballast = np.ones(400 << 20, np.uint8)  # a child must not inherit the peak of the process that started it
+    code = "from workbench.measuring import peak_bytes; print(peak_bytes())"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(ran.stdout) < peak_bytes()
+    assert len(ballast) > 0

@@ -1,7 +1,8 @@
 """Figures: functions from records to plotly figures, with no user interface in them."""
 
 from workbench.figures.alignment import contribution_difference, contributions, maxsim_heatmap
-from workbench.figures.export import export_html, export_image
+from workbench.figures.export import check_place, export, export_html, export_image
+from workbench.figures.indexes import index_frontier
 from workbench.figures.pooling import group_curves, pool_curve, trade_off
 from workbench.figures.systems import Axis, frontier, intervals, latencies, pareto_front, query_differences
 from workbench.figures.theme import CONFIG, PALETTES, Palette, palette
@@ -12,12 +13,15 @@ __all__ = [
     "PALETTES",
     "Axis",
     "Palette",
+    "check_place",
     "contribution_difference",
     "contributions",
+    "export",
     "export_html",
     "export_image",
     "frontier",
     "group_curves",
+    "index_frontier",
     "intervals",
     "latencies",
     "maxsim_heatmap",

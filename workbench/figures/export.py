@@ -14,6 +14,37 @@ from workbench.figures.theme import CONFIG, FONT
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 
 
+SUFFIXES = (".html", ".svg", ".png")
+
+
+def check_place(path: str | Path) -> Path:
+    """Check a figure's file name and folder before the work whose result it shows.
+
+    Raises:
+        InputError: another suffix than .html, .svg and .png, or a folder that is not there.
+    """
+    return _target(path, SUFFIXES)
+
+
+def export(figure: go.Figure, path: str | Path, width: int = 720) -> Path:
+    """Write a figure as the file's name says: .html, .svg or .png.
+
+    Args:
+        figure: Any figure.
+        path: The file.
+        width: Pixels of a picture.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: another suffix, or a place that cannot be written.
+        MissingExtraError: a picture is asked for, and kaleido or a Chromium is missing.
+    """
+    target = check_place(path)
+    return export_html(figure, target) if target.suffix.lower() == ".html" else export_image(figure, target, width)
+
+
 def export_html(figure: go.Figure, path: str | Path) -> Path:
     """Write a page that holds the figure and everything it needs (about 5 MB, most of it plotly.js).
 

@@ -1,0 +1,117 @@
+"""A comparison of indexes as a person reads it: what each finds, how fast, what it takes, with which settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from engine.indexes import index_class
+from workbench.index_records import IndexRecord, format_spec
+from workbench.statistics import metric_name
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of strings.
+
+    Args:
+        title: What it shows.
+        columns: Heads; a line break where a narrow screen may break.
+        rows: One tuple of cells a row.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def found(records: Sequence[IndexRecord]) -> Table:
+    """What each index finds, and how long a question takes."""
+    metrics = list(dict.fromkeys(name for record in records for name in record.metrics))
+    columns = ("index", "R@10", "R@100", *(metric_name(m).replace("@", "\n@") for m in metrics), "p50\nms", "p95\nms",
+               "p99\nms")  # fmt: skip
+    rows = tuple(
+        (
+            record.name.replace(", ", ",\n"), share(record.recall_10), share(record.recall_100),
+            *(share(record.metrics.get(metric)) for metric in metrics),
+            number(record.p50_ms), number(record.p95_ms), number(record.p99_ms),
+        )
+        for record in records
+        if not record.error
+    )  # fmt: skip
+    return Table(heading(records[0]), columns, rows)
+
+
+def taken(records: Sequence[IndexRecord]) -> Table:
+    """What each index takes: throughput, build, memory, bytes, and the same at a million documents."""
+    columns = ("index", "queries\na second", "build\ns", "memory\nMB", "bytes a\ntoken", "GB at 1 M\ndocuments",
+               "hours to\nbuild 1 M")  # fmt: skip
+    rows = []
+    for record in records:
+        if record.error:
+            continue
+        again = record.point != "as given"  # the same build
+        million = {} if again else record.at_a_million
+        memory = None if again or record.peak_memory_bytes is None else record.peak_memory_bytes / 1e6
+        rows.append(
+            (
+                record.name.replace(", ", ",\n"), number(record.queries_per_second),
+                "" if again else number(record.build_seconds), number(memory),
+                "" if again else number(record.bytes_per_token),
+                number(million["bytes"] / 1e9 if million else None),
+                number(million["build_seconds"] / 3600 if million else None),
+            )
+        )  # fmt: skip
+    return Table("What they take", columns, tuple(rows))
+
+
+def heading(record: IndexRecord) -> str:
+    """What all records of a comparison share, in a line."""
+    return (
+        f"{record.collection}: {record.documents:,} documents, {record.tokens:,} vectors of {record.dim} dimensions, "
+        f"{record.queries:,} questions, k = {record.k}, {record.threads} threads"
+    )
+
+
+def changed_settings(record: IndexRecord) -> dict[str, Any]:
+    """The settings that are not the defaults of the kind."""
+    defaults = asdict(index_class(record.kind).settings_class())
+    return {name: value for name, value in record.settings.items() if defaults.get(name) != value}
+
+
+def remarks(records: Sequence[IndexRecord]) -> list[str]:
+    """A line a record: settings that are not defaults, what searches did beyond them, why one has no numbers."""
+    lines = []
+    for record in records:
+        if record.error:
+            lines.append(f"{record.name}: {record.error}")
+            continue
+        spec = format_spec(record.kind, changed_settings(record))
+        settings = "default settings" if spec == record.kind else spec.partition(":")[2]
+        lines.append("; ".join([f"{record.name}: {settings}", *record.notes]))
+    return lines
+
+
+def as_markdown(records: Sequence[IndexRecord]) -> str:
+    """Both tables and the remarks in Markdown."""
+    parts = [f"{heading(records[0])}."] if records else []
+    for table in (found(records), taken(records)) if records else ():
+        head = [column.replace("\n@", "@").replace("\n", " ") for column in table.columns]
+        lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+        lines += ["| " + " | ".join(cell.replace("\n", " ") for cell in row) + " |" for row in table.rows]
+        parts.append("\n".join(lines))
+    parts.append("\n".join(f"- {line}" for line in remarks(records)))
+    return "\n\n".join(parts)
+
+
+def share(value: float | None) -> str:
+    """A share or a metric with three decimals; nothing for None."""
+    return "" if value is None else f"{value:.3f}"
+
+
+def number(value: float | None) -> str:
+    """A measured number in about three digits; nothing for None."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
