@@ -9,12 +9,16 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is i
 os.environ.setdefault("GRADIO_SSR_MODE", "False")
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from apps import look
+from apps.guard import Limits, credentials
 from apps.pages import indexes, pool, search, xray
+from apps.workspaces import Workspaces
 from workbench.workspace import Workspace
 
 TITLE = "Late Interaction Workbench"
+OTHERS = (("Pool factor", "pool", pool.page), ("Indexes", "indexes", indexes.page), ("X-ray", "xray", xray.page))
 
 
 class Server:
@@ -23,11 +27,13 @@ class Server:
     Args:
         blocks: It.
         url: Where it answers.
+        workspaces: What its pages work on.
     """
 
-    def __init__(self, blocks: gr.Blocks, url: str) -> None:
+    def __init__(self, blocks: gr.Blocks, url: str, workspaces: Workspaces) -> None:
         self.blocks = blocks
         self.url = url
+        self.workspaces = workspaces
 
     def wait(self) -> None:
         """Serve until the person ends it."""
@@ -38,45 +44,51 @@ class Server:
         self.blocks.close()
 
 
-def build(workspace: Workspace) -> gr.Blocks:
+def build(workspaces: Workspaces) -> gr.Blocks:
     """Build the application.
 
     Args:
-        workspace: What its pages work on.
+        workspaces: What its pages work on.
 
     Returns:
         The blocks, not yet served.
     """
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
-        search.page(workspace)
-    with blocks.route("Pool factor", "pool", show_in_navbar=False):
-        pool.page(workspace)
-    with blocks.route("Indexes", "indexes", show_in_navbar=False):
-        indexes.page(workspace)
-    with blocks.route("X-ray", "xray", show_in_navbar=False):
-        xray.page(workspace)
+        search.page(workspaces)
+    for title, path, page in OTHERS:
+        with blocks.route(title, path, show_in_navbar=False):
+            page(workspaces)
     return blocks
 
 
-def serve(workspace: Workspace, host: str = "127.0.0.1", port: int = 0, open_browser: bool = False) -> Server:
+def serve(
+    workspace: Workspace, host: str = "127.0.0.1", port: int = 0, open_browser: bool = False, auth: str | None = None
+) -> Server:
     """Serve the application and return at once.
 
     Args:
         workspace: What its pages work on.
-        host: Address to listen on; loopback unless told otherwise.
+        host: Address to listen on; loopback unless told otherwise, and then with a login.
         port: Port; 0 lets Gradio pick a free one.
         open_browser: Open the person's browser.
+        auth: "user:password" that the pages ask for; the variable WORKBENCH_AUTH when None.
 
     Returns:
         The server, with its `url`.
+
+    Raises:
+        InputError: a host that others can reach, and no login.
     """
-    blocks = build(workspace)
+    login = credentials(host, auth)
+    workspaces = Workspaces(workspace)
+    blocks = build(workspaces)
     blocks.queue(max_size=32, default_concurrency_limit=2)
     options: dict[str, Any] = {
         "server_name": host, "server_port": port or None, "inbrowser": open_browser, "prevent_thread_lock": True,
         "quiet": True, "share": False, "run_history": False, "footer_links": [], "show_error": True,
-        "enable_monitoring": False, "ssr_mode": False, "pwa": False, "max_file_size": "20mb", "strict_cors": True,
-        "theme": look.theme(), "head": look.head(),
+        "enable_monitoring": False, "ssr_mode": False, "pwa": False, "max_file_size": 1, "strict_cors": True,
+        "theme": look.theme(), "head": look.head(), "auth": login,
+        "app_kwargs": {"middleware": [Middleware(Limits)], "docs_url": None, "redoc_url": None},
     }  # fmt: skip
     _, url, _ = blocks.launch(**options)
-    return Server(blocks, url)
+    return Server(blocks, url, workspaces)

@@ -45,4 +45,4 @@ def theme() -> gr.themes.Base:
 def head() -> str:
     """Style sheets and scripts of the pages, inline."""
     sheets = "\n".join((STATIC / f"{name}.css").read_text(encoding="utf-8") for name in SHEETS)
-    return f"<style>\n{sheets}\n</style>\n<script>\n{scripts()}\n</script>"
+    return f'<style id="liw-style">\n{sheets}\n</style>\n<script id="liw-script">\n{scripts()}\n</script>'

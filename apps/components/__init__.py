@@ -11,18 +11,23 @@ from typing import Any
 import gradio as gr
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("core", "matrix", "pair", "steps", "pool_rows", "search", "pool", "indexes", "xray")
+SCRIPTS = (
+    "core", "session", "save", "bar", "matrix", "pair", "steps", "models", "search", "pool_rows", "pool",
+    "frontier", "indexes", "xray",
+)  # fmt: skip
 
 
 def scripts() -> str:
-    """All scripts of the pages, as one text."""
-    return "\n".join((FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    """All scripts of the pages, as one text that can stand in a page."""
+    text = "\n".join((FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    assert "</script" not in text, "a script that ends its own element"
+    return text
 
 
 def component(
     name: str, value: Any = None, functions: list[Callable[..., Any]] | None = None, events: tuple[str, ...] = ()
 ) -> gr.HTML:
-    """A part of a page: the markup of `<name>.html`, brought to life by `LIW.pages.<name>`.
+    """A part of a page: the markup of `<name>.html`, brought to life by `LIW.start`.
 
     The markup holds no value: Gradio evaluates what it fills into a template, `${...}` in a document included. Values
     reach the page as JSON, and the scripts write them as text.
@@ -39,7 +44,7 @@ def component(
     template = (FOLDER / f"{name}.html").read_text(encoding="utf-8")
     assert not re.search(r"[$`{}\\]", template), "a template that takes values"
     names = ", ".join(f'"{event}"' for event in events)
-    start = f"LIW.pages.{name}(element, props, typeof server === 'undefined' ? null : server, trigger, watch);"
+    start = f"LIW.start('{name}', element, props, typeof server === 'undefined' ? null : server, trigger, watch);"
     return gr.HTML(
         value,
         html_template=template,

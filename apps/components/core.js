@@ -24,18 +24,28 @@
     return node;
   };
 
-  /* The state of a page is its address, so that a copied link reopens it. */
+  /* A saved copy of a page holds its state; a live page has it in its address, so that a copied link reopens it. */
+  const copy = document.getElementById("liw-saved");
+  LIW.saved = copy ? JSON.parse(copy.textContent) : null;
   LIW.address = {
-    read: () => Object.fromEntries(new URLSearchParams(location.search)),
+    read: () => Object.fromEntries(new URLSearchParams(LIW.saved ? LIW.saved.search : location.search)),
     write: (state, push = false) => {
-      const query = new URLSearchParams(location.search);
+      const query = new URLSearchParams(LIW.saved ? LIW.saved.search : location.search);
       for (const [key, value] of Object.entries(state)) {
         if (value === null || value === undefined || value === "") query.delete(key);
         else query.set(key, value);
       }
+      if (LIW.saved) { LIW.saved.search = "?" + query; return; }
       const url = location.pathname + (query.size ? "?" + query : "");
       if (url !== location.pathname + location.search) history[push ? "pushState" : "replaceState"]({}, "", url);
     },
+  };
+
+  /* Another page on the same collection. */
+  LIW.href = (page, state = {}) => {
+    const query = new URLSearchParams(state), on = LIW.address.read().on;
+    if (on) query.set("on", on);
+    return "./" + page + (query.size ? "?" + query : "");
   };
 
   LIW.fixed = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
@@ -81,21 +91,5 @@
   LIW.startTheme = () => {
     const wanted = LIW.address.read().__theme || stored();
     if (wanted === "dark" || wanted === "light") document.body.classList.toggle("dark", wanted === "dark");
-  };
-
-  LIW.pages.bar = (element, props) => {
-    LIW.startTheme();
-    document.documentElement.lang = "en";
-    const root = (window.gradio_config?.root || location.origin).replace(/\/+$/, "");
-    const here = location.pathname.replace(/\/+$/, "");
-    element.querySelector("nav").append(...props.value.map(({ name, path }) => {
-      const url = new URL(root + "/" + path);
-      const current = url.pathname.replace(/\/+$/, "") === here;
-      return LIW.el("a", { href: url.pathname, "aria-current": current ? "page" : undefined }, name);
-    }));
-    const button = element.querySelector("button");
-    const label = () => (button.textContent = LIW.theme() === "dark" ? "Light" : "Dark");
-    button.addEventListener("click", () => { LIW.setTheme(LIW.theme() === "dark" ? "light" : "dark"); label(); });
-    label();
   };
 })();

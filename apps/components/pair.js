@@ -86,27 +86,27 @@
       el("tfoot", {}, el("tr", {}, el("th", { scope: "row", colspan: "3" }, "Sum, the score"), el("td", { class: "n" }, fixed(score, 4))))));
   };
 
-  /* Two contributions over the same query units: the difference, largest first, adding up. */
-  LIW.parts.versus = (units, first, second) => {
-    const differences = units.map((unit, i) => [unit, first.contribution[i] - second.contribution[i]]);
+  /* Two explanations over the same query units: the difference, largest first, adding up, and what each matched. */
+  LIW.parts.versus = (first, second, level) => {
+    const [one, two] = [first[level], second[level]];
+    const differences = one.query.map((unit, i) => [i, one.contribution[i] - two.contribution[i]]).sort((a, b) => b[1] - a[1]);
     const widest = Math.max(...differences.map(([, value]) => Math.abs(value)), 1e-9);
-    const box = el("div", { class: "vs", role: "table", "aria-label": "Difference by query token" });
-    const line = (label, value, total) => {
+    const match = (view, row) => view.best[row].map((column) => view.document[column].text).join(", ");
+    const box = el("div", { class: "vs", role: "table", "aria-label": "Difference by query token" },
+      el("div", { role: "row" }, ["Query token", `in ${first.id}`, "difference", `in ${second.id}`, ""].map((head, i) =>
+        el("div", { role: "columnheader", class: "vhead " + ["who", "left", "axis-head", "right", "n"][i] }, i === 4 ? el("span", { class: "hidden" }, "number") : head))));
+    differences.forEach(([row, value]) => {
       const width = (48 * Math.abs(value)) / widest;
       const bar = el("i", { class: value < 0 ? "minus" : "", style: { width: width + "%", left: (value < 0 ? 50 - width : 50) + "%" } });
-      box.append(el("div", { role: "row", style: { display: "contents" } },
-        el("div", { role: "rowheader", class: total ? "total who" : "who" }, label),
-        total ? el("div", { role: "cell", class: "total", "aria-hidden": "true" }, " ") : el("div", { role: "cell", class: "axis", "aria-hidden": "true" }, bar),
-        el("div", { role: "cell", class: "n" + (total ? " total" : "") }, signed(value))));
-    };
-    [...differences].sort((a, b) => b[1] - a[1]).forEach(([unit, value]) => line(unit.text, value));
-    line("in all", first.score - second.score, true);
-    const sorted = [...differences].sort((a, b) => b[1] - a[1]);
-    const [most, gain] = sorted[0];
-    const [least, loss] = sorted[sorted.length - 1];
-    const sentence = el("p", { class: "note" }, `${first.id} is ahead by ${fixed(first.score - second.score, 3)}, most of all on `,
-      el("b", { class: "mono" }, most.text), ` (${signed(gain)}`,
-      loss < 0 ? `); ${second.id} does better on ` : ").", loss < 0 ? el("b", { class: "mono" }, least.text) : "", loss < 0 ? ` (${signed(loss)}).` : "");
-    return [box, sentence];
+      box.append(el("div", { role: "row" }, el("div", { role: "rowheader", class: "who" }, one.query[row].text),
+        el("div", { role: "cell", class: "left" }, match(one, row)), el("div", { role: "cell", class: "axis" }, bar, el("span", { class: "hidden" }, value < 0 ? "behind" : "ahead")),
+        el("div", { role: "cell", class: "right" }, match(two, row)), el("div", { role: "cell", class: "n" }, signed(value))));
+    });
+    box.append(el("div", { role: "row", class: "total" }, el("div", { role: "rowheader", class: "who" }, "in all"), el("div", { role: "cell", class: "left" }, fixed(first.score)),
+      el("div", { role: "cell", class: "axis-head" }, "minus"), el("div", { role: "cell", class: "right" }, fixed(second.score)), el("div", { role: "cell", class: "n" }, signed(first.score - second.score))));
+    const [most, gain] = differences[0], [least, loss] = differences[differences.length - 1];
+    const name = (row) => el("b", { class: "mono" }, one.query[row].text);
+    return [el("p", {}, `${first.id} is ahead by ${fixed(first.score - second.score, 3)}, most of all on `, name(most), ` (${signed(gain)})`,
+      loss < 0 ? ["; ", second.id, " does better on ", name(least), ` (${signed(loss)}).`] : "."), box];
   };
 })();

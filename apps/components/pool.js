@@ -1,12 +1,11 @@
 /* The page Pool factor: a study that fills in, a slider that moves through it, questions won and lost, merged tokens. */
-LIW.pages.pool = (element, props, server, trigger, watch) => {
+LIW.pages.pool = (element, props, ask, send, watch, setup) => {
   const { el, fixed, count, address, parts } = LIW;
   const find = (selector) => element.querySelector(selector);
   const [method, index, start, stop, said, meter] = [".method", ".index", ".start", ".stop", ".progress", ".meter"].map(find);
   const state = { factor: null, method: "", index: "", document: "" };
   let asked = 0;
 
-  const setup = props.value;
   find(".intro").textContent = `Pooling merges token vectors of a document that say much the same. Measured here on ${setup.collection}: `
     + `${count(setup.documents)} documents, ${count(setup.questions)} judged questions, each factor searched from scratch.`;
   setup.methods.forEach((name) => method.append(el("option", { value: name }, name === "hierarchical" ? "similar tokens (hierarchical)" : "neighbours (sequential)")));
@@ -18,7 +17,7 @@ LIW.pages.pool = (element, props, server, trigger, watch) => {
   if (setup.indexes.includes(from.index)) index.value = from.index;
   const remember = () => address.write({ factor: state.factor, document: state.document === setup.document ? "" : state.document, method: method.value === setup.methods[0] ? "" : method.value, index: index.value === setup.indexes[0] ? "" : index.value });
 
-  let current = setup.study; // what is shown; props.value is only ever written by Python
+  let current = props.value?.study || setup.study; // what is shown; props.value is only ever written by Python
   const study = () => current;
   const position = (rows) => {
     const at = rows.findIndex((row) => row.label === String(state.factor));
@@ -39,7 +38,7 @@ LIW.pages.pool = (element, props, server, trigger, watch) => {
 
   const lead = (row) => {
     const node = el("p", { class: "lead", "aria-live": "polite" });
-    row.sentence.replace("ndcg", "nDCG").split(/((?:[+−]?[\d,]*\.?\d+%?)(?: of the vectors| of [\d,]+ questions got worse| better)?)/).forEach((part, i) => node.append(i % 2 ? el("b", {}, part) : part));
+    row.sentence.replace("ndcg", "nDCG").split(/((?:(?<![@\d.])[+−]?\d[\d,]*(?:\.\d+)?%?)(?: of the vectors| of [\d,]+ questions got worse| better)?)/).forEach((part, i) => node.append(i % 2 ? el("b", {}, part) : part));
     return node;
   };
 
@@ -60,13 +59,13 @@ LIW.pages.pool = (element, props, server, trigger, watch) => {
     find(".result").replaceChildren(el("div", { class: "card" }, lead(row),
       el("div", { class: "row" }, el("div", { class: "lab" }, el("b", {}, "Pool factor"), el("span", {}, "tokens merged into one vector")), el("div", {}, slider, figure.axis)),
       ...figure.rows, el("details", { open: table }, el("summary", {}, "The same as a table"), parts.poolTable(rows)),
-      el("p", { class: "note" }, `${setup.collection}, ${setup.model}, ${study().index} index, ${study().method} pooling. Times on ${setup.machine}.`)));
+      el("p", { class: "note" }, `Collection ${setup.collection}, model ${setup.model}, ${study().index} index, ${study().method} pooling. Times on ${setup.machine}.`)));
     drawMoved(row);
   };
 
   const asking = (title, list, total, empty) => el("div", { class: "card" }, el("h2", {}, title), list.length
     ? el("ol", { class: "asked" }, list.map((item) => el("li", {},
-      el("a", { href: "./?" + new URLSearchParams({ q: item.text, doc: item.first_before }), title: "See the reasons for its documents" }, item.text),
+      el("a", { href: LIW.href("", { q: item.text, doc: item.first_before }), title: "See the reasons for its documents" }, item.text),
       el("span", { class: "num" }, `${fixed(item.before)} to ${fixed(item.after)}`),
       el("small", {}, item.first_before === item.first_after ? `first stays ${item.first_before}` : `first was ${item.first_before}, is ${item.first_after}`))))
     : el("p", { class: "note" }, empty), total > list.length ? el("p", { class: "note" }, `The ${list.length} that moved most, of ${total}.`) : null);
@@ -77,11 +76,11 @@ LIW.pages.pool = (element, props, server, trigger, watch) => {
   const drawMerge = async () => {
     const rows = study().rows, factor = rows.length ? rows[position(rows)].label : String(state.factor || 2);
     const ticket = ++asked;
-    const answer = await server.merge({ document: state.document, factor, method: method.value });
+    const answer = await ask.merge({ document: state.document, factor, method: method.value });
     if (ticket !== asked) return;
-    const field = el("input", { type: "text", list: "liw-names", value: state.document, "aria-label": "Document", class: "tool mono", style: { flex: "1", "min-width": "0", color: "var(--ink)" } });
+    const field = el("input", { type: "text", list: "liw-names", value: state.document, "aria-label": "Document", class: "field mono" });
     const names = el("datalist", { id: "liw-names" });
-    field.addEventListener("input", async () => names.replaceChildren(...(await server.names({ text: field.value })).map((name) => el("option", { value: name }))));
+    field.addEventListener("input", async () => names.replaceChildren(...((await ask.names({ text: field.value })).names || []).map((name) => el("option", { value: name }))));
     field.addEventListener("change", () => { state.document = field.value.trim(); remember(); drawMerge(); });
     const card = el("div", { class: "card" }, el("h2", {}, `Which tokens become one vector at factor ${factor}`), el("label", { class: "tools" }, "Document", field, names));
     find(".merge").replaceChildren(card);
@@ -98,17 +97,21 @@ LIW.pages.pool = (element, props, server, trigger, watch) => {
     remember();
     current = { status: "running", done: 0, total: 1, next: "", rows: [], error: "", method: method.value, index: index.value };
     draw();
-    trigger("measure", { method: method.value, index: index.value });
+    send("measure", { method: method.value, index: index.value });
   });
-  stop.addEventListener("click", () => { trigger("halt", {}); said.textContent = "Stopping after the factor at hand"; });
+  stop.addEventListener("click", () => { send("halt", {}); said.textContent = "Stopping after the factor at hand"; });
   [method, index].forEach((choice) => choice.addEventListener("change", async () => {
     remember();
-    current = await server.kept({ method: method.value, index: index.value });
+    const kept = await ask.kept({ method: method.value, index: index.value });
+    if (!("rows" in kept)) { LIW.problem(find(".result"), kept.error); return; }
+    current = kept;
     draw(); drawMerge();
   }));
   watch("value", () => { current = props.value.study; draw(); });
   let width = element.clientWidth;
   new ResizeObserver(() => { if (Math.abs(element.clientWidth - width) > 20) { width = element.clientWidth; draw(); } }).observe(element);
   draw();
-  method.dispatchEvent(new Event("change")); // shows a study that is finished already
+  LIW.page.complete = async () => { for (const row of study().rows) await ask.merge({ document: state.document, factor: row.label, method: method.value }); };
+  if (props.value?.study) drawMerge();
+  else method.dispatchEvent(new Event("change")); // shows a study that is finished already
 };

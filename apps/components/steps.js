@@ -3,8 +3,8 @@
   const { el, fixed, signed } = LIW;
   const PAUSE = 1400; // milliseconds a step when it plays
 
-  /* rows: the query units in order; onStep(unit or null) shows one. */
-  LIW.parts.steps = (view, rows, onStep) => {
+  /* rows: the query units in order; from: the first step shown; onStep(unit or null, step) shows one. */
+  LIW.parts.steps = (view, rows, from, onStep, onClose) => {
     let at = -1, timer = null;
     const said = el("p", { class: "step", "aria-live": "polite" });
     const total = el("b", { class: "num" });
@@ -12,7 +12,7 @@
     const button = (label, run) => el("button", { type: "button", class: "tool", on: { click: run } }, label);
     const play = button("Play", () => (timer ? pause() : start()));
     const box = el("div", { class: "steps", tabindex: "0", role: "group", "aria-label": "MaxSim step by step; left and right arrow keys move, space plays" },
-      el("div", { class: "tools" }, button("Back", () => go(at - 1)), play, button("Next", () => go(at + 1)), total), track, said);
+      el("div", { class: "tools" }, button("Back", () => go(at - 1)), play, button("Next", () => go(at + 1)), button("Close", () => { pause(); onClose(); }), total), track, said);
 
     const sums = rows.map((_, i) => rows.slice(0, i + 1).reduce((sum, row) => sum + view.contribution[row], 0));
     const whole = Math.max(...sums, 1e-9);
@@ -26,7 +26,7 @@
         said.replaceChildren(`${at + 1} of ${rows.length}: `, el("b", { class: "mono" }, view.query[row].text), " is most similar to ", el("b", { class: "mono" }, names),
           `: ${signed(view.contribution[row], 3)}. `, at === rows.length - 1 ? `All added up, the score is ${fixed(sums[at], 3)}.` : `Together so far ${fixed(sums[at], 3)}.`);
       }
-      onStep(at < 0 ? null : rows[at]);
+      onStep(at < 0 ? null : rows[at], at);
       if (at === rows.length - 1) pause();
     };
     const pause = () => { clearInterval(timer); timer = null; play.textContent = "Play"; };
@@ -37,11 +37,11 @@
       go(at + 1);
     };
     box.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      const step = { ArrowRight: 1, ArrowLeft: -1, Home: -rows.length, End: rows.length }[event.key];
       if (step) { pause(); go(at + step); event.preventDefault(); }
       else if (event.key === " " && event.target === box) { play.click(); event.preventDefault(); }
     });
-    go(-1);
+    go(from);
     return box;
   };
 })();

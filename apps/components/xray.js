@@ -1,14 +1,15 @@
 /* The page X-ray: the stages that a document passes through, and the error map of a collection. */
-LIW.pages.xray = (element, props, server, trigger, watch) => {
+LIW.pages.xray = (element, props, ask, send, watch, setup) => {
   const { el, fixed, count, address } = LIW;
   const find = (selector) => element.querySelector(selector);
   const [question, doc, kind, way, start, stop, said] = [".question", ".document", ".kind", ".way", ".start", ".stop", ".progress"].map(find);
-  const setup = props.value, from = address.read();
-  let survey = setup.survey, pending = false, asked = 0;
+  const from = address.read();
+  let survey = props.value?.survey || { status: "empty", step: "", error: "", report: null }, pending = false, asked = 0;
   setup.kinds.forEach((name) => kind.append(el("option", { value: name }, name)));
   question.value = from.q || setup.question;
   doc.value = from.doc || setup.document;
-  if (setup.kinds.includes(from.kind)) kind.value = from.kind;
+  if (from.kind && !setup.kinds.includes(from.kind)) kind.append(el("option", { value: from.kind }, from.kind));
+  if (from.kind) kind.value = from.kind;
 
   const EXPLAINED = {
     probe: "the lists of the nearest centroids of each query token are opened", candidates: "documents are ordered by a cheap estimate",
@@ -22,7 +23,7 @@ LIW.pages.xray = (element, props, server, trigger, watch) => {
       el("div", { class: "lab" }, el("b", {}, stage.name), el("span", { class: "note" }, EXPLAINED[stage.name] || "")),
       el("div", {}, el("div", { class: "funnel", "aria-hidden": "true" }, el("i", { style: { width: wide(stage.entered) } }), el("u", { style: { width: wide(stage.kept) } })),
         el("span", { class: "note num" }, `${count(stage.kept)} of ${count(stage.entered)} go on`, stage.setting ? ` (${stage.setting} ${+stage.limit.toPrecision(4)})` : "")),
-      el("div", { class: "fate" }, el("b", {}, stage.survived ? "goes on" : "lost here"), stage.rank === null ? null : el("span", { class: "note num" }, ` rank ${count(stage.rank)}`, Math.abs(stage.score) < 1000 ? `, score ${fixed(stage.score, 2)}` : "")))));
+      el("div", { class: "fate" }, el("b", {}, stage.survived ? "goes on" : "lost here"), stage.rank === null ? null : el("span", { class: "note num" }, `rank ${count(stage.rank)}`, Math.abs(stage.score) < 1000 ? `, score ${fixed(stage.score, 2)}` : "")))));
   };
   const cells = (record) => {
     if (!record.cells) return [];
@@ -36,8 +37,7 @@ LIW.pages.xray = (element, props, server, trigger, watch) => {
     const ticket = ++asked;
     address.write({ q: question.value, doc: doc.value, kind: kind.value === setup.kinds[0] ? "" : kind.value });
     element.setAttribute("aria-busy", "true");
-    let answer;
-    try { answer = await server.trace({ question: question.value, document: doc.value.trim(), kind: kind.value }); } catch { answer = { error: "The workbench does not answer: see whether it still runs in its terminal." }; }
+    const answer = await ask.trace({ question: question.value, document: doc.value.trim(), kind: kind.value });
     if (ticket !== asked) return;
     element.removeAttribute("aria-busy");
     if (answer.error) { way.replaceChildren(el("div", { class: "problem card", role: "alert" }, answer.error)); return; }
@@ -45,13 +45,13 @@ LIW.pages.xray = (element, props, server, trigger, watch) => {
     way.replaceChildren(el("div", { class: "card" }, el("p", { class: "lead", "aria-live": "polite" }, answer.verdict),
       el("div", { class: "ranks" }, ranks.map(([name, value]) => el("div", {}, el("b", { class: "num" }, value), el("span", { class: "note" }, "rank " + name)))),
       stages(answer), ...cells(answer), ...answer.notes.map((note) => el("p", { class: "note" }, note)),
-      el("p", { class: "note" }, el("a", { href: "./?" + new URLSearchParams({ q: question.value, doc: doc.value }) }, "See which words match"))));
+      el("p", { class: "note" }, el("a", { href: LIW.href("", { q: question.value, doc: doc.value }) }, "See which words match"))));
   };
 
   const draw = () => {
     const running = survey.status === "running" || pending;
-    start.disabled = running || !setup.judged; stop.hidden = !running;
-    said.textContent = pending ? "Waiting for the machine" : running ? survey.step : !setup.judged ? `${setup.collection} has no judgements, so nothing can be lost.` : survey.status === "stopped" ? "Stopped; counted so far:" : survey.status === "empty" ? `${setup.judged} questions, the first ${setup.k} results of each` : "";
+    start.disabled = running || !setup.questions; stop.hidden = !running;
+    said.textContent = pending ? "Waiting for the machine" : running ? survey.step : !setup.questions ? `${setup.collection} has no judgements, so nothing can be lost.` : survey.status === "stopped" ? "Stopped; counted so far:" : survey.status === "empty" ? `${setup.questions} questions, the first ${setup.k} results of each` : "";
     const report = survey.report, place = find(".survey");
     if (survey.error) place.replaceChildren(el("div", { class: "problem", role: "alert" }, survey.error));
     if (!report) return;
@@ -66,8 +66,8 @@ LIW.pages.xray = (element, props, server, trigger, watch) => {
 
   find("form").addEventListener("submit", (event) => { event.preventDefault(); trace(); });
   kind.addEventListener("change", () => { survey = { status: "empty", step: "", error: "", report: null }; find(".survey").replaceChildren(); trace(); draw(); });
-  start.addEventListener("click", () => { pending = true; draw(); trigger("survey", { kind: kind.value }); });
-  stop.addEventListener("click", () => { trigger("halt", {}); said.textContent = "Stopping"; });
+  start.addEventListener("click", () => { pending = true; draw(); send("survey", { kind: kind.value }); });
+  stop.addEventListener("click", () => { send("halt", {}); said.textContent = "Stopping"; });
   watch("value", () => { pending = false; survey = props.value.survey; draw(); });
   draw();
   if (question.value) trace();

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 
 import gradio as gr
 
 from apps.components import component
+from apps.live import Stops
 from engine.errors import WorkbenchError
 
-PAGES = (("Search and explain", ""), ("Pool factor", "pool"), ("Indexes", "indexes"), ("X-ray", "xray"))
+PAGES = (
+    ("Search and explain", ""), ("Pool factor", "pool"), ("Indexes", "indexes"), ("X-ray", "xray"),
+)  # fmt: skip
 HEAVY = "heavy"  # the queue of what keeps the machine busy: one run at a time
 
 
@@ -28,6 +31,30 @@ def sentence(error: Exception) -> str:
         return str(error)
     logging.getLogger(__name__).error("A page failed", exc_info=error)
     return f"This did not work ({type(error).__name__}: {error}): the terminal has the details."
+
+
+def live(view: Any, run: Callable[[dict[str, Any], str], Iterator[dict[str, Any]]], stops: Stops, start: str) -> None:
+    """Let a component start a run that streams its value, one run at a time on the machine, and end its own.
+
+    Args:
+        view: The component; it triggers `start` and "halt".
+        run: Takes what the page sent and the visitor's session, yields values of the component.
+        stops: Whose flags `run` begins.
+        start: Name of the event that starts it.
+    """
+
+    def begin(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
+        sent = event._data if isinstance(event._data, dict) else {}
+        yield from run(sent, request.session_hash or "")
+
+    def halt(request: gr.Request) -> None:
+        stops.stop(request.session_hash or "")
+
+    getattr(view, start)(
+        begin, outputs=view, concurrency_limit=1, concurrency_id=HEAVY, api_visibility="private",
+        show_progress="hidden", trigger_mode="once",
+    )  # fmt: skip
+    view.halt(halt, api_visibility="private", show_progress="hidden")
 
 
 def answering(function: Callable[[Any, dict[str, Any]], dict[str, Any]]) -> Callable[[Any, dict[str, Any]], Any]:

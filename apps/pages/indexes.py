@@ -5,101 +5,91 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import gradio as gr
-
 from apps.components import component
 from apps.index_records import conditions, index_row
 from apps.live import Stops, follow
 from apps.machine import machine
-from apps.pages import HEAVY, bar, sentence
+from apps.pages import answering, bar, live, sentence
+from apps.pages.xray import KINDS as TRACED
+from apps.workspaces import Workspaces
 from engine.errors import InputError, MissingExtraError
 from engine.indexes import index_class
 from workbench.cache import cached_embeddings
 from workbench.compare_indexes import DEFAULT_INDEXES, TARGET, compare_indexes
 from workbench.index_records import parse_spec
-from workbench.workspace import Workspace
 
 MOST_SPECS = 8
 MOST_QUERIES = (50, 200, 1000)
 
 
-def page(workspace: Workspace) -> None:
+def page(workspaces: Workspaces) -> None:
     """Build the page into the open Blocks.
 
     Args:
-        workspace: What it measures.
+        workspaces: What it measures.
     """
     bar()
-    comparison = IndexPage(workspace)
-    view = component("indexes", comparison.start(), [comparison.last], ("compare", "halt"))
-
-    def compare(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-        yield from comparison.compare(event._data, request.session_hash or "")
-
-    def halt(request: gr.Request) -> None:
-        comparison.stops.stop(request.session_hash or "")
-
-    view.compare(
-        compare, outputs=view, concurrency_limit=1, concurrency_id=HEAVY, api_visibility="private",
-        show_progress="hidden", trigger_mode="once",
-    )  # fmt: skip
-    view.halt(halt, api_visibility="private", show_progress="hidden")
+    comparison = IndexPage(workspaces)
+    view = component("indexes", None, [comparison.start], ("compare", "halt"))
+    live(view, comparison.compare, comparison.stops, "compare")
 
 
 class IndexPage:
-    """The state that all visitors share: the last finished comparison of this workspace.
+    """The state that all visitors share: the last finished comparison of each workspace.
 
     Args:
-        workspace: What is measured.
+        workspaces: What is measured; a request names one under "on".
     """
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
+    def __init__(self, workspaces: Workspaces) -> None:
+        self.workspaces = workspaces
         self.stops = Stops()
-        self.finished: dict[str, Any] = _run("empty", [])
+        self.finished: dict[str, dict[str, Any]] = {}
 
-    def start(self) -> dict[str, Any]:
-        """What the page shows when it opens: the choices, and the last finished comparison."""
-        collection = self.workspace.collection
+    @answering
+    def start(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the page needs first: the choices, and the last finished comparison.
+
+        Args:
+            request: Nothing.
+
+        Returns:
+            See `Workspaces.about`; and the choices.
+        """
+        collection = self.workspaces.of(request).collection
         return {
-            "collection": collection.name, "documents": len(collection.documents), "model": self.workspace.encoder.name,
-            "questions": len(collection.queries), "judged": len(collection.judged_queries), "machine": machine(),
+            **self.workspaces.about(request),
+            "asked": len(collection.queries), "machine": machine(),
             "kinds": [{"name": kind, "missing": _missing(kind)} for kind, _ in DEFAULT_INDEXES],
-            "limits": [limit for limit in MOST_QUERIES if limit < len(collection.queries)],
-            "run": self.finished,
+            "limits": [limit for limit in MOST_QUERIES if limit < len(collection.queries)], "traced": list(TRACED),
+            "run": self.finished.get(str(request.get("on") or ""), _run("empty", [])),
         }  # fmt: skip
 
-    def last(self, request: object) -> dict[str, Any]:
-        """The last finished comparison, or an empty one."""
-        return self.finished
-
     def compare(self, request: dict[str, Any], session: str) -> Iterator[dict[str, Any]]:
-        """Run a comparison, the whole page's value again as each row or step arrives.
+        """Run a comparison, all of it again as each row or step arrives.
 
         Args:
             request: "specs" (list of text), "matched" (yes or no) and "queries" (how many, 0 for all).
             session: Whose run it is.
 
         Yields:
-            The value of the page.
+            "run".
         """
-        base, rows, step = self.start(), [], "Reading the vectors"
-        shared: dict[str, Any] = {}
+        rows, step, shared = [], "Reading the vectors", {}
         stop = self.stops.begin(session)
         try:
             specs = _specs(request.get("specs"))
-            questions = list(self.workspace.collection.queries.values())
+            workspace = self.workspaces.of(request)
+            questions = list(workspace.collection.queries.values())
             if not questions:
-                raise InputError(
-                    f"{self.workspace.collection.name!r} has no questions to compare indexes with: add some."
-                )
-            yield {**base, "run": _run("running", rows, step)}
+                raise InputError(f"{workspace.collection.name!r} has no questions to compare indexes with: add some.")
+            yield {"run": _run("running", rows, step)}
             most = int(request.get("queries") or 0) or None
             target = TARGET if request.get("matched") else None
-            queries = cached_embeddings(self.workspace.encoder, questions, "query", dtype="float32")
+            queries = cached_embeddings(workspace.encoder, questions, "query", dtype="float32")
             running = follow(
                 lambda report: compare_indexes(
-                    self.workspace.collection, specs, documents=self.workspace.documents, queries=queries,
+                    workspace.collection, specs, documents=workspace.documents, queries=queries,
                     matched=target, max_queries=most, progress=report, should_stop=stop.is_set,
                 ),
                 stop,
@@ -110,14 +100,15 @@ class IndexPage:
                     shared = conditions(told)
                 else:
                     step = _step(*told)
-                yield {**base, "run": _run("running", rows, step, shared)}
+                yield {"run": _run("running", rows, step, shared)}
             if stop.is_set():
-                yield {**base, "run": _run("stopped", rows, "", shared)}
+                yield {"run": _run("stopped", rows, "", shared)}
             else:
-                self.finished = _run("done", rows, "", shared)
-                yield {**base, "run": self.finished}
+                finished = _run("done", rows, "", shared)
+                self.finished[str(request.get("on") or "")] = finished
+                yield {"run": finished}
         except Exception as error:  # the boundary to the browser
-            yield {**base, "run": {**_run("error", rows, "", shared), "error": sentence(error)}}
+            yield {"run": {**_run("error", rows, "", shared), "error": sentence(error)}}
 
 
 def _run(

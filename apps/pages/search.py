@@ -7,8 +7,10 @@ from typing import Any
 from apps.components import component
 from apps.pages import answering, bar
 from apps.records import explanation, matched, rounded, snippet
-from apps.text import visible, word_groups
-from engine.errors import InputError
+from apps.text import visible
+from apps.workspaces import Workspaces, label
+from engine.errors import InputError, NotFoundError
+from engine.explain import explain
 from workbench.workspace import SearchResult, Workspace
 
 HITS = 10
@@ -18,28 +20,46 @@ EXAMPLES = 4
 GRADES = {1: "helps", 2: "judged right"}
 
 
-def page(workspace: Workspace) -> None:
+def page(workspaces: Workspaces) -> None:
     """Build the page into the open Blocks.
 
     Args:
-        workspace: What it searches.
+        workspaces: What it searches.
     """
     bar()
-    functions = SearchFunctions(workspace)
-    questions = [visible(text) for text in workspace.collection.queries.values()]
-    component("search", {"examples": questions[:EXAMPLES]}, [functions.search, functions.explain, functions.rescore])
+    functions = SearchFunctions(workspaces)
+    component(
+        "search", None,
+        [functions.start, functions.search, functions.explain, functions.rescore, functions.second],
+    )  # fmt: skip
 
 
 class SearchFunctions:
     """What the page's script calls; every answer is JSON, and a person's mistake is one sentence under "error".
 
     Args:
-        workspace: What is searched.
+        workspaces: What is searched; a request names one under "on".
     """
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
-        self.judged = {text: query for query, text in workspace.collection.queries.items()}
+    def __init__(self, workspaces: Workspaces) -> None:
+        self.workspaces = workspaces
+
+    @answering
+    def start(self, request: dict[str, str]) -> dict[str, Any]:
+        """What the page needs first.
+
+        Args:
+            request: Nothing.
+
+        Returns:
+            See `Workspaces.about`; "examples" (questions) and "models" to compare with.
+        """
+        questions = list(self.workspaces.of(request).collection.queries.values())[:EXAMPLES]
+        return {
+            **self.workspaces.about(request),
+            "examples": [visible(text) for text in questions],
+            "models": self.workspaces.models.offered(),
+        }
 
     @answering
     def search(self, request: dict[str, str]) -> dict[str, Any]:
@@ -51,11 +71,11 @@ class SearchFunctions:
         Returns:
             "question", "found" (the ranked list) and "pair" (the explanation).
         """
-        question = question_of(request)
-        result = self.workspace.search(question, HITS)
+        workspace, question = self.workspaces.of(request), question_of(request)
+        result = workspace.search(question, HITS)
         wanted = request.get("document") or ""
-        name = wanted if wanted in self.workspace.collection.documents else result.hits[0].id
-        return {"question": question, "found": self._found(result), "pair": self._pair(question, name)}
+        name = wanted if wanted in workspace.collection.documents else result.hits[0].id
+        return {"question": question, "found": _found(workspace, result), "pair": _pair(workspace, question, name)}
 
     @answering
     def explain(self, request: dict[str, str]) -> dict[str, Any]:
@@ -67,7 +87,7 @@ class SearchFunctions:
         Returns:
             "pair", the explanation.
         """
-        return {"pair": self._pair(question_of(request), str(request.get("document")))}
+        return {"pair": _pair(self.workspaces.of(request), question_of(request), str(request.get("document")))}
 
     @answering
     def rescore(self, request: dict[str, str]) -> dict[str, Any]:
@@ -79,42 +99,59 @@ class SearchFunctions:
         Returns:
             "pair", the explanation of the changed text under the document's name.
         """
-        question, name, text = question_of(request), str(request.get("document")), str(request.get("text") or "")
+        workspace, question = self.workspaces.of(request), question_of(request)
+        name, text = str(request.get("document")), str(request.get("text") or "")
         text = text.encode("utf-8", "replace").decode()
         if len(text) > LONGEST_TEXT:
             raise InputError(f"Expected a text of at most {LONGEST_TEXT:,} characters, got {len(text):,}: shorten it.")
         if not text.strip():
             raise InputError("The text is empty: type a few words to score.")
-        title = self.workspace.collection.titles.get(name, name)
-        return {"pair": explanation(question, name, title, text, self.workspace.explain_text(question, text))}
+        title = workspace.collection.titles.get(name, name)
+        return {"pair": explanation(question, name, title, text, workspace.explain_text(question, text))}
 
-    def _pair(self, question: str, name: str) -> dict[str, Any]:
-        alignment = self.workspace.explain(question, name)
-        collection = self.workspace.collection
-        return explanation(
-            question, name, collection.titles.get(name, name), collection.documents[name], alignment
-        )  # fmt: skip
+    @answering
+    def second(self, request: dict[str, str]) -> dict[str, Any]:
+        """Explain one document as another model sees it.
 
-    def _found(self, result: SearchResult) -> dict[str, Any]:
-        collection = self.workspace.collection
-        grades = collection.qrels.get(self.judged.get(result.question, ""), {})
-        hits = []
-        for hit in result.hits:
-            alignment = self.workspace.explain(result.question, hit.id)
-            hits.append({
-                "rank": hit.rank, "id": hit.id, "title": visible(hit.title), "score": round(hit.score, 6),
-                "grade": GRADES.get(min(grades.get(hit.id, 0), 2), ""),
-                "contribution": rounded(hit.contribution, 5),
-                "snippet": snippet(hit.text, alignment.document_tokens, matched(alignment)),
-            })  # fmt: skip
-        tokens = result.query_tokens
+        Args:
+            request: "question", "document" and "model".
+
+        Returns:
+            "pair", the explanation, and "model", its name.
+        """
+        collection, question = self.workspaces.of(request).collection, question_of(request)
+        name, model = str(request.get("document")), str(request.get("model"))
+        if name not in collection.documents:
+            raise NotFoundError(f"No document is called {name!r}: choose one of the list.")
+        alignment = explain(self.workspaces.models.get(model), question, collection.documents[name])
+        title = collection.titles.get(name, name)
         return {
-            "hits": hits,
-            "seconds": result.seconds,
-            "documents": len(collection.documents),
-            "index": self.workspace.index.kind,
-            "groups": {"pieces": [[i] for i in range(len(tokens))], "words": word_groups(result.question, tokens)},
+            "pair": explanation(question, name, title, collection.documents[name], alignment),
+            "model": label(model),
         }
+
+
+def _pair(workspace: Workspace, question: str, name: str) -> dict[str, Any]:
+    alignment, collection = workspace.explain(question, name), workspace.collection
+    return explanation(question, name, collection.titles.get(name, name), collection.documents[name], alignment)
+
+
+def _found(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
+    collection = workspace.collection
+    query = next((name for name, text in collection.queries.items() if text == result.question), "")
+    grades = collection.qrels.get(query, {})
+    hits = []
+    for hit in result.hits:
+        alignment = workspace.explain(result.question, hit.id)
+        hits.append({
+            "rank": hit.rank, "id": hit.id, "title": visible(hit.title), "score": round(hit.score, 6),
+            "grade": GRADES.get(min(grades.get(hit.id, 0), 2), ""),
+            "contribution": rounded(hit.contribution, 5),
+            "snippet": snippet(hit.text, alignment.document_tokens, matched(alignment)),
+        })  # fmt: skip
+    return {
+        "hits": hits, "seconds": result.seconds, "documents": len(collection.documents), "index": workspace.index.kind,
+    }  # fmt: skip
 
 
 def question_of(request: dict[str, str]) -> str:

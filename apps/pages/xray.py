@@ -6,86 +6,96 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import gradio as gr
-
 from apps.components import component
 from apps.live import Stops, follow
-from apps.pages import HEAVY, answering, bar, sentence
+from apps.pages import answering, bar, live, sentence
 from apps.pages.search import question_of
+from apps.workspaces import Workspaces
 from apps.xray_records import lost_record, trace_record
 from engine.errors import InputError, NotFoundError
 from engine.indexes import Index
 from workbench.cache import cached_embeddings, cached_index
+from workbench.index_records import parse_spec
 from workbench.tracing import lost_documents
-from workbench.workspace import Workspace
 
 KINDS = ("plaid", "hnsw", "exact")
 K = 10
+MOST_OPEN = 6  # indexes
 
 
-def page(workspace: Workspace) -> None:
+def page(workspaces: Workspaces) -> None:
     """Build the page into the open Blocks.
 
     Args:
-        workspace: Whose index is looked into.
+        workspaces: Whose indexes are looked into.
     """
     bar()
-    xray = XrayPage(workspace)
-    view = component("xray", xray.start(), [xray.trace], ("survey", "halt"))
-
-    def survey(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-        yield from xray.survey(event._data, request.session_hash or "")
-
-    def halt(request: gr.Request) -> None:
-        xray.stops.stop(request.session_hash or "")
-
-    view.survey(
-        survey, outputs=view, concurrency_limit=1, concurrency_id=HEAVY, api_visibility="private",
-        show_progress="hidden", trigger_mode="once",
-    )  # fmt: skip
-    view.halt(halt, api_visibility="private", show_progress="hidden")
+    xray = XrayPage(workspaces)
+    view = component("xray", None, [xray.start, xray.trace], ("survey", "halt"))
+    live(view, xray.survey, xray.stops, "survey")
 
 
 class XrayPage:
     """The state that all visitors share: the indexes that are open, and finished surveys of them.
 
     Args:
-        workspace: Whose vectors are indexed.
+        workspaces: Whose vectors are indexed; a request names one under "on".
     """
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
+    def __init__(self, workspaces: Workspaces) -> None:
+        self.workspaces = workspaces
         self.stops = Stops()
-        self._indexes: dict[str, Index] = {workspace.index.kind: workspace.index}
+        self._indexes: dict[tuple[str, str], Index] = {}
         self._opening = threading.Lock()
-        self._surveys: dict[str, dict[str, Any]] = {}
+        self._surveys: dict[tuple[str, str], dict[str, Any]] = {}
 
-    def start(self) -> dict[str, Any]:
-        """What the page shows when it opens."""
-        collection = self.workspace.collection
+    @answering
+    def start(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the page needs first.
+
+        Args:
+            request: Nothing.
+
+        Returns:
+            See `Workspaces.about`; and the kinds of index and an example.
+        """
+        workspace = self.workspaces.of(request)
+        collection = workspace.collection
         query = next(iter(collection.judged_queries), None)
         grades = collection.qrels.get(query or "", {})
         return {
-            "kinds": sorted(KINDS, key=lambda kind: kind != self.workspace.index.kind),
-            "collection": collection.name, "judged": len(collection.judged_queries), "k": K,
+            **self.workspaces.about(request),
+            "kinds": sorted(KINDS, key=lambda kind: kind != workspace.index.kind), "k": K,
             "question": collection.queries[query] if query else "",
             "document": max(grades, key=lambda name: grades[name]) if grades else next(iter(collection.documents)),
-            "survey": {"status": "empty", "step": "", "error": "", "report": None},
         }  # fmt: skip
 
-    def index(self, kind: str) -> Index:
-        """An index of a kind over the workspace's vectors, built on first use.
+    def index(self, request: dict[str, Any]) -> Index:
+        """An index over the workspace's vectors, built on first use.
+
+        Args:
+            request: "kind", such as "plaid" or "plaid:bits=2".
+
+        Returns:
+            The index.
 
         Raises:
             InputError: a kind that the page does not offer.
         """
+        workspace, spec = self.workspaces.of(request), str(request.get("kind"))
+        kind, settings = parse_spec(spec)
         if kind not in KINDS:
             raise InputError(f"Expected one of {', '.join(KINDS)}, got {kind!r}: choose an index.")
+        if spec == workspace.index.kind:
+            return workspace.index
+        key = (str(request.get("on") or ""), spec)
         with self._opening:
-            if kind not in self._indexes:
-                ids = list(self.workspace.collection.documents)
-                self._indexes[kind] = cached_index(kind, ids, self.workspace.documents)[0]
-        return self._indexes[kind]
+            if key not in self._indexes:
+                ids = list(workspace.collection.documents)
+                self._indexes[key] = cached_index(kind, ids, workspace.documents, **settings)[0]
+                while len(self._indexes) > MOST_OPEN:
+                    self._indexes.pop(next(iter(self._indexes)))
+            return self._indexes[key]
 
     @answering
     def trace(self, request: dict[str, str]) -> dict[str, Any]:
@@ -98,13 +108,14 @@ class XrayPage:
             See `trace_record`.
         """
         question, name = question_of(request), str(request.get("document"))
-        text = self.workspace.collection.documents.get(name)
+        workspace = self.workspaces.of(request)
+        text = workspace.collection.documents.get(name)
         if text is None:
             raise NotFoundError(f"No document is called {name!r}: take one from the results of a search.")
-        alignment = self.workspace.explain(question, name)
-        query = self.workspace.encoder.encode_query([question])
-        index = self.index(str(request.get("kind")))
-        originals = self.workspace.documents if index.ids == list(self.workspace.collection.documents) else None
+        alignment = workspace.explain(question, name)
+        query = workspace.encoder.encode_query([question])
+        index = self.index(request)
+        originals = workspace.documents if index.ids == list(workspace.collection.documents) else None
         return trace_record(
             index.trace(query, name, K, originals), text, alignment.query_tokens, alignment.document_tokens
         )  # fmt: skip
@@ -117,25 +128,24 @@ class XrayPage:
             session: Whose run it is.
 
         Yields:
-            The value of the page.
+            "survey".
         """
-        base, kind, stop = self.start(), str(request.get("kind")), self.stops.begin(session)
+        key, stop = (str(request.get("on") or ""), str(request.get("kind"))), self.stops.begin(session)
 
         def value(status: str, **parts: Any) -> dict[str, Any]:
-            return {**base, "survey": {"status": status, "step": "", "error": "", "report": None, **parts}}
+            return {"survey": {"status": status, "step": "", "error": "", "report": None, **parts}}
 
         try:
-            if kind in self._surveys:
-                yield value("done", report=self._surveys[kind])
+            if key in self._surveys:
+                yield value("done", report=self._surveys[key])
                 return
             yield value("running", step="Opening the index")
-            collection, index = self.workspace.collection, self.index(kind)
-            queries = cached_embeddings(
-                self.workspace.encoder, list(collection.queries.values()), "query", dtype="float32"
-            )
+            workspace, index = self.workspaces.of(request), self.index(request)
+            collection = workspace.collection
+            queries = cached_embeddings(workspace.encoder, list(collection.queries.values()), "query", dtype="float32")
             running = follow(
                 lambda report: iter([lost_documents(
-                    index, collection, self.workspace.documents, queries, K, progress=report, should_stop=stop.is_set
+                    index, collection, workspace.documents, queries, K, progress=report, should_stop=stop.is_set
                 )]),
                 stop,
             )  # fmt: skip
@@ -145,7 +155,7 @@ class XrayPage:
                 else:
                     record = lost_record(told, collection)
                     if not stop.is_set():
-                        self._surveys[kind] = record
+                        self._surveys[key] = record
                     yield value("stopped" if stop.is_set() else "done", report=record)
         except Exception as error:  # the boundary to the browser
             yield value("error", error=sentence(error))

@@ -1,0 +1,167 @@
+"""What is open: the collection of the command line for everybody, and those that people brought, each by its key."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engine import Encoder, plugins
+from engine.errors import InputError, NotFoundError
+from workbench.paths import data_folder
+from workbench.workspace import Workspace, load_encoder
+
+MOST_WORKSPACES = 8  # of people; the one that was not used for longest makes room
+MOST_MODELS = 3  # beside the first; the same
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+
+
+class Workspaces:
+    """Open workspaces: "" is that of the command line, every other has a key that only its owner's link holds.
+
+    Args:
+        first: The workspace of the command line.
+    """
+
+    def __init__(self, first: Workspace) -> None:
+        self.first = first
+        self.models = Models(first.encoder)
+        self._others: OrderedDict[str, Workspace] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, request: Mapping[str, Any]) -> Workspace:
+        """The workspace that a request is about.
+
+        Args:
+            request: Its "on" is a key; the first workspace without one.
+
+        Returns:
+            The workspace.
+
+        Raises:
+            NotFoundError: no such key here.
+        """
+        key = str(request.get("on") or "")
+        if not key:
+            return self.first
+        with self._lock:
+            found = self._others.get(key)
+            if found is None:
+                raise NotFoundError(
+                    "This collection is not open any more: the workbench was started again, or others took its place. "
+                    "Bring it again."
+                )
+            self._others.move_to_end(key)
+            return found
+
+    def add(self, workspace: Workspace) -> str:
+        """Keep a workspace until the workbench ends or newer ones take its place.
+
+        Args:
+            workspace: It.
+
+        Returns:
+            Its key, which cannot be guessed.
+        """
+        key = secrets.token_urlsafe(9)
+        with self._lock:
+            self._others[key] = workspace
+            while len(self._others) > MOST_WORKSPACES:
+                self._others.popitem(last=False)
+        return key
+
+    def about(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """What every page says about the workspace that it works on.
+
+        Args:
+            request: See `of`.
+
+        Returns:
+            "collection", "documents", "questions" (with judgements), "model", and "own" (whether a person brought it).
+        """
+        workspace = self.of(request)
+        collection = workspace.collection
+        return {
+            "collection": collection.name, "documents": len(collection.documents),
+            "questions": len(collection.judged_queries), "model": label(workspace.encoder.name),
+            "own": bool(request.get("on")),
+        }  # fmt: skip
+
+
+class Models:
+    """The models that a page may name: the first, registered ones, those trained here, and names on the hub.
+
+    Args:
+        first: The model of the command line.
+    """
+
+    def __init__(self, first: Encoder) -> None:
+        self._first = first
+        self._loaded: OrderedDict[str, Encoder] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def offered(self) -> list[dict[str, str]]:
+        """Names to choose from, the first model first.
+
+        Returns:
+            Dictionaries with "name" and "label".
+        """
+        names = [self._first.name, *plugins.names(plugins.MODELS), *trained(), *self._loaded]
+        return [{"name": name, "label": label(name)} for name in dict.fromkeys(names)]
+
+    def get(self, name: str) -> Encoder:
+        """Load a model that a browser asked for.
+
+        Args:
+            name: One of those offered, or "owner/name" on the hub; never a path.
+
+        Returns:
+            The model.
+
+        Raises:
+            InputError: a name that could be a path.
+            NotFoundError: the hub does not know it or cannot be reached.
+        """
+        if name in ("", self._first.name):
+            return self._first
+        with self._lock:
+            if name not in self._loaded:
+                self._loaded[name] = load_encoder(self._source(name))
+                self._loaded[name].name = name
+                while len(self._loaded) > MOST_MODELS:
+                    self._loaded.popitem(last=False)
+            self._loaded.move_to_end(name)
+            return self._loaded[name]
+
+    def _source(self, name: str) -> str:
+        if name in plugins.names(plugins.MODELS):
+            return name
+        if name in trained():
+            return str(models_folder() / name.partition("/")[2])
+        if not HUB_NAME.fullmatch(name) or Path(name).exists():
+            raise InputError(
+                f"Expected a model from the list, or owner/name on the hub, got {name!r}: give a folder to "
+                "`workbench ui --model` instead."
+            )
+        return name
+
+
+def models_folder() -> Path:
+    """Where models are kept that were trained in the browser."""
+    return data_folder("models")
+
+
+def trained() -> list[str]:
+    """Names of the models that were trained in the browser, the newest first."""
+    found = [path for path in models_folder().iterdir() if (path / "modules.json").exists()]
+    return [f"trained/{path.name}" for path in sorted(found, key=lambda path: -path.stat().st_mtime)]
+
+
+def label(name: str) -> str:
+    """What pages call a model: its name, or the last part of a folder's."""
+    path = Path(name)
+    return path.name if path.is_absolute() or name.startswith((".", "~")) else name
