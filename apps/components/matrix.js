@@ -2,11 +2,13 @@
 (() => {
   const { el, colour, fixed } = LIW;
   const CELL = { least: 14, most: 26, h: 18, gap: 1 };
-  const FOOT = 92, LONGEST = 13; // pixels and characters of the names below
+  const LETTER = 6.8, LONGEST = 13; // pixels of a letter, and letters of the longest name below
   const WIDEST = 16000; // pixels that a canvas may have in every browser
 
   const paint = (canvas, view, rows, columns, best, w) => {
-    const width = columns.length * w + 8, height = rows.length * CELL.h + FOOT;
+    const names = columns.map((column) => view.document[column].text).map((text) => (text.length > LONGEST ? text.slice(0, LONGEST - 1) + "…" : text));
+    const foot = 10 + LETTER * Math.max(3, ...names.map((text) => text.length));
+    const width = columns.length * w + 8, height = Math.ceil(rows.length * CELL.h + foot);
     const scale = Math.min(window.devicePixelRatio || 1, WIDEST / width);
     canvas.width = Math.ceil(width * scale); canvas.height = Math.ceil(height * scale);
     Object.assign(canvas.style, { width: width + "px", height: height + "px" });
@@ -25,12 +27,11 @@
       if (x !== undefined) pen.strokeRect(x * w + .5, y * CELL.h + .5, w - 2, CELL.h - 2);
     }));
     pen.font = `11px ${colour("mono")}`; pen.textBaseline = "middle"; pen.textAlign = "right"; pen.fillStyle = colour("soft");
-    columns.forEach((column, x) => {
+    names.forEach((text, x) => {
       pen.save();
       pen.translate(x * w + w / 2, rows.length * CELL.h + 6);
       pen.rotate(-Math.PI / 2);
-      const text = view.document[column].text;
-      pen.fillText(text.length > LONGEST ? text.slice(0, LONGEST - 1) + "…" : text, 0, 0);
+      pen.fillText(text, 0, 0);
       pen.restore();
     });
   };

@@ -1,0 +1,110 @@
+"""The page Bring your own: a collection from files or pasted text, or another model for the one that is open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from apps.components import component
+from apps.live import Stops, follow
+from apps.own import limits, own_collection
+from apps.pages import answering, bar, live, sentence
+from apps.workspaces import Workspaces
+from engine.errors import InputError
+from workbench.workspace import Workspace, open_workspace
+
+STAGES = {"encode": "Encoding the documents", "index": "Building the index"}
+
+
+class _Stopped(Exception):
+    """The person asked the indexing to end."""
+
+
+def page(workspaces: Workspaces) -> None:
+    """Build the page into the open Blocks.
+
+    Args:
+        workspaces: Where what people bring is kept.
+    """
+    bar()
+    own = OwnPage(workspaces)
+    view = component("own", None, [own.start], ("index", "halt"))
+    live(view, own.index, own.stops, "index")
+
+
+class OwnPage:
+    """Indexes what a person brings, and hands out the key under which the other pages work on it.
+
+    Args:
+        workspaces: Where it is kept.
+    """
+
+    def __init__(self, workspaces: Workspaces) -> None:
+        self.workspaces = workspaces
+        self.stops = Stops()
+
+    @answering
+    def start(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the page needs first.
+
+        Args:
+            request: Nothing.
+
+        Returns:
+            See `Workspaces.about`; "models" to choose from and the "limits".
+        """
+        return {
+            **self.workspaces.about(request), "models": self.workspaces.models.offered(), "limits": limits(),
+        }  # fmt: skip
+
+    def index(self, request: dict[str, Any], session: str) -> Iterator[dict[str, Any]]:
+        """Read, encode and index, with progress.
+
+        Args:
+            request: "source" ("text", "files", or "open": the collection that is open), what `own_collection` takes,
+                and "model".
+            session: Whose run it is.
+
+        Yields:
+            "job".
+        """
+        stop = self.stops.begin(session)
+
+        def job(status: str, **parts: Any) -> dict[str, Any]:
+            return {"job": {"status": status, "step": "", "done": 0, "total": 0, "error": "", "ready": None, **parts}}
+
+        try:
+            yield job("running", step="Reading the texts")
+            opened = self.workspaces.of(request)
+            if request.get("source") not in ("text", "files", "open"):
+                raise InputError("Choose first where the texts come from.")
+            collection = opened.collection if request["source"] == "open" else own_collection(request)
+            yield job("running", step="Loading the model")
+            encoder = self.workspaces.models.get(str(request.get("model") or ""))
+
+            def start(report: Callable[..., None]) -> Iterator[Workspace]:
+                def told(stage: str, done: int, total: int) -> None:
+                    if stop.is_set():
+                        raise _Stopped
+                    report(stage, done, total)
+
+                yield open_workspace(collection, encoder, self.workspaces.first.index.kind, told)
+
+            for what, told in follow(start, stop):
+                if what == "progress":
+                    yield job("running", step=STAGES.get(told[0], told[0]), done=told[1], total=told[2])
+                else:
+                    yield job("done", ready=self._ready(told))
+        except _Stopped:
+            yield job("stopped")
+        except Exception as error:  # the boundary to the browser
+            yield job("error", error=sentence(error))
+
+    def _ready(self, workspace: Workspace) -> dict[str, Any]:
+        key = self.workspaces.add(workspace)
+        truncated = workspace.documents.truncated
+        return {
+            **self.workspaces.about({"on": key}), "key": key, "tokens": workspace.documents.n_tokens,
+            "asked": len(workspace.collection.queries), "notes": list(workspace.collection.notes),
+            "truncated": int(truncated or 0), "length": workspace.encoder.max_length("document"),
+        }  # fmt: skip
