@@ -166,9 +166,8 @@ class Comparison:
 
 
 def _latex(cell: str) -> str:
-    for character in "&%$#_{}":
-        cell = cell.replace(character, f"\\{character}")
-    return cell
+    named = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(named.get(letter, f"\\{letter}" if letter in "&%$#_{}" else letter) for letter in cell)
 
 
 def compare(

@@ -1,13 +1,9 @@
-"""The pool-factor study in full: factors against bits, groups of questions, and the files of a report."""
+"""The pool-factor study in full: factors against bits, and groups of questions."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,15 +11,17 @@ from engine import Collection, TokenEmbeddings
 from engine.errors import InputError
 from engine.pooling import Method
 from workbench.figures.systems import pareto_front
-from workbench.pool_study import FACTORS, PoolRecord, Progress, pool_study
-from workbench.statistics import Interval, bootstrap, moved
+from workbench.pool_records import PoolRecord, PoolStore
+from workbench.pool_study import FACTORS, Arm, Progress, pool_study
+from workbench.statistics import Interval, bootstrap
 
 JOINT_FACTORS = (1.0, 2.0, 4.0, 8.0)
-BITS = (8, 4, 2, 1)
+BITS: tuple[int, ...] = (8, 4, 2, 1)
 QUESTION_WORDS = {
     "what", "which", "who", "whom", "whose", "when", "where", "why", "how", "is", "are", "was", "were", "do", "does",
     "did", "can", "could", "has", "have", "will", "would", "should",
 }  # fmt: skip
+EQUAL = 0.2  # how far two sizes may differ and still count as equal
 SMALLEST_GROUP = 5  # questions; below it an interval says nothing
 
 
@@ -56,8 +54,9 @@ def full_study(
     bits: Sequence[int] = BITS,
     seed: int = 0,
     progress: Progress | None = None,
+    store: PoolStore | None = None,
 ) -> Generator[PoolRecord, None, None]:
-    """Every method and factor with exact search at 16 bits, then hierarchical factors at fewer bits in a PLAID index.
+    """Every method and factor with exact search at 16 bits, and factors of the first method at fewer bits in PLAID.
 
     Args:
         collection: With judgements.
@@ -68,29 +67,22 @@ def full_study(
         joint_factors: For each number of bits.
         bits: Bits of a residual value in the PLAID index; none leaves the joint part out.
         seed: Of the bootstrap and of k-means.
-        progress: See `pool_study`; it starts anew for each number of bits.
+        progress: See `pool_study`; it starts anew for each method.
+        store: See `pool_study`.
 
     Yields:
         One record each; every difference is to factor 1 at 16 bits.
     """
-    reference: dict[str, float] | None = None
-    shared: dict[str, Any] = {"seed": seed, "progress": progress}
-    for record in pool_study(collection, documents, queries, factors, methods, **shared):
-        reference = reference or next(iter(record.per_query.values()))
-        yield record
-    for width in bits:
-        settings = {"bits": width, "seed": seed}
-        study = pool_study(collection, documents, queries, joint_factors, index="plaid", settings=settings, **shared)
-        for record in study:
-            yield _against(record, reference or {}, seed)
-
-
-def _against(record: PoolRecord, reference: Mapping[str, float], seed: int) -> PoolRecord:
-    """The record with its differences taken to other values."""
-    values = next(iter(record.per_query.values()))
-    difference = bootstrap([values[query] - reference[query] for query in values], seed)
-    better, worse = moved(reference, values, 0.05)
-    return replace(record, difference=difference, better=better, worse=worse)
+    arms = [Arm("plaid", {"bits": width, "seed": seed}, tuple(sorted({1.0, *joint_factors}))) for width in bits]
+    wanted, reference = sorted({*factors, *(joint_factors if bits else ())}), None
+    for method in methods:
+        also = arms if method == methods[0] else ()
+        for record in pool_study(
+            collection, documents, queries, wanted, (method,), seed=seed, progress=progress, also=also,
+            reference=reference, store=store,
+        ):  # fmt: skip
+            reference = reference or next(iter(record.per_query.values()))
+            yield record
 
 
 def front(records: Sequence[PoolRecord], metric: str = "ndcg@10") -> list[PoolRecord]:
@@ -104,6 +96,45 @@ def front(records: Sequence[PoolRecord], metric: str = "ndcg@10") -> list[PoolRe
         The joint Pareto front of factor and bits.
     """
     return [records[i] for i in pareto_front([r.bytes for r in records], [r.mean[metric] for r in records])]
+
+
+@dataclass(frozen=True)
+class Trade:
+    """Two ways to about the same bytes: fewer vectors, or fewer bits for each.
+
+    Args:
+        pooled: With a pool factor above 1.
+        fewer_bits: With factor 1, at the number of bits that comes nearest in bytes.
+        difference: Metric of the first minus that of the second, paired by question, with its 95% interval.
+    """
+
+    pooled: PoolRecord
+    fewer_bits: PoolRecord
+    difference: Interval
+
+
+def trades(records: Sequence[PoolRecord], metric: str = "ndcg@10", seed: int = 0) -> list[Trade]:
+    """What pooling is worth against fewer bits at equal bytes.
+
+    Args:
+        records: Of one collection.
+        metric: The quality.
+        seed: Of the bootstrap.
+
+    Returns:
+        One trade for each PLAID index with a factor above 1 that a PLAID index of factor 1 matches within a fifth of
+        its bytes, largest first.
+    """
+    plain = [record for record in records if record.index == "plaid" and record.factor == 1]
+    found = []
+    for record in sorted(records, key=lambda record: -record.bytes):
+        if record.index != "plaid" or record.factor == 1 or not plain:
+            continue
+        other = min(plain, key=lambda candidate: abs(candidate.bytes - record.bytes))
+        if abs(other.bytes - record.bytes) <= EQUAL * record.bytes:
+            mine, theirs = record.per_query[metric], other.per_query[metric]
+            found.append(Trade(record, other, bootstrap([mine[query] - theirs[query] for query in mine], seed)))
+    return found
 
 
 def by_document_length(collection: Collection, documents: TokenEmbeddings) -> dict[str, list[str]]:
@@ -176,43 +207,3 @@ def group_curve(
             mean = float(np.mean([after[query] for query in queries]))
             points.append(GroupPoint(name, record.factor, len(queries), mean, difference))
     return points
-
-
-def save_records(records: Sequence[PoolRecord], path: str | Path) -> Path:
-    """Write records as JSON, an infinite factor as "inf".
-
-    Args:
-        records: Any.
-        path: The file.
-
-    Returns:
-        The path.
-    """
-    rows = [asdict(r) | {"factor": "inf" if math.isinf(r.factor) else r.factor} for r in records]
-    Path(path).write_text(json.dumps(rows), encoding="utf-8")
-    return Path(path)
-
-
-def load_records(path: str | Path) -> list[PoolRecord]:
-    """Read what `save_records` wrote.
-
-    Raises:
-        InputError: it is no such file.
-    """
-    try:
-        rows = json.loads(Path(path).read_text(encoding="utf-8"))
-        return [_record(row) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} holds no records of a pool study ({error}): write it with save_records.") from None
-
-
-def _record(row: dict[str, Any]) -> PoolRecord:
-    return PoolRecord(**row | {
-        "factor": math.inf if row["factor"] == "inf" else row["factor"],
-        "latencies": tuple(row["latencies"]),
-        "interval": {metric: tuple(ends) for metric, ends in row["interval"].items()},
-        "difference": Interval(*row["difference"]),
-        "better": tuple(row["better"]),
-        "worse": tuple(row["worse"]),
-        "rankings": {query: tuple(ids) for query, ids in row["rankings"].items()},
-    })  # fmt: skip

@@ -6,8 +6,8 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ import numpy as np
 from engine import Collection, TokenEmbeddings, create_index, evaluate, pool
 from engine.errors import InputError
 from engine.evaluation import DEFAULT_METRICS, check_metrics
-from engine.indexes import Index
+from engine.indexes import Index, index_class
 from engine.pooling import Linkage, Method, link
 from engine.retrieval import Ranking
-from workbench.statistics import Interval, bootstrap, metric_name, moved
+from workbench.pool_records import PoolRecord, PoolStore
+from workbench.statistics import bootstrap, metric_name, moved
 
 FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, math.inf)
 THRESHOLD = 0.05  # a question that moves by more than this got better or worse
@@ -29,73 +30,19 @@ DEPTH = 100
 Progress = Callable[[int, int, str], None]  # done, all, what comes next
 
 
-@dataclass(frozen=True, eq=False)
-class PoolRecord:
-    """What one pool factor gives.
+@dataclass(frozen=True)
+class Arm:
+    """An index that is built on pooled vectors.
 
     Args:
-        collection: Its name.
-        method: How tokens are merged.
-        factor: Tokens per remaining token; infinity keeps one, and the protected ones.
-        index: Kind of index.
-        bits: Bits a dimension in the index.
-        documents: How many.
-        queries: How many have judgements.
-        tokens: Vectors in the index.
-        tokens_full: Vectors at factor 1.
-        bytes: Of the index on disk.
-        pool_s: Seconds of pooling.
-        build_s: Seconds of building the index.
-        latencies: Milliseconds of single questions, at most 50 of them.
-        mean: Metric -> value.
-        interval: Metric -> (low, high), 95% bootstrap over questions.
-        per_query: Metric -> {query: value}.
-        difference: First metric minus that of factor 1, paired by question: mean, low, high.
-        better: Questions that gained more than the threshold, largest gain first.
-        worse: Questions that lost more than the threshold, largest loss first.
-        rankings: Query -> its first ten documents.
+        index: Its kind.
+        settings: Of the index.
+        factors: At which pool factors; None takes all of the study.
     """
 
-    collection: str
-    method: str
-    factor: float
     index: str
-    bits: int
-    documents: int
-    queries: int
-    tokens: int
-    tokens_full: int
-    bytes: int
-    pool_s: float
-    build_s: float
-    latencies: tuple[float, ...]
-    mean: dict[str, float]
-    interval: dict[str, tuple[float, float]]
-    per_query: dict[str, dict[str, float]]
-    difference: Interval
-    better: tuple[str, ...]
-    worse: tuple[str, ...]
-    rankings: dict[str, tuple[str, ...]]
-
-    @property
-    def label(self) -> str:
-        """The factor in words: "4", "1.5", "one"."""
-        return "one" if math.isinf(self.factor) else f"{self.factor:g}"
-
-    @property
-    def kept(self) -> float:
-        """Share of the vectors that remain."""
-        return self.tokens / self.tokens_full
-
-    @property
-    def latency_ms(self) -> float:
-        """Median milliseconds a question."""
-        return float(np.median(self.latencies))
-
-    @property
-    def real(self) -> bool:
-        """Whether the difference to factor 1 is more than the noise of the questions: its interval excludes zero."""
-        return self.difference.excludes_zero
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    factors: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,10 +53,9 @@ class _Base:
     queries: TokenEmbeddings
     judged: list[str]
     metrics: list[str]
-    index: str
-    settings: dict[str, Any]
     threshold: float
     seed: int
+    tokens_full: int
 
 
 def pool_study(
@@ -125,6 +71,9 @@ def pool_study(
     threshold: float = THRESHOLD,
     seed: int = 0,
     progress: Progress | None = None,
+    also: Sequence[Arm] = (),
+    reference: Mapping[str, float] | None = None,
+    store: PoolStore | None = None,
 ) -> Generator[PoolRecord, None, None]:
     """Measure a collection at several pool factors, one record the moment it is there.
 
@@ -141,29 +90,44 @@ def pool_study(
         threshold: How far a question must move to count as better or worse.
         seed: Of the bootstrap.
         progress: Called with (steps done, steps in all, what is next).
+        also: Further indexes, built on the same pooled vectors.
+        reference: Query -> value of the first metric that differences are taken to; that of the first record when None.
+        store: Keeps records: those that are there are not measured again.
 
     Yields:
-        One record a method and factor, methods in turn, factors rising; closing the iterator stops the study.
+        One record a method, factor and index, methods in turn, factors rising; closing the iterator stops the study.
 
     Raises:
         InputError: counts, factors, methods or metrics that make no sense, before anything is computed.
     """
-    base = _check(collection, documents, queries, metrics, index, settings or {}, threshold, seed)
+    base = _check(collection, documents, queries, metrics, threshold, seed)
+    arms = (Arm(index, settings or {}), *also)
     ordered = sorted({1.0, *map(_factor, factors)})
-    steps, done = len(methods) * len(ordered), 0
+    for arm in arms:
+        index_class(arm.index).parse_settings(dict(arm.settings))
     for method in methods:
         pool(documents.select([0]), 2.0, method=method, protected=protected)  # names an unknown method at once
-    reference: dict[str, float] | None = None
-    for method in methods:
-        for factor, pooled, seconds in _pooled(documents, ordered, method, protected):
-            if progress is not None:
-                progress(done, steps, f"{method}, factor {factor:g}")
-            record = _measure(base, pooled, method, factor, seconds, documents.n_tokens, reference)
-            reference = reference or record.per_query[base.metrics[0]]
-            done += 1
-            yield record
+    steps: list[tuple[Method, float, Arm]] = [
+        (m, f, a) for m in methods for f in ordered for a in arms if a.factors is None or f in a.factors
+    ]
+    pooling, before = _Pooling(documents, protected), reference
+    for done, (method, factor, arm) in enumerate(steps):
+        if progress is not None:
+            progress(done, len(steps), f"{method}, factor {factor:g}{f', {_arm_name(arm)}' if also else ''}")
+        key = (method, protected, factor, arm.index, sorted(arm.settings.items()), base.metrics, base.threshold, seed)
+        record = store.get(*key) if store is not None else None
+        if record is None:
+            record = _measure(base, arm, method, factor, *pooling.at(method, factor), before)
+            if store is not None:
+                store.put(record, *key)
+        before = before or record.per_query[base.metrics[0]]
+        yield record
     if progress is not None:
-        progress(done, steps, "done")
+        progress(len(steps), len(steps), "done")
+
+
+def _arm_name(arm: Arm) -> str:
+    return " ".join([arm.index, *(f"{name} {value}" for name, value in arm.settings.items() if name != "seed")])
 
 
 def _factor(value: float) -> float:
@@ -177,8 +141,6 @@ def _check(
     documents: TokenEmbeddings,
     queries: TokenEmbeddings,
     metrics: Sequence[str],
-    index: str,
-    settings: dict[str, Any],
     threshold: float,
     seed: int,
 ) -> _Base:
@@ -199,36 +161,39 @@ def _check(
     names = list(collection.queries)
     position = {name: i for i, name in enumerate(names)}
     chosen = queries.select([position[name] for name in judged])
-    return _Base(collection, chosen, judged, check_metrics(metrics), index, settings, threshold, seed)
+    return _Base(collection, chosen, judged, check_metrics(metrics), threshold, seed, documents.n_tokens)
 
 
-def _pooled(
-    documents: TokenEmbeddings, factors: list[float], method: Method, protected: int
-) -> Iterator[tuple[float, TokenEmbeddings, float]]:
-    """Each factor, its pooled documents and their seconds; the first above 1 pays for the linkage of all."""
-    linkage: Linkage | None = None
-    for factor in factors:
-        start = time.perf_counter()
+class _Pooling:
+    """Pooled documents of the latest method and factor; the first factor above 1 pays for the linkage of a method."""
+
+    def __init__(self, documents: TokenEmbeddings, protected: int) -> None:
+        self.documents, self.protected = documents, protected
+        self.method: Method | None = None
+        self.linkage: Linkage | None = None
+        self.latest: tuple[tuple[Method, float], TokenEmbeddings, float] | None = None
+
+    def at(self, method: Method, factor: float) -> tuple[TokenEmbeddings, float]:
+        """The documents at a factor, and the seconds that they took."""
         if factor == 1:
-            yield factor, documents, 0.0
-            continue
-        linkage = linkage or link(documents, method, protected)
-        yield factor, linkage.pool(factor), time.perf_counter() - start
+            return self.documents, 0.0
+        if self.latest is None or self.latest[0] != (method, factor):
+            start = time.perf_counter()
+            if self.linkage is None or self.method != method:
+                self.method, self.linkage = method, link(self.documents, method, self.protected)
+            pooled = self.linkage.pool(factor)
+            self.latest = (method, factor), pooled, time.perf_counter() - start
+        return self.latest[1:]
 
 
 def _measure(
-    base: _Base,
-    pooled: TokenEmbeddings,
-    method: str,
-    factor: float,
-    pool_s: float,
-    tokens_full: int,
-    reference: dict[str, float] | None,
-) -> PoolRecord:
+    base: _Base, arm: Arm, method: str, factor: float, pooled: TokenEmbeddings, pool_s: float,
+    reference: Mapping[str, float] | None,
+) -> PoolRecord:  # fmt: skip
     folder = Path(tempfile.mkdtemp(prefix="pool-study-"))
     try:
         start = time.perf_counter()
-        index = create_index(base.index, folder / "index", **base.settings)
+        index = create_index(arm.index, folder / "index", **arm.settings)
         index.add(list(base.collection.documents), pooled)
         build_s = time.perf_counter() - start
         latencies = _latencies(index, base.queries)
@@ -246,8 +211,9 @@ def _measure(
     better, worse = moved(before, first, base.threshold)
     ends = {m: bootstrap(list(values.values()), base.seed) for m, values in scores.per_query.items()}
     return PoolRecord(
-        base.collection.name, method, factor, base.index, bits, len(pooled), len(first), pooled.n_tokens, tokens_full,
-        size, pool_s, build_s, latencies, scores.mean, {m: (end.low, end.high) for m, end in ends.items()},
+        base.collection.name, method, factor, arm.index, bits, len(pooled), len(first), pooled.n_tokens,
+        base.tokens_full, size, pool_s, build_s, latencies, scores.mean,
+        {metric: (end.low, end.high) for metric, end in ends.items()},
         scores.per_query, bootstrap([first[q] - before[q] for q in first], base.seed), better, worse, _top(found),
     )  # fmt: skip
 

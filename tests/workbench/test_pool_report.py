@@ -1,18 +1,19 @@
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from engine.errors import InputError
 from workbench import figures
+from workbench.pool_records import PoolStore, load_records, save_records
 from workbench.pool_report import (
     by_document_length,
     by_query_type,
     front,
     full_study,
     group_curve,
-    load_records,
-    save_records,
+    trades,
 )
 
 
@@ -29,7 +30,7 @@ def records(embedded):
 
 def test_factors_and_bits_are_all_against_the_same_reference(records) -> None:
     assert [(r.index, r.bits, r.factor) for r in records] == [
-        ("exact", 16, 1), ("exact", 16, 2), ("exact", 16, math.inf), ("plaid", 4, 1), ("plaid", 4, 2),
+        ("exact", 16, 1), ("plaid", 4, 1), ("exact", 16, 2), ("plaid", 4, 2), ("exact", 16, math.inf),
     ]  # fmt: skip
     before = records[0].mean["ndcg@10"]
     for record in records:
@@ -67,3 +68,35 @@ def test_records_come_back_from_a_file(records, tmp_path) -> None:
     (tmp_path / "records.json").write_text("{")
     with pytest.raises(InputError, match="no records"):
         load_records(tmp_path / "records.json")
+
+
+def test_a_stopped_study_goes_on_where_it_stopped(embedded, records, tmp_path) -> None:
+    options: dict[str, Any] = {
+        "factors": (2, math.inf),
+        "methods": ("hierarchical",),
+        "joint_factors": (2,),
+        "bits": (4,),
+    }
+    study = full_study(*embedded, **options, store=PoolStore(tmp_path / "kept"))
+    assert [next(study).factor for _ in range(3)] == [1, 1, 2]
+    study.close()
+    store = PoolStore(tmp_path / "kept")
+    found = list(full_study(*embedded, **options, store=store))
+    assert store.reused == 3
+    assert [(r.index, r.factor, r.per_query) for r in found] == [(r.index, r.factor, r.per_query) for r in records]
+    again = PoolStore(tmp_path / "kept")
+    assert [vars(r) for r in full_study(*embedded, **options, store=again)] == [vars(r) for r in found]
+    assert again.reused == 5
+    other = PoolStore(tmp_path / "kept")
+    list(full_study(*embedded, **options, seed=7, store=other))
+    assert other.reused == 0
+
+
+def test_trades_are_between_equal_bytes(records) -> None:
+    big = replace(records[1], bits=4, bytes=1000)
+    half = replace(records[3], bits=8, bytes=1100)
+    (trade,) = trades([big, half])
+    assert (trade.pooled, trade.fewer_bits) == (half, big)
+    assert trade.difference.mean == pytest.approx(half.mean["ndcg@10"] - big.mean["ndcg@10"])
+    assert trades([big, replace(half, bytes=1300)]) == []
+    assert trades([half]) == []

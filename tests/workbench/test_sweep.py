@@ -6,8 +6,9 @@ import pytest
 from engine.errors import InputError
 from workbench import runs
 from workbench.experiment import Experiment
+from workbench.preflight import Loaded, preflight
 from workbench.seeds import seed_noise
-from workbench.sweep import grid, preflight, sweep
+from workbench.sweep import grid, sweep
 
 BASE = Experiment(collection="tiny", model="fake", metrics=("ndcg@10",))
 
@@ -15,7 +16,7 @@ BASE = Experiment(collection="tiny", model="fake", metrics=("ndcg@10",))
 @pytest.fixture(autouse=True)
 def registered(tmp_path, monkeypatch, tiny_collection, fake_encoder):
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
-    module = import_module("workbench.sweep")  # `workbench.sweep` itself is the function
+    module = import_module("workbench.preflight")
     monkeypatch.setattr(module, "load_collection", lambda name: tiny_collection)
     monkeypatch.setattr(module.Encoder, "load", lambda name, dtype: fake_encoder)
 
@@ -69,13 +70,27 @@ def test_preflight_counts_what_is_known() -> None:
     before = preflight(experiments)
     assert before.known == 0
     assert before.encode_tokens > 0
+    assert before.run_s is before.total_s is None
+    assert "the first run will say how long one takes" in str(before)
     sweep(BASE, {"pool_factor": [1]}, processes=1)
     after = preflight(experiments)
     assert after.known == 1
     assert after.encode_tokens == 0
-    assert "2 experiments, 1 known; nothing to encode" in str(after)
+    assert "2 experiments, 1 known; nothing to encode, then about a second a run" in str(after)
+    timings = runs.list()[0].record["timings_s"]
+    assert after.run_s == pytest.approx(sum(timings[stage] for stage in ("pool", "index", "search", "evaluate")))
+    assert after.total_s == after.run_s
     with pytest.raises(InputError, match="1 process or more"):
         preflight(experiments, processes=0)
+
+
+def test_encoding_is_estimated_from_a_sample_of_this_collection(tiny_collection, fake_encoder, monkeypatch) -> None:
+    encoded = fake_encoder.encode_document(list(tiny_collection.documents.values()))
+    clock = iter([10.0, 10.0 + 0.5 * encoded.n_tokens])  # half a second a token
+    monkeypatch.setattr("workbench.preflight.time.perf_counter", lambda: next(clock))
+    costs = preflight([BASE], 1, Loaded())
+    assert costs.encode_tokens == encoded.n_tokens  # the sample is the whole of so small a collection
+    assert costs.encode_s == pytest.approx(0.5 * encoded.n_tokens)
 
 
 def test_seed_noise_of_an_index_that_draws_none_is_zero() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from workbench.cli import browser, comparing, comparisons, doctor, experiments, search, training
+from workbench.cli import browser, comparing, comparisons, doctor, experiments, pooling, search, training
 
 
 def register(app: typer.Typer) -> None:
@@ -19,9 +19,10 @@ def register(app: typer.Typer) -> None:
     app.add_typer(experiments.runs, name="runs")
     app.command()(comparisons.sweep)
     app.command()(comparisons.compare)
-    app.command("pool-study")(experiments.pool_study)
+    app.command("pool-study")(pooling.pool_study)
     app.command("compare-indexes")(comparing.compare_indexes)
     app.command()(comparing.trace)
     app.command()(comparing.recommend)
     app.command()(training.train)
+    app.command()(training.mine)
     app.command()(doctor.doctor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
@@ -11,6 +11,10 @@ import yaml
 from engine.errors import InputError
 from workbench.cli.options import JsonOption
 from workbench.cli.output import note, out, progress_bars, show_json, show_table
+
+if TYPE_CHECKING:
+    from workbench.compare import Comparison
+    from workbench.runs import Run
 
 
 def sweep(
@@ -25,16 +29,27 @@ def sweep(
     Example: `workbench sweep exp.yaml --over pool_factor=1,2,4 --over index=exact,plaid`
     """
     from workbench.experiment import Experiment
-    from workbench.sweep import grid, preflight
+    from workbench.preflight import Loaded, preflight
+    from workbench.sweep import grid
     from workbench.sweep import sweep as execute
 
     base, wanted = Experiment.read(experiment), dict(_values(text) for text in over)
-    costs = preflight(grid(base, wanted), processes)
+    loaded = Loaded()
+    costs = preflight(grid(base, wanted), processes, loaded)
     note(str(costs))
     if dry_run:
         return
     with progress_bars() as report:
-        done = execute(base, wanted, lambda finished, total, run: report("runs", finished, total), processes=processes)
+        done = execute(
+            base,
+            wanted,
+            lambda finished, total, run: report("runs", finished, total),
+            processes=processes,
+            loaded=loaded,
+        )
+    reused = sum(run.reused for run in done)
+    note(f"{len(done) - reused} run, {reused} were there already." if reused < len(done)
+         else f"All {len(done)} runs were there already: nothing was computed.")  # fmt: skip
     if as_json:
         show_json([run.record for run in done])
         return
@@ -56,6 +71,9 @@ def compare(
     metric: Annotated[list[str] | None, typer.Option("--metric", help="Repeatable; all that they share.")] = None,
     latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX table.")] = False,
     html: Annotated[Path | None, typer.Option("--html", help="Also write the comparison to this file.")] = None,
+    seeds: Annotated[
+        int, typer.Option("--seeds", help="Also run each under so many seeds: is a difference more than seed noise?")
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Compare runs: corrected significance tests, intervals, wins and losses by query, overlap of the rankings.
@@ -66,11 +84,13 @@ def compare(
 
     from engine.storage import replace_text
     from workbench.compare import compare as execute
+    from workbench.comparison_page import comparison_page
     from workbench.runs import find
 
-    comparison = execute(*(find(run) for run in runs), names=name, metrics=metric)
+    found = [find(run) for run in runs]
+    comparison = execute(*found, names=name, metrics=metric)
     if html is not None:
-        replace_text(html, comparison.to_html())
+        replace_text(html, comparison_page(comparison, _queries_of(found[0])))
         note(f"Wrote {html}.")
     if as_json:
         show_json(asdict(comparison))
@@ -89,3 +109,41 @@ def compare(
             markup=False,
             soft_wrap=True,
         )
+    if seeds:
+        _show_noise(found, list(comparison.scores), comparison, seeds)
+
+
+def _queries_of(run: Run) -> dict[str, str]:
+    """The texts of a run's queries, where its collection is still there."""
+    from engine import load_collection
+    from engine.errors import WorkbenchError
+
+    try:
+        return load_collection(run.experiment.collection).queries
+    except WorkbenchError:
+        return {}
+
+
+def _show_noise(found: list[Run], names: list[str], comparison: Comparison, seeds: int) -> None:
+    """Say of each difference whether it is larger than what seeds alone make of either system."""
+    from workbench.seeds import seed_noise
+
+    for metric in next(iter(comparison.scores.values())):
+        with progress_bars() as report:
+            noises = {
+                name: seed_noise(
+                    run.experiment, range(seeds), metric, lambda done, total, _, name=name: report(name, done, total), 1
+                )
+                for name, run in zip(names, found, strict=True)
+            }
+        for name, noise in noises.items():
+            out.print(f"{name}, {noise}", markup=False, soft_wrap=True)
+        for pair in comparison.pairs:
+            if pair.metric == metric:
+                widest = max((noises[pair.first], noises[pair.second]), key=lambda noise: noise.spread)
+                verdict = "larger" if widest.exceeded_by(pair.difference.mean) else "not larger"
+                out.print(
+                    f"{pair.second} against {pair.first}, {metric}: {pair.difference.mean:+.4f} is {verdict} than what "
+                    f"{seeds} seeds alone make ({widest.spread:.4f}).",
+                    markup=False, soft_wrap=True,
+                )  # fmt: skip

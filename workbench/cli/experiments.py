@@ -1,18 +1,20 @@
-"""The commands of experiments: `run`, `runs`, `pool-study`."""
+"""The commands of experiments: `run` and `runs`."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from engine.errors import InputError
-from workbench.cli.options import CollectionOption, DeviceOption, JsonOption, ModelOption, OutputOption, SeedOption
+from workbench.cli.options import JsonOption
 from workbench.cli.output import note, out, progress_bars, show_json, show_table
 from workbench.runs import Run
+
+if TYPE_CHECKING:
+    from workbench.running import RunEvent
 
 
 def run(
@@ -27,7 +29,6 @@ def run(
     Example: `workbench run --example > exp.yaml && workbench run exp.yaml`
     """
     from workbench.experiment import Experiment
-    from workbench.running import RunEvent
     from workbench.running import run as execute
 
     if example:
@@ -37,22 +38,27 @@ def run(
         raise InputError("Expected a file with an experiment: `workbench run --example > exp.yaml` makes one.")
     wanted = Experiment.read(experiment)
     with progress_bars() as report:
-
-        def show(event: RunEvent) -> None:
-            report(event.stage + (" (kept)" if event.cached else ""), event.done, event.total)
-
-        finished = execute(wanted, show, name=name, force=force)
+        finished = execute(wanted, _shown(report), name=name, force=force)
     if as_json:
         show_json(finished.record)
-        return
-    show_run(finished)
+    else:
+        show_run(finished)
     if finished.reused:
         note("This run was there already: nothing was computed.")
 
 
+def _shown(report: Callable[[str, int, int], None]) -> Callable[[RunEvent], None]:
+    """Events of a run as progress bars."""
+    return lambda event: report(event.stage + (" (kept)" if event.cached else ""), event.done, event.total)
+
+
 def show_run(run: Run) -> None:
     """Print one run: scores with intervals, then its settings that matter."""
-    rows = [(metric, f"{i.mean:.4f}", f"{i.low:.4f} to {i.high:.4f}") for metric, i in run.intervals.items()]
+    from workbench.statistics import metric_name
+
+    rows = [
+        (metric_name(metric), f"{i.mean:.4f}", f"{i.low:.4f} to {i.high:.4f}") for metric, i in run.intervals.items()
+    ]
     show_table(f"{run.id}  {run.name}", ("metric", "mean", "95% interval"), rows, f"{run.status}, {run.created}")
     for warning in run.warnings:
         note(warning)
@@ -82,6 +88,7 @@ def list_all(
     Example: `workbench runs list --collection embedded`
     """
     from workbench.runs import list_runs
+    from workbench.statistics import metric_name
 
     found = list_runs(collection, status)
     if as_json:
@@ -92,7 +99,15 @@ def list_all(
         (run.id, run.name, run.status, *(f"{run.mean[m]:.4f}" if m in run.mean else "" for m in metrics))
         for run in found
     ]
-    show_table(f"{len(found)} runs", ("run", "what", "state", *metrics), rows)
+    heads = (metric_name(metric).replace("@", "\n@") for metric in metrics)
+    show_table(f"{len(found)} runs", ("run", "what", "state", *heads), rows)
+    for run in found:
+        if run.status == "interrupted":
+            note(
+                f"{run.id} was interrupted: `workbench runs resume {run.id}` takes it up, `runs delete` removes it."
+            )
+        if run.problem:
+            note(f"{run.id}: {run.problem}")
 
 
 @runs.command("show")
@@ -110,6 +125,25 @@ def show(
         show_json(found.record)
     else:
         show_run(found)
+
+
+@runs.command("resume")
+def resume(
+    run_id: Annotated[str, typer.Argument(help="An interrupted run, or the beginning of its name.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Take up an interrupted run: what it kept is used, the rest is computed.
+
+    Example: `workbench runs resume cranfield-3f2a`
+    """
+    from workbench.running import resume as take_up
+
+    with progress_bars() as report:
+        finished = take_up(run_id, _shown(report))
+    if as_json:
+        show_json(finished.record)
+    else:
+        show_run(finished)
 
 
 @runs.command("delete")
@@ -149,73 +183,3 @@ def import_run(path: Annotated[Path, typer.Argument(help="A zip from `workbench 
     from workbench.runs import import_zip
 
     note(f"Imported run {import_zip(path).id}.")
-
-
-def pool_study(
-    collection: CollectionOption = "embedded",
-    model: ModelOption = "embedded",
-    factor: Annotated[list[str] | None, typer.Option("--factor", help="Repeatable; a number or inf.")] = None,
-    method: Annotated[list[str] | None, typer.Option("--method", help="hierarchical, sequential; repeatable.")] = None,
-    index: Annotated[str, typer.Option("--index", help="Kind of index.")] = "exact",
-    seed: SeedOption = 0,
-    device: DeviceOption = "auto",
-    as_json: JsonOption = False,
-    output: OutputOption = None,
-    figure: Annotated[Path | None, typer.Option("--figure", help="Also write the figure to this .html file.")] = None,
-) -> None:
-    """Measure what fewer token vectors cost: quality with intervals, questions won and lost, bytes, milliseconds.
-
-    Example: `workbench pool-study --collection ../scifact --factor 1 --factor 2 --factor 4`
-    """
-    from engine import load_collection
-    from workbench import pool_study as study
-    from workbench.cache import cached_embeddings
-    from workbench.workspace import load_encoder
-
-    factors = [_number(value) for value in factor] if factor else study.FACTORS
-    loaded = load_collection(collection)
-    encoder = load_encoder(model, device)
-    with progress_bars() as report:
-        documents = cached_embeddings(
-            encoder, list(loaded.documents.values()), "document", lambda done, total: report("encode", done, total)
-        )
-        queries = cached_embeddings(encoder, list(loaded.queries.values()), "query", dtype="float32")
-        records = list(
-            study.pool_study(
-                loaded, documents, queries, factors, cast(Any, method or ["hierarchical"]), index=index, seed=seed,
-                progress=lambda done, total, text: report("factors", done, total),
-            )
-        )  # fmt: skip
-    if figure is not None:
-        from workbench import figures
-
-        figures.export_html(figures.pool_curve([r for r in records if r.method == records[0].method]), figure)
-        note(f"Wrote {figure}.")
-    if as_json or output:
-        show_json([asdict(record) for record in records], output)
-        return
-    rows = []
-    for record in records:
-        low, high = record.interval["ndcg@10"]
-        rows.append(
-            (
-                f"{record.method} {record.label}",
-                f"{record.tokens:,}",
-                f"{record.mean['ndcg@10']:.4f}",
-                f"{low:.3f} to {high:.3f}",
-                f"{record.mean['recall@100']:.4f}",
-                f"{len(record.better)} / {len(record.worse)}",
-                f"{record.bytes / 1e6:.1f}",
-                f"{record.latency_ms:.1f}",
-            )
-        )
-    columns = ("method and factor", "vectors", "nDCG@10", "95%", "recall@100", "better / worse", "MB", "ms")
-    show_table(f"{loaded.name}: {len(loaded.judged_queries)} judged questions", columns, rows)
-    out.print(study.sentence(records[-1]), markup=False)
-
-
-def _number(value: str) -> float:
-    try:
-        return math.inf if value in ("inf", "one") else float(value)
-    except ValueError:
-        raise InputError(f"Expected --factor as a number or inf, got {value!r}: 2 halves the vectors.") from None

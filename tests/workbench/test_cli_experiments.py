@@ -1,0 +1,140 @@
+"""The commands on experiments, as a person types them: run, runs, sweep, compare, pool-study."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from workbench import runs as stored
+from workbench.cli import main
+from workbench.runs.store import begin
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch, tiny_collection, fake_encoder) -> Path:
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("engine.Encoder.load", lambda *_, **__: fake_encoder)
+    monkeypatch.setattr("workbench.workspace.load_encoder", lambda *_, **__: fake_encoder)
+    target = tmp_path / "tiny"
+    (target / "qrels").mkdir(parents=True)
+    for name, texts in (("corpus", tiny_collection.documents), ("queries", tiny_collection.queries)):
+        lines = [json.dumps({"_id": key, "text": text}) for key, text in texts.items()]
+        (target / f"{name}.jsonl").write_text("\n".join(lines))
+    judged = [f"{q}\t{d}\t{g}" for q, grades in tiny_collection.qrels.items() for d, g in grades.items()]
+    (target / "qrels" / "test.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judged]))
+    (tmp_path / "exp.yaml").write_text("collection: tiny\nmetrics: [ndcg@10, recall@100]\n")
+    return tmp_path
+
+
+def run(*arguments: str) -> int:
+    try:
+        main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """Both streams as one line: tables are wrapped to the width of the terminal."""
+    captured = capsys.readouterr()
+    return " ".join((captured.out + captured.err).split())
+
+
+def test_a_second_identical_run_does_no_work_and_says_so(capsys) -> None:
+    assert run("run", "exp.yaml", "--name", "first") == 0
+    assert "nDCG@10" in said(capsys)
+    assert run("run", "exp.yaml") == 0
+    assert "This run was there already: nothing was computed." in said(capsys)
+    assert run("runs") == 0
+    assert "1 runs" in said(capsys)
+
+
+def test_a_run_travels_as_a_zip(folder, capsys, monkeypatch) -> None:
+    run("run", "exp.yaml")
+    (only,) = stored.list_runs()
+    assert run("runs", "export", only.id[:8], "run.zip") == 0
+    monkeypatch.setenv("WORKBENCH_HOME", str(folder / "elsewhere"))
+    assert run("runs", "import", "run.zip") == 0
+    (imported,) = stored.list_runs()
+    assert imported.record == only.record
+    assert imported.per_query("ndcg@10") == only.per_query("ndcg@10")
+    assert run("runs", "export", only.id, "run.trec") == 0
+    assert (folder / "run.trec").read_text().startswith("q1 Q0 argmax 1 ")
+    capsys.readouterr()
+    assert run("runs", "import", "exp.yaml") == 2
+    assert "no complete zip of a run" in said(capsys)
+
+
+def test_an_interrupted_run_is_shown_and_taken_up_or_removed(capsys) -> None:
+    run("run", "exp.yaml")
+    (done,) = stored.list_runs()
+    record = {key: done.record[key] for key in ("name", "created", "experiment", "collection", "model")}
+    for name in ("tiny-000000000001", "tiny-000000000002"):
+        place = begin(name, record)
+        text = json.loads((place / "run.json").read_text())
+        (place / "run.json").write_text(json.dumps(text | {"process": text["process"] | {"pid": 2**22 + 1}}))
+    capsys.readouterr()
+    assert run("runs", "list", "--status", "interrupted") == 0
+    shown = said(capsys)
+    assert "2 runs" in shown
+    assert "interrupted" in shown
+    assert run("runs", "resume", "tiny-000000000001") == 0
+    assert run("runs", "delete", "tiny-000000000002") == 0
+    assert [found.status for found in stored.list_runs()] == ["complete"]
+
+
+def test_sweep_says_what_it_costs_and_what_was_there(capsys) -> None:
+    assert run("sweep", "exp.yaml", "--over", "pool_factor=1,2", "--dry-run") == 0
+    assert "2 experiments, 0 known" in said(capsys)
+    assert run("sweep", "exp.yaml", "--over", "pool_factor=1,2", "--processes", "1") == 0
+    assert "2 run, 0 were there already." in said(capsys)
+    assert run("sweep", "exp.yaml", "--over", "pool_factor=1,2", "--processes", "1") == 0
+    assert "All 2 runs were there already: nothing was computed." in said(capsys)
+
+
+def test_compare_as_table_latex_html_and_against_seed_noise(folder, capsys) -> None:
+    run("sweep", "exp.yaml", "--over", "pool_factor=1,4", "--processes", "1")
+    first, second = (found.id for found in stored.list_runs())
+    capsys.readouterr()
+    assert run("compare", first, second, "--name", "whole", "--name", "pooled", "--html", "c.html") == 0
+    assert "pooled against whole, ndcg@10" in said(capsys)
+    page = (folder / "c.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "<th scope" in page
+    assert run("compare", first, second, "--latex") == 0
+    assert r"\begin{tabular}" in said(capsys)
+    assert run("compare", first, second, "--seeds", "2", "--name", "a", "--name", "b", "--metric", "ndcg@10") == 0
+    assert "than what 2 seeds alone make (0.0000)" in said(capsys)
+
+
+def test_runs_on_other_judgements_are_not_compared(folder, capsys) -> None:
+    run("run", "exp.yaml")
+    (folder / "tiny" / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\tsort\t1\n")
+    run("run", "exp.yaml")
+    capsys.readouterr()
+    assert run("compare", *(found.id for found in stored.list_runs())) == 2
+    assert "with other judgements. Run both on the same." in said(capsys)
+
+
+def test_an_unknown_metric_lists_the_known_ones(folder, capsys) -> None:
+    (folder / "exp.yaml").write_text("collection: tiny\nmetrics: [ndgc@10]\n")
+    assert run("run", "exp.yaml") == 2
+    assert "recall" in said(capsys)
+
+
+def test_pool_study_keeps_what_it_measured(folder, capsys) -> None:
+    command = ("pool-study", "--collection", "tiny", "--factor", "2", "--factor", "inf")
+    assert run(*command, "--figure", "curve.html") == 0
+    assert "tiny: 3 measured, 0 were there already." in said(capsys)
+    assert (folder / "curve.html").exists()
+    assert run(*command, "--json") == 0
+    captured = capsys.readouterr()
+    assert "nothing was measured, all 3 were there already" in captured.err
+    assert [row["factor"] for row in json.loads(captured.out)] == [1, 2, "inf"]
+    assert run(*command, "--force", "--output", "numbers.json") == 0
+    assert "3 measured" in said(capsys)
+    assert run("pool-study", "--collection", "tiny", "--figure", "curve.gif") == 2
+    assert run("pool-study", "--collection", "tiny", "--factor", "two") == 2

@@ -1,0 +1,136 @@
+"""The command `pool-study`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from engine.errors import InputError
+from workbench.cli.options import DeviceOption, JsonOption, ModelOption, OutputOption, SeedOption
+from workbench.cli.output import note, out, progress_bars, show_json, show_table
+
+if TYPE_CHECKING:
+    from engine import Encoder
+    from workbench.pool_document import Study
+    from workbench.pool_records import PoolRecord
+
+
+def pool_study(
+    collection: Annotated[
+        list[str] | None, typer.Option("--collection", help="Repeatable: a BEIR folder, a file of texts, a name, ...")
+    ] = None,
+    model: ModelOption = "embedded",
+    factor: Annotated[list[str] | None, typer.Option("--factor", help="Repeatable; a number or inf.")] = None,
+    method: Annotated[list[str] | None, typer.Option("--method", help="hierarchical, sequential; repeatable.")] = None,
+    bits: Annotated[
+        list[int] | None, typer.Option("--bits", help="Repeatable: also factors at these bits in a PLAID index.")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="Folder for figures, tables and numbers; both methods and 8, 4, 2, 1 bits."),
+    ] = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Measure again what is there already.")] = False,
+    as_json: JsonOption = False,
+    output: OutputOption = None,
+    figure: Annotated[Path | None, typer.Option("--figure", help="Also draw it: an .html, .svg or .png file.")] = None,
+) -> None:
+    """Measure what fewer token vectors cost: quality with intervals, questions won and lost, bytes, milliseconds.
+
+    What is measured is kept: a study that was stopped goes on where it stopped.
+
+    Example: `workbench pool-study --collection ../scifact --factor 1 --factor 2 --factor 4`
+    """
+    from workbench import figures
+    from workbench import pool_study as study
+    from workbench.pool_document import collections_curve, numbers, write_report
+    from workbench.pool_report import BITS
+    from workbench.workspace import load_encoder
+
+    if figure is not None:
+        figures.check_place(figure)
+    factors = [_number(value) for value in factor] if factor else study.FACTORS
+    methods = method or (["hierarchical", "sequential"] if report else ["hierarchical"])
+    widths = bits if bits is not None else (list(BITS) if report else [])
+    encoder = load_encoder(model, device)
+    studies = [_study(name, encoder, factors, methods, widths, seed, force) for name in collection or ["embedded"]]
+    if report is not None:
+        written = write_report(studies, report)
+        note(f"Wrote {len(written)} files into {report}.")
+    if figure is not None:
+        several = len(studies) > 1
+        drawn = figures.group_curves(collections_curve(studies)) if several else figures.pool_curve(studies[0].curve)
+        note(f"Wrote {figures.export(drawn, figure)}.")
+    if as_json or output:
+        show_json([numbers(record) for entry in studies for record in entry.records], output)
+        return
+    for entry in studies:
+        _show(entry)
+
+
+def _study(
+    name: str, encoder: Encoder, factors: Any, methods: list[str], bits: list[int], seed: int, force: bool
+) -> Study:
+    """Encode and measure one collection, or find what was measured before."""
+    from engine import load_collection
+    from workbench.cache import cached_embeddings, content_key, embeddings_folder
+    from workbench.paths import data_folder
+    from workbench.pool_document import Study
+    from workbench.pool_records import PoolStore
+    from workbench.pool_report import full_study
+
+    loaded = load_collection(name)
+    texts, questions = list(loaded.documents.values()), list(loaded.queries.values())
+    with progress_bars() as show:
+        documents = cached_embeddings(
+            encoder, texts, "document", lambda done, total: show(f"{loaded.name}: encode", done, total)
+        )
+        queries = cached_embeddings(encoder, questions, "query", dtype="float32")
+        folders = [embeddings_folder(encoder, texts, "document", "float16"),
+                   embeddings_folder(encoder, questions, "query", "float32")]  # fmt: skip
+        key = content_key(*(folder.name for folder in folders), loaded.qrels, *loaded.documents, *loaded.queries)
+        store = PoolStore(data_folder("cache", "pool-studies", f"{loaded.name[:40]}-{key}"))
+        if force:
+            store.clear()
+        records = tuple(
+            full_study(
+                loaded, documents, queries, factors, cast(Any, methods), bits=bits, seed=seed, store=store,
+                progress=lambda done, total, text: show(f"{loaded.name}: {text.partition(',')[0]}", done, total),
+            )
+        )  # fmt: skip
+    new = len(records) - store.reused
+    note(f"{loaded.name}: {new} measured, {store.reused} were there already." if new
+         else f"{loaded.name}: nothing was measured, all {len(records)} were there already.")  # fmt: skip
+    return Study(loaded, documents, records)
+
+
+def _show(entry: Study) -> None:
+    from workbench.pool_study import sentence
+
+    columns = ("method and\nfactor", "vectors", "nDCG@10", "95%", "recall\n@100", "better /\nworse", "MB", "ms")
+    first = entry.records[0]
+    title = f"{entry.collection.name}: {first.queries:,} judged questions"
+    show_table(title, columns, [_row(record) for record in entry.records])
+    if len(entry.curve) > 1:
+        out.print(sentence(entry.curve[-1]), markup=False, soft_wrap=True)
+
+
+def _row(record: PoolRecord) -> tuple[str, ...]:
+    low, high = record.interval["ndcg@10"]
+    bits = f", {record.bits} bits" if record.index != "exact" else ""
+    return (
+        f"{record.method} {record.label}{bits}", f"{record.tokens:,}", f"{record.mean['ndcg@10']:.3f}",
+        f"{low:.3f} to {high:.3f}", f"{record.mean['recall@100']:.3f}", f"{len(record.better)} / {len(record.worse)}",
+        f"{record.bytes / 1e6:.1f}", f"{record.latency_ms:.1f}",
+    )  # fmt: skip
+
+
+def _number(value: str) -> float:
+    try:
+        return math.inf if value in ("inf", "one") else float(value)
+    except ValueError:
+        raise InputError(f"Expected --factor as a number or inf, got {value!r}: 2 halves the vectors.") from None

@@ -1,0 +1,200 @@
+"""The files of a pool-factor study: figures in light and dark, tables in Markdown, numbers as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine import Collection, TokenEmbeddings
+from engine.errors import InputError
+from engine.storage import replace_text
+from workbench.pool_records import PoolRecord
+from workbench.pool_report import GroupPoint, Trade, by_document_length, by_query_type, front, group_curve, trades
+from workbench.statistics import metric_name
+
+WIDTH = 640
+THEMES = ("light", "dark")
+METRIC, DEEP = "ndcg@10", "recall@100"
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What was measured on one collection.
+
+    Args:
+        collection: Its texts and judgements.
+        documents: Its vectors before pooling.
+        records: All that were measured, that of factor 1 at 16 bits first.
+    """
+
+    collection: Collection
+    documents: TokenEmbeddings
+    records: tuple[PoolRecord, ...]
+
+    @property
+    def curve(self) -> list[PoolRecord]:
+        """The records of the first method with exact search, factors rising."""
+        first = self.records[0]
+        return [record for record in self.records if (record.index, record.method) == (first.index, first.method)]
+
+    @property
+    def groups(self) -> dict[str, dict[str, list[str]]]:
+        """Ways to group the questions that leave at least two groups: by document length, by query type."""
+        ways = {"length": by_document_length(self.collection, self.documents), "type": by_query_type(self.collection)}
+        return {way: groups for way, groups in ways.items() if len(groups) > 1}
+
+
+def write_report(studies: Sequence[Study], folder: str | Path) -> list[Path]:
+    """Write figures, tables and numbers of a study of one or more collections.
+
+    Args:
+        studies: One a collection.
+        folder: Created when absent; files of the same names are replaced.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: the place cannot be written.
+        MissingExtraError: pictures cannot be drawn here.
+    """
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{target} cannot be created ({error.strerror}): choose another place.") from None
+    written = [*_figures(studies, target), target / "results.md", target / "results.json"]
+    replace_text(written[-2], results(studies))
+    replace_text(written[-1], json.dumps([numbers(r) for study in studies for r in study.records], indent=0) + "\n")
+    return written
+
+
+def _figures(studies: Sequence[Study], folder: Path) -> list[Path]:
+    from workbench import figures
+
+    written = []
+    for theme in THEMES:
+        end = "" if theme == "light" else "-dark"
+        drawn: dict[str, Any] = {}
+        if len(studies) > 1:
+            title = f"What each pool factor changes on {len(studies)} collections"
+            drawn["collections"] = figures.group_curves(collections_curve(studies), METRIC, title, theme)
+        for study in studies:
+            name = study.collection.name
+            drawn[f"{name}-curve"] = figures.pool_curve(study.curve, theme=theme)
+            drawn[f"{name}-front"] = figures.trade_off(study.records, theme=theme)
+            for way, groups in study.groups.items():
+                label = "document length" if way == "length" else "query type"
+                points = group_curve(study.curve, groups)
+                drawn[f"{name}-{way}"] = figures.group_curves(points, METRIC, f"{name}: by {label}", theme)
+        written += [figures.export(figure, folder / f"{name}{end}.svg", WIDTH) for name, figure in drawn.items()]
+    return written
+
+
+def collections_curve(studies: Sequence[Study]) -> list[GroupPoint]:
+    """The curve of each collection, as if it were a group of questions."""
+    return [
+        point
+        for study in studies
+        for point in group_curve(study.curve, {study.collection.name: study.collection.judged_queries})
+    ]
+
+
+def numbers(record: PoolRecord) -> dict[str, Any]:
+    """A record without what grows with the questions, as JSON values."""
+    return {
+        "collection": record.collection, "method": record.method, "index": record.index, "bits": record.bits,
+        "factor": "inf" if math.isinf(record.factor) else record.factor, "documents": record.documents,
+        "queries": record.queries, "tokens": record.tokens, "bytes": record.bytes, "mean": record.mean,
+        "interval": record.interval, "difference": record.difference, "better": len(record.better),
+        "worse": len(record.worse), "latency_ms": round(record.latency_ms, 4), "pool_s": round(record.pool_s, 3),
+        "build_s": round(record.build_s, 3),
+    }  # fmt: skip
+
+
+def results(studies: Sequence[Study]) -> str:
+    """Every number of a study in Markdown, collection by collection."""
+    parts = ["# Pool factors: every number\n"]
+    for study in studies:
+        first = study.records[0]
+        heading = f"{first.documents:,} documents, {first.tokens_full:,} vectors, {first.queries:,} judged questions"
+        parts.append(f"## {study.collection.name}\n\n{heading}\n\n{record_table(study.records)}")
+        parts.append(f"### The joint front of factor and bits\n\n{front_table(study.records)}")
+        if found := trades(study.records):
+            parts.append(f"### Fewer vectors against fewer bits at equal bytes\n\n{trade_table(found)}")
+        for way, groups in study.groups.items():
+            label = "document length" if way == "length" else "query type"
+            parts.append(f"### By {label}\n\n{group_table(group_curve(study.curve, groups))}")
+    return "\n".join(parts)
+
+
+def record_table(records: Sequence[PoolRecord]) -> str:
+    """One row a record."""
+    head = ("method", "index", "bits", "factor", "vectors", "MB", f"{metric_name(METRIC)} (95%)", metric_name(DEEP),
+            "difference (95%)", "better", "worse", "ms")  # fmt: skip
+    rows = [
+        (
+            record.method, record.index, record.bits, record.label, f"{record.tokens:,}", f"{record.bytes / 1e6:.1f}",
+            f"{record.mean[METRIC]:.3f} ({record.interval[METRIC][0]:.3f} to {record.interval[METRIC][1]:.3f})",
+            f"{record.mean[DEEP]:.3f}", signed(record.difference), len(record.better), len(record.worse),
+            f"{record.latency_ms:.1f}",
+        )
+        for record in sorted(records, key=lambda r: (r.index, -r.bits, r.method, r.factor))
+    ]  # fmt: skip
+    return markdown(head, rows)
+
+
+def front_table(records: Sequence[PoolRecord]) -> str:
+    """The combinations of factor and bits that no other beats, the smallest first."""
+    head = ("index", "method", "bits", "factor", "MB", metric_name(METRIC), "difference (95%)")
+    rows = [
+        (r.index, r.method, r.bits, r.label, f"{r.bytes / 1e6:.1f}", f"{r.mean[METRIC]:.3f}", signed(r.difference))
+        for r in front(records, METRIC)
+    ]
+    return markdown(head, rows)
+
+
+def trade_table(found: Sequence[Trade]) -> str:
+    """Each trade with the paired difference of its two sides."""
+    head = ("fewer vectors", "MB", metric_name(METRIC), "fewer bits", "MB", metric_name(METRIC), "first minus second")
+    rows = []
+    for trade in found:
+        first, second = trade.pooled, trade.fewer_bits
+        rows.append(
+            (
+                f"factor {first.label} at {first.bits} bits", f"{first.bytes / 1e6:.1f}", f"{first.mean[METRIC]:.3f}",
+                f"factor 1 at {second.bits} bits", f"{second.bytes / 1e6:.1f}", f"{second.mean[METRIC]:.3f}",
+                signed(trade.difference),
+            )
+        )  # fmt: skip
+    return markdown(head, rows)
+
+
+def group_table(points: Sequence[GroupPoint]) -> str:
+    """One row a group, one column a factor: the difference to factor 1, in bold where its interval excludes zero."""
+    factors = sorted({point.factor for point in points if point.factor != 1})
+    cells = {(point.group, point.factor): point for point in points}
+    head = ("group", "questions", "factor 1", *("one" if math.isinf(f) else f"{f:g}" for f in factors))
+    rows = []
+    for group in dict.fromkeys(point.group for point in points):
+        base = cells[group, 1.0]
+        differences = [cells[group, factor].difference for factor in factors]
+        shown = [f"**{d.mean:+.3f}**" if d.excludes_zero else f"{d.mean:+.3f}" for d in differences]
+        rows.append((group, base.queries, f"{base.mean:.3f}", *shown))
+    return markdown(head, rows)
+
+
+def signed(interval: Any) -> str:
+    """A difference and its interval: "-0.004 (-0.015 to +0.005)"."""
+    mean, low, high = interval
+    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table in Markdown."""
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows)]) + "\n"
