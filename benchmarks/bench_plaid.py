@@ -77,7 +77,7 @@ def plaid(task: Task, bits: int, settings: dict[str, dict[str, Any]]) -> System:
     index = open_index(folder)
 
     def search(**chosen: Any) -> Search:
-        tuned = index.tuned(**chosen)  # type: ignore[attr-defined]
+        tuned = index.tuned(**chosen)
         return lambda query: [numbers[name] for name in tuned.search(TokenEmbeddings.from_list([query]), k=K)[0].ids]
 
     return System(seconds, index.describe()["bytes"], {name: search(**chosen) for name, chosen in settings.items()})
@@ -129,7 +129,7 @@ def xtr_warp(task: Task) -> System:
     tensors = [torch.from_numpy(item.astype(np.float32)) for item in task.documents]
     index = XTRWarp(str(folder), device="cpu")
     seconds = built(folder, lambda: index.create(tensors, device="cpu", show_progress=False))
-    index = XTRWarp(str(folder), device="cpu")
+    index = XTRWarp(str(folder), device="cpu").load(device="cpu")
 
     def one(query: np.ndarray) -> list[int]:
         asked = torch.from_numpy(query)[None]

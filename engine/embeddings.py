@@ -147,10 +147,10 @@ class TokenEmbeddings:
         """
         # A sum over rows is finite exactly when every value is (float32 sums of unit vectors cannot overflow), and it
         # reads the values once; the exact search runs only after it failed.
+        blocks = (self.values[start : start + 65536] for start in range(0, self.n_tokens, 65536))
         with np.errstate(over="ignore", invalid="ignore"):
-            suspicious = not np.isfinite(self.values.sum(axis=1, dtype=np.float32)).all() if self.n_tokens else False
-        if not suspicious:
-            return
+            if all(np.isfinite(block.sum(axis=1, dtype=np.float32)).all() for block in blocks):
+                return
         bad = np.flatnonzero(~np.isfinite(self.values).all(axis=1))
         if len(bad) == 0:
             return

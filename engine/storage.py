@@ -190,6 +190,11 @@ def append_rows(folder: Path, entry: Mapping[str, Any], rows: np.ndarray) -> dic
     return {**entry, "bytes": entry["bytes"] + rows.nbytes, "crc32": crc}
 
 
+def open_rows(folder: Path, entry: Mapping[str, Any]) -> np.ndarray:
+    """Map the valid rows of a growing file by its entry, before a manifest names it."""
+    return _open_rows(folder / entry["file"], entry, True)
+
+
 def grow_entry(name: str, generation: int, dtype: str | np.dtype, row: Sequence[int] = ()) -> dict[str, Any]:
     """The entry of a growing file that has no rows yet."""
     little = np.dtype(dtype).newbyteorder("<")

@@ -175,6 +175,7 @@ class Index(ABC):
             if names:
                 self._add(names, documents)
                 self.refresh()
+                self._changed()
 
     def remove(self, ids: Sequence[str]) -> None:
         """Remove documents; the other ids keep their meaning.
@@ -194,6 +195,7 @@ class Index(ABC):
             if len(positions):
                 self._remove(positions)
                 self.refresh()
+                self._changed()
 
     def search(self, queries: TokenEmbeddings, k: int = 10, subset: Sequence[str] | None = None) -> list[Ranking]:
         """Find the best documents for each query.
@@ -333,6 +335,9 @@ class Index(ABC):
     @abstractmethod
     def _remove(self, positions: np.ndarray) -> None:
         """Write a generation without the documents at these storage positions."""
+
+    def _changed(self) -> None:
+        """Called after every change, with the new generation loaded and the writer lock held."""
 
     def _vectors(self, positions: np.ndarray) -> TokenEmbeddings:
         """The stored vectors at these storage positions; a kind without "stored" in `can` leaves it out."""

@@ -11,6 +11,7 @@ from numba.extending import intrinsic
 from engine.simd.build import F32, I8, I32, I64, call, data, each, full, i64, load, loop, splat, store
 from engine.simd.integer import Arithmetic
 
+COLUMNS = 32  # lanes of a row of a table of centroid scores
 DOT_LANES = 8  # of every level, so that float32 sums have one order everywhere
 
 
@@ -18,28 +19,36 @@ def make_token_scores(level: str, vectors: int, tokens: int, short: bool) -> Any
     """An intrinsic for the integer scores of a document's tokens and their maximum.
 
     Args:
-        level: "avx512-vnni" or "avx2".
-        vectors: Registers of query tokens; together they are `width` lanes.
+        level: A level with integer arithmetic.
+        vectors: Registers of query tokens; together they are `width` lanes, at most 32.
         tokens: Document tokens at once.
-        short: On AVX2, keep two int16 sums a lane; `base` then holds pairs of int16, and sums must fit.
+        short: On AVX2, keep two int16 sums a lane; each must fit.
 
     Returns:
-        function(values uint8 [n * 4 * groups], n, groups, query int8 [groups * width * 4], base int32, codes,
-        sums int32 [n * width], best int32 [width]): sums[t] = base[codes[t]] + values[t] . query; best is raised to
-        their maximum.
+        function(values uint8 [n * 4 * groups], n, groups, query int8 [groups * width * 4], table float32 [c * 32],
+        shift float32 [32], scale, codes, sums int32 [n * width], best int32 [width]): sums[t] =
+        round((table[codes[t]] + shift) * scale) + values[t] . query; best is raised to their maximum.
     """
     arithmetic = Arithmetic(level, short)
-    lanes, wide = arithmetic.lanes, arithmetic.wide
+    lanes, wide, real = arithmetic.lanes, arithmetic.wide, ir.VectorType(F32, arithmetic.lanes)
     width = lanes * vectors
 
-    def block(b: Any, pointers: list[Any], groups: Any, token: Any, n: int) -> None:
-        value, panel, base, code, out, best = pointers
+    def start(b: Any, x: Any, shift: Any, scale: Any) -> Any:
+        near = call(b, f"llvm.nearbyint.v{lanes}f32", real, [b.fmul(b.fadd(x, shift), scale)])
+        whole = b.fptosi(near, wide)
+        return arithmetic.begin(b, _halves(b, whole) if arithmetic.short else whole)
+
+    def block(b: Any, pointers: list[Any], shared: list[Any], token: Any, n: int) -> None:
+        value, panel, table, shift, code, out, best = pointers
+        groups, scale = shared
         numbers = [b.add(token, i64(t)) for t in range(n)]
         rows = [b.gep(value, [b.mul(number, b.mul(groups, i64(4)))]) for number in numbers]
+        shifts = [load(b, shift, i64(v * lanes), real) for v in range(vectors)]
         totals = []
         for number in numbers:
-            origin = b.mul(b.zext(b.load(b.gep(code, [number])), I64), i64(width))
-            totals += [arithmetic.begin(b, load(b, base, b.add(origin, i64(v * lanes)), wide)) for v in range(vectors)]
+            origin = b.mul(b.zext(b.load(b.gep(code, [number])), I64), i64(COLUMNS))
+            entries = [load(b, table, b.add(origin, i64(v * lanes)), real) for v in range(vectors)]
+            totals += [start(b, x, y, scale) for x, y in zip(entries, shifts, strict=True)]
 
         def turn(group: Any, carried: list[Any]) -> list[Any]:
             words = [splat(b, load(b, row, b.mul(group, i64(4)), I32), lanes) for row in rows]
@@ -61,12 +70,13 @@ def make_token_scores(level: str, vectors: int, tokens: int, short: bool) -> Any
             store(b, highest, best, i64(v * lanes))
 
     @intrinsic
-    def token_scores(_, values, n, groups, query, base, codes, sums, best):
-        signature = types.void(values, n, groups, query, base, codes, sums, best)
+    def token_scores(_, values, n, groups, query, table, shift, scale, codes, sums, best):
+        signature = types.void(values, n, groups, query, table, shift, scale, codes, sums, best)
 
         def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
-            pointers = [data(context, b, sig, args, k) for k in (0, 3, 4, 5, 6, 7)]
-            each(b, i64(0), args[1], tokens, lambda t, size: block(b, pointers, args[2], t, size))
+            pointers = [data(context, b, sig, args, k) for k in (0, 3, 4, 5, 7, 8, 9)]
+            shared = [args[2], splat(b, args[6], lanes)]
+            each(b, i64(0), args[1], tokens, lambda t, size: block(b, pointers, shared, t, size))
             return context.get_dummy_value()
 
         return signature, generate
@@ -74,18 +84,35 @@ def make_token_scores(level: str, vectors: int, tokens: int, short: bool) -> Any
     return token_scores
 
 
-@intrinsic
-def lanes_above(_, sums, at, limits, first):
-    """int64 with bit j set where sums[at + j] >= limits[first + j], for 8 lanes; both arrays int32."""
-    signature = types.int64(sums, at, limits, first)
+def _halves(b: Any, x: Any) -> Any:
+    """Each int32 lane as two int16 that add up to it."""
+    first = b.ashr(x, full(x.type, 1))
+    return b.or_(b.shl(b.sub(x, first), full(x.type, 16)), b.and_(first, full(x.type, 0xFFFF)))
 
-    def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
-        vector = ir.VectorType(I32, 8)
-        mine = load(b, data(context, b, sig, args, 0), args[1], vector)
-        limit = load(b, data(context, b, sig, args, 2), args[3], vector)
-        return b.zext(b.bitcast(b.icmp_signed(">=", mine, limit), I8), I64)
 
-    return signature, generate
+def make_lanes_above(lanes: int) -> Any:
+    """An intrinsic that compares some lanes with their limits.
+
+    Args:
+        lanes: 8 or 16.
+
+    Returns:
+        function(sums int32, at, limits int32, first): int64 with bit j set where sums[at + j] >= limits[first + j].
+    """
+
+    @intrinsic
+    def lanes_above(_, sums, at, limits, first):
+        signature = types.int64(sums, at, limits, first)
+
+        def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
+            vector = ir.VectorType(I32, lanes)
+            mine = load(b, data(context, b, sig, args, 0), args[1], vector)
+            limit = load(b, data(context, b, sig, args, 2), args[3], vector)
+            return b.zext(b.bitcast(b.icmp_signed(">=", mine, limit), ir.IntType(lanes)), I64)
+
+        return signature, generate
+
+    return lanes_above
 
 
 @intrinsic
@@ -100,16 +127,17 @@ def lowest_bit(_, mask):
 
 
 @intrinsic
-def dot(_, left, left_at, right, right_at, n):
-    """float32 product of n numbers, n a multiple of 8 above 0: eight sums in order, then pairs of them."""
-    signature = types.float32(left, left_at, right, right_at, n)
+def dot(_, codes, at, row, row_at, n):
+    """float32 product of n codes uint8 with n float32, n a multiple of 8 above 0: eight sums in order, then pairs."""
+    signature = types.float32(codes, at, row, row_at, n)
 
     def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
-        vector = ir.VectorType(F32, DOT_LANES)
+        vector, small = ir.VectorType(F32, DOT_LANES), ir.VectorType(I8, DOT_LANES)
         mine, theirs = data(context, b, sig, args, 0), data(context, b, sig, args, 2)
 
         def turn(d: Any, carried: list[Any]) -> list[Any]:
-            x, y = load(b, mine, b.add(args[1], d), vector), load(b, theirs, b.add(args[3], d), vector)
+            x = b.uitofp(load(b, mine, b.add(args[1], d), small), vector)
+            y = load(b, theirs, b.add(args[3], d), vector)
             return [call(b, f"llvm.fma.v{DOT_LANES}f32", vector, [x, y, carried[0]])]
 
         [sums] = loop(b, args[4], DOT_LANES, [full(vector, 0.0)], turn)
@@ -117,8 +145,7 @@ def dot(_, left, left_at, right, right_at, n):
             order = [lane ^ half for lane in range(DOT_LANES)]
             places = ir.Constant(ir.VectorType(I32, DOT_LANES), order)
             sums = b.fadd(sums, b.shuffle_vector(sums, sums, places))
-        total = b.extract_element(sums, ir.Constant(I32, 0))
-        return total
+        return b.extract_element(sums, ir.Constant(I32, 0))
 
     return signature, generate
 
@@ -156,24 +183,3 @@ def make_unpack(bits: int) -> Any:
         return signature, generate
 
     return unpack
-
-
-@intrinsic
-def decode(_, codes, at, centroids, centroid_at, lower, step, dim, out, out_at):
-    """out[out_at + d] = centroids[centroid_at + d] + (lower[d] + step[d] * codes[at + d]); codes are uint8."""
-    signature = types.void(codes, at, centroids, centroid_at, lower, step, dim, out, out_at)
-
-    def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
-        code, centroid, low, steps, target = (data(context, b, sig, args, k) for k in (0, 2, 4, 5, 7))
-
-        def body(start: Any, size: int) -> None:
-            vector = ir.VectorType(F32, size)
-            number = b.uitofp(load(b, code, b.add(args[1], start), ir.VectorType(I8, size)), vector)
-            value = b.fadd(load(b, low, start, vector), b.fmul(load(b, steps, start, vector), number))
-            value = b.fadd(load(b, centroid, b.add(args[3], start), vector), value)
-            store(b, value, target, b.add(args[8], start))
-
-        each(b, i64(0), args[6], 8, body)
-        return context.get_dummy_value()
-
-    return signature, generate

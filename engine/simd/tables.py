@@ -95,45 +95,36 @@ def make_column_maxima(lanes: int) -> Any:
     return maxima
 
 
-def make_rounding(lanes: int, width: int, halves: bool) -> Any:
-    """An intrinsic that rounds rows of a float table to what the integer kernels read.
+def make_rounding(lanes: int) -> Any:
+    """An intrinsic that rounds rows of a float table to bytes.
 
     Args:
         lanes: Float32 numbers of a vector register.
-        width: Columns of `base`, a multiple of `lanes`, at most 32.
-        halves: Store int32 x as two int16 that add up to it (what short sums on AVX2 start from).
 
     Returns:
-        function(table float32 [n * 32], row, count, low float32 [32], factor, shift float32 [32], scale,
-        rows uint8 [n * 32], base int32 [n * width]): for `count` rows from `row`, at least 1,
-        rows = clip((table - low) * factor + 0.5, 0, 255), base = round((table + shift) * scale).
+        function(table float32 [n * 32], row, count, low float32 [32], factor, rows uint8 [n * 32]): for `count` rows
+        from `row`, at least 1, rows = clip((table - low) * factor + 0.5, 0, 255).
     """
     vectors, vector = COLUMNS // lanes, ir.VectorType(F32, lanes)
     wide, narrow = ir.VectorType(I32, lanes), ir.VectorType(I8, lanes)
 
     @intrinsic
-    def rounding(_, table, row, count, low, factor, shift, scale, rows, base):
-        signature = types.void(table, row, count, low, factor, shift, scale, rows, base)
+    def rounding(_, table, row, count, low, factor, rows):
+        signature = types.void(table, row, count, low, factor, rows)
 
         def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
-            values, lows, shifts, small, large = (data(context, b, sig, args, k) for k in (0, 3, 5, 7, 8))
-            factors, scales = splat(b, args[4], lanes), splat(b, args[6], lanes)
-            at = [i64(v * lanes) for v in range(vectors)]
-            lowest, shifted = ([load(b, p, a, vector) for a in at] for p in (lows, shifts))
+            values, lows, small = (data(context, b, sig, args, k) for k in (0, 3, 5))
+            factors, at = splat(b, args[4], lanes), [i64(v * lanes) for v in range(vectors)]
+            lowest = [load(b, lows, a, vector) for a in at]
 
             def turn(r: Any, _: list[Any]) -> list[Any]:
-                number = b.add(args[1], r)
+                start = b.mul(b.add(args[1], r), i64(COLUMNS))
                 for v in range(vectors):
-                    from_row = b.add(b.mul(number, i64(COLUMNS)), at[v])
-                    x = load(b, values, from_row, vector)
+                    x = load(b, values, b.add(start, at[v]), vector)
                     y = b.fadd(b.fmul(b.fsub(x, lowest[v]), factors), full(vector, 0.5))
                     y = b.select(b.fcmp_ordered(">", y, full(vector, 0.0)), y, full(vector, 0.0))
                     y = b.select(b.fcmp_ordered("<", y, full(vector, 255.0)), y, full(vector, 255.0))
-                    store(b, b.trunc(b.fptosi(y, wide), narrow), small, from_row)
-                    if v * lanes < width:
-                        z = b.fmul(b.fadd(x, shifted[v]), scales)
-                        z = b.fptosi(call(b, f"llvm.nearbyint.v{lanes}f32", vector, [z]), wide)
-                        store(b, _halves(b, z) if halves else z, large, b.add(b.mul(number, i64(width)), at[v]))
+                    store(b, b.trunc(b.fptosi(y, wide), narrow), small, b.add(start, at[v]))
                 return []
 
             loop(b, args[2], 1, [], turn)
@@ -142,9 +133,3 @@ def make_rounding(lanes: int, width: int, halves: bool) -> Any:
         return signature, generate
 
     return rounding
-
-
-def _halves(b: Any, x: Any) -> Any:
-    """Each int32 lane as two int16 that add up to it."""
-    first = b.ashr(x, full(x.type, 1))
-    return b.or_(b.shl(b.sub(x, first), full(x.type, 16)), b.and_(first, full(x.type, 0xFFFF)))

@@ -8,7 +8,7 @@ lie far from all centroids bring new ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,18 @@ import numpy as np
 from engine import storage
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
-from engine.indexes.plaid import inverted, kmeans
+from engine.indexes.plaid import budget, inverted, kmeans
 from engine.indexes.plaid.assign import nearest
+from engine.indexes.plaid.budget import Meter, Plan
 from engine.indexes.plaid.codec import Codec, fit
 from engine.indexes.plaid.search import Layout
 from engine.indexes.plaid.settings import TOKENS_PER_CENTROID, PlaidSettings, wanted_centroids
 
 ORIGINALS_LIMIT = 1 << 16  # tokens up to which the vectors are kept as they came
-CHUNK_TOKENS = 1 << 16  # tokens that a build holds at once, without a memory limit
+SAMPLE_BLOCK = 4096  # tokens of the sample read at once
 FAR = 2.0  # times the mean squared distance of the training sample: beyond it, a token asks for a new centroid
 RELIST = 0.25  # share of the tokens that may be outside the stored inverted lists
 LARGEST = 60_000.0  # centroids are stored in float16
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -54,28 +53,29 @@ def check_range(values: np.ndarray) -> None:
         raise InputError(f"Expected values within {LARGEST:.0f} of 0, got larger ones: normalise the vectors.")
 
 
-def train(documents: TokenEmbeddings, settings: PlaidSettings) -> tuple[Codec, float]:
+def train(documents: TokenEmbeddings, made: Plan, settings: PlaidSettings, meter: Meter) -> tuple[Codec, float]:
     """Train centroids and quantiser on a seeded sample of tokens.
 
     Returns:
         The codec, and the mean squared distance of the sample to its centroids.
     """
-    n_centroids = wanted_centroids(settings, documents.n_tokens)
-    n_sample = min(documents.n_tokens, kmeans.SAMPLE_PER_CENTROID * n_centroids)
-    rng = np.random.default_rng(settings.seed)
-    chosen = np.sort(rng.choice(documents.n_tokens, n_sample, replace=False))
-    sample = documents.values[chosen].astype(np.float32)
-    centroids = kmeans.train(sample, n_centroids, settings.iterations, settings.seed)
+    chosen = budget.sample_positions(made.tokens, made.sample, settings.seed)
+    sample = np.empty((len(chosen), documents.dim), np.float32)
+    for start in range(0, len(chosen), SAMPLE_BLOCK):
+        sample[start : start + SAMPLE_BLOCK] = documents.values[chosen[start : start + SAMPLE_BLOCK]]
+
+    def step(done: int, total: int) -> None:
+        meter.step("k-means", done, total)
+
+    centroids = kmeans.train(sample, made.centroids, settings.iterations, settings.seed, step)
     codes, distances = nearest(sample, centroids)
     return fit(sample, codes, centroids, settings.bits), float(distances.mean(dtype=np.float64))
 
 
-def build(
-    folder: Path, documents: TokenEmbeddings, settings: PlaidSettings, progress: Progress | None = None
-) -> Written:
-    """Write all files of an index anew, from the vectors as they came."""
+def build(folder: Path, documents: TokenEmbeddings, made: Plan, settings: PlaidSettings, meter: Meter) -> Written:
+    """Write all files of an index anew, from the vectors as they came: one pass over them after the training."""
     generation = storage.next_generation(folder)
-    codec, spread = train(documents, settings)
+    codec, spread = train(documents, made, settings, meter)
     entries = {
         "codes": storage.grow_entry("codes", generation, codec.code_dtype),
         "residuals": storage.grow_entry("residuals", generation, "u1", (codec.row_bytes,)),
@@ -84,11 +84,10 @@ def build(
     }
     if documents.n_tokens < ORIGINALS_LIMIT:
         entries["originals"] = storage.grow_entry("originals", generation, "<f2", (documents.dim,))
-    files, codes = _append(folder, entries, documents, codec, 0, 0, settings, progress)
-    lists = inverted.build(codes, documents.offsets, 0, len(codec.centroids))
-    arrays = {**_codec_arrays(codec), "list_offsets": lists.offsets, "list_documents": lists.documents}
+    files = _append(folder, entries, documents, codec, 0, 0, made.chunk, meter)
+    offsets, files["list_documents"] = _write_lists(folder, files["codes"], documents.offsets, codec, made, meter)
     record = {"listed": len(documents), "trained": documents.n_tokens, "spread": spread}
-    return Written(files, arrays, record)
+    return Written(files, {**_codec_arrays(codec), "list_offsets": offsets}, record)
 
 
 def extend(
@@ -96,12 +95,13 @@ def extend(
     manifest: storage.Manifest,
     layout: Layout,
     documents: TokenEmbeddings,
+    made: Plan,
     settings: PlaidSettings,
-    progress: Progress | None = None,
+    meter: Meter,
 ) -> Written:
     """Append documents to an index that has some."""
     record = manifest.record
-    codec = _with_new_centroids(layout.codec, documents, record, settings)
+    codec, codes = _assigned(layout.codec, documents, record, made, settings)
     arrays = _codec_arrays(codec) if codec is not layout.codec else {}
     growing = ("codes", "residuals", "ends", "slots", "originals")
     entries = {name: manifest.files[name] for name in growing if name in manifest.files}
@@ -109,12 +109,10 @@ def extend(
         entry = storage.grow_entry("codes", storage.next_generation(folder), codec.code_dtype)
         entries["codes"] = storage.append_rows(folder, entry, layout.codes.astype(codec.code_dtype))
     first, start = len(layout.alive), int(layout.offsets[-1])
-    files, codes = _append(folder, entries, documents, codec, first, start, settings, progress)
+    files = _append(folder, entries, documents, codec, first, start, made.chunk, meter, codes)
     listed, ends = record["listed"], np.concatenate([layout.offsets, start + documents.offsets[1:]])
     if ends[-1] - ends[listed] > RELIST * ends[-1]:
-        every = np.concatenate([layout.codes.astype(codec.code_dtype), codes])
-        lists = inverted.build(every, ends, 0, len(codec.centroids))
-        arrays |= {"list_offsets": lists.offsets, "list_documents": lists.documents}
+        arrays["list_offsets"], files["list_documents"] = _write_lists(folder, files["codes"], ends, codec, made, meter)
         listed = len(ends) - 1
     return Written(files, arrays, {"listed": listed})
 
@@ -130,7 +128,7 @@ def compacted(folder: Path, layout: Layout, originals: np.ndarray | None) -> Wri
     files: dict[str, dict[str, Any]] = {}
     if originals is not None:
         files["originals"] = storage.grow_entry("originals", generation, "<f2", (codec.dim,))
-    step = max(1, CHUNK_TOKENS * len(alive) // max(int(offsets[-1]), 1))
+    step = max(1, budget.CHUNK_TOKENS * len(alive) // max(int(offsets[-1]), 1))
     for first in range(0, len(alive), step):
         last = min(len(alive), first + step)
         shift = np.repeat(layout.offsets[alive[first:last]] - offsets[first:last], lengths[first:last])
@@ -143,8 +141,9 @@ def compacted(folder: Path, layout: Layout, originals: np.ndarray | None) -> Wri
     for name, array in (("codes", codes), ("ends", offsets[1:]), ("slots", np.arange(len(alive), dtype=np.int32))):
         files[name] = storage.append_rows(folder, storage.grow_entry(name, generation, array.dtype), array)
     lists = inverted.build(codes, offsets, 0, len(codec.centroids))
-    arrays = {"list_offsets": lists.offsets, "list_documents": lists.documents}
-    return Written(files, arrays, {"listed": len(alive)})
+    entry = storage.grow_entry("list_documents", generation, "<i4")
+    files["list_documents"] = storage.append_rows(folder, entry, lists.documents)
+    return Written(files, {"list_offsets": lists.offsets}, {"listed": len(alive)})
 
 
 def remaining(folder: Path, slots: np.ndarray) -> dict[str, Any]:
@@ -157,6 +156,20 @@ def _codec_arrays(codec: Codec) -> dict[str, np.ndarray]:
     return {"centroids": codec.centroids.astype(np.float16), "quantiser": np.stack([codec.lower, codec.step])}
 
 
+def _write_lists(
+    folder: Path, codes: Mapping[str, Any], offsets: np.ndarray, codec: Codec, made: Plan, meter: Meter
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Write the inverted lists of all documents piece by piece; returns their offsets and the entry of the file."""
+    entry = storage.grow_entry("list_documents", storage.next_generation(folder), "<i4")
+    mapped = storage.open_rows(folder, codes)
+    starts = inverted.list_offsets(mapped, offsets, 0, len(codec.centroids))
+    done, total = 0, int(starts[-1])
+    for piece in inverted.pieces(mapped, offsets, 0, starts, made.list_entries):
+        entry, done = storage.append_rows(folder, entry, piece), done + len(piece)
+        meter.step("inverted lists", done, total)
+    return starts, entry
+
+
 def _append(
     folder: Path,
     entries: Mapping[str, dict[str, Any]],
@@ -164,44 +177,46 @@ def _append(
     codec: Codec,
     first_slot: int,
     first_token: int,
-    settings: PlaidSettings,
-    progress: Progress | None,
-) -> tuple[dict[str, dict[str, Any]], np.ndarray]:
-    """Encode documents chunk by chunk into growing files; returns their entries and the codes of all tokens."""
+    chunk: int,
+    meter: Meter,
+    known: np.ndarray | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Encode documents chunk by chunk into growing files; `known` are the codes, when they are. Returns the entries."""
     files, n = dict(entries), documents.n_tokens
-    codes = np.empty(n, codec.code_dtype)
-    per_token = 4 * (3 * documents.dim + 8)
-    chunk = CHUNK_TOKENS
-    if settings.memory_limit:
-        chunk = min(chunk, max(1024, settings.memory_limit // (4 * per_token)))
     for start in range(0, n, chunk):
         values = documents.values[start : start + chunk]
-        rows = slice(start, start + len(values))
-        codes[rows] = nearest(values, codec.centroids)[0]
-        files["residuals"] = storage.append_rows(folder, files["residuals"], codec.encode(values, codes[rows]))
+        codes = nearest(values, codec.centroids)[0] if known is None else known[start : start + chunk]
+        rows = {"codes": codes.astype(codec.code_dtype), "residuals": codec.encode(values, codes)}
         if "originals" in files:
-            files["originals"] = storage.append_rows(folder, files["originals"], values.astype(np.float16))
-        if progress is not None:
-            progress("encode", rows.stop, n)
-    files["codes"] = storage.append_rows(folder, files["codes"], codes)
+            rows["originals"] = values.astype(np.float16)
+        for name, some in rows.items():
+            files[name] = storage.append_rows(folder, files[name], some)
+        meter.step("encode", start + len(values), n)
     files["ends"] = storage.append_rows(folder, files["ends"], first_token + documents.offsets[1:])
     slots = np.arange(first_slot, first_slot + len(documents), dtype=np.int32)
     files["slots"] = storage.append_rows(folder, files["slots"], slots)
-    return files, codes
+    return files
 
 
-def _with_new_centroids(
-    codec: Codec, documents: TokenEmbeddings, record: Mapping[str, Any], settings: PlaidSettings
-) -> Codec:
-    """The codec with centroids for the tokens that lie far from those it has, or the codec itself."""
-    far = []
-    for start in range(0, documents.n_tokens, CHUNK_TOKENS):
-        values = documents.values[start : start + CHUNK_TOKENS]
-        far.append(values[nearest(values, codec.centroids)[1] > FAR * record["spread"]])
-    tokens = np.concatenate(far).astype(np.float32)
+def _assigned(
+    codec: Codec, documents: TokenEmbeddings, record: Mapping[str, Any], made: Plan, settings: PlaidSettings
+) -> tuple[Codec, np.ndarray]:
+    """The codec, with new centroids for tokens that lie far from those it has, and the codes of all tokens, uint32."""
+    n = documents.n_tokens
+    codes, distances = np.empty(n, np.uint32), np.empty(n, np.float32)
+    for start in range(0, n, made.chunk):
+        rows = slice(start, start + made.chunk)
+        codes[rows], distances[rows] = nearest(documents.values[rows], codec.centroids)
+    far = np.flatnonzero(distances > FAR * record["spread"])
     share = max(TOKENS_PER_CENTROID, record["trained"] // len(codec.centroids))  # as many as the others stand for
-    n_new = min(len(tokens) // share, wanted_centroids(settings, len(tokens)))
+    n_new = min(len(far) // share, wanted_centroids(settings, len(far)))
     if n_new == 0:
-        return codec
+        return codec, codes
+    most = max(n_new, min(len(far), budget.SAMPLE_PER_CENTROID * n_new, made.sample))
+    tokens = documents.values[far[budget.sample_positions(len(far), most, settings.seed)]].astype(np.float32)
     new = kmeans.train(tokens, n_new, settings.iterations, settings.seed)
-    return Codec(codec.bits, np.concatenate([codec.centroids, new]), codec.lower, codec.step)
+    for start in range(0, n, made.chunk):
+        rows = slice(start, start + made.chunk)
+        found, nearer = nearest(documents.values[rows], new)
+        codes[rows] = np.where(nearer < distances[rows], found + len(codec.centroids), codes[rows])
+    return Codec(codec.bits, np.concatenate([codec.centroids, new]), codec.lower, codec.step), codes

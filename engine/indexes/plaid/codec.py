@@ -22,6 +22,7 @@ HALF_RANGE = {1: 0.7979, 2: 1.4935, 4: 2.513, 8: 4.5}
 
 
 PART = 4096  # tokens a thread takes at once
+FIT_BLOCK = 4096  # tokens whose residuals are held at once
 
 
 def padded(dim: int) -> int:
@@ -29,12 +30,17 @@ def padded(dim: int) -> int:
     return -(-dim // 8) * 8
 
 
+def row_bytes(dim: int, bits: int) -> int:
+    """Bytes of one token without its centroid number."""
+    return 2 * dim if bits == 16 else padded(dim) * bits // 8
+
+
 @dataclass(frozen=True, eq=False)
 class Codec:
     """Centroids and quantiser.
 
     Args:
-        bits: 1, 2, 4 or 8.
+        bits: 1, 2, 4 or 8; 16 stands for float16 vectors beside the centroid, with no quantiser.
         centroids: float32 [c, dim].
         lower: float32 [dim], the value of code 0.
         step: float32 [dim], the distance of two codes; 0 where all residuals are equal.
@@ -72,8 +78,8 @@ class Codec:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of the residual of one token."""
-        return padded(self.dim) * self.bits // 8
+        """Bytes of one token without its centroid number."""
+        return row_bytes(self.dim, self.bits)
 
     @property
     def code_dtype(self) -> np.dtype:
@@ -89,8 +95,10 @@ class Codec:
 
         Returns:
             uint8 [n, row_bytes]: with p = 8 / bits values a byte, byte b holds the dimensions b, b + row_bytes, ...,
-            the first in the lowest bits.
+            the first in the lowest bits; the bytes of float16 at 16 bits.
         """
+        if self.bits == 16:
+            return np.ascontiguousarray(vectors, "<f2").view(np.uint8)
         out = np.zeros((len(vectors), self.row_bytes), np.uint8)
         inverse = np.divide(1.0, self.step, out=np.zeros_like(self.step), where=self.step > 0)
         inverse = inverse.astype(np.float32)
@@ -113,6 +121,8 @@ class Codec:
         Returns:
             float32 [n, dim].
         """
+        if self.bits == 16:
+            return np.ascontiguousarray(packed).view("<f2").astype(np.float32)
         out = np.empty((len(codes), self.dim), np.float32)
 
         def work(part: int) -> None:
@@ -131,15 +141,25 @@ def fit(vectors: np.ndarray, codes: np.ndarray, centroids: np.ndarray, bits: int
         vectors: float32 [n, dim].
         codes: [n] numbers of centroids.
         centroids: float32 [c, dim].
-        bits: 1, 2, 4 or 8.
+        bits: 1, 2, 4, 8 or 16.
 
     Returns:
         The codec.
     """
-    residuals = vectors - centroids[codes]
-    mean = residuals.mean(axis=0, dtype=np.float64)
-    deviation = np.sqrt(np.square(residuals - mean).mean(axis=0, dtype=np.float64))
-    half = np.minimum(HALF_RANGE[bits] * deviation, np.abs(residuals - mean).max(axis=0))
+    dim, blocks = vectors.shape[1], range(0, len(vectors), FIT_BLOCK)
+    if bits == 16:
+        return Codec(bits, centroids, np.zeros(dim, np.float32), np.zeros(dim, np.float32))
+
+    def residuals(start: int) -> np.ndarray:
+        return vectors[start : start + FIT_BLOCK] - centroids[codes[start : start + FIT_BLOCK]]
+
+    mean = sum(residuals(start).sum(axis=0, dtype=np.float64) for start in blocks) / len(vectors)
+    squares, largest = np.zeros(dim), np.zeros(dim)
+    for start in blocks:
+        around = residuals(start) - mean
+        squares += np.square(around).sum(axis=0)
+        largest = np.maximum(largest, np.abs(around).max(axis=0))
+    half = np.minimum(HALF_RANGE[bits] * np.sqrt(squares / len(vectors)), largest)
     step = 2 * half / ((1 << bits) - 1)
     return Codec(bits, centroids, (mean - half).astype(np.float32), step.astype(np.float32))
 

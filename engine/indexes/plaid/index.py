@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -10,19 +11,24 @@ import numpy as np
 
 from engine import storage
 from engine.embeddings import TokenEmbeddings
-from engine.errors import CorruptDataError
+from engine.errors import CorruptDataError, InputError
 from engine.indexes.base import Index
 from engine.indexes.ids import IdTable
 from engine.indexes.plaid import changes, inverted, search
-from engine.indexes.plaid.changes import Progress, Written, check_range
+from engine.indexes.plaid.budget import BuildProgress, Estimate, Meter, estimate, plan
+from engine.indexes.plaid.changes import Written, check_range
 from engine.indexes.plaid.codec import Codec
 from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.search import Layout, Stages
 from engine.indexes.plaid.settings import SEARCH_SETTINGS, PlaidSettings
 from engine.indexes.plaid.trace import describe_stages, token_trace
 from engine.indexes.trace import Stage, TokenTrace
+from engine.maxsim import maxsim
 from engine.retrieval import Ranking, top_positions
 from engine.simd.threads import run_parts, thread_count
+
+TESTED, TEST_TOKENS = 4, 32  # documents that must find themselves after a change, and how many of their vectors ask
+ESTIMATED = 1 << 16  # tokens from which a build is worth an estimate beforehand
 
 
 class PlaidIndex(Index):
@@ -32,7 +38,8 @@ class PlaidIndex(Index):
     settings_class = PlaidSettings
     search_settings = SEARCH_SETTINGS
 
-    progress: Progress | None = None  # called with what is being done, how many tokens are, and how many there are
+    progress: Callable[[BuildProgress], None] | None = None  # called after each step of a build
+    built: dict[str, Any] | None = None  # estimate and actual of a build by this object; times never go into files
     layout: Layout | None
     slots: np.ndarray  # int64 [documents], the slot of each storage position
 
@@ -51,11 +58,12 @@ class PlaidIndex(Index):
         return {
             **super().describe(),
             "centroids": 0 if layout is None else len(layout.codec.centroids),
+            **({"build": self.built} if self.built else {}),
             "approximation": (
                 f"Vectors are stored as a centroid and a residual of {self.settings.bits} bits a dimension. A search "
                 f"probes {self.settings.n_probe} centroids a query token, scores at most {self.settings.n_candidates} "
-                f"documents by their centroids and {self.settings.n_full_scores} by their residuals; every score "
-                "returned is MaxSim on the stored vectors."
+                f"documents by their centroids and {self.settings.n_full_scores} by their stored vectors; every "
+                "score returned is MaxSim on the stored vectors."
             ),
         }
 
@@ -162,22 +170,76 @@ class PlaidIndex(Index):
         return stages, token_trace(left, layout, int(self.slots[position])), left.notes
 
     def _rank(self, stages: Stages, k: int) -> Ranking:
-        positions = np.searchsorted(self.slots, stages.rescored)
+        positions = np.searchsorted(self.slots, stages.survivors)
         best = top_positions(stages.scores, self.state.ids.tie_order[positions], k)
         return Ranking([self.state.ids[int(i)] for i in positions[best]], stages.scores[best], stages.notes)
+
+    def _changed(self) -> None:
+        """Let sampled documents find themselves after a change; see `self_test`."""
+        if self.layout is not None and len(self):
+            self.self_test(np.random.default_rng(self.state.manifest.generation).integers(0, len(self), TESTED))
+
+    def self_test(self, positions: np.ndarray | None = None) -> None:
+        """Check that documents are where the index says: in the lists of their centroids, and found by their vectors.
+
+        Args:
+            positions: Storage positions to check, or None for all.
+
+        Raises:
+            CorruptDataError: a document that cannot be found, or whose score is not that of its stored vectors.
+        """
+        layout = self.layout
+        for position in range(len(self)) if positions is None else positions.tolist():
+            assert layout is not None
+            slot, name = int(self.slots[position]), self.state.ids[position]
+            vectors = self._vectors(np.array([position]))
+            codes = layout.codes[layout.offsets[slot] : layout.offsets[slot + 1]]
+            listed = all(any(lists.has(int(code), slot) for lists in layout.lists) for code in np.unique(codes))
+            query = vectors if len(vectors[0]) <= TEST_TOKENS else TokenEmbeddings.from_list([vectors[0][:TEST_TOKENS]])
+            [found] = self._search(query, 1, np.array([position]))
+            truth = float(maxsim(query, vectors)[0, 0])
+            if not listed or found.ids != [name] or abs(found.scores[0] - truth) > 1e-3 * max(1.0, abs(truth)):
+                raise CorruptDataError(
+                    f"Document {name!r} in {self.path} does not find itself: restore the folder or build it again."
+                )
+
+    def estimate(self, documents: TokenEmbeddings) -> Estimate:
+        """Say what building an index of these documents takes, before it starts.
+
+        Args:
+            documents: What would be added to an empty index.
+
+        Returns:
+            Disk, memory and time; only the time is measured, on a few thousand of their tokens.
+
+        Raises:
+            InputError: no documents, or a `memory_limit` too small for them.
+        """
+        if documents.n_tokens == 0:
+            raise InputError("Expected documents with tokens, got none: there is nothing to estimate.")
+        return estimate(self.settings, documents)
 
     def _add(self, names: list[str], documents: TokenEmbeddings) -> None:
         check_range(documents.values)
         before, layout = self.state.manifest, self.layout
         ids, n = self.state.ids.joined(names), documents.n_tokens + before.record["tokens"]
-        if layout is None:
-            self._commit(ids, changes.build(self.path, documents, self.settings, self.progress), documents, {})
-        elif "originals" in before.files and n >= 2 * before.record["trained"]:
-            every = self._originals(documents)
-            self._commit(ids, changes.build(self.path, every, self.settings, self.progress), every, {})
+        if layout is None or ("originals" in before.files and n >= 2 * before.record["trained"]):
+            self._build(ids, documents if layout is None else self._originals(documents))
         else:
-            written = changes.extend(self.path, before, layout, documents, self.settings, self.progress)
+            existing = len(layout.codec.centroids)
+            made = plan(self.settings, documents.n_tokens, len(documents), documents.dim, existing)
+            meter = Meter(self.progress, made, self.settings.iterations)
+            written = changes.extend(self.path, before, layout, documents, made, self.settings, meter)
             self._commit(ids, written, documents, before.files)
+
+    def _build(self, ids: IdTable, documents: TokenEmbeddings) -> None:
+        made = plan(self.settings, documents.n_tokens, len(documents), documents.dim)
+        expected = self.estimate(documents) if documents.n_tokens >= ESTIMATED else None
+        start, meter = time.perf_counter(), Meter(self.progress, made, self.settings.iterations)
+        self._commit(ids, changes.build(self.path, documents, made, self.settings, meter), documents, {})
+        if expected is not None:
+            actual = {"seconds": time.perf_counter() - start, "disk_bytes": storage.read_manifest(self.path).bytes}
+            self.built = {"estimate": expected.describe(), "actual": actual}
 
     def _originals(self, more: TokenEmbeddings) -> TokenEmbeddings:
         """The living documents as they came, and some more."""
@@ -237,3 +299,4 @@ class PlaidIndex(Index):
             arrays = {**self.state.ids.arrays(), **written.arrays}
             storage.commit(self.path, f"index/{self.kind}", {**before.record, **written.record}, arrays, keep)
             self.refresh()
+            self._changed()

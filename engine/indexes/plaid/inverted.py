@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,14 @@ class Lists:
     offsets: np.ndarray
     documents: np.ndarray
 
+    def has(self, centroid: int, slot: int) -> bool:
+        """Whether the list of a centroid names a slot."""
+        if centroid + 1 >= len(self.offsets):
+            return False
+        some = self.documents[self.offsets[centroid] : self.offsets[centroid + 1]]
+        at = int(np.searchsorted(some, slot))
+        return at < len(some) and int(some[at]) == slot
+
 
 def build(codes: np.ndarray, offsets: np.ndarray, first: int, n_centroids: int) -> Lists:
     """List the documents of each centroid.
@@ -34,14 +43,42 @@ def build(codes: np.ndarray, offsets: np.ndarray, first: int, n_centroids: int) 
     Returns:
         The lists of documents `first` and later.
     """
+    starts = list_offsets(codes, offsets, first, n_centroids)
+    documents = np.empty(0, np.int32)
+    for documents in pieces(codes, offsets, first, starts, int(starts[-1])):  # all in one
+        documents.flags.writeable = False  # as mapped ones are: one type for the compiled loops
+    return Lists(starts, documents)
+
+
+def list_offsets(codes: np.ndarray, offsets: np.ndarray, first: int, n_centroids: int) -> np.ndarray:
+    """Where the list of each centroid begins, int64 [c + 1]; see `build`."""
     counts, seen = np.zeros(n_centroids + 1, np.int64), np.full(n_centroids, -1, np.int32)
     _count(codes, offsets, first, seen, counts)
-    starts = np.cumsum(counts)
-    documents = np.empty(starts[-1], np.int32)
-    seen[:] = -1
-    _fill(codes, offsets, first, seen, starts[:-1].copy(), documents)
-    documents.flags.writeable = False  # as mapped ones are: one type for the compiled loops
-    return Lists(starts, documents)
+    return np.cumsum(counts)
+
+
+def pieces(
+    codes: np.ndarray, offsets: np.ndarray, first: int, starts: np.ndarray, entries: int
+) -> Iterator[np.ndarray]:
+    """The lists one after the other, a piece at a time; every piece is one pass over the codes.
+
+    Args:
+        codes: See `build`.
+        offsets: See `build`.
+        first: See `build`.
+        starts: From `list_offsets`.
+        entries: Of a piece, at most, unless one list is longer.
+
+    Returns:
+        int32 arrays that together are `Lists.documents`.
+    """
+    low, n_centroids = 0, len(starts) - 1
+    while low < n_centroids:
+        high = max(low + 1, int(np.searchsorted(starts, starts[low] + entries, side="right")) - 1)
+        documents, seen = np.empty(starts[high] - starts[low], np.int32), np.full(high - low, -1, np.int32)
+        _fill(codes, offsets, first, low, high, seen, starts[low:high] - starts[low], documents)
+        yield documents
+        low = high
 
 
 @kernel
@@ -55,11 +92,11 @@ def _count(codes, offsets, first, seen, counts):
 
 
 @kernel
-def _fill(codes, offsets, first, seen, at, documents):
+def _fill(codes, offsets, first, low, high, seen, at, documents):
     for document in range(first, len(offsets) - 1):
         for token in range(offsets[document], offsets[document + 1]):
-            code = codes[token]
-            if seen[code] != document:
-                seen[code] = document
-                documents[at[code]] = document
-                at[code] += 1
+            code = np.int64(codes[token])
+            if low <= code < high and seen[code - low] != document:
+                seen[code - low] = document
+                documents[at[code - low]] = document
+                at[code - low] += 1

@@ -13,99 +13,66 @@ import numpy as np
 from engine.indexes.plaid import plain
 from engine.simd import floating, integer, residual, tables
 from engine.simd.jit import kernel
-from engine.simd.kernels import LEVEL, max_rows
+from engine.simd.kernels import LEVEL, max_products, max_rows, widen
 
 COLUMNS = tables.COLUMNS
 GROUP = 64  # centroids whose best scores are kept together, so that probing looks into few of them
 LANES = integer.LANES.get(LEVEL, 8)
-SHORT = LEVEL == "avx2"  # int16 sums, two a query token
 NOTHING = -(2**30)
+AT_ONCE = {"avx2": 3, "plain": 1}.get(LEVEL, 6)  # rows of centroids; their sums stay in registers
 
 if LEVEL in floating.LANES:
     dot: Any = residual.dot
-    lanes_above: Any = residual.lanes_above
+    lanes_above: Any = residual.make_lanes_above(LANES)
     lowest_bit: Any = residual.lowest_bit
-    decode: Any = residual.decode
     unpack_1, unpack_2, unpack_4, unpack_8 = (residual.make_unpack(bits) for bits in (1, 2, 4, 8))
     _width = floating.LANES[LEVEL]
-    multiply_rows: Any = tables.make_rows(_width, 3 if LEVEL == "avx2" else 6)
+    multiply_rows: Any = tables.make_rows(_width, AT_ONCE)
     multiply_row: Any = tables.make_rows(_width, 1)
     column_maxima: Any = tables.make_column_maxima(_width)
-    AT_ONCE = 3 if LEVEL == "avx2" else 6
+    rounding: Any = tables.make_rounding(_width)
 else:
-    dot, lanes_above, lowest_bit, decode = plain.dot, plain.lanes_above, plain.lowest_bit, plain.decode
+    dot, lanes_above, lowest_bit, rounding = plain.dot, plain.lanes_above, plain.lowest_bit, plain.rounding
     unpack_1, unpack_2, unpack_4, unpack_8 = plain.unpack_1, plain.unpack_2, plain.unpack_4, plain.unpack_8
-    multiply_rows, multiply_row, column_maxima, AT_ONCE = plain.multiply_row, plain.multiply_row, plain.column_maxima, 1
+    multiply_rows, multiply_row, column_maxima = plain.multiply_row, plain.multiply_row, plain.column_maxima
 
 
 if LEVEL == "avx2":
     short_1, short_2, short_3, short_4 = (residual.make_token_scores(LEVEL, v, 2, True) for v in (1, 2, 3, 4))
     long_1, long_2, long_3, long_4 = (residual.make_token_scores(LEVEL, v, 2, False) for v in (1, 2, 3, 4))
-    round_short_1, round_short_2, round_short_3, round_short_4 = (
-        tables.make_rounding(8, width, True) for width in (8, 16, 24, 32)
-    )
-    round_1, round_2, round_3, round_4 = (tables.make_rounding(8, width, False) for width in (8, 16, 24, 32))
 
     @kernel
-    def _token_scores(width, short, values, n, groups, query, base, codes, sums, best):
+    def _token_scores(width, short, values, n, groups, query, table, shift, scale, codes, sums, best):
         if short:
             if width == 8:
-                short_1(values, n, groups, query, base, codes, sums, best)
+                short_1(values, n, groups, query, table, shift, scale, codes, sums, best)
             elif width == 16:
-                short_2(values, n, groups, query, base, codes, sums, best)
+                short_2(values, n, groups, query, table, shift, scale, codes, sums, best)
             elif width == 24:
-                short_3(values, n, groups, query, base, codes, sums, best)
+                short_3(values, n, groups, query, table, shift, scale, codes, sums, best)
             else:
-                short_4(values, n, groups, query, base, codes, sums, best)
+                short_4(values, n, groups, query, table, shift, scale, codes, sums, best)
         elif width == 8:
-            long_1(values, n, groups, query, base, codes, sums, best)
+            long_1(values, n, groups, query, table, shift, scale, codes, sums, best)
         elif width == 16:
-            long_2(values, n, groups, query, base, codes, sums, best)
+            long_2(values, n, groups, query, table, shift, scale, codes, sums, best)
         elif width == 24:
-            long_3(values, n, groups, query, base, codes, sums, best)
+            long_3(values, n, groups, query, table, shift, scale, codes, sums, best)
         else:
-            long_4(values, n, groups, query, base, codes, sums, best)
-
-    @kernel
-    def _round(width, short, table, row, count, low, factor, shift, scale, rows, base):
-        if short:
-            if width == 8:
-                round_short_1(table, row, count, low, factor, shift, scale, rows, base)
-            elif width == 16:
-                round_short_2(table, row, count, low, factor, shift, scale, rows, base)
-            elif width == 24:
-                round_short_3(table, row, count, low, factor, shift, scale, rows, base)
-            else:
-                round_short_4(table, row, count, low, factor, shift, scale, rows, base)
-        elif width == 8:
-            round_1(table, row, count, low, factor, shift, scale, rows, base)
-        elif width == 16:
-            round_2(table, row, count, low, factor, shift, scale, rows, base)
-        elif width == 24:
-            round_3(table, row, count, low, factor, shift, scale, rows, base)
-        else:
-            round_4(table, row, count, low, factor, shift, scale, rows, base)
+            long_4(values, n, groups, query, table, shift, scale, codes, sums, best)
 
 elif LEVEL == "avx512-vnni":
-    span_1, span_2 = (residual.make_token_scores(LEVEL, v, 4, False) for v in (1, 2))
-    round_1, round_2 = (tables.make_rounding(16, width, False) for width in (16, 32))
+    span_1, span_2 = residual.make_token_scores(LEVEL, 1, 8, False), residual.make_token_scores(LEVEL, 2, 6, False)
 
     @kernel
-    def _token_scores(width, short, values, n, groups, query, base, codes, sums, best):
+    def _token_scores(width, short, values, n, groups, query, table, shift, scale, codes, sums, best):
         if width == 16:
-            span_1(values, n, groups, query, base, codes, sums, best)
+            span_1(values, n, groups, query, table, shift, scale, codes, sums, best)
         else:
-            span_2(values, n, groups, query, base, codes, sums, best)
-
-    @kernel
-    def _round(width, short, table, row, count, low, factor, shift, scale, rows, base):
-        if width == 16:
-            round_1(table, row, count, low, factor, shift, scale, rows, base)
-        else:
-            round_2(table, row, count, low, factor, shift, scale, rows, base)
+            span_2(values, n, groups, query, table, shift, scale, codes, sums, best)
 
 else:
-    _token_scores, _round = plain.token_scores, plain.rounding
+    _token_scores = plain.token_scores
 
 
 @kernel
@@ -131,30 +98,33 @@ def group_maxima(table, n, first, last, out):
 def best_centroids(table, maxima, n, lanes, out):
     """out[lane] = the centroids with the highest scores, best first, the first among equals; int64 [lanes, n_probe]."""
     n_probe, groups = out.shape[1], len(maxima) // COLUMNS
-    best = np.empty(n_probe, np.float32)
+    best, which = np.empty(n_probe, np.float32), np.empty(n_probe, np.int64)
     for lane in range(lanes):
         # The n_probe-th best group maximum is a lower bound of the n_probe-th best score.
         best[:] = -np.inf
         for g in range(groups):
-            _insert(best, out[lane], maxima[g * COLUMNS + lane], 0)
+            if maxima[g * COLUMNS + lane] > best[n_probe - 1]:
+                _insert(best, which, maxima[g * COLUMNS + lane], 0)
         bound = best[n_probe - 1]
         best[:] = -np.inf
         for g in range(groups):
             if maxima[g * COLUMNS + lane] >= bound:
                 for c in range(g * GROUP, min(n, (g + 1) * GROUP)):
-                    _insert(best, out[lane], table[c * COLUMNS + lane], c)
+                    if table[c * COLUMNS + lane] > best[n_probe - 1]:
+                        _insert(best, which, table[c * COLUMNS + lane], c)
+        out[lane] = which
 
 
 @kernel
 def _insert(best, which, value, number):
+    """Put a value that is above the last into a falling sequence, behind those equal to it."""
     at = len(best) - 1
-    if value > best[at]:
-        while at > 0 and value > best[at - 1]:
-            best[at] = best[at - 1]
-            which[at] = which[at - 1]
-            at -= 1
-        best[at] = value
-        which[at] = number
+    while at > 0 and value > best[at - 1]:
+        best[at] = best[at - 1]
+        which[at] = which[at - 1]
+        at -= 1
+    best[at] = value
+    which[at] = number
 
 
 @kernel
@@ -204,22 +174,16 @@ def unpack(packed, first, last, row_bytes, bits, out):
 
 
 @kernel
-def residual_scores(slots, first, last, width, lanes, offsets, codes, packed, row_bytes, bits, base, query, out):
-    """Add to out[i], int64, the integer score of a document; `document_scores` says what the arguments are."""
-    groups = row_bytes * 8 // bits // 4
-    best, values, sums = np.empty(width, np.int32), np.empty(0, np.uint8), np.empty(0, np.int32)
-    for i in range(first, last):
-        start, end = offsets[slots[i]], offsets[slots[i] + 1]
-        n = end - start
-        if len(values) < n * 4 * groups:
-            values, sums = np.empty(n * 4 * groups, np.uint8), np.empty(n * width, np.int32)
-        unpack(packed, start, end, row_bytes, bits, values)
-        best[:] = NOTHING
-        _token_scores(width, bits < 8, values, n, groups, query, base, codes[start:end], sums, best)
-        total = out[i]
-        for lane in range(lanes):
-            total += best[lane]
-        out[i] = total
+def _raise(sums, n, width, limits, values, size, codes, table, rows, high):
+    """Raise high[lane] to the float32 scores of the tokens whose integer score reaches limits[lane]."""
+    for t in range(n):
+        for begin in range(0, width, LANES):
+            mask = lanes_above(sums, t * width + begin, limits, begin)
+            while mask:
+                lane = begin + lowest_bit(mask)
+                mask &= mask - 1
+                centroid = table[np.int64(codes[t]) * COLUMNS + lane]
+                high[lane] = max(high[lane], centroid + dot(values, t * size, rows, lane * size, size))
 
 
 @kernel
@@ -234,38 +198,38 @@ def document_scores(
     packed,
     row_bytes,
     bits,
-    base,
+    table,
+    shift,
+    scale,
     query,
     slack,
-    centroids,
-    lower,
-    step,
+    origin,
     rows,
     out,
 ):
     """Add to out[i] MaxSim in float32 of some query tokens on the stored vectors of a document.
 
-    Integer scores of all tokens come first. Only tokens that rounding may have kept from being the maximum get a
-    float32 product: those within `slack` of it, which is twice the largest error that rounding can make.
+    Integer scores of all tokens come first. Only tokens that may be the maximum get a float32 product: the best by
+    integers, and then those whose integer score plus the largest error that rounding can make reaches its score.
 
     Args:
         slots: int64, the documents; `first` to `last` are scored.
-        width: Lanes of `base` and `query`, a multiple of LANES up to 32.
+        width: Lanes of `query`, a multiple of LANES up to 32.
         lanes: Query tokens among them.
         offsets, codes, packed, row_bytes, bits: The index; packed is flattened.
-        base: int32 [c, width] from `rounded_tables`.
+        table: float32 [c, 32], scores of centroids.
+        shift, scale: float32 [32] and float32; the integer score of a token starts from (table + shift) * scale.
         query: int8 [padded dim / 4, width, 4]; below 8 bits, sums must fit in int16 over the even and over the odd
             pairs of dimensions.
-        slack: int32 [width].
-        centroids, lower, step: The codec, float32; centroids are flattened.
-        rows: float32 [lanes * padded dim], the query, padded with zeros.
+        slack: int32 [width], the largest error of an integer score.
+        origin: float32 [lanes], score of a residual of codes 0.
+        rows: float32 [lanes * padded dim], score of one step of each code.
         out: float32.
     """
-    dim = len(lower)
     groups = row_bytes * 8 // bits // 4
     size = 4 * groups
     best, limits, high = np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width, np.float32)
-    values, sums, vector = np.empty(0, np.uint8), np.empty(0, np.int32), np.zeros(size, np.float32)
+    values, sums = np.empty(0, np.uint8), np.empty(0, np.int32)
     for i in range(first, last):
         start, end = offsets[slots[i]], offsets[slots[i] + 1]
         n = end - start
@@ -273,30 +237,40 @@ def document_scores(
             values, sums = np.empty(n * size, np.uint8), np.empty(n * width, np.int32)
         unpack(packed, start, end, row_bytes, bits, values)
         best[:] = NOTHING
-        _token_scores(width, bits < 8, values, n, groups, query, base, codes[start:end], sums, best)
-        for lane in range(width):
-            limits[lane] = best[lane] - slack[lane] if lane < lanes else 2**31 - 1
+        _token_scores(width, bits < 8, values, n, groups, query, table, shift, scale, codes[start:end], sums, best)
         high[:] = -np.inf
-        for t in range(n):
-            decoded = False
-            for begin in range(0, width, 8):
-                mask = lanes_above(sums, t * width + begin, limits, begin)
-                while mask:
-                    lane = begin + lowest_bit(mask)
-                    mask &= mask - 1
-                    if not decoded:
-                        at = np.int64(codes[start + t]) * dim
-                        decode(values, t * size, centroids, at, lower, step, dim, vector, 0)
-                        decoded = True
-                    high[lane] = max(high[lane], dot(vector, 0, rows, lane * size, size))
+        limits[:] = 2**31 - 1
+        limits[:lanes] = best[:lanes]
+        _raise(sums, n, width, limits, values, size, codes[start:end], table, rows, high)
+        for lane in range(lanes):
+            reached = np.int32(np.floor((high[lane] + origin[lane]) * scale))
+            limits[lane] = max(reached - slack[lane], best[lane] - 2 * slack[lane])
+        _raise(sums, n, width, limits, values, size, codes[start:end], table, rows, high)
         total = out[i]
         for lane in range(lanes):
-            total += high[lane]
+            total += high[lane] + origin[lane]
         out[i] = total
 
 
 @kernel
-def rounded_tables(width, short, table, first, last, low, factor, shift, scale, rows, base):
+def half_scores(slots, first, last, offsets, halves, dim, lanes, columns, query, out):
+    """out[i] = MaxSim in float32 on the float16 vectors of a document; halves are their bits, query from panels."""
+    values, best = np.empty(0, np.float32), np.empty(columns, np.float32)
+    for i in range(first, last):
+        start, end = offsets[slots[i]], offsets[slots[i] + 1]
+        if len(values) < (end - start) * dim:
+            values = np.empty((end - start) * dim, np.float32)
+        widen(halves, start * dim, (end - start) * dim, values)
+        best[:] = -np.inf
+        max_products(values, 0, end - start, dim, query, columns, best)
+        total = np.float32(0)
+        for lane in range(lanes):
+            total += best[lane]
+        out[i] = total
+
+
+@kernel
+def rounded_rows(table, first, last, low, factor, rows):
     """Round the rows first to last of a table; see `engine.simd.tables.make_rounding`."""
     if last > first:
-        _round(width, short, table, first, last - first, low, factor, shift, scale, rows, base)
+        rounding(table, first, last - first, low, factor, rows)

@@ -6,13 +6,13 @@ in the order of the sample, so which thread computes what changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from engine.indexes.plaid.assign import nearest
 from engine.simd.jit import kernel
 from engine.simd.threads import run_parts, thread_count
-
-SAMPLE_PER_CENTROID = 24
 
 
 @kernel
@@ -36,7 +36,9 @@ def _reseed(vectors: np.ndarray, distances: np.ndarray, centroids: np.ndarray, e
     centroids[empty[: len(farthest)]] = vectors[farthest]
 
 
-def train(sample: np.ndarray, n_centroids: int, iterations: int, seed: int) -> np.ndarray:
+def train(
+    sample: np.ndarray, n_centroids: int, iterations: int, seed: int, step: Callable[[int, int], None] | None = None
+) -> np.ndarray:
     """Cluster a sample.
 
     Args:
@@ -44,6 +46,7 @@ def train(sample: np.ndarray, n_centroids: int, iterations: int, seed: int) -> n
         n_centroids: How many, at most n.
         iterations: Passes over the sample.
         seed: Chooses the starting centroids.
+        step: Called with passes done and how many there are.
 
     Returns:
         float32 [n_centroids, dim], each value one that float16 can hold (that is how they are stored).
@@ -52,7 +55,7 @@ def train(sample: np.ndarray, n_centroids: int, iterations: int, seed: int) -> n
     centroids = sample[np.sort(start)].astype(np.float32)
     parts = min(4 * thread_count(), n_centroids)
     bounds = np.linspace(0, n_centroids, parts + 1).astype(np.int64)
-    for _ in range(iterations):
+    for number in range(iterations):
         codes, distances = nearest(sample, centroids)
         counts = np.bincount(codes, minlength=n_centroids)
         starts, order = np.concatenate([[0], np.cumsum(counts)]), np.argsort(codes, kind="stable")
@@ -60,4 +63,6 @@ def train(sample: np.ndarray, n_centroids: int, iterations: int, seed: int) -> n
         empty = np.flatnonzero(counts == 0)
         if len(empty):
             _reseed(sample, distances, centroids, empty)
+        if step is not None:
+            step(number + 1, iterations)
     return centroids.astype(np.float16).astype(np.float32)

@@ -31,24 +31,21 @@ def column_maxima(table, row, count, out, out_at):
 
 
 @kernel
-def rounding(width, short, table, row, count, low, factor, shift, scale, rows, base):
-    """See `engine.simd.tables.make_rounding`, without halves."""
+def rounding(table, row, count, low, factor, rows):
+    """See `engine.simd.tables.make_rounding`."""
     for r in range(row, row + count):
         for lane in range(COLUMNS):
-            x = table[r * COLUMNS + lane]
-            y = (x - low[lane]) * factor + np.float32(0.5)
+            y = (table[r * COLUMNS + lane] - low[lane]) * factor + np.float32(0.5)
             rows[r * COLUMNS + lane] = np.uint8(min(max(y, np.float32(0)), np.float32(255)))
-            if lane < width:
-                base[r * width + lane] = np.int32(np.rint((x + shift[lane]) * scale))
 
 
 @kernel
-def token_scores(width, short, values, n, groups, query, base, codes, sums, best):
+def token_scores(width, short, values, n, groups, query, table, shift, scale, codes, sums, best):
     """See `engine.simd.residual.make_token_scores`."""
     for t in range(n):
-        origin = np.int64(codes[t]) * width
+        origin = np.int64(codes[t]) * COLUMNS
         for lane in range(width):
-            total = base[origin + lane]
+            total = np.int32(np.rint((table[origin + lane] + shift[lane]) * scale))
             for g in range(groups):
                 for i in range(4):
                     weight = np.int32(query[(g * width + lane) * 4 + i])
@@ -77,23 +74,16 @@ def lowest_bit(mask):
 
 
 @kernel
-def dot(left, left_at, right, right_at, n):
+def dot(codes, at, row, row_at, n):
     """See `engine.simd.residual.dot`."""
     sums = np.zeros(8, np.float32)
     for d in range(0, n, 8):
         for lane in range(8):
-            sums[lane] += left[left_at + d + lane] * right[right_at + d + lane]
+            sums[lane] += np.float32(codes[at + d + lane]) * row[row_at + d + lane]
     for half in (4, 2, 1):
         for lane in range(half):
             sums[lane] += sums[lane + half]
     return sums[0]
-
-
-@kernel
-def decode(codes, at, centroids, centroid_at, lower, step, dim, out, out_at):
-    """See `engine.simd.residual.decode`."""
-    for d in range(dim):
-        out[out_at + d] = centroids[centroid_at + d] + (lower[d] + step[d] * np.float32(codes[at + d]))
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""Search in stages: probe, candidates, centroid scores, residual scores, and exact scores of the last few.
+"""Search in stages: probe, candidates, centroid scores, and exact scores on the stored vectors of the survivors.
 
 After PLAID (Santhanam et al., 2022). The stages choose which documents get a closer look; every score that leaves here
 is MaxSim in float32 on the vectors that the index stores.
@@ -15,7 +15,8 @@ from engine.indexes.plaid import kernels
 from engine.indexes.plaid.codec import Codec
 from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.settings import PlaidSettings
-from engine.indexes.plaid.tables import Rounded, Tables, centroid_tables, round_tables
+from engine.indexes.plaid.tables import Rows, Tables, centroid_rows, centroid_tables, residual_blocks
+from engine.simd.kernels import columns_of, query_panels
 from engine.simd.threads import cut, run_parts, thread_count
 
 PART_TOKENS = 8192  # less work than this is not worth waking a thread
@@ -53,9 +54,7 @@ class Stages:
         points: int32, what the probed lists alone say of the score of each, in a unit of their own.
         candidates: int64, slots that got a score from their centroids, rising.
         coarse: float64, those scores.
-        survivors: int64, slots that got a score from their residuals, rising.
-        fine: float64, those scores, from rounded products.
-        rescored: int64, slots that got a score in float32, rising.
+        survivors: int64, slots that got a score from their stored vectors, rising.
         scores: float32, those scores: MaxSim on the stored vectors.
         notes: Where the search went beyond its settings.
     """
@@ -67,8 +66,6 @@ class Stages:
     candidates: np.ndarray
     coarse: np.ndarray
     survivors: np.ndarray
-    fine: np.ndarray
-    rescored: np.ndarray
     scores: np.ndarray
     notes: tuple[str, ...]
 
@@ -87,7 +84,7 @@ def run(
         threads: How many to use, 0 for all; the result does not depend on it.
 
     Returns:
-        What every stage left; the best k of `rescored` are the result.
+        What every stage left; the best k of `survivors` are the result.
     """
     threads = threads or thread_count()
     query = query.astype(np.float32)
@@ -97,20 +94,16 @@ def run(
     found = np.flatnonzero(points)
     points = points[found]
     candidates = found[best_positions(points, max(settings.n_candidates, wanted))]
-    rounded = round_tables(layout.codec, made, query, settings.centroid_threshold, threads)
-    sums = _coarse(layout, candidates, rounded, threads)
-    coarse = sums * rounded.row_unit + rounded.row_origin
+    rows = centroid_rows(layout.codec, made, query, settings.centroid_threshold, threads)
+    sums = _coarse(layout, candidates, rows, threads)
     n_full = max(settings.n_full_scores, wanted)
     if n_full > settings.n_full_scores:
         notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
     survivors = candidates[best_positions(sums, n_full)]
-    fine = _residual(layout, survivors, rounded, threads)
-    rescored = survivors[_close(fine, wanted, rounded.margin)]
-    scores = _stored(layout, rescored, rounded, threads)
+    scores = _stored(layout, survivors, made, query, threads)
     table = made.table.reshape(made.blocks, -1, kernels.COLUMNS)
-    return Stages(
-        probes, table, found, points, candidates, coarse, survivors, fine / rounded.scale, rescored, scores, notes
-    )
+    coarse = sums * rows.unit + rows.origin
+    return Stages(probes, table, found, points, candidates, coarse, survivors, scores, notes)
 
 
 def _probe(
@@ -144,51 +137,33 @@ def _run_documents(layout: Layout, slots: np.ndarray, threads: int, work: Callab
     run_parts(lambda part: work(bounds[part], bounds[part + 1]), len(bounds) - 1)
 
 
-def _coarse(layout: Layout, slots: np.ndarray, rounded: Rounded, threads: int) -> np.ndarray:
-    """Sums of the best centroid score of each query token, int64, in units of `rounded.row_unit`."""
+def _coarse(layout: Layout, slots: np.ndarray, rows: Rows, threads: int) -> np.ndarray:
+    """Sums of the best centroid score of each query token, int64, in units of `rows.unit`."""
     out = np.zeros(len(slots), np.int64)
 
     def work(first: int, last: int) -> None:
-        for rows in rounded.rows:
-            kernels.coarse_scores(slots, first, last, layout.offsets, layout.codes, rows, out)
+        for block in rows.blocks:
+            kernels.coarse_scores(slots, first, last, layout.offsets, layout.codes, block, out)
 
     _run_documents(layout, slots, threads, work)
     return out
 
 
-def _residual(layout: Layout, slots: np.ndarray, rounded: Rounded, threads: int) -> np.ndarray:
-    """Scores from residuals, int64, in units of 1 / `rounded.scale`."""
-    out, codec, packed = np.zeros(len(slots), np.int64), layout.codec, layout.packed.reshape(-1)
-
-    def work(first: int, last: int) -> None:
-        for block in rounded.residual:
-            kernels.residual_scores(
-                slots,
-                first,
-                last,
-                block.width,
-                block.lanes,
-                layout.offsets,
-                layout.codes,
-                packed,
-                codec.row_bytes,
-                codec.bits,
-                block.base,
-                block.query,
-                out,
-            )
-
-    _run_documents(layout, slots, threads, work)
-    return out
-
-
-def _stored(layout: Layout, slots: np.ndarray, rounded: Rounded, threads: int) -> np.ndarray:
+def _stored(layout: Layout, slots: np.ndarray, made: Tables, query: np.ndarray, threads: int) -> np.ndarray:
     """MaxSim on the stored vectors, float32."""
-    out, codec = np.zeros(len(slots), np.float32), layout.codec
-    packed, centroids = layout.packed.reshape(-1), codec.centroids.reshape(-1)
+    out, codec, packed = np.zeros(len(slots), np.float32), layout.codec, layout.packed.reshape(-1)
+    if codec.bits == 16:
+        halves, panels, columns = packed.view(np.uint16), query_panels(query, 1), columns_of(len(query))
+
+        def scan(first: int, last: int) -> None:
+            kernels.half_scores(slots, first, last, layout.offsets, halves, codec.dim, len(query), columns, panels, out)
+
+        _run_documents(layout, slots, threads, scan)
+        return out
+    blocks = residual_blocks(codec, made, query)
 
     def work(first: int, last: int) -> None:
-        for block in rounded.residual:
+        for block in blocks:
             kernels.document_scores(
                 slots,
                 first,
@@ -200,12 +175,12 @@ def _stored(layout: Layout, slots: np.ndarray, rounded: Rounded, threads: int) -
                 packed,
                 codec.row_bytes,
                 codec.bits,
-                block.base,
+                block.table,
+                block.shift,
+                block.scale,
                 block.query,
                 block.slack,
-                centroids,
-                codec.lower,
-                codec.step,
+                block.origin,
                 block.rows,
                 out,
             )
@@ -227,7 +202,7 @@ def exact(layout: Layout, query: np.ndarray, slots: np.ndarray) -> np.ndarray:
     """
     query, threads = query.astype(np.float32), thread_count()
     made = centroid_tables(layout.codec.centroids, query, threads)
-    return _stored(layout, slots, round_tables(layout.codec, made, query, 0.0, threads), threads)
+    return _stored(layout, slots, made, query, threads)
 
 
 def best_positions(scores: np.ndarray, n: int) -> np.ndarray:
@@ -238,10 +213,3 @@ def best_positions(scores: np.ndarray, n: int) -> np.ndarray:
     chosen = scores > edge
     chosen[np.flatnonzero(scores == edge)[: n - int(np.count_nonzero(chosen))]] = True
     return np.flatnonzero(chosen)
-
-
-def _close(scores: np.ndarray, n: int, margin: float) -> np.ndarray:
-    """Positions, rising, of the n best and of those that rounding may have put behind them."""
-    if n >= len(scores):
-        return np.arange(len(scores))
-    return np.flatnonzero(scores >= np.partition(scores, len(scores) - n)[len(scores) - n] - margin)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from engine.errors import InputError
 from engine.indexes.base import Settings
 
-BITS = (1, 2, 4, 8)
+BITS = (1, 2, 4, 8, 16)
 SEARCH_SETTINGS = ("n_probe", "n_candidates", "centroid_threshold", "n_full_scores")
 CENTROIDS_PER_ROOT_TOKEN = 16  # Santhanam et al., 2022, PLAID, section 3: centroids in proportion to sqrt(tokens)
 TOKENS_PER_CENTROID = 4  # fewer leave most centroids on a single token, which saves nothing
@@ -19,12 +19,12 @@ class PlaidSettings(Settings):
     """Settings of the PLAID index.
 
     Args:
-        bits: Bits of a residual value: 1, 2, 4 or 8.
+        bits: Bits of a residual value: 1, 2, 4 or 8; 16 stores the vectors themselves in float16.
         n_centroids: Centroids to train, at most one a token; 0 chooses by the number of tokens.
         iterations: Passes of k-means.
         seed: Seed of the sample that k-means sees.
-        memory_limit: Bytes that encoding a block may take, beside the input, the k-means sample, the codes and the
-            inverted lists; 0 sets no limit.
+        memory_limit: Bytes that a build may hold beside the input and the ids; a tight one gives k-means a smaller
+            sample, then fewer centroids. 0 sets no limit.
         n_probe: Centroids that each query token looks into.
         n_candidates: Documents that get a score from their centroids, the best by the probed centroids.
         centroid_threshold: A centroid below this score for a query token counts as if it had just this score.

@@ -1,4 +1,4 @@
-"""What a search prepares from its query: scores of all centroids, and the same rounded to integers."""
+"""What a search prepares from its query: scores of all centroids, and integers for the loops over tokens."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.indexes.plaid import kernels
-from engine.indexes.plaid.codec import HALF_RANGE, Codec, padded
+from engine.indexes.plaid.codec import Codec, padded
 from engine.simd.threads import run_parts
 
 QUERY_TOP = {1: 127, 2: 127, 4: 127, 8: 64}  # 2 * top * (2^bits - 1) fits int16, the products of AVX2
 SHORT_LIMIT = 32_000.0  # of int16 sums
 LONG_LIMIT = float(2**28)
-DEVIATIONS = 4.0  # of the rounding error, that choosing the documents for float32 scores allows for
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,24 +65,18 @@ class Tables:
 
 
 @dataclass(frozen=True, eq=False)
-class Rounded:
-    """The tables in integers.
+class Rows:
+    """Scores of centroids in bytes.
 
     Args:
-        rows: One array a block: uint8, flattened [n, 32], centroid scores in steps of `row_unit`.
-        row_unit: Score of one step.
-        row_origin: Score of a document with nothing but zeros.
-        residual: What `kernels.document_scores` needs, one a block.
-        scale: Integers a unit of score.
-        margin: How far rounding may be expected to move the difference of two documents, in integers.
+        blocks: uint8 [c * 32] each; 255 is the best score of a query token.
+        unit: Score of one step.
+        origin: Sum over the query tokens of the score that 0 stands for.
     """
 
-    rows: list[np.ndarray]
-    row_unit: float
-    row_origin: float
-    residual: list[Block]
-    scale: float
-    margin: float
+    blocks: list[np.ndarray]
+    unit: float
+    origin: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +85,12 @@ class Block:
 
     width: int
     lanes: int
-    base: np.ndarray
+    table: np.ndarray
+    shift: np.ndarray
+    scale: np.float32
     query: np.ndarray
     slack: np.ndarray
+    origin: np.ndarray
     rows: np.ndarray
 
 
@@ -134,89 +130,81 @@ def centroid_tables(centroids: np.ndarray, query: np.ndarray, threads: int) -> T
     return made
 
 
-def round_tables(codec: Codec, made: Tables, query: np.ndarray, threshold: float, threads: int) -> Rounded:
-    """Round the scores of centroids and the query itself.
-
-    The rows share one step, so that their sums are sums of scores. The query times the steps of the quantiser becomes
-    int8; the middle of the codes is folded into the base in full precision, which leaves only the rounding error of
-    what lies around it.
+def centroid_rows(codec: Codec, made: Tables, query: np.ndarray, threshold: float, threads: int) -> Rows:
+    """Round the scores of centroids to bytes with one step for all query tokens, so that their sums are sums of scores.
 
     Args:
-        codec: Centroids and quantiser.
+        codec: Centroids.
         made: From `centroid_tables`.
         query: float32 [m, dim].
-        threshold: Scores of centroids below it count as it.
+        threshold: Scores below it count as it.
         threads: How many to use.
 
     Returns:
-        The integers.
+        The rows; scores below the one that 0 stands for (the mean over the centroids, or lower) count as it.
     """
-    m, columns, short = made.tokens, kernels.COLUMNS, codec.bits < 8 and kernels.SHORT
+    m, columns = made.tokens, kernels.COLUMNS
     top = made.maxima.reshape(made.blocks, -1, columns).max(axis=1).reshape(-1)[:m]
     mean = query @ codec.centre
     spread = max(float((top - np.maximum(mean, np.float32(threshold))).max()), 1e-6)
     low = np.full(made.blocks * columns, np.inf, np.float32)  # nothing is above it in the lanes without a token
     low[:m] = top - np.float32(spread)
-    weights = np.zeros((m, padded(codec.dim)), np.float32)
-    weights[:, : codec.dim] = query * codec.step
-    shift = query @ codec.lower
-    scale = _scale(codec, weights, codec.reach * float(np.linalg.norm(query, axis=1).max()) + np.abs(shift).max())
-    whole = np.rint(weights * scale)
-    middle = np.float32((codec.levels - 1) / 2)
-    error = weights - whole / scale
-    shifts = np.zeros(made.blocks * columns, np.float32)
-    shifts[:m] = shift + error.sum(axis=1) * middle
-    # By Cauchy and Schwarz, what rounding does to a score beyond `shift`; and the base is rounded, too.
-    slack = 2 * (np.linalg.norm(error, axis=1) * codec.farthest * scale + 1)
-    padding = np.zeros_like(weights)
-    padding[:, : codec.dim] = query
-    blocks = []
-    for number in range(made.blocks):
-        some = slice(number * columns, number * columns + made.lanes(number))
-        blocks.append(_block(made.n, whole[some], slack[some], padding[some]))
-    rows = [np.empty(made.n * columns, np.uint8) for _ in blocks]
+    rows = [np.empty(made.n * columns, np.uint8) for _ in range(made.blocks)]
 
     def work(part: int) -> None:
         first, last = made.n * part // threads, made.n * (part + 1) // threads
-        for number, block in enumerate(blocks):
+        for number, block in enumerate(rows):
             lane = slice(number * columns, (number + 1) * columns)
-            kernels.rounded_tables(
-                block.width,
-                short,
-                made.block(number),
-                first,
-                last,
-                low[lane],
-                np.float32(255 / spread),
-                shifts[lane],
-                scale,
-                rows[number],
-                block.base,
-            )
+            kernels.rounded_rows(made.block(number), first, last, low[lane], np.float32(255 / spread), block)
 
     run_parts(work, threads)
-    # Uniform errors of the weights times codes about as far from the middle as those of a Gaussian.
-    codes = np.square(middle / HALF_RANGE[codec.bits]) * np.square(error * scale).sum(axis=1)
-    margin = DEVIATIONS * float(np.sqrt(2 * (codes + 1 / 12).sum()))
-    origin = float(low[:m].sum(dtype=np.float64))
-    return Rounded(rows, spread / 255, origin, blocks, float(scale), margin)
+    return Rows(rows, spread / 255, float(low[:m].sum(dtype=np.float64)))
 
 
-def _block(n: int, weights: np.ndarray, slack: np.ndarray, rows: np.ndarray) -> Block:
-    """Lay some rounded query tokens out; `base` is filled in later."""
-    lanes = len(weights)
-    width = -(-lanes // kernels.LANES) * kernels.LANES
-    panel = np.zeros((weights.shape[1] // 4, width, 4), np.int8)
-    panel[:, :lanes] = weights.reshape(lanes, -1, 4).transpose(1, 0, 2)
-    around = np.zeros(width, np.int32)
-    around[:lanes] = np.ceil(slack)
-    return Block(width, lanes, np.empty(n * width, np.int32), panel.ravel(), around, rows.ravel())
+def residual_blocks(codec: Codec, made: Tables, query: np.ndarray) -> list[Block]:
+    """Round a query for the residual codes.
+
+    The query times the steps of the quantiser becomes int8; the middle of the codes is folded into the shift in full
+    precision, which leaves only the rounding error of what lies around it.
+
+    Args:
+        codec: Centroids and quantiser, not of float16.
+        made: From `centroid_tables`.
+        query: float32 [m, dim].
+
+    Returns:
+        Blocks of 32 query tokens.
+    """
+    m = len(query)
+    weights = np.zeros((m, padded(codec.dim)), np.float32)
+    weights[:, : codec.dim] = query * codec.step
+    origin = query @ codec.lower
+    scale = _scale(codec, weights, codec.reach * float(np.linalg.norm(query, axis=1).max()) + np.abs(origin).max())
+    whole = np.rint(weights * scale)
+    error = weights - whole / scale
+    shift = np.zeros(made.blocks * kernels.COLUMNS, np.float32)
+    shift[:m] = origin + error.sum(axis=1) * np.float32((codec.levels - 1) / 2)
+    # By Cauchy and Schwarz, what rounding does to a score beyond `shift`; and the start is rounded, too.
+    slack = np.ceil(np.linalg.norm(error, axis=1) * codec.farthest * scale + 1).astype(np.int32)
+    blocks = []
+    for number in range(made.blocks):
+        lanes = made.lanes(number)
+        some = slice(number * kernels.COLUMNS, number * kernels.COLUMNS + lanes)
+        width = -(-lanes // kernels.LANES) * kernels.LANES
+        panel = np.zeros((weights.shape[1] // 4, width, 4), np.int8)
+        panel[:, :lanes] = whole[some].reshape(lanes, -1, 4).transpose(1, 0, 2)
+        around = np.zeros(width, np.int32)
+        around[:lanes] = slack[some]
+        lane = slice(number * kernels.COLUMNS, (number + 1) * kernels.COLUMNS)
+        table, rows = made.block(number), weights[some].ravel()
+        blocks.append(Block(width, lanes, table, shift[lane], scale, panel.ravel(), around, origin[some], rows))
+    return blocks
 
 
 def _scale(codec: Codec, weights: np.ndarray, reach: float) -> np.float32:
     """Integers a unit of score, so that neither a weight nor a sum overflows on any level.
 
-    Short sums hold half of the base each, and the even or the odd pairs of dimensions.
+    Short sums hold half of the start each, and the even or the odd pairs of dimensions.
     """
     pairs = weights.reshape(len(weights), -1, 2, 2)
     sums = [np.maximum(side, 0).sum(axis=(1, 3)).max() for side in (pairs, -pairs)]

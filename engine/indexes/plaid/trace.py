@@ -23,17 +23,16 @@ def describe_stages(
         k: How many results were asked for.
 
     Returns:
-        Five stages: probe, candidates, centroid scores, residual scores, exact scores.
+        Four stages: probe, candidates, centroid scores, exact scores.
     """
     n_candidates = max(settings.n_candidates, len(left.candidates))
     n_full = max(settings.n_full_scores, len(left.survivors))
-    ties = tie_order[np.searchsorted(slots, left.rescored)]
+    ties = tie_order[np.searchsorted(slots, left.survivors)]
     return (
         stage("probe", "n_probe", left.probes.shape[1], slot, slots, None, left.found),
         stage("candidates", "n_candidates", n_candidates, slot, left.found, left.points, left.candidates),
         stage("centroid scores", "n_full_scores", n_full, slot, left.candidates, left.coarse, left.survivors),
-        stage("residual scores", "k", len(left.rescored), slot, left.survivors, left.fine, left.rescored),
-        exact_stage(slot, left.scores, ties, left.rescored, k),
+        exact_stage(slot, left.scores, ties, left.survivors, k),
     )
 
 

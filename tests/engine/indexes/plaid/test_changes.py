@@ -28,7 +28,7 @@ def create(path, **options) -> PlaidIndex:
 class History(RuleBasedStateMachine):
     """Random add, remove, compact, reopen; every search must agree with a scan of the stored vectors."""
 
-    @initialize(bits=st.sampled_from([1, 2, 4, 8]), seed=st.integers(0, 99))
+    @initialize(bits=st.sampled_from([1, 2, 4, 8, 16]), seed=st.integers(0, 99))
     def create(self, bits, seed):
         self.folder = Path(tempfile.mkdtemp())
         self.index = create(self.folder / "index", bits=bits, seed=seed, n_probe=2)

@@ -7,7 +7,7 @@ from engine import TokenEmbeddings, create_index, maxsim, open_index
 from engine.errors import InputError, NotFoundError
 from tests.conftest import ragged
 
-BITS = (1, 2, 4, 8)
+BITS = (1, 2, 4, 8, 16)
 
 
 def names(n, prefix="d"):

@@ -24,9 +24,9 @@ WRITER = """
 import sys
 import numpy as np
 from engine import open_index
-from engine.indexes.plaid import changes
+from engine.indexes.plaid import budget, changes
 from tests.conftest import ragged
-changes.ORIGINALS_LIMIT, changes.CHUNK_TOKENS = int(sys.argv[3]), 64
+changes.ORIGINALS_LIMIT, budget.CHUNK_TOKENS = int(sys.argv[3]), 64
 index, step = open_index(sys.argv[1]), int(sys.argv[2])
 rng = np.random.default_rng(step)
 print("ready", flush=True)

@@ -1,0 +1,191 @@
+"""How a build divides its work so that it stays within a memory limit, and what it will take, told before it starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.embeddings import TokenEmbeddings
+from engine.errors import InputError
+from engine.indexes.plaid import codec as codecs
+from engine.indexes.plaid.assign import PART, nearest
+from engine.indexes.plaid.codec import Codec, row_bytes
+from engine.indexes.plaid.settings import PlaidSettings, wanted_centroids
+from engine.simd.threads import thread_count
+
+SAMPLE_PER_CENTROID = 24  # tokens that k-means sees for each centroid
+LEAST_PER_CENTROID = 8  # below it, a memory limit asks for fewer centroids
+CHUNK_TOKENS = 1 << 16  # tokens encoded at once, without a memory limit
+LEAST_CHUNK = 1024  # tokens encoded at once, at least
+MANY = 1 << 62
+TRIAL_TOKENS, TRIAL_CENTROIDS = 4096, 1024  # what an estimate of time is measured on
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a build divides its work.
+
+    Args:
+        tokens: Of the collection.
+        centroids: To train.
+        sample: Tokens that k-means sees.
+        chunk: Tokens encoded at once.
+        list_entries: Entries of inverted lists held at once.
+        memory_bytes: Peak, beside the input and the ids.
+        disk_bytes: Size of the index without its ids; the inverted lists at their largest, one entry a token.
+    """
+
+    tokens: int
+    centroids: int
+    sample: int
+    chunk: int
+    list_entries: int
+    memory_bytes: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True)
+class Estimate(Plan):
+    """A plan, and the time that a small trial on this machine says it takes.
+
+    Args:
+        seconds: Of the whole build.
+    """
+
+    seconds: float
+
+    def describe(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+def plan(settings: PlaidSettings, n_tokens: int, n_documents: int, dim: int, existing: int = 0) -> Plan:
+    """Fit a change into `settings.memory_limit`, first by a smaller sample, then by fewer centroids.
+
+    Args:
+        settings: The limit, bits and the number of centroids are used.
+        n_tokens: Of what is added, at least 1.
+        n_documents: Of what is added.
+        dim: Of a vector.
+        existing: Centroids that the index has already; 0 trains them.
+
+    Returns:
+        The plan.
+
+    Raises:
+        InputError: the limit leaves no room for the centroids.
+    """
+    limit, centroids = settings.memory_limit, existing or wanted_centroids(settings, n_tokens)
+    per_sample = 4 * dim + 48  # the vectors, their codes, distances and order
+    per_token = 24 + 2 * row_bytes(dim, settings.bits)  # codes and distances while encoding, and the rows to write
+    blocks = 2 * PART + codecs.PART  # rows of float32 that each thread holds
+
+    def held(centroids: int) -> int:
+        codes = 8 * n_tokens if existing else 0
+        return thread_count() * 4 * (dim + 1) * blocks + centroids * (16 * (dim + 1) + 40) + 8 * n_documents + codes
+
+    def least(centroids: int) -> int:
+        """Tokens that k-means must see."""
+        return min(n_tokens, centroids * (1 if settings.n_centroids or existing else LEAST_PER_CENTROID))
+
+    def room(centroids: int) -> int:
+        return limit - held(centroids)
+
+    sample, chunk, entries = min(n_tokens, SAMPLE_PER_CENTROID * centroids), min(n_tokens, CHUNK_TOKENS), MANY
+    if limit:
+        while (
+            not (settings.n_centroids or existing) and centroids > 1 and room(centroids) < per_sample * least(centroids)
+        ):
+            centroids //= 2
+        if room(centroids) < max(per_sample * least(centroids), LEAST_CHUNK * per_token):
+            need = held(centroids) + max(per_sample * least(centroids), LEAST_CHUNK * per_token)
+            raise InputError(
+                f"Expected memory_limit of {need} bytes or more for these documents, got {limit}: raise it."
+            )
+        sample = min(n_tokens, SAMPLE_PER_CENTROID * centroids, room(centroids) // per_sample)
+        chunk, entries = min(chunk, room(centroids) // per_token), room(centroids) // 4
+    memory = held(centroids) + max(sample * per_sample, chunk * per_token, 4 * min(entries, n_tokens))
+    code_bytes = 2 if centroids <= 1 << 16 else 4
+    disk = n_tokens * (code_bytes + row_bytes(dim, settings.bits) + 4) + centroids * (2 * dim + 8) + 12 * n_documents
+    return Plan(n_tokens, centroids, sample, chunk, entries, memory, disk)
+
+
+def estimate(settings: PlaidSettings, documents: TokenEmbeddings) -> Estimate:
+    """Say what a build will take, from a trial on a few thousand tokens.
+
+    Args:
+        settings: Of the index.
+        documents: What would be added.
+
+    Returns:
+        The estimate; only its seconds are measured.
+    """
+    made = plan(settings, documents.n_tokens, len(documents), documents.dim)
+    tokens = sample_positions(documents.n_tokens, min(TRIAL_TOKENS, documents.n_tokens), settings.seed)
+    values = documents.values[tokens].astype(np.float32)
+    some = values[: min(TRIAL_CENTROIDS, made.centroids)]
+    nearest(values[:64], some)  # compiled and warm before the clock starts
+    start = time.perf_counter()
+    codes, _ = nearest(values, some)
+    products = (time.perf_counter() - start) / (len(values) * len(some))
+    codec = Codec(settings.bits, some, np.full(documents.dim, -1, np.float32), np.full(documents.dim, 0.1, np.float32))
+    codec.encode(values[:64], codes[:64])
+    start = time.perf_counter()
+    codec.encode(values, codes)
+    rows = (time.perf_counter() - start) / len(values)
+    passes = made.sample * (settings.iterations + 1) + made.tokens
+    return Estimate(**asdict(made), seconds=products * passes * made.centroids + rows * made.tokens)
+
+
+def sample_positions(n: int, count: int, seed: int) -> np.ndarray:
+    """A random position from each of `count` stretches of 0 ... n - 1 of about equal length: int64, rising."""
+    edges = np.arange(count + 1) * n // count
+    return edges[:-1] + (np.random.default_rng(seed).random(count) * np.diff(edges)).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class BuildProgress:
+    """How far a build is.
+
+    Args:
+        stage: "k-means", "encode" or "inverted lists".
+        done: Steps of the stage that are done: passes, tokens, or entries.
+        total: How many there are.
+        share: Share of the whole build that is done, by cost.
+        seconds_left: What the rest takes at the pace so far.
+    """
+
+    stage: str
+    done: int
+    total: int
+    share: float
+    seconds_left: float
+
+
+class Meter:
+    """Turns steps of a build into progress with the time that is left.
+
+    Args:
+        report: Called after each step, or None.
+        made: The plan.
+        iterations: Passes of k-means.
+    """
+
+    def __init__(self, report: Callable[[BuildProgress], None] | None, made: Plan, iterations: int) -> None:
+        self.report, self.start = report, time.perf_counter()
+        products = {"k-means": made.sample * (iterations + 1), "encode": made.tokens, "inverted lists": 0}
+        self.costs = {stage: n * made.centroids + made.tokens for stage, n in products.items()}
+
+    def step(self, stage: str, done: int, total: int) -> None:
+        """Report that a stage got so far."""
+        if self.report is None:
+            return
+        stages = list(self.costs)
+        before = sum(self.costs[name] for name in stages[: stages.index(stage)])
+        share = (before + self.costs[stage] * done / total) / sum(self.costs.values())
+        left = (time.perf_counter() - self.start) * (1 - share) / share
+        self.report(BuildProgress(stage, done, total, share, left))
