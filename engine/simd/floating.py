@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from engine.simd.build import F32, I16, I32, call, data, each, full, i64, load, loop, splat, store
+from engine.simd.build import F32, I16, I32, call, data, each, full, i64, load, loop, prefetch, splat, store
 
 LANES = {"avx512-vnni": 16, "avx2": 8, "neon": 4}
 
@@ -44,6 +44,7 @@ def make_span(level: str, vectors: int, tokens: int, places: bool = False) -> An
 
             def block(token: Any, n: int) -> None:
                 rows = [b.gep(value, [b.mul(dim, b.add(token, i64(t)))]) for t in range(n)]
+                prefetch(b, rows[0], b.mul(dim, i64(4 * n)))
 
                 def turn(d: Any, carried: list[Any]) -> list[Any]:
                     numbers = [splat(b, load(b, r, d, F32), lanes) for r in rows]

@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from engine.simd.build import I8, I16, I32, I64, call, data, each, full, i64, load, loop, splat, store
+from engine.simd.build import I8, I16, I32, I64, call, data, each, full, i64, load, loop, prefetch, splat, store
 
 LANES = {"avx512-vnni": 16, "avx2": 8}  # query tokens of one vector register
 
@@ -112,6 +112,7 @@ def _block(
         origin = b.mul(_index(b, b.load(b.gep(code, [row]))), i64(lanes * vectors)) if by_code else out_at
         for v in range(vectors):
             totals.append(arithmetic.begin(b, load(b, first, b.add(origin, i64(v * lanes)), wide)))
+    prefetch(b, rows[0], b.mul(groups, i64(4 * n)))
 
     def turn(group: Any, carried: list[Any]) -> list[Any]:
         codes = [bytes_of(b, load(b, r, b.mul(group, i64(4)), I32), lanes) for r in rows]
