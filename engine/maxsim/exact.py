@@ -13,7 +13,7 @@ QUERY_TOKENS = 4096  # query tokens that pass over the documents together: 1.5 M
 PART_WORK = 1 << 22  # multiply-adds, about 0.1 ms: less than this is not worth a thread
 
 
-def maxsim(queries: TokenEmbeddings, documents: TokenEmbeddings) -> np.ndarray:
+def maxsim(queries: TokenEmbeddings, documents: TokenEmbeddings, device: str = "cpu") -> np.ndarray:
     """Score every query against every document, exactly.
 
     The score is the sum over query tokens of the largest dot product with a document token (Khattab and Zaharia, 2020,
@@ -23,13 +23,23 @@ def maxsim(queries: TokenEmbeddings, documents: TokenEmbeddings) -> np.ndarray:
     Args:
         queries: m queries.
         documents: n documents of the same dimension, float16 or float32.
+        device: "cpu", or a torch device such as "cuda"; `engine.maxsim.describe(device)` says what runs there and in
+            which precision.
 
     Returns:
         float32 [m, n]; a document without tokens scores negative infinity, a query without tokens scores 0 elsewhere.
 
     Raises:
-        InputError: the dimensions differ, or a vector holds NaN or infinity; the sentence names its text.
+        InputError: the dimensions differ, a vector holds NaN or infinity (the sentence names its text), or there is no
+            such device.
     """
+    if device != "cpu":
+        from engine.maxsim.device import maxsim_on_device
+        from engine.models import resolve_device
+
+        device = resolve_device(device)
+        if device != "cpu":
+            return maxsim_on_device(queries, documents, device)
     check_pair(queries, documents)
     everything = np.arange(len(documents))
     scores = np.empty((len(queries), len(documents)), np.float32)
