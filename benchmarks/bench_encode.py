@@ -1,6 +1,6 @@
-"""Encoding on a CPU beside sentence-transformers, and the quality that int8 keeps.
+"""Encoding on a CPU beside sentence-transformers, and the quality that narrower numbers keep.
 
-`python -m benchmarks.bench_encode` prints tokens a second; with `--quality` also nDCG@10 of float32 and int8.
+`python -m benchmarks.bench_encode` prints tokens a second; with `--quality` instead nDCG@10 of every dtype.
 """
 
 from __future__ import annotations
@@ -10,36 +10,48 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data import SMALL, backbone_encoder, collections_folder, embedded_collection
+from benchmarks.data import SMALL, collections_folder, embedded_collection
 from benchmarks.machine import describe, save, timed
 from engine import Encoder, TokenEmbeddings, load_collection
+from engine.batching import choose_dtype
 from engine.maxsim import QuantizedDocuments, maxsim_topk
 
+DTYPES = ("float32", "bfloat16", "int8")
 
-def int8_encoder() -> Encoder:
-    """The encoder of the benchmarks with its linear layers in 8 bits."""
+
+def encoder_in(dtype: str) -> Encoder:
+    """The encoder of the benchmarks, computing in a dtype, or in what "auto" measures to be best."""
     from workbench.embedded.model import load
 
     model, note = load(device="cpu", head=None)
-    return Encoder(model.eval(), "all-MiniLM-L6-v2", note).compute_in("int8")
+    encoder = Encoder(model.eval(), "all-MiniLM-L6-v2", note)
+    chosen, encoder.choice = choose_dtype(encoder, dtype)
+    return encoder.compute_in(chosen)
 
 
-def speed(texts: list[str], repeats: int) -> dict[str, Any]:
-    """Tokens a second of each way to encode the same texts."""
-    plain, narrow = backbone_encoder(), int8_encoder()
+def speed(texts: list[str], questions: list[str], repeats: int) -> dict[str, Any]:
+    """Tokens a second of each way to encode the same texts, and milliseconds of one question alone."""
+    encoders = {dtype: encoder_in(dtype) for dtype in DTYPES}
+    plain, auto = encoders["float32"], encoder_in("auto")
     tokens = plain.encode_document(texts).n_tokens
-    ways = {
-        "sentence-transformers defaults": lambda: plain.model.encode_document(texts),
-        "float32": lambda: plain.encode_document(texts),
-        "int8": lambda: narrow.encode_document(texts),
-    }
+    ways: dict[str, Any] = {"sentence-transformers defaults": lambda: plain.model.encode_document(texts)}
+    ways |= {name: lambda e=encoder: e.encode_document(texts) for name, encoder in encoders.items()}
     rows = {name: timed(work, repeats) for name, work in ways.items()}
     base = rows["sentence-transformers defaults"]
     for row in rows.values():
         row["tokens_a_second"] = tokens / row["wall_ms"] * 1e3
         row["times_as_fast"] = base["wall_ms"] / row["wall_ms"]
         row["times_as_fast_processor_time"] = base["processor_ms"] / row["processor_ms"]
-    return {"texts": len(texts), "tokens": tokens, "ways": rows}
+    single: dict[str, Any] = {"sentence-transformers defaults": plain.model.encode_query}
+    single |= {name: encoder.encode_query for name, encoder in encoders.items()}
+    one = {name: timed(lambda e=e: [e([q]) for q in questions], repeats) for name, e in single.items()}
+    return {
+        "texts": len(texts),
+        "tokens": tokens,
+        "auto": {"dtype": auto.dtype, "why": auto.choice},
+        "ways": rows,
+        "one_query_ms": {name: row["wall_ms"] / len(questions) for name, row in one.items()},
+    }
 
 
 def ndcg(queries: TokenEmbeddings, documents: TokenEmbeddings, collection: Any, query_ids: list[str]) -> float:
@@ -53,25 +65,29 @@ def ndcg(queries: TokenEmbeddings, documents: TokenEmbeddings, collection: Any, 
     return evaluate(rankings, collection, metrics=["ndcg@10"]).mean["ndcg@10"]
 
 
-def quality(names: tuple[str, ...]) -> dict[str, Any]:
-    """nDCG@10 with float32 and int8 vectors, and how close they are."""
-    encoder, found = int8_encoder(), {}
+def quality(names: tuple[str, ...], dtypes: tuple[str, ...]) -> dict[str, Any]:
+    """nDCG@10 with float32 vectors and with others, and how close they are."""
+    found: dict[str, Any] = {}
     for name in names:
         reference = embedded_collection(name)
         collection = load_collection(collections_folder() / name)
-        documents = encoder.encode_document(list(collection.documents.values()))
-        queries = encoder.encode_query(list(collection.queries.values()))
-        cosine = np.einsum(
-            "td,td->t", documents.values.astype(np.float32), np.asarray(reference.documents.values, np.float32)
-        )
-        found[name] = {
-            "float32": ndcg(reference.queries, reference.documents, collection, reference.query_ids),
-            "int8": ndcg(queries, documents, collection, reference.query_ids),
-            "mean_cosine": float(cosine.mean()),
-            "least_cosine": float(cosine.min()),
-        }
-        found[name]["difference"] = found[name]["int8"] - found[name]["float32"]
-        print(name, found[name], flush=True)
+        base = ndcg(reference.queries, reference.documents, collection, reference.query_ids)
+        found[name] = {"float32": {"ndcg@10": base}}
+        for dtype in dtypes:
+            encoder = encoder_in(dtype)
+            documents = encoder.encode_document(list(collection.documents.values()))
+            queries = encoder.encode_query(list(collection.queries.values()))
+            cosine = np.einsum(
+                "td,td->t", documents.values.astype(np.float32), np.asarray(reference.documents.values, np.float32)
+            )
+            reached = ndcg(queries, documents, collection, reference.query_ids)
+            found[name][dtype] = {
+                "ndcg@10": reached,
+                "difference": reached - base,
+                "mean_cosine": float(cosine.mean()),
+                "least_cosine": float(cosine.min()),
+            }
+            print(name, dtype, found[name][dtype], flush=True)
     return found
 
 
@@ -83,12 +99,16 @@ def main() -> None:
     parser.add_argument(
         "--quality", nargs="*", choices=SMALL, help="also measure nDCG@10; all three when none is named"
     )
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES[1:], default=DTYPES[1:], help="for --quality")
     options = parser.parse_args()
     if options.quality is not None:
-        save("encoding-quality", {"machine": describe(), "ndcg@10": quality(tuple(options.quality) or SMALL)})
+        dtypes = tuple(options.dtypes)
+        found = quality(tuple(options.quality) or SMALL, dtypes)
+        save("encoding-quality", {"machine": describe(), "collections": found})
         return
-    texts = list(load_collection(collections_folder() / "cranfield").documents.values())[: options.texts]
-    save("encoding", {"machine": describe(), **speed(texts, options.repeats)})
+    collection = load_collection(collections_folder() / "cranfield")
+    texts, questions = list(collection.documents.values())[: options.texts], list(collection.queries.values())[:20]
+    save("encoding", {"machine": describe(), **speed(texts, questions, options.repeats)})
 
 
 if __name__ == "__main__":
