@@ -130,14 +130,25 @@ class Models:
             return self._first
         with self._lock:
             if name not in self._loaded:
-                self._loaded[name] = load_encoder(self._source(name))
+                self._loaded[name] = load_encoder(self.source(name))
                 self._loaded[name].name = name
                 while len(self._loaded) > MOST_MODELS:
                     self._loaded.popitem(last=False)
             self._loaded.move_to_end(name)
             return self._loaded[name]
 
-    def _source(self, name: str) -> str:
+    def source(self, name: str) -> str:
+        """What `Encoder.load` takes for a name that a browser sent.
+
+        Args:
+            name: See `get`.
+
+        Returns:
+            The name, or the folder of a model that was trained here.
+
+        Raises:
+            InputError: a name that could be a path.
+        """
         if name in plugins.names(plugins.MODELS):
             return name
         if name in trained():

@@ -28,11 +28,12 @@
     const send = (event, data = {}) => { if (!LIW.saved) trigger(event, { ...data, on: LIW.address.read().on || "" }); };
     const setup = await ask.start();
     if (setup.error) {
-      element.replaceChildren(el("div", { class: "liw page" }, el("div", { class: "card" }, el("div", { class: "problem", role: "alert" }, setup.error),
+      element.replaceChildren(el("div", { class: "liw page ready" }, el("div", { class: "card" }, el("div", { class: "problem", role: "alert" }, setup.error),
         el("p", { style: { "margin-top": "12px" } }, el("a", { href: location.pathname }, "Go on with the collection of this workbench")))));
       return;
     }
     LIW.pages[name](element, props, ask, send, watch, setup);
+    element.querySelector(".page").classList.add("ready"); // only now a click does what it says
   };
 
   LIW.problem = (place, text) => place.replaceChildren(el("div", { class: "problem", role: "alert" }, text));

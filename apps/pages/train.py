@@ -1,0 +1,132 @@
+"""The page Train: data, checks and a preflight, then a run that is watched, stopped, measured and used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
+from apps import training
+from apps.components import component
+from apps.live import Stops, follow
+from apps.pages import answering, bar, live, sentence
+from apps.workspaces import Workspaces
+from engine import Collection
+from engine.errors import InputError, missing_extra
+
+
+def page(workspaces: Workspaces) -> None:
+    """Build the page into the open Blocks.
+
+    Args:
+        workspaces: Whose collections are trained on and measured with.
+    """
+    bar()
+    train = TrainPage(workspaces)
+    view = component("train", None, [train.start], ("train", "halt"))
+    live(view, train.train, train.stops, "train")
+
+
+class TrainPage:
+    """Runs of training, one at a time on the machine; a visitor sees their own.
+
+    Args:
+        workspaces: Whose collections are trained on and measured with.
+    """
+
+    def __init__(self, workspaces: Workspaces) -> None:
+        self.workspaces = workspaces
+        self.stops = Stops()
+
+    @answering
+    def start(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the page needs first.
+
+        Args:
+            request: Nothing.
+
+        Returns:
+            See `Workspaces.about`; bases, ways and losses to choose from, and why nothing can be trained, if so.
+        """
+        collection = self.workspaces.of(request).collection
+        return {
+            **self.workspaces.about(request), "missing": _missing(), "types": list(training.TYPES),
+            "bases": [model for model in self.workspaces.models.offered() if model["name"].startswith("trained/")],
+            "document": _example(collection)[1] if collection.judged_queries else "",
+        }  # fmt: skip
+
+    def train(self, request: dict[str, Any], session: str) -> Iterator[dict[str, Any]]:
+        """Check, rehearse or train, and tell how it goes.
+
+        Args:
+            request: What `read_request` takes; "rehearse" (yes or no), and "pinned": a question and a document.
+            session: Whose run it is.
+
+        Yields:
+            "job".
+        """
+        from engine.training import Stop
+
+        flag, stop = self.stops.begin(session), Stop()
+
+        def job(status: str, **parts: Any) -> dict[str, Any]:
+            return {"job": {"status": status, "step": "", "error": "", "checked": None, "report": None, **parts}}
+
+        try:
+            yield job("running", step="Reading the data")
+            collection = self.workspaces.of(request).collection
+            settings, data, development = training.read_request({**request, "base": self._base(request)}, collection)
+            if request.get("rehearse"):
+                yield job("running", step="Loading the model and measuring one batch")
+                yield job("checked", checked=training.rehearse(settings, data))
+                return
+            told = training.Told(self._pinned(request, collection))
+            yield job("running", step="Loading the model, and measuring it before the first step", told=told.as_dict())
+            for what, record in follow(
+                lambda report: training.run(settings, data, development, told, stop, report), flag
+            ):
+                if flag.is_set():
+                    stop.set()  # the run ends within a step and keeps its model
+                if what == "progress":
+                    yield job("running", step=_step(told, stop.is_set()), told=told.as_dict())
+                else:
+                    yield job("done", told=told.as_dict(), report=training.outcome(record, development))
+        except Exception as error:  # the boundary to the browser
+            yield job("error", error=sentence(error))
+        finally:
+            stop.set()
+
+    def _base(self, request: dict[str, Any]) -> str:
+        name = str(request.get("base") or "embedded")
+        return name if name == "embedded" else self.workspaces.models.source(name)
+
+    def _pinned(self, request: dict[str, Any], collection: Collection) -> tuple[str, str]:
+        question, name = str(request.get("question") or ""), str(request.get("document") or "")
+        example = _example(collection)
+        text = collection.documents.get(name, collection.documents[example[1]])
+        return question.strip() or example[0], text
+
+
+def _step(told: training.Told, stopping: bool) -> str:
+    if stopping:
+        return "Stopping; the model of this step is kept"
+    if told.started is None or not told.losses:
+        return "Measuring the model before the first step"
+    return f"Step {told.losses[-1][0]:.0f} of {told.started['steps']}"
+
+
+def _example(collection: Collection) -> tuple[str, str]:
+    """A question and a document to follow: the first judged pair, or any."""
+    for query in collection.judged_queries:
+        grades = collection.qrels[query]
+        return collection.queries[query], max(grades, key=lambda name: grades[name])
+    if not collection.documents:
+        raise InputError("There is no document to follow: open a collection.")
+    name = next(iter(collection.documents))
+    return next(iter(collection.queries.values()), collection.documents[name][:60]), name
+
+
+def _missing() -> str:
+    """Why nothing can be trained here, or nothing; the trainer itself is imported only by a run."""
+    absent = next((package for package in ("accelerate", "datasets") if find_spec(package) is None), None)
+    return "" if absent is None else str(missing_extra(absent, "train"))

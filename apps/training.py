@@ -1,0 +1,278 @@
+"""What the page Train needs of `engine.training`: data from a browser, a rehearsal, and a run told as JSON values."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apps.own import read_files
+from apps.records import level, rounded
+from apps.text import visible
+from apps.workspaces import models_folder
+from engine import Collection
+from engine.errors import InputError, WorkbenchError
+
+if TYPE_CHECKING:
+    from engine.training import Event, Report, Stop, TrainingData, TrainSettings
+
+TYPES = (".jsonl", ".csv", ".tsv")
+MOST_STEPS = 5000
+HELD_OUT = 0.4  # share of the judged questions that are never trained on
+WATCHED_QUESTIONS, WATCHED_DOCUMENTS = 60, 300
+MOST_PINNED = 24  # evaluations whose heatmap is kept
+SHOWN = 30  # questions a side
+WAYS = {"head": {"train_only": "head"}, "lora": {"lora_rank": 16}, "all": {}}
+BOUNDS = {"steps": (1, MOST_STEPS), "batch": (2, 256), "every": (1, MOST_STEPS), "seed": (0, 2**31)}
+
+
+class _Rehearsed(Exception):
+    """Raised at the first step of a rehearsal: what was asked for is known."""
+
+
+def held_out(collection: Collection) -> tuple[Collection, Collection]:
+    """Split the judged questions into those to train on and those to measure with.
+
+    Args:
+        collection: With judgements.
+
+    Returns:
+        For training, and for measuring; every `1 / HELD_OUT`-th question is in the second.
+
+    Raises:
+        InputError: too few judged questions.
+    """
+    judged = collection.judged_queries
+    if len(judged) < 5:
+        raise InputError(
+            f"Expected 5 or more judged questions in {collection.name!r}, got {len(judged)}: choose a file of pairs."
+        )
+    kept = {name for number, name in enumerate(judged) if int((number + 1) * HELD_OUT) > int(number * HELD_OUT)}
+
+    def part(names: set[str], name: str) -> Collection:
+        queries = {query: text for query, text in collection.queries.items() if query in names}
+        qrels = {query: collection.qrels[query] for query in queries}
+        return Collection(collection.documents, queries, qrels, name, collection.notes, collection.titles)
+
+    return part(set(judged) - kept, collection.name), part(kept, f"{collection.name}, held out")
+
+
+def read_request(
+    request: Mapping[str, Any], collection: Collection
+) -> tuple[TrainSettings, TrainingData, Collection | None]:
+    """What a person asked for, checked.
+
+    Args:
+        request: "source" ("judgements" or "file"), "file" (name and text), "base", "way" ("head", "lora", "all"),
+            "loss", "steps", "batch", "rate", "every", "seed" and "name".
+        collection: That is open: its judgements are the data, or what the run is measured with.
+
+    Returns:
+        Settings, rows, and the collection to measure with (None when nothing is judged).
+
+    Raises:
+        InputError: a value that makes no sense, or data that cannot be used.
+    """
+    from engine.training import TrainSettings, collection_pairs, development_sample
+
+    if request.get("source") == "file":
+        data, development = _uploaded(request.get("file")), collection if collection.judged_queries else None
+    else:
+        training, development = held_out(collection)
+        data = collection_pairs(training)
+    sample = None if development is None else development_sample(development, WATCHED_QUESTIONS, WATCHED_DOCUMENTS)
+    data = data.check(None, sample)
+    numbers = {name: _whole(name, request.get(name), *bounds) for name, bounds in BOUNDS.items()}
+    way = str(request.get("way"))
+    if way not in WAYS:
+        raise InputError(f"Expected one of {', '.join(WAYS)}, got {way!r}: choose what is trained.")
+    settings = TrainSettings.from_dict({
+        "base": str(request.get("base") or "embedded"), "loss": str(request.get("loss")), **WAYS[way],
+        "learning_rate": _rate(request.get("rate")), "max_steps": numbers["steps"], "batch": numbers["batch"],
+        "evaluate_every": numbers["every"], "seed": numbers["seed"], "output": str(_folder(str(request.get("name")))),
+    })  # fmt: skip
+    return settings, data, sample
+
+
+def _uploaded(file: Any) -> TrainingData:
+    from engine.training import read_training_data
+
+    found = read_files([file] if file else [], TYPES, 1)
+    if not found:
+        raise InputError("There is no file of pairs yet: choose a .jsonl, .csv or .tsv with query and positive.")
+    name, text = found[0]
+    with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
+        path = Path(folder) / f"pairs{Path(name).suffix.lower()}"
+        path.write_text(text, encoding="utf-8")
+        try:
+            return replace(read_training_data(path), name=name)
+        except WorkbenchError as error:
+            raise InputError(str(error).replace(str(path), name)) from None
+
+
+def _whole(name: str, value: Any, least: int, most: int) -> int:
+    text = str(value).strip()
+    if not text.isdigit() or not least <= int(text) <= most:
+        raise InputError(f"Expected {name} as a whole number from {least} to {most:,}, got {text!r}: correct it.")
+    return int(text)
+
+
+def _rate(value: Any) -> float:
+    try:
+        return float(str(value))
+    except ValueError:
+        raise InputError(f"Expected a learning rate such as 3e-5, got {value!r}: correct it.") from None
+
+
+def _folder(name: str) -> Path:
+    """A new folder of our own for a model; a browser gives a name, never a path."""
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "model"
+    folder = models_folder() / slug
+    number = 2
+    while folder.exists():
+        folder = models_folder() / f"{slug}-{number}"
+        number += 1
+    return folder
+
+
+def rehearse(settings: TrainSettings, data: TrainingData) -> dict[str, Any]:
+    """Load the model, measure one batch and stop before the first step; nothing is kept.
+
+    Args:
+        settings: Of the run.
+        data: Checked rows.
+
+    Returns:
+        "kind" and "counts" of the data, "rows", "steps" and the "preflight".
+    """
+    from engine.training import Started, fine_tune
+
+    found: dict[str, Any] = {}
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Started):
+            found.update(rows=event.rows, steps=event.steps, preflight=event.preflight)
+            found["counts"] = {**event.counts, "leaking": data.counts.get("leaking", 0)}
+            raise _Rehearsed
+
+    with tempfile.TemporaryDirectory(prefix="workbench-") as folder, contextlib.suppress(_Rehearsed):
+        fine_tune(replace(settings, output=str(Path(folder) / "rehearsal")), data, listen)
+    return {"kind": data.kind, "name": visible(data.name), **found}
+
+
+class Told:
+    """A run as JSON values: what the page draws, filled by the run's events.
+
+    Args:
+        pinned: (question, text) whose matches are followed.
+    """
+
+    def __init__(self, pinned: tuple[str, str]) -> None:
+        self.pinned = pinned
+        self.started: dict[str, Any] | None = None
+        self.losses: list[list[float]] = []
+        self.scores: list[dict[str, float]] = []
+        self.maps: list[dict[str, Any]] = []
+        self.now: dict[str, float] = {}
+
+    def listen(self, event: Event) -> None:
+        """Take in one event."""
+        from engine.training import Evaluated, Pinned, Started, Step
+
+        if isinstance(event, Started):
+            self.started = {
+                "steps": event.steps, "rows": event.rows, "counts": event.counts, "preflight": event.preflight,
+            }  # fmt: skip
+        elif isinstance(event, Step):
+            self.losses.append([event.step, round(event.loss, 5)])
+            self.now = {"seconds": event.seconds, "tokens": event.tokens_per_second, "memory": event.memory_bytes}
+        elif isinstance(event, Evaluated):
+            self.scores.append({"step": event.step, "ndcg": event.ndcg, "low": event.low, "high": event.high})
+        elif isinstance(event, Pinned) and event.alignments and len(self.maps) < MOST_PINNED:
+            alignment = event.alignments[0]
+            view = level(*self.pinned, alignment, whole=True)
+            view["similarity"] = rounded(view["similarity"], 3)
+            self.maps.append({"step": event.step, "score": round(float(alignment.score), 4), "view": view})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything so far."""
+        return {
+            "started": self.started, "losses": list(self.losses), "scores": list(self.scores),
+            "maps": list(self.maps), "now": dict(self.now), "question": visible(self.pinned[0]),
+        }  # fmt: skip
+
+
+def run(
+    settings: TrainSettings, data: TrainingData, development: Collection | None, told: Told, stop: Stop,
+    report: Callable[..., None],
+) -> Iterator[Report]:  # fmt: skip
+    """Train; for `apps.live.follow`.
+
+    Args:
+        settings: Of the run.
+        data: Checked rows.
+        development: To measure with, or None.
+        told: Filled by the run.
+        stop: Ends the run within a step.
+        report: Called after each event.
+
+    Yields:
+        The report, once.
+    """
+    from engine.encoder import Encoder
+    from engine.explain import explain
+    from engine.training import Pinned, fine_tune
+
+    def listen(event: Event) -> None:
+        told.listen(event)
+        report(event.kind)
+
+    first = explain(Encoder.load(settings.base, device="cpu"), *told.pinned) if settings.base == "embedded" else None
+    if first is not None:
+        told.listen(Pinned(0, (first,)))
+    begin = time.perf_counter()
+    done = fine_tune(settings, data, listen, development, stop=stop, pinned=[told.pinned])
+    told.now["wall"] = time.perf_counter() - begin
+    yield done
+
+
+def outcome(report: Report, development: Collection | None) -> dict[str, Any]:
+    """What a finished run says.
+
+    Args:
+        report: Of the run.
+        development: That it was measured with.
+
+    Returns:
+        The model's name, scores before and after, and the questions that moved.
+    """
+
+    def questions(names: list[str]) -> list[dict[str, Any]]:
+        before, after = report.before, report.after
+        if development is None or before is None or after is None:
+            return []
+        qrels = development.qrels
+        return [
+            {"text": visible(development.queries[name]), "before": before.per_query[name],
+             "after": after.per_query[name],
+             "document": max(qrels[name], key=lambda key: qrels[name][key])}
+            for name in names[:SHOWN]
+        ]  # fmt: skip
+
+    def score(value: Any) -> dict[str, float] | None:
+        return None if value is None else {"ndcg": value.ndcg, "low": value.low, "high": value.high}
+
+    return {
+        "model": f"trained/{Path(report.folder).name}", "reason": report.reason, "steps": report.steps,
+        "seconds": report.seconds, "before": score(report.before), "after": score(report.after), "p": report.p_value,
+        "better": questions(report.better), "worse": questions(report.worse), "n_better": len(report.better),
+        "n_worse": len(report.worse), "n_same": len(report.same),
+        "measured": None if development is None else
+        {"name": development.name, "questions": len(development.judged_queries),
+         "documents": len(development.documents)},
+    }  # fmt: skip

@@ -1,0 +1,166 @@
+"""Training from the browser: what is checked before, a run that is watched and stopped, and the model it leaves."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps import training
+from apps.training import held_out, read_request, rehearse
+from engine import Collection
+from engine.errors import InputError
+from tests.apps.conftest import QUESTIONS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+    from apps.explorer import Server
+
+PAIRS = [
+    {"query": "join strings", "positive": "Join strings with a separator between them"},
+    {"query": "average", "positive": "Compute the arithmetic average of the values"},
+    {"query": "files that match", "positive": "Find the files whose path matches a pattern"},
+    {"query": "files that match", "positive": "Find the files whose path matches a pattern"},
+    {"query": "empty", "positive": " "},
+]
+FILE = {"name": "pairs.jsonl", "text": "\n".join(json.dumps(row) for row in PAIRS)}
+REQUEST = {
+    "source": "file", "file": FILE, "base": "embedded", "way": "head", "loss": "contrastive", "steps": "2",
+    "batch": "3", "rate": "1e-3", "every": "1", "seed": "0", "name": "../My model!",
+}  # fmt: skip
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    return tmp_path
+
+
+def judged(count: int) -> Collection:
+    documents = {f"d{i}": f"document number {i}" for i in range(count)}
+    queries = {f"q{i}": f"question {i}" for i in range(count)}
+    return Collection(documents, queries, {f"q{i}": {f"d{i}": 1} for i in range(count)}, "judged")
+
+
+def test_two_of_five_questions_are_kept_apart() -> None:
+    training_part, measured = held_out(judged(50))
+    assert len(measured.queries) == 20
+    assert not set(training_part.queries) & set(measured.queries)
+    assert len(training_part.queries) == 30
+    with pytest.raises(InputError, match="5 or more"):
+        held_out(judged(4))
+
+
+def test_a_model_gets_a_folder_of_our_own_and_never_an_old_one(home: Path, tiny_collection: Collection) -> None:
+    settings, data, development = read_request(REQUEST, tiny_collection)
+    assert settings.output == str(home / "models" / "my-model")
+    (home / "models" / "my-model").mkdir()
+    assert read_request(REQUEST, tiny_collection)[0].output.endswith("my-model-2")
+    assert data.counts["duplicate"] == data.counts["empty"] == 1
+    assert data.counts["leaking"] == 2, "answers of the collection that measures are not trained on"
+    assert development is not None
+    assert data.name == "pairs.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"file": None}, "no file of pairs"),
+        ({"file": {"name": "pairs.pkl", "text": "x"}}, "pairs.pkl"),
+        ({"file": {"name": "p.jsonl", "text": '{"a": 1}'}}, "no column for the query"),
+        ({"steps": "0"}, "from 1 to 5,000"),
+        ({"steps": "99999"}, "from 1 to 5,000"),
+        ({"batch": "two"}, "batch as a whole number"),
+        ({"rate": "fast"}, "learning rate"),
+        ({"rate": "nan"}, "learning_rate"),
+        ({"way": "everything"}, "what is trained"),
+        ({"loss": "magic"}, "Unknown loss"),
+    ],
+)
+def test_a_mistake_is_one_sentence_before_anything_is_loaded(
+    home: Path, tiny_collection: Collection, change: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence) as raised:
+        read_request({**REQUEST, **change}, tiny_collection)
+    assert "/tmp" not in str(raised.value)
+
+
+def test_a_rehearsal_measures_a_batch_and_keeps_nothing(home: Path) -> None:
+    pytest.importorskip("accelerate", reason="needs the training packages: the extra train")
+    settings, data, _ = read_request(REQUEST, judged(3))
+    checked = rehearse(settings, data)
+    assert checked["steps"] == 2
+    assert checked["rows"] == 3
+    assert checked["preflight"]["seconds"] > 0
+    assert checked["preflight"]["graph_bytes"] > 0
+    assert list((home / "models").iterdir()) == []
+
+
+def upload(page: Page, server: Server, **state: str) -> None:
+    query = "&".join(
+        f"{name}={value}" for name, value in {"source": "file", "batch": "3", "every": "1", **state}.items()
+    )
+    page.goto(f"{server.url}train?{query}")
+    page.locator("input[type=file]").set_input_files(
+        {"name": "pairs.jsonl", "mimeType": "text/plain", "buffer": FILE["text"].encode()}
+    )
+
+
+@pytest.mark.browser
+def test_a_run_is_checked_watched_and_its_model_used(page: Page, server: Server) -> None:
+    from playwright.sync_api import expect
+
+    pytest.importorskip("accelerate", reason="needs the training packages: the extra train")
+    upload(page, server, steps="2")
+    page.get_by_role("button", name="Check the data").click()
+    expect(page.locator(".result .lead")).to_contain_text("3 rows of pairs", timeout=120_000)
+    expect(page.locator(".result")).to_contain_text("twice")
+    page.get_by_role("button", name="Train", exact=True).click()
+    expect(page.locator(".result .lead")).to_contain_text("Done after 2 steps", timeout=120_000)
+    expect(page.locator(".result .lead")).to_contain_text("questions better")
+    expect(page.locator(".run figure")).to_have_count(2)
+    slider = page.get_by_role("slider")
+    slider.focus()
+    slider.press("Home")
+    expect(page.locator(".pinned label")).to_contain_text("Step 0")
+    page.get_by_role("link", name="Use it in the other pages").click()
+    expect(page.locator(".model")).to_have_value("trained/my-model")
+    page.get_by_role("button", name="Index").click()
+    expect(page.locator(".lead")).to_contain_text("model trained/my-model", timeout=120_000)
+    page.get_by_role("link", name="Search it").click()
+    expect(page.locator(".about")).to_contain_text("trained/my-model")
+    expect(page.locator(".score")).to_be_visible()
+
+
+@pytest.mark.browser
+def test_stop_ends_a_run_and_keeps_its_model(page: Page, server: Server) -> None:
+    from playwright.sync_api import expect
+
+    pytest.importorskip("accelerate", reason="needs the training packages: the extra train")
+    upload(page, server, steps="4000")
+    page.get_by_role("button", name="Train", exact=True).click()
+    expect(page.locator(".run .facts-row")).to_contain_text("of 4,000", timeout=120_000)
+    page.get_by_role("button", name="Stop and keep").click()
+    expect(page.locator(".result .lead")).to_contain_text("Stopped after", timeout=120_000)
+    model = page.locator(".result .tools .mono").text_content() or ""
+    assert server.workspaces.models.get(model).dim == server.workspaces.first.encoder.dim
+
+
+def test_maps_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+
+    from engine.explain import align
+    from engine.tokens import Token
+    from engine.training import Pinned
+
+    tokens, vectors = [Token("a", 0, 1, "text"), Token("b", 2, 3, "text")], np.eye(2, dtype=np.float32)
+    pair = align(vectors, vectors, tokens, tokens)
+    told = training.Told((QUESTIONS["wait"], "a b"))
+    for step in range(training.MOST_PINNED + 5):
+        told.listen(Pinned(step, (pair,)))
+    assert len(told.maps) == training.MOST_PINNED
+    assert told.maps[0]["score"] == pytest.approx(2.0)
