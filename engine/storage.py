@@ -282,7 +282,7 @@ def open_array(folder: Path, manifest: Manifest, name: str, mmap: bool = True) -
         if "row" in entry:
             return _open_rows(path, entry, mmap)
         return np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:  # a damaged header makes numpy raise nearly anything, even the errors of a tokenizer
         raise CorruptDataError(f"{path} cannot be read ({error}): restore it or build it again.") from None
 
 

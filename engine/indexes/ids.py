@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from engine import storage
-from engine.errors import InputError
+from engine.errors import CorruptDataError, InputError
 from engine.retrieval import id_order
 
 
@@ -41,10 +41,19 @@ class IdTable:
 
     @classmethod
     def open(cls, folder: Path, manifest: storage.Manifest) -> IdTable:
-        """Map the ids of an index."""
-        return cls(
-            storage.open_array(folder, manifest, "ids"), storage.open_array(folder, manifest, "id_offsets", mmap=False)
-        )
+        """Map the ids of an index.
+
+        Raises:
+            CorruptDataError: the files are damaged, as far as their lengths can tell.
+        """
+        block = storage.open_array(folder, manifest, "ids")
+        offsets = storage.open_array(folder, manifest, "id_offsets", mmap=False)
+        sound = offsets.ndim == block.ndim == 1 and (offsets.dtype, block.dtype) == (np.int64, np.uint8)
+        if not (
+            sound and len(offsets) and offsets[0] == 0 and offsets[-1] == len(block) and (np.diff(offsets) > 0).all()
+        ):
+            raise CorruptDataError(f"The ids in {folder} do not fit together: restore the folder or build it again.")
+        return cls(block, offsets)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """The arrays to store, by file name."""
@@ -57,14 +66,14 @@ class IdTable:
         return name in self._lookup
 
     def __getitem__(self, position: int) -> str:
-        return self.block[self.offsets[position] : self.offsets[position + 1]].tobytes().decode("utf-8")
+        return _decoded(self.block[self.offsets[position] : self.offsets[position + 1]].tobytes())
 
     @cached_property
     def names(self) -> list[str]:
         """All ids, in storage order."""
         text = self.block.tobytes()
         ends = self.offsets.tolist()
-        return [text[start:end].decode("utf-8") for start, end in pairwise(ends)]
+        return [_decoded(text[start:end]) for start, end in pairwise(ends)]
 
     @cached_property
     def _lookup(self) -> dict[str, int]:
@@ -89,3 +98,10 @@ class IdTable:
         """Without the ids at some positions."""
         gone = set(positions.tolist())
         return IdTable.from_list([name for position, name in enumerate(self.names) if position not in gone])
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError:
+        raise CorruptDataError(f"An id is damaged ({text!r}): restore the folder or build it again.") from None

@@ -101,6 +101,7 @@ class PlaidIndex(Index):
             len(codes) == len(packed) == offsets[-1]
             and (np.diff(offsets) > 0).all()
             and (len(codes) == 0 or codes.max() < len(codec.centroids))
+            and all(np.isfinite(part).all() for part in (codec.centroids, codec.lower, codec.step))
             and len(lists.offsets) <= len(codec.centroids) + 1
             and (np.diff(lists.offsets) >= 0).all()
             and lists.offsets[0] == 0

@@ -135,10 +135,9 @@ def test_every_file_damaged_gives_a_clear_error(tmp_path, monkeypatch, originals
             try:
                 damaged = open_index(tmp_path / "index")
                 damaged.search(ragged(np.random.default_rng(1), [3], 8), 5)  # wrong perhaps, but no crash
+                assert len(damaged.ids) == 30
             except WorkbenchError:
                 continue
-            except UnicodeDecodeError:
-                assert "ids" in path.name
             if path.name != "manifest.json":
                 with pytest.raises(CorruptDataError, match=path.name):
                     damaged.verify()
