@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.collection import Collection
 from engine.errors import InputError, NotFoundError
+from engine.storage import replace_text
 
 if TYPE_CHECKING:
     from engine.encoder import Encoder
@@ -88,6 +89,20 @@ class TrainingData:
         if encoder is not None:
             counts["over_long"] = _count_over_long(kept, encoder)
         return replace(kept, counts=counts)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows as dicts, with "scores" where there are some: what `read_training_data` takes."""
+        rows: list[dict[str, Any]] = [
+            dict(zip(self.columns, texts, strict=True)) for texts in zip(*self.columns.values(), strict=True)
+        ]
+        for row, scores in zip(rows, self.scores or (), strict=False):
+            row["scores"] = scores
+        return rows
+
+    def save(self, path: str | Path) -> None:
+        """Write the rows as JSON lines, to a file that is replaced as a whole."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        replace_text(Path(path), "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows()))
 
     def to_dataset(self) -> Any:
         """The rows as a `datasets.Dataset`, the columns in the order that losses expect."""

@@ -50,6 +50,7 @@ def mine(
     corpus: Sequence[str] | None = None,
     settings: MiningSettings | None = None,
     teacher: Teacher | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> TrainingData:
     """Add hard negatives to pairs.
 
@@ -58,7 +59,8 @@ def mine(
         data: Pairs; negatives that are there are replaced.
         corpus: Texts to find negatives in; the positives of the data when None.
         settings: Defaults when None.
-        teacher: Scores (question, text) pairs, such as `CrossEncoderTeacher`; filters by the margin as well.
+        teacher: Scores (question, text) pairs, such as `CachedTeacher`; filters by the margin as well.
+        progress: Called with (stage, done, all).
 
     Returns:
         The rows for which enough negatives were found; "unmined" counts the others.
@@ -69,7 +71,9 @@ def mine(
     settings = settings or MiningSettings()
     texts = list(dict.fromkeys([*(corpus or ()), *data.columns["positive"]]))
     positions = {text: i for i, text in enumerate(texts)}
-    documents, queries = encoder.encode_document(texts), encoder.encode_query(data.columns["query"])
+    tell = progress or (lambda stage, done, total: None)
+    documents = encoder.encode_document(texts, lambda done, n: tell("encode", done, n))
+    queries = encoder.encode_query(data.columns["query"], lambda done, n: tell("queries", done, n))
     answers: dict[str, set[str]] = {}
     for query, positive in zip(data.columns["query"], data.columns["positive"], strict=True):
         answers.setdefault(query, set()).add(positive)
@@ -85,6 +89,7 @@ def mine(
     kept: list[int] = []
     found: list[list[str]] = []
     for row, scores in enumerate(own):
+        tell("choosing negatives", row + 1, len(own))
         query, positive = data.columns["query"][row], data.columns["positive"][row]
         bound = scores.get(positive)
         if bound is None:

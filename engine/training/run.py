@@ -16,6 +16,7 @@ from engine.training.data import TrainingData
 from engine.training.evaluation import Pairs, Score, encode_pairs, most_changed, p_value, score_collection
 from engine.training.events import Evaluated, Event, Finished, OnEvent, Pinned, Saved, Started, Stop
 from engine.training.model import load_for_training, merge, prepare, require_training_packages
+from engine.training.refresh import negatives_at, segments
 from engine.training.report import Report, versions
 from engine.training.settings import TrainSettings
 
@@ -120,6 +121,7 @@ class Run:
         pinned: tuple[tuple[str, str], ...],
     ) -> None:
         self.settings, self.data, self.encoder = settings, data, encoder
+        self.rows = data  # with the negatives of the moment
         self.development, self.on_event, self.stop, self.pinned = development, on_event, stop, pinned
         self.stopped = False
         self.steps_done = 0
@@ -151,24 +153,32 @@ class Run:
         from engine.training.trainer import build_loss, build_trainer, describe_batch, typical_batch
         from engine.training.watch import Guard, Watcher
 
-        model = self.encoder.model
+        model, steps, folder = self.encoder.model, self.steps, Path(self.settings.output) / CHECKPOINTS
         adapters = prepare(model, self.settings)
         loss = build_loss(model, self.settings)
         guard = Guard(lambda columns: describe_batch(model, columns))
-        watcher = Watcher(guard, self.emit, self.stop, self.settings.evaluate_every, self.evaluate)
-        trainer = build_trainer(self, loss, watcher)
-        expected = preflight(loss, typical_batch(trainer), self.steps, self.settings.mini_batch_tokens)
-        loss.use_mini_batches(expected.mini_batch_tokens)
-        loss.watch = guard
-        self.emit(Started(0, self.steps, len(self.data), self.data.counts, expected.as_dict(), self.settings.to_dict()))
-        started = time.perf_counter()
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        seconds = time.perf_counter() - started
+        started = None
+        for first, last in segments(steps, self.settings.mine_every, _steps_of(checkpoint)):
+            if self.settings.mine_every:
+                self.rows = negatives_at(first, folder, Encoder(model, self.settings.output), self.data)
+            watcher = Watcher(guard, self.emit, self.stop, self.settings.evaluate_every, self.evaluate, last)
+            trainer = build_trainer(self, loss, watcher, steps)
+            if started is None:
+                expected = preflight(loss, typical_batch(trainer), steps, self.settings.mini_batch_tokens)
+                loss.use_mini_batches(expected.mini_batch_tokens)
+                loss.watch = guard
+                told = expected.as_dict(), self.settings.to_dict()
+                self.emit(Started(0, steps, len(self.data), self.data.counts, *told))
+                started = time.perf_counter()
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+            self.stopped, self.steps_done = watcher.stopped, trainer.state.global_step
+            self.losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+            checkpoint = folder / f"checkpoint-{last}"
+            if self.stopped:
+                break
         merge(adapters)
         model.eval()
-        self.stopped, self.steps_done = watcher.stopped, trainer.state.global_step
-        self.losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-        return seconds
+        return 0.0 if started is None else time.perf_counter() - started
 
     def evaluate(self, step: int) -> None:
         """Send the development score and the pinned pairs of this step."""
@@ -199,6 +209,8 @@ def _check(settings: TrainSettings, data: TrainingData) -> None:
             f"Loss {settings.loss!r} needs scores for two or more documents a row, got {data.kind}: add teacher scores "
             "or choose a contrastive loss."
         )
+    if scored and settings.mine_every:
+        raise InputError(f"mine_every replaces negatives, and {settings.loss!r} needs the scored ones: set it to 0.")
     if len(data) < 2:
         raise InputError(f"Expected two rows or more, got {len(data)}: add data.")
     if not math.isfinite(settings.learning_rate):
@@ -217,7 +229,11 @@ def _last_checkpoint(output: Path) -> Path:
     complete = [path for path in found if (path / WEIGHTS).exists() and (path / "optimizer.pt").exists()]
     if not complete:
         raise NotFoundError(f"{output} has no checkpoint to resume from: start anew, or set save_every.")
-    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]))
+    return max(complete, key=_steps_of)
+
+
+def _steps_of(checkpoint: Path | None) -> int:
+    return 0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2])
 
 
 def _refuse_foreign(output: Path) -> None:

@@ -35,6 +35,8 @@ class TrainSettings:
         seed: Of the order of the rows, dropout and new weights.
         evaluate_every: Steps between evaluations on the development collection; 0 evaluates before and after only.
         save_every: Steps between checkpoints to resume from; 0 keeps the one of the last step only.
+        mine_every: Steps after which hard negatives are mined again with the model of that step, the first time before
+            the first step; 0 keeps the data's.
         mini_batch_tokens: Tokens encoded together, padding included; 0 takes what the probe found fastest.
         query_length: Tokens after which training questions are cut; 0 keeps the model's.
         document_length: The same for documents.
@@ -66,6 +68,7 @@ class TrainSettings:
     seed: int = 0
     evaluate_every: int = 0
     save_every: int = 0
+    mine_every: int = 0
     mini_batch_tokens: int = 0
     query_length: int = 0
     document_length: int = 0
@@ -116,8 +119,8 @@ class TrainSettings:
         return {**asdict(self), "report_to": list(self.report_to)}
 
 
-_COUNTS = ("max_steps", "lora_rank", "seed", "evaluate_every", "save_every", "mini_batch_tokens", "query_length",
-           "document_length")  # fmt: skip
+_COUNTS = ("max_steps", "lora_rank", "seed", "evaluate_every", "save_every", "mine_every", "mini_batch_tokens",
+           "query_length", "document_length")  # fmt: skip
 
 
 def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:

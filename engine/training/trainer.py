@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import MultiVectorEncoderTrainer, MultiVectorEncoderTrainingArguments
 from sentence_transformers.base.training_args import BatchSamplers
+from transformers.trainer_callback import PrinterCallback
 
 from engine.errors import CorruptDataError, InputError
 from engine.training import losses
@@ -46,13 +47,14 @@ def build_loss(model: Any, settings: TrainSettings) -> LateInteractionLoss:
     )
 
 
-def build_trainer(run: Run, loss: LateInteractionLoss, watcher: Watcher) -> CheckpointTrainer:
+def build_trainer(run: Run, loss: LateInteractionLoss, watcher: Watcher, steps: int) -> CheckpointTrainer:
     """The trainer of a run.
 
     Args:
         run: Settings, data and model.
         loss: From `build_loss`.
         watcher: Turns what happens into events.
+        steps: Of the run.
 
     Returns:
         The trainer, ready to train.
@@ -65,10 +67,10 @@ def build_trainer(run: Run, loss: LateInteractionLoss, watcher: Watcher) -> Chec
     lengths = {"query": settings.query_length, "document": settings.document_length}
     arguments = MultiVectorEncoderTrainingArguments(
         output_dir=str(Path(settings.output) / CHECKPOINTS),
-        max_steps=run.steps,
+        max_steps=steps,
         per_device_train_batch_size=run.batch,
         learning_rate=settings.learning_rate,
-        warmup_steps=round(settings.warmup * run.steps),
+        warmup_steps=round(settings.warmup * steps),
         weight_decay=settings.weight_decay,
         lr_scheduler_type="linear",
         bf16=settings.dtype == "bfloat16",
@@ -77,21 +79,23 @@ def build_trainer(run: Run, loss: LateInteractionLoss, watcher: Watcher) -> Chec
         data_seed=settings.seed,
         logging_steps=1,
         logging_nan_inf_filter=False,
-        save_strategy="steps" if settings.save_every else "no",
-        save_steps=settings.save_every or run.steps,
+        save_strategy="steps",
+        save_steps=settings.save_every or steps,
         save_total_limit=2,
         dataloader_drop_last=contrastive,  # a last batch of one row would have no negatives
         batch_sampler=BatchSamplers.NO_DUPLICATES if contrastive else BatchSamplers.BATCH_SAMPLER,
-        prompts=column_prompts(model, list(run.data.columns)),
+        prompts=column_prompts(model, list(run.rows.columns)),
         max_length={task: length for task, length in lengths.items() if length} or None,
         report_to=list(settings.report_to) or "none",
         disable_tqdm=True,
         remove_unused_columns=False,
         ddp_find_unused_parameters=False,
     )
-    return CheckpointTrainer(
-        model=model, args=arguments, train_dataset=run.data.to_dataset(), loss=loss, callbacks=[watcher]
+    trainer = CheckpointTrainer(
+        model=model, args=arguments, train_dataset=run.rows.to_dataset(), loss=loss, callbacks=[watcher]
     )
+    trainer.remove_callback(PrinterCallback)  # it prints every step where a command's result belongs
+    return trainer
 
 
 class CheckpointTrainer(MultiVectorEncoderTrainer):
@@ -133,8 +137,13 @@ def column_prompts(model: Any, columns: list[str]) -> dict[str, str]:
 def typical_batch(trainer: CheckpointTrainer) -> list[Features]:
     """The first batch that the trainer will see, as columns on its device; the data's order is not disturbed."""
     state = torch.get_rng_state()
-    batch = next(iter(trainer.get_train_dataloader()))
+    batch = next(iter(trainer.get_train_dataloader()), None)
     torch.set_rng_state(state)
+    if batch is None:
+        raise InputError(
+            f"No batch of {trainer.args.per_device_train_batch_size} rows can be made in which no text comes twice: "
+            "lower the batch or add rows."
+        )
     return trainer.collect_features(batch)[0]
 
 

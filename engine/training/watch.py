@@ -67,6 +67,7 @@ class Watcher(TrainerCallback):
         stop: Asks for the end.
         evaluate_every: Steps; 0 for never.
         evaluate: Called with the step.
+        until: Step after which to pause with a checkpoint, for negatives to be mined again; 0 for the end.
     """
 
     def __init__(
@@ -76,8 +77,10 @@ class Watcher(TrainerCallback):
         stop: Stop,
         evaluate_every: int = 0,
         evaluate: Callable[[int], None] | None = None,
+        until: int = 0,
     ) -> None:
         self.guard = guard
+        self.until = until
         self.on_event = on_event
         self.stop = stop
         self.evaluate_every = evaluate_every
@@ -94,8 +97,9 @@ class Watcher(TrainerCallback):
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Stop if asked to; the checkpoint that is saved then is the one to resume from."""
         self.guard.step = state.global_step
-        if self.stop.is_set():
-            self.stopped = True
+        pausing = 0 < self.until == state.global_step < state.max_steps
+        if self.stop.is_set() or pausing:
+            self.stopped = self.stop.is_set()
             control.should_training_stop = True
             control.should_save = True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from workbench.cli import browser, comparing, comparisons, doctor, experiments, pooling, search, training
+from workbench.cli import browser, comparing, comparisons, doctor, experiments, pooling, search, tracing, training
 
 
 def register(app: typer.Typer) -> None:
@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
     app.command()(comparisons.compare)
     app.command("pool-study")(pooling.pool_study)
     app.command("compare-indexes")(comparing.compare_indexes)
-    app.command()(comparing.trace)
+    app.command()(tracing.trace)
     app.command()(comparing.recommend)
     app.command()(training.train)
     app.command()(training.mine)

@@ -1,4 +1,4 @@
-"""The command that trains: `train`."""
+"""The commands that train: `train`, and `mine` for hard negatives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 import yaml
 
 from engine.errors import InputError
-from workbench.cli.options import DeviceOption, JsonOption, ModelOption, SeedOption
+from workbench.cli.options import DeviceOption, IndexOption, JsonOption, ModelOption, SeedOption
 from workbench.cli.output import note, progress_bars, show_json, show_table
 
 
@@ -77,6 +77,58 @@ def train(
     if done.p_value is not None:
         caption += f"; p {done.p_value:.3g}, {len(done.better)} questions better, {len(done.worse)} worse"
     show_table("Trained", ("", "nDCG@10", "95% interval"), table, caption)
+
+
+def mine(
+    data: Annotated[Path, typer.Option("--data", help="Pairs, in a file.")],
+    destination: Annotated[Path, typer.Option("--output", help="File for the rows, as JSON lines.")],
+    model: ModelOption = "embedded",
+    corpus: Annotated[
+        str | None, typer.Option("--collection", help="Also look among its documents, not only among the positives.")
+    ] = None,
+    index: IndexOption = "exact",
+    negatives: Annotated[int, typer.Option("--negatives", help="Hard negatives a row.", min=1)] = 1,
+    depth: Annotated[int, typer.Option("--depth", help="Ranks to look at.", min=1)] = 50,
+    skip: Annotated[int, typer.Option("--skip", help="Best ranks to pass over: often unjudged answers.", min=0)] = 0,
+    margin: Annotated[float, typer.Option("--margin", help="Most of the positive's score a negative may have.")] = 0.95,
+    teacher: Annotated[str | None, typer.Option("--teacher", help="A cross-encoder that also filters.")] = None,
+    scores: Annotated[bool, typer.Option("--scores", help="Add the teacher's scores, for distillation.")] = False,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Add hard negatives to pairs: what the model ranks high and is not the answer.
+
+    Example: `workbench mine --data pairs.jsonl --output mined.jsonl --negatives 2 --skip 2`
+    """
+    from engine import Encoder, load_collection
+    from engine.training import CachedTeacher, MiningSettings, add_teacher_scores, read_training_data
+    from engine.training import mine as add_negatives
+
+    if scores and teacher is None:
+        raise InputError("--scores needs the teacher that gives them: name a cross-encoder with --teacher.")
+    if destination.is_dir():
+        raise InputError(f"{destination} is a folder: give --output a file, such as mined.jsonl.")
+    chosen = MiningSettings(negatives, depth, skip, margin, index)
+    rows = read_training_data(data)
+    texts = list(load_collection(corpus).documents.values()) if corpus else None
+    judge = None
+    if teacher is not None:
+        judge = CachedTeacher.load(teacher, destination.with_name(destination.name + ".scores"), _device(device))
+    encoder = Encoder.load(model, device=device)
+    with progress_bars() as report:
+        mined = add_negatives(encoder, rows, texts, chosen, judge, report)
+    if scores and judge is not None:
+        mined = add_teacher_scores(mined, judge)
+    mined.save(destination)
+    if as_json:
+        show_json({"file": str(destination), "columns": list(mined.columns), "counts": mined.counts})
+        return
+    caption = f"{mined.counts['unmined']:,} rows had too few that score below {margin:g} of the positive"
+    show_table("Mined", ("", "rows"), [(str(destination), f"{len(mined):,}")], caption)
+
+
+def _device(name: str) -> str | None:
+    return None if name == "auto" else name
 
 
 def _settings(path: Path | None, given: list[str]) -> dict[str, Any]:

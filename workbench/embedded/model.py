@@ -1,4 +1,4 @@
-"""The embedded model: the packaged weights of all-MiniLM-L6-v2 and, when present, a small trained head."""
+"""The embedded model: the packaged weights of all-MiniLM-L6-v2 and, when present, a small trained adapter and head."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
 
 HEAD = Path(__file__).resolve().parents[2] / "assets" / "head"
+ADAPTER_FILE = "adapter.safetensors"  # in the folder of the head that was trained with it
 QUERY_LENGTH, DOCUMENT_LENGTH = 64, 256  # the backbone was trained at 256 tokens or fewer
 
 
@@ -20,7 +21,8 @@ def load(
     Args:
         device: A torch device.
         model_kwargs: Passed to the transformers model.
-        head: Folder of the projection from 384 dimensions; None keeps the 384.
+        head: Folder of the projection from 384 dimensions and, when there is one, of the adapter that was trained
+            with it; None keeps the 384 and the packaged weights as they are.
 
     Returns:
         The model, and a sentence on how its token vectors come about.
@@ -37,13 +39,20 @@ def load(
         query_length=QUERY_LENGTH,
         document_length=DOCUMENT_LENGTH,
     )
-    with_head = head is not None and (head / "config.json").exists()
+    if head is not None and not (head / "config.json").exists():
+        head = None
     modules = [
         backbone,
-        *([Dense.load(str(head))] if with_head else []),
+        *([] if head is None else [Dense.load(str(head))]),
         MultiVectorMask(),
         Normalize(module_input_name="token_embeddings"),
     ]
     model = MultiVectorEncoder(modules=modules, device=device)
-    note = "all-MiniLM-L6-v2, head to 96 dimensions" if with_head else "all-MiniLM-L6-v2, its own 384 dimensions"
-    return model, note
+    if head is None:
+        return model, "all-MiniLM-L6-v2, its own 384 dimensions"
+    if not (head / ADAPTER_FILE).exists():
+        return model, "all-MiniLM-L6-v2, head to 96 dimensions"
+    from engine.adapter import add_adapter
+
+    add_adapter(model, head / ADAPTER_FILE)
+    return model, "all-MiniLM-L6-v2 with a trained adapter, head to 96 dimensions"

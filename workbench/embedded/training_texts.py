@@ -1,10 +1,11 @@
-"""Text to train the embedded model's head on: documentation strings of installed packages, and spans cut from them."""
+"""Text to train the embedded model on: documentation strings of installed packages, as texts and as pairs."""
 
 from __future__ import annotations
 
 import ast
 import random
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,8 +15,14 @@ from workbench.embedded.docstrings import cut, passage
 # on which the head is measured.
 PACKAGES = ("torch", "transformers", "scipy", "pandas", "sklearn", "sympy", "networkx", "pyarrow", "numba",
             "sentence_transformers")  # fmt: skip
+PAIR_PACKAGES = (*PACKAGES, "matplotlib", "plotly", "streamlit", "gradio", "datasets", "huggingface_hub", "pip",
+                 "debugpy", "IPython", "setuptools", "pydantic", "peft", "tornado", "narwhals", "hypothesis",
+                 "accelerate", "rich", "altair", "duckdb", "PIL", "jinja2", "mpmath", "websockets", "fsspec", "bs4",
+                 "anyio", "joblib", "jedi", "requests")  # fmt: skip
 FEWEST_WORDS, MOST_WORDS = 25, 110
+FEWEST_REST_WORDS, MOST_CLOZE_WORDS = 14, 130
 SPAN_WORDS = (4, 20)
+TITLE_WORDS = 7  # where no sentence ends early
 
 
 def read_texts(n: int, seed: int = 0, packages: tuple[str, ...] = PACKAGES) -> list[str]:
@@ -62,6 +69,94 @@ def cut_spans(texts: list[str], seed: int = 0) -> list[str]:
         start = generator.randint(0, len(words) - length)
         spans.append(" ".join(words[start : start + length]))
     return spans
+
+
+def documentation_pairs(n: int, seed: int = 0, packages: tuple[str, ...] = PAIR_PACKAGES) -> list[dict[str, str]]:
+    """Pairs of the first sentence of a documentation string and what follows it.
+
+    Args:
+        n: How many pairs at most, and as evenly from the packages as they have them.
+        seed: Seed of the sample.
+        packages: See `read_texts`; packages that are not installed give none.
+
+    Returns:
+        Rows with "query" (4 to 30 words) and "positive" (14 words or more), in random order.
+    """
+    generator = random.Random(seed)
+    by_package: list[list[dict[str, str]]] = []
+    seen: set[str] = set()
+    for name in packages:
+        raw = list(dict.fromkeys(_docstrings(name)))
+        rows = (_summary_and_rest(passage(docstring)) for docstring in generator.sample(raw, len(raw)))
+        by_package.append([])
+        for row in rows:
+            if row is not None and row["query"].lower() not in seen:
+                seen.add(row["query"].lower())
+                by_package[-1].append(row)
+    chosen: list[dict[str, str]] = []
+    for left, rows in zip(range(len(by_package), 0, -1), sorted(by_package, key=len), strict=True):
+        chosen += rows[: (n - len(chosen)) // left]
+    return generator.sample(chosen, len(chosen))
+
+
+def cloze_pairs(texts: Sequence[str], seed: int = 0) -> list[dict[str, str]]:
+    """Inverse cloze pairs: a sentence, or some of its words, and the text without it.
+
+    Args:
+        texts: Texts; those of fewer than three sentences of 5 to 35 words give no pair.
+        seed: Seed of the sentences.
+
+    Returns:
+        Rows with "query" and "positive".
+
+    Source:
+        Lee, Chang and Toutanova, 2019.
+    """
+    generator = random.Random(seed)
+    rows = []
+    for text in texts:
+        parts = _sentences(cut(text, MOST_CLOZE_WORDS))
+        fitting = [i for i, part in enumerate(parts) if 5 <= len(part.split()) <= 35]
+        if len(fitting) < 3:
+            continue
+        chosen = generator.choice(fitting)
+        words = parts[chosen].split()
+        if generator.random() < 0.5:
+            length = min(generator.randint(*SPAN_WORDS), len(words))
+            start = generator.randint(0, len(words) - length)
+            words = words[start : start + length]
+        rows.append({"query": " ".join(words), "positive": " ".join(parts[:chosen] + parts[chosen + 1 :])})
+    return rows
+
+
+def title_pairs(texts: Sequence[str]) -> list[dict[str, str]]:
+    """Pairs of what a text begins with, its title or first sentence, and the rest of it.
+
+    Args:
+        texts: Texts, titles in front; those whose rest has fewer than 10 words give no pair.
+
+    Returns:
+        Rows with "query" and "positive".
+    """
+    rows = []
+    for text in texts:
+        words = text.split()
+        end = next((i + 1 for i, word in enumerate(words[:40]) if word[-1] in ".?!" and i >= 2), TITLE_WORDS)
+        if len(words) - end >= 10:
+            rows.append({"query": " ".join(words[:end]).rstrip(" ."), "positive": " ".join(words[end:])})
+    return rows
+
+
+def _summary_and_rest(text: str) -> dict[str, str] | None:
+    first, *rest = _sentences(text) or [""]
+    positive = cut(" ".join(rest), MOST_WORDS)
+    if not 4 <= len(first.split()) <= 30 or len(positive.split()) < FEWEST_REST_WORDS:
+        return None
+    return {"query": first.rstrip("."), "positive": positive}
+
+
+def _sentences(text: str) -> list[str]:
+    return [part.strip() for part in re.split(r"(?<=[.!?])\s+(?=[A-Z(])", text) if part.strip()]
 
 
 def _docstrings(package: str) -> Iterator[str]:

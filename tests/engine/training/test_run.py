@@ -107,6 +107,29 @@ def test_killed_and_resumed_ends_with_the_same_weights(
         assert torch.equal(value, expected[name]), name
 
 
+def test_negatives_are_mined_again_and_a_resumed_run_sees_the_same(
+    settings: TrainSettings, pairs: TrainingData, tmp_path: Path
+) -> None:
+    settings = replace(settings, mine_every=3, max_steps=8, learning_rate=1e-2, batch=4)
+    whole = fine_tune(replace(settings, output=str(tmp_path / "whole")), pairs)
+    assert whole.steps == len(whole.losses) == 8
+    mined = [read_training_data(tmp_path / "whole" / "checkpoints" / f"negatives-{step}.jsonl") for step in (0, 3, 6)]
+    assert all(list(rows.columns) == ["query", "positive", "negative_1"] for rows in mined)
+    first, last = (dict(zip(rows.columns["query"], rows.columns["negative_1"], strict=True)) for rows in mined[::2])
+    assert any(first[query] != last[query] for query in first.keys() & last.keys())
+
+    def kill(event: Event) -> None:
+        if isinstance(event, Step) and event.step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(settings, pairs, kill)
+    assert fine_tune(settings, pairs, resume=True).steps == 8
+    expected = weights(str(tmp_path / "whole"))
+    for name, value in weights(settings.output).items():
+        assert torch.equal(value, expected[name]), name
+
+
 def test_stop_ends_within_a_step_and_keeps_the_model(settings: TrainSettings, pairs: TrainingData) -> None:
     stop, seen = Stop(), []
 

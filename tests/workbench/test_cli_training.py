@@ -1,0 +1,74 @@
+"""The commands that train: what they write and print, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from workbench.cli import main
+
+ROWS = [
+    ("how do I sort a list in place", "list.sort puts the items of a list in order and returns None."),
+    ("sorted copy of any iterable", "sorted makes a new list with the items of an iterable in order."),
+    ("read a file line by line", "open gives a file whose lines come one by one when it is iterated."),
+    ("write text to a file", "Path.write_text opens a file, writes a string and closes it."),
+    ("parse a date from a string", "datetime.strptime reads a date and time by a format."),
+    ("format a date as text", "datetime.strftime writes a date and time by a format."),
+    ("count equal items", "Counter counts how often each item occurs."),
+    ("run a command and read its output", "subprocess.run starts a program and waits for its end."),
+]
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps({"query": query, "positive": text}) + "\n" for query, text in ROWS))
+    return path
+
+
+def run(arguments: list[str]) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return int(ended.value.code or 0)
+
+
+def test_mined_rows_train_and_the_run_resumes(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mined = tmp_path / "mined.jsonl"
+    asked = ["mine", "--data", str(pairs), "--output", str(mined), "--negatives", "2", "--depth", "8", "--json"]
+    assert run([*asked, "--margin", "0.99"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    rows = [json.loads(line) for line in mined.read_text().splitlines()]
+    assert told["counts"]["kept"] == len(rows) >= 4
+    texts = dict(ROWS)
+    for row in rows:
+        assert row["positive"] == texts[row["query"]]
+        assert {row["negative_1"], row["negative_2"]} < set(texts.values()) - {row["positive"]}
+    sort = next(row for row in rows if row["query"].startswith("how do I sort"))
+    assert sort["negative_1"].startswith("sorted makes")
+    model = tmp_path / "model"
+    settings = ["--set", "batch=2", "--set", "lora_rank=2", "--set", "mini_batch_tokens=256", "--json"]
+    train = ["train", "--data", str(pairs), "--output", str(model), "--device", "cpu", *settings]
+    assert run([*train, "--max-steps", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 1
+    assert run([*train, "--max-steps", "2", "--resume"]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 2
+    assert (model / "README.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--scores"], "--teacher"),
+        (["--depth", "1", "--negatives", "2"], "raise depth"),
+        (["--data", "nothing.jsonl"], "no file nothing.jsonl"),
+    ],
+)
+def test_mining_refuses_with_a_sentence(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    output = tmp_path / "mined.jsonl"
+    assert run(["mine", "--data", str(pairs), "--output", str(output), *arguments]) == 2
+    assert sentence in " ".join(capsys.readouterr().err.split())
+    assert not output.exists()
