@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from engine.errors import InputError
 from engine.indexes import Index
 from engine.indexes.trace import Trace
 from engine.retrieval import check_k, id_order
+from workbench.ladders import ladder_of
 
 MODEL, STORAGE = "exact MaxSim", "quantisation"
 REMEDIES = {
@@ -178,6 +180,36 @@ def lost_documents(
         if should_stop is not None and should_stop():
             break
     return LostReport(k, relevant, relevant - len(lost), tuple(lost), _costs(lost, relevant))
+
+
+def won_back(
+    index: Index, collection: Collection, queries: TokenEmbeddings, report: LostReport
+) -> list[tuple[dict[str, Any], int]]:
+    """Try the search settings of a kind, cheapest first, on the questions that the index lost documents of.
+
+    Args:
+        index: The index of the report.
+        collection: That of the report.
+        queries: Vectors of its queries, in order.
+        report: From `lost_documents`.
+
+    Returns:
+        Search settings, and how many come back with them of the documents that the stored vectors rank among the first
+        k (no search setting can help the others); up to the first settings that bring back all.
+    """
+    lost = [entry for entry in report.lost if entry.rank_stored is not None and entry.rank_stored <= report.k]
+    numbers = {query: number for number, query in enumerate(collection.queries)}
+    asked = list(dict.fromkeys(entry.query for entry in lost))
+    found: list[tuple[dict[str, Any], int]] = []
+    if not lost:
+        return found
+    vectors = queries.select([numbers[query] for query in asked])
+    for settings in ladder_of(index.kind, asdict(index.settings)):
+        rankings = dict(zip(asked, index.tuned(**settings).search(vectors, report.k), strict=True))
+        found.append((dict(settings), sum(entry.document in rankings[entry.query].ids for entry in lost)))
+        if found[-1][1] == len(lost):
+            break
+    return found
 
 
 def rank_of(position: int, scores: np.ndarray, tie_order: np.ndarray) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -189,6 +190,7 @@ def open_workspace(
     index: str = DEFAULT_KIND,
     on_progress: OnProgress | None = None,
     device: str = "auto",
+    settings: Mapping[str, Any] | None = None,
 ) -> Workspace:
     """Load a collection and a model, encode and index what is not kept from the last time.
 
@@ -198,6 +200,7 @@ def open_workspace(
         index: A kind of index.
         on_progress: Called with a stage ("encode", "index"), how much is done, and of how much.
         device: Where the model runs.
+        settings: Of the index, where they are not the defaults.
 
     Returns:
         The workspace.
@@ -213,6 +216,6 @@ def open_workspace(
     texts = list(loaded.documents.values())
     documents = cached_embeddings(encoder, texts, "document", lambda done, total: report("encode", done, total))
     report("index", 0, len(texts))
-    built, _ = cached_index(index, list(loaded.documents), documents)
+    built, _ = cached_index(index, list(loaded.documents), documents, **(settings or {}))
     report("index", len(texts), len(texts))
     return Workspace(loaded, encoder, documents, built)

@@ -8,7 +8,7 @@ import pytest
 from engine import Collection, create_index, maxsim
 from engine.errors import InputError
 from tests.conftest import ragged
-from workbench.tracing import MODEL, STORAGE, blame, costs_as_markdown, lost_documents, rank_of
+from workbench.tracing import MODEL, STORAGE, blame, costs_as_markdown, lost_documents, rank_of, won_back
 
 RNG = np.random.default_rng(2)
 DOCUMENTS = ragged(RNG, [6] * 150, 16)
@@ -130,3 +130,16 @@ def test_blame_is_for_documents_that_are_no_results(tmp_path):
     trace = index.trace(QUERIES.select([0]), IDS[int(SCORES[0].argmax())])
     with pytest.raises(AssertionError):
         blame(trace)
+
+
+def test_settings_that_win_documents_back_are_found_by_trying_them(tmp_path, judged):
+    settings = {"dtype": "float32", "neighbours": 4, "candidates": 0}
+    index, report = report_of(tmp_path / "i", judged, "hnsw", **settings)
+    returns = won_back(index, judged, QUERIES, report)
+    numbers = [number for _, number in returns]
+    assert report.lost_by_index > 0
+    assert numbers == sorted(numbers)
+    assert numbers[-1] == report.lost_by_index  # reranked on float32: every one can come back
+    assert set(returns[-1][0]) == {"neighbours", "candidates"}
+    exact, nothing = report_of(tmp_path / "e", judged, "exact", dtype="float32")
+    assert won_back(exact, judged, QUERIES, nothing) == []

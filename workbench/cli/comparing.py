@@ -1,4 +1,4 @@
-"""The commands on indexes: `compare-indexes`, `trace`, `recommend`."""
+"""The commands that measure indexes: `compare-indexes`, `recommend`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.errors import InputError, NotFoundError
 from workbench.cli.options import (
     CollectionOption,
-    DeviceOption,
-    IndexOption,
     JsonOption,
     KOption,
     ModelOption,
@@ -99,66 +96,6 @@ def show_comparison(records: list[IndexRecord], before: list[IndexRecord]) -> No
     note(f"{machine['processor']}, {machine['cores']} cores; {versions}")
     if records[0].command:
         out.print(f"Again: {records[0].command}", markup=False, soft_wrap=True)
-
-
-def trace(
-    question: Annotated[str, typer.Argument(help="A question, or the id of one of the collection's.")],
-    document: Annotated[str, typer.Argument(help="The id of the document to follow.")],
-    collection: CollectionOption = "embedded",
-    model: ModelOption = "embedded",
-    index: IndexOption = "plaid",
-    k: KOption = 10,
-    device: DeviceOption = "auto",
-    as_json: JsonOption = False,
-) -> None:
-    """Follow one document through the stages of a search, to the one that lost it.
-
-    Example: `workbench trace "where is the biggest number" numpy.argmax --index plaid`
-    """
-    from workbench.workspace import open_workspace
-
-    with progress_bars() as report:
-        workspace = open_workspace(collection, model, index, report, device)
-    asked = workspace.collection.queries.get(question, question)
-    if not asked.strip():
-        raise InputError("Expected a question, got an empty one: type a few words.")
-    if document not in workspace.collection.documents:
-        raise NotFoundError(f"{workspace.collection.name!r} has no document {document!r}: take one from a result.")
-    query = workspace.encoder.encode_query([asked])
-    found = workspace.index.trace(query, document, k=k, originals=workspace.documents)
-    if as_json:
-        show_json(
-            {
-                "question": asked, "document": document, "k": k, "cut_by": found.cut_by, "rank": found.rank,
-                "stages": [vars(stage) for stage in found.stages], "stored_score": found.stored_score,
-                "stored_rank": found.stored_rank, "original_score": found.original_score,
-                "original_rank": found.original_rank, "notes": found.notes,
-            }
-        )  # fmt: skip
-        return
-    rows = [
-        (
-            stage.name,
-            f"{stage.setting} = {stage.limit:g}",
-            f"{stage.entered:,}",
-            f"{stage.kept:,}",
-            "" if stage.score is None else f"{stage.score:.3f}",
-            stage.rank,
-            "stays" if stage.survived else "is cut",
-        )
-        for stage in found.stages
-    ]
-    show_table(asked, ("stage", "setting", "documents in", "out", "its score", "its rank", document), rows)
-    if found.cut_by is None:
-        out.print(f"{document} is result {found.rank} of {k}.", markup=False)
-    else:
-        out.print(
-            f"{document} was lost to {found.cut_by}; MaxSim on the stored vectors makes it number "
-            f"{found.stored_rank:,} of {len(workspace.index):,}.",
-            markup=False,
-        )
-    for sentence in found.notes:
-        note(sentence)
 
 
 def recommend(

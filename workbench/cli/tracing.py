@@ -1,0 +1,147 @@
+"""The command `trace`: where one document was lost, or where all that were lost went."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.errors import InputError, NotFoundError
+from workbench.cli.options import CollectionOption, DeviceOption, JsonOption, KOption, ModelOption
+from workbench.cli.output import note, out, progress_bars, show_json, show_table
+
+if TYPE_CHECKING:
+    from engine.indexes.trace import Trace
+    from workbench.tracing import LostReport
+    from workbench.workspace import Workspace
+
+SHOWN = 10  # lost documents that are named
+
+
+def trace(
+    question: Annotated[
+        str | None,
+        typer.Argument(help="A question, or the id of one of the collection's; none traces all that are judged."),
+    ] = None,
+    document: Annotated[str | None, typer.Argument(help="The id of the document to follow.")] = None,
+    collection: CollectionOption = "embedded",
+    model: ModelOption = "embedded",
+    index: Annotated[
+        str, typer.Option("--index", help="Kind and settings: plaid, or plaid:bits=2,n_probe=1.")
+    ] = "plaid",
+    k: KOption = 10,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Follow a document through the stages of a search, to the one that lost it; without a question, all relevant ones.
+
+    Example: `workbench trace "where is the biggest number" numpy.argmax --index plaid`
+    """
+    from workbench.index_records import parse_spec
+    from workbench.workspace import open_workspace
+
+    kind, settings = parse_spec(index)
+    if question is not None and not question.strip():
+        raise InputError("Expected a question, got an empty one: type a few words.")
+    if question is not None and document is None:
+        raise InputError("Expected the id of a document after the question: name the one to follow.")
+    with progress_bars() as report:
+        workspace = open_workspace(collection, model, kind, report, device, settings)
+    if question is None or document is None:
+        _all(workspace, k, as_json)
+    else:
+        _one(workspace, question, document, k, as_json)
+
+
+def _one(workspace: Workspace, question: str, document: str, k: int, as_json: bool) -> None:
+    asked = workspace.collection.queries.get(question, question)
+    if document not in workspace.collection.documents:
+        raise NotFoundError(f"{workspace.collection.name!r} has no document {document!r}: take one from a result.")
+    found = workspace.index.trace(workspace.encoder.encode_query([asked]), document, k, workspace.documents)
+    if as_json:
+        show_json(
+            {
+                "question": asked, "document": document, "k": k, "cut_by": found.cut_by, "rank": found.rank,
+                "stages": [vars(stage) for stage in found.stages], "stored_score": found.stored_score,
+                "stored_rank": found.stored_rank, "original_score": found.original_score,
+                "original_rank": found.original_rank, "notes": found.notes,
+            }
+        )  # fmt: skip
+        return
+    rows = [
+        (
+            stage.name, f"{stage.setting} = {stage.limit:g}", f"{stage.entered:,}", f"{stage.kept:,}",
+            "" if stage.score is None else f"{stage.score:.3f}", stage.rank, "stays" if stage.survived else "is cut",
+        )
+        for stage in found.stages
+    ]  # fmt: skip
+    show_table(
+        asked, ("stage", "setting", "documents\nin", "out", "its\nscore", "its\nrank", f"document\n{document}"), rows
+    )
+    out.print(_verdict(found, len(workspace.index)), markup=False, soft_wrap=True)
+    for sentence in found.notes:
+        note(sentence)
+
+
+def _verdict(found: Trace, documents: int) -> str:
+    """What became of the document, in a sentence or two."""
+    from workbench.tracing import MODEL, REMEDIES, blame
+
+    if found.rank is not None:
+        return f"{found.document} is result {found.rank} of {found.k}."
+    ranks = (
+        f"Exact MaxSim ranks it {found.original_rank:,} of {documents:,}, on the stored vectors {found.stored_rank:,}."
+    )
+    if found.original_rank is not None and found.original_rank > found.k:
+        remedy = REMEDIES[MODEL].capitalize()
+        return f"{found.document} was not found: exact search does not return it either. {ranks} {remedy}."
+    stage, setting = blame(found)
+    return f"{found.document} was lost to {stage}. {ranks} To win it back: {REMEDIES.get(setting, f'raise {setting}')}."
+
+
+def _all(workspace: Workspace, k: int, as_json: bool) -> None:
+    from workbench.cache import cached_embeddings
+    from workbench.tracing import lost_documents, won_back
+
+    collection = workspace.collection
+    with progress_bars() as report:
+        queries = cached_embeddings(
+            workspace.encoder, list(collection.queries.values()), "query",
+            lambda done, total: report("queries", done, total),
+        )  # fmt: skip
+        found = lost_documents(
+            workspace.index, collection, workspace.documents, queries, k,
+            progress=lambda done, total: report("trace", done, total),
+        )  # fmt: skip
+        returns = won_back(workspace.index, collection, queries, found)
+    if as_json:
+        lost = [{name: value for name, value in vars(entry).items() if name != "trace"} for entry in found.lost]
+        show_json({"k": k, "relevant": found.relevant, "found": found.found, "costs": [asdict(c) for c in found.costs],
+                   "lost": lost, "won_back": returns})  # fmt: skip
+        return
+    _show_costs(found, collection.name, returns)
+
+
+def _show_costs(found: LostReport, name: str, returns: list[tuple[dict[str, Any], int]]) -> None:
+    from workbench.index_records import format_spec
+    from workbench.tracing import MODEL
+
+    rows = [(c.stage, f"{c.lost:,}", f"{c.share:.1%}", f"{c.queries:,}", c.remedy) for c in found.costs]
+    title = f"{name}: relevant documents that are not among the first {found.k}"
+    show_table(title, ("lost to", "documents", "of all\nrelevant", "questions", "what wins them back"), rows)
+    by_index = found.lost_by_index
+    out.print(
+        f"Of {found.relevant:,} relevant documents {found.found:,} are found; the index lost {by_index:,} that exact "
+        f"search returns.", markup=False, soft_wrap=True,
+    )  # fmt: skip
+    for settings, number in returns:
+        out.print(
+            f"With {format_spec('', settings).lstrip(':')}: {number} of these {by_index} come back.", markup=False
+        )
+    named = [entry for entry in found.lost if entry.stage != MODEL]
+    for entry in named[:SHOWN]:
+        note(f"question {entry.query}, document {entry.document}: {entry.stage}, rank {entry.rank_exact} in exact "
+             f"search, {entry.rank_stored} on stored vectors")  # fmt: skip
+    if len(named) > SHOWN:
+        note(f"{len(named) - SHOWN} more: --json names all.")
