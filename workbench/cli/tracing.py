@@ -135,10 +135,10 @@ def _show_costs(found: LostReport, name: str, returns: list[tuple[dict[str, Any]
         f"Of {found.relevant:,} relevant documents {found.found:,} are found; the index lost {by_index:,} that exact "
         f"search returns.", markup=False, soft_wrap=True,
     )  # fmt: skip
+    reachable = sum(entry.rank_stored is not None and entry.rank_stored <= found.k for entry in found.lost)
     for settings, number in returns:
-        out.print(
-            f"With {format_spec('', settings).lstrip(':')}: {number} of these {by_index} come back.", markup=False
-        )
+        spec = format_spec("", settings).lstrip(":")
+        out.print(f"With {spec}: {number} of the {reachable} that more search can win back.", markup=False)
     named = [entry for entry in found.lost if entry.stage != MODEL]
     for entry in named[:SHOWN]:
         note(f"question {entry.query}, document {entry.document}: {entry.stage}, rank {entry.rank_exact} in exact "
