@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Task = Literal["query", "document"]
 Progress = Callable[[int, int], None]  # texts done, texts in all
 
+LONGEST = 10_000_000  # tokens
+POOL_TEXTS = 16384  # texts that the processes of several devices share out among them
 CHUNK_TEXTS = 1024  # texts tokenised together, then cut into batches of similar length
 BATCH_TOKENS = {"cpu": 2048, "cuda": 65536, "mps": 16384}  # measured on a CPU: larger batches leave the cache
 
@@ -137,7 +139,8 @@ class Encoder:
         expansion = getattr(module, "query_expansion", None)
         if task == "query" and expansion is not None and expansion["strategy"] == "fixed":
             return expansion["length"]
-        return getattr(module, f"{task}_length", None) or self.model.max_seq_length
+        limit = getattr(module, f"{task}_length", None) or self.model.max_seq_length
+        return None if limit is None or limit > LONGEST else limit  # tokenizers without a limit say 1e30
 
     def encode_query(self, texts: Sequence[str], progress: Progress | None = None) -> TokenEmbeddings:
         """Encode queries: the query prefix, length and expansion of the model apply.
