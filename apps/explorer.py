@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 
 from apps import look
 from apps.guard import Limits, credentials
-from apps.pages import indexes, own, pool, search, train, xray
+from apps.pages import images, indexes, own, pool, search, train, xray
 from apps.workspaces import Workspaces
 from workbench.workspace import Workspace
 
@@ -21,6 +21,7 @@ TITLE = "Late Interaction Workbench"
 OTHERS = (
     ("Pool factor", "pool", pool.page), ("Indexes", "indexes", indexes.page), ("X-ray", "xray", xray.page),
     ("Train", "train", train.page),
+    ("Images", "images", images.page),
     ("Bring your own", "own", own.page),
 )  # fmt: skip
 

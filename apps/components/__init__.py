@@ -13,7 +13,7 @@ import gradio as gr
 FOLDER = Path(__file__).parent
 SCRIPTS = (
     "core", "session", "save", "bar", "matrix", "pair", "steps", "models", "search", "pool_rows", "pool",
-    "frontier", "indexes", "xray", "curves", "train", "own",
+    "frontier", "indexes", "xray", "curves", "train", "images", "own",
 )  # fmt: skip
 
 

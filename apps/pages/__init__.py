@@ -16,6 +16,7 @@ from engine.errors import WorkbenchError
 PAGES = (
     ("Search and explain", ""), ("Pool factor", "pool"), ("Indexes", "indexes"), ("X-ray", "xray"),
     ("Train", "train"),
+    ("Images", "images"),
     ("Bring your own", "own"),
 )  # fmt: skip
 HEAVY = "heavy"  # the queue of what keeps the machine busy: one run at a time

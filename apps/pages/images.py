@@ -1,0 +1,96 @@
+"""The page Images: which patches of a page each word of a question matches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apps.components import component
+from apps.images import FORMATS, MOST_BYTES, image_patches, page_record, printed_page, read_image
+from apps.pages import answering, bar
+from apps.pages.search import LONGEST_TEXT, question_of
+from apps.workspaces import Workspaces, label
+from engine.errors import InputError, NotFoundError
+
+
+def page(workspaces: Workspaces) -> None:
+    """Build the page into the open Blocks.
+
+    Args:
+        workspaces: Whose texts can be printed, and whose models are offered.
+    """
+    bar()
+    images = ImagePage(workspaces)
+    component("images", None, [images.start, images.printed, images.picture])
+
+
+class ImagePage:
+    """What the page's script calls; nothing of a picture is kept.
+
+    Args:
+        workspaces: Whose texts can be printed, and whose models are offered.
+    """
+
+    def __init__(self, workspaces: Workspaces) -> None:
+        self.workspaces = workspaces
+
+    @answering
+    def start(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the page needs first.
+
+        Args:
+            request: Nothing.
+
+        Returns:
+            See `Workspaces.about`; models, limits, and an example.
+        """
+        workspace = self.workspaces.of(request)
+        collection = workspace.collection
+        query = next(iter(collection.judged_queries), None)
+        grades = collection.qrels.get(query or "", {})
+        first = self.workspaces.models.offered()[0]
+        reads = "image" in getattr(workspace.encoder.model, "modalities", [])
+        return {
+            **self.workspaces.about(request), "image_model": first["name"] if reads else "",
+            "formats": [f".{name.lower()}" for name in FORMATS] + [".jpg"], "bytes": MOST_BYTES,
+            "question": collection.queries[query] if query else "what is this about",
+            "document": max(grades, key=lambda name: grades[name]) if grades else next(iter(collection.documents)),
+        }  # fmt: skip
+
+    @answering
+    def printed(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Print a document, or a text, on a page and match a question with its patches.
+
+        Args:
+            request: "question", and "text" or "document".
+
+        Returns:
+            See `page_record`; and the "text".
+        """
+        workspace, question = self.workspaces.of(request), question_of(request)
+        text, name = str(request.get("text") or ""), str(request.get("document") or "")
+        if len(text) > LONGEST_TEXT:
+            raise InputError(f"Expected a text of at most {LONGEST_TEXT:,} characters, got {len(text):,}: shorten it.")
+        if not text.strip():
+            if name not in workspace.collection.documents:
+                raise NotFoundError(f"No document is called {name!r}: take one from the results of a search.")
+            text = workspace.collection.documents[name]
+        text = text.encode("utf-8", "replace").decode()
+        patches = printed_page(workspace.encoder, text)
+        return {**page_record(workspace.encoder, question, patches), "model": label(workspace.encoder.name)}
+
+    @answering
+    def picture(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Match a question with the patches of a picture.
+
+        Args:
+            request: "question", "image" (a data URL) and "model".
+
+        Returns:
+            See `page_record`.
+        """
+        question, model = question_of(request), str(request.get("model") or "").strip()
+        image = read_image(request.get("image"))
+        if not model:
+            raise InputError("Name a model that reads images, such as vidore/colpali-v1.3-hf.")
+        encoder = self.workspaces.models.get(model)
+        return {**page_record(encoder, question, image_patches(encoder, image)), "model": label(model)}

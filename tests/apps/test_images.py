@@ -1,0 +1,170 @@
+"""Late interaction over patches: synthetic ones, words printed on a page, and a tiny ColPali made here."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from apps.images import COLUMNS, Patches, image_patches, page_record, printed_page, read_image
+from engine import Encoder, TokenEmbeddings
+from engine.errors import InputError, UnsupportedError
+from engine.maxsim.reference import maxsim_reference
+from tests.apps.conftest import QUESTIONS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from apps.explorer import Server
+
+TEXT = "Pause the program for seconds, then go on with the next line of the program."
+
+
+def data_url(image: Image.Image, form: str = "PNG") -> str:
+    target = io.BytesIO()
+    image.save(target, form)
+    return f"data:image/{form.lower()};base64," + base64.b64encode(target.getvalue()).decode()
+
+
+@pytest.fixture(scope="module")
+def colpali(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ColPali of random weights with 4 by 4 patches, small enough to build in a second."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import ColPaliConfig, ColPaliForRetrieval, ColPaliProcessor, PaliGemmaConfig
+    from transformers import PreTrainedTokenizerFast as FastTokenizer
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+    words = [
+        "<pad>",
+        "<eos>",
+        "<bos>",
+        "<unk>",
+        "<image>",
+        "where",
+        "is",
+        "the",
+        "total",
+        "sum",
+        "Question",
+        "Describe",
+        "image",
+        ":",
+        ".",
+    ]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
+    fast = FastTokenizer(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", bos_token="<bos>", unk_token="<unk>",
+        additional_special_tokens=["<image>"],
+    )  # fmt: skip
+    pictures = SiglipImageProcessorPil(size={"height": 32, "width": 32})
+    pictures.image_seq_length = 16  # type: ignore[attr-defined]
+    processor = ColPaliProcessor(image_processor=pictures, tokenizer=fast)
+    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    known = len(processor.tokenizer) + 8  # type: ignore[attr-defined]
+    sight = PaliGemmaConfig(
+        vision_config={"model_type": "siglip_vision_model", **small, **{"image_size": 32, "patch_size": 8}},
+        text_config={"model_type": "gemma", **small, "num_key_value_heads": 1, "head_dim": 8, "vocab_size": known},
+        image_token_index=4, projection_dim=16, hidden_size=16, vocab_size=known,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("colpali")
+    ColPaliForRetrieval(ColPaliConfig(vlm_config=sight, embedding_dim=8)).save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+def test_the_record_of_synthetic_patches_is_their_maxsim(embedded_encoder: Encoder) -> None:
+    vectors = np.random.default_rng(0).normal(size=(12, embedded_encoder.dim)).astype(np.float32)
+    record = page_record(embedded_encoder, QUESTIONS["wait"], Patches(Image.new("RGB", (40, 30)), vectors, 4, 3))
+    query = embedded_encoder.encode_query([QUESTIONS["wait"]])[0]
+    assert record["score"] == pytest.approx(
+        maxsim_reference(*(TokenEmbeddings.from_list([part]) for part in (query, vectors)))[0, 0], abs=1e-3
+    )
+    assert sum(record["contribution"]) == pytest.approx(record["score"], abs=1e-3)
+    assert np.shape(record["similarity"]) == (len(record["query"]), 12)
+    assert record["image"].startswith("data:image/jpeg;base64,")
+
+
+def test_printed_words_are_found_where_they_are_printed(embedded_encoder: Encoder) -> None:
+    patches = printed_page(embedded_encoder, TEXT)
+    record = page_record(embedded_encoder, "seconds", patches)
+    row, column = divmod(record["best"][[unit["text"] for unit in record["query"]].index("seconds")][0], COLUMNS)
+    size = patches.image.width // COLUMNS
+    area = patches.image.crop((column * size, row * size, (column + 1) * size, (row + 1) * size))
+    assert np.asarray(area).min() < 128, "the best patch has ink on it"
+    empty = np.linalg.norm(patches.vectors, axis=1) == 0
+    assert empty[:COLUMNS].all(), "the margin carries nothing"
+    assert 0 < row < patches.rows
+
+
+def test_patches_of_a_colpali_model_are_its_own_without_the_prompt(colpali: Path) -> None:
+    encoder = Encoder.load(str(colpali), device="cpu", dtype="float32")
+    picture = Image.new("RGB", (64, 48), "white")
+    picture.paste("red", (0, 0, 16, 12))
+    patches = image_patches(encoder, picture)
+    assert (patches.columns, patches.rows, patches.vectors.shape) == (4, 4, (16, 8))
+    whole = encoder.model.encode_document([picture], convert_to_numpy=True)[0]
+    assert len(whole) > 16, "the prompt has vectors too"
+    assert patches.vectors == pytest.approx(np.asarray(whole)[:16])
+    record = page_record(encoder, "where is the total", patches)
+    named = [unit["text"] for unit in record["query"] if unit["kind"] == "text"]
+    assert named == ["where", "is", "the", "total"]
+    assert sum(record["contribution"]) == pytest.approx(record["score"], abs=1e-3)
+
+
+def test_a_text_model_says_that_it_reads_text_only(embedded_encoder: Encoder) -> None:
+    with pytest.raises(UnsupportedError, match="text only"):
+        image_patches(embedded_encoder, Image.new("RGB", (32, 32)))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "", "data:image/png;base64,", "data:image/png;base64,!!!", "data:text/html;base64,PGI+", "/etc/passwd",
+        "data:image/svg+xml;base64," + base64.b64encode(b"<svg onload='x'/>").decode(),
+        data_url(Image.new("RGB", (20, 20)), "GIF"), data_url(Image.new("RGB", (2, 2))),
+        "data:image/png;base64," + "A" * 12_000_000,
+    ],
+)  # fmt: skip
+def test_what_is_no_picture_gets_one_sentence(data: str) -> None:
+    with pytest.raises(InputError):
+        read_image(data)
+
+
+def test_a_picture_with_too_many_pixels_is_refused_before_it_is_decoded() -> None:
+    with pytest.raises(InputError):
+        read_image(data_url(Image.new("1", (30_000, 30_000))))
+
+
+@pytest.mark.browser
+def test_the_page_is_tinted_for_a_token_and_read_by_keyboard(page: Page, server: Server, colpali: Path) -> None:
+    from playwright.sync_api import expect
+
+    page.goto(f"{server.url}images?q={QUESTIONS['wait']}&doc=time.sleep")
+    expect(page.locator(".patches img")).to_be_visible()
+    page.locator(".chip", has_text="seconds").click()
+    expect(page.locator(".note", has_text="Outlined")).to_be_visible()
+    page.locator(".patches").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".readout")).to_contain_text("row 2, column 1")
+    page.get_by_text("A picture of yours").click()
+    server.workspaces.models._loaded["own/colpali"] = Encoder.load(str(colpali), device="cpu", dtype="float32")
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 48), "red").save(picture, "PNG")
+    chooser = page.locator("input[type=file]")
+    chooser.set_input_files({"name": "page.png", "mimeType": "image/png", "buffer": picture.getvalue()})
+    page.get_by_role("button", name="Match").click()
+    expect(page.get_by_role("alert")).to_contain_text("Name a model")
+    page.locator("input.model").fill("embedded")
+    page.get_by_role("button", name="Match").click()
+    expect(page.get_by_role("alert")).to_contain_text("text only")
+    page.locator("input.model").fill("own/colpali")
+    page.get_by_role("button", name="Match").click()
+    expect(page.locator(".result h2")).to_contain_text("4 by 4 patches")
