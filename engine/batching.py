@@ -133,8 +133,11 @@ def choose_dtype(encoder: Encoder, asked: str) -> tuple[str, str]:
 
     import torch
 
+    from engine.packed_layers import pack_layers
+
     plain, model = _seconds(encoder), encoder.model
     encoder.model = copy.deepcopy(model).to(torch.bfloat16)
+    pack_layers(encoder.model)
     try:
         narrow = _seconds(encoder)
     finally:

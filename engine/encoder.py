@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -47,6 +48,7 @@ class Encoder:
         self.fingerprint = fingerprint(model)
         self.quantised = False
         self.choice = "given"  # why this dtype: "given", or what a measurement found
+        self._pool: dict[Any, Any] | None = None  # processes of `spread`
 
     @classmethod
     def load(cls, name: str = "embedded", device: str = "auto", dtype: str = "auto") -> Encoder:
@@ -88,8 +90,12 @@ class Encoder:
         """
         import torch
 
+        from engine.packed_layers import pack_layers
+
         if dtype != "int8":
             self.model.to(getattr(torch, dtype))
+            if dtype == "bfloat16" and self.model.device.type == "cpu":
+                pack_layers(self.model)
             return self
         if self.model.device.type != "cpu":
             raise InputError(f"Expected int8 on a CPU, got device {self.device}: choose bfloat16 there.")
@@ -98,6 +104,28 @@ class Encoder:
         quantise_layers(self.model)
         self.quantised = True
         return self
+
+    @contextmanager
+    def spread(self, devices: Sequence[str]) -> Iterator[Encoder]:
+        """Encode on several devices at once within the block, a process each: the pool of sentence-transformers.
+
+        Args:
+            devices: Torch devices, such as ["cuda:0", "cuda:1"].
+
+        Yields:
+            This encoder.
+
+        Raises:
+            InputError: no devices, or one that cannot be used here.
+        """
+        if not devices:
+            raise InputError("Expected the names of devices, got none: give some, such as cuda:0 and cuda:1.")
+        self._pool = self.model.start_multi_process_pool([resolve_device(device) for device in devices])
+        try:
+            yield self
+        finally:
+            pool, self._pool = self._pool, None
+            self.model.stop_multi_process_pool(pool)
 
     @property
     def dtype(self) -> str:
@@ -153,7 +181,8 @@ class Encoder:
             n embeddings, float32 (float16 when the model computes in 16 bits); `.truncated` counts texts that were cut.
 
         Raises:
-            InputError: a text that is empty or no string; the sentence gives its position.
+            InputError: a text that is empty or no string, or whose vectors are not finite; the sentence gives its
+                position.
         """
         return self._encode(texts, "query", progress)
 
@@ -168,7 +197,8 @@ class Encoder:
             n embeddings, float32 (float16 when the model computes in 16 bits); `.truncated` counts texts that were cut.
 
         Raises:
-            InputError: a text that is empty or no string; the sentence gives its position.
+            InputError: a text that is empty or no string, or whose vectors are not finite; the sentence gives its
+                position.
         """
         return self._encode(texts, "document", progress)
 
@@ -211,6 +241,8 @@ class Encoder:
     def _encode(self, texts: Sequence[str], task: Task, progress: Progress | None) -> TokenEmbeddings:
         texts = _check(texts)
         storage = np.float32 if self.dtype == "float32" else np.float16
+        if self._pool is not None:
+            return self._encode_in_pool(texts, task, storage, progress)
         found: list[np.ndarray | None] = [None] * len(texts)
         truncated = done = 0
         order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
@@ -225,9 +257,29 @@ class Encoder:
                 done += len(rows)
                 if progress is not None:
                     progress(done, len(texts))
-        arrays = [array for array in found if array is not None]
+        return self._joined([array for array in found if array is not None], truncated, task)
+
+    def _joined(self, arrays: list[np.ndarray], truncated: int, task: Task) -> TokenEmbeddings:
         joined = TokenEmbeddings.from_list(arrays, self.fingerprint, dim=self.dim)
+        joined.check([f"{task} {i}" for i in range(len(joined))])  # here, where the text that caused it is known
         return TokenEmbeddings(joined.values, joined.offsets, self.fingerprint, truncated)
+
+    def _encode_in_pool(
+        self, texts: list[str], task: Task, storage: type[np.floating[Any]], progress: Progress | None
+    ) -> TokenEmbeddings:
+        """Encode in the processes of `spread`; texts that are cut are counted here."""
+        encode = self.model.encode_query if task == "query" else self.model.encode_document
+        batch = max(self.batch_tokens // (self.max_length(task) or 512), 1)
+        arrays: list[np.ndarray] = []
+        truncated = 0
+        for start in range(0, len(texts), POOL_TEXTS):
+            chunk = texts[start : start + POOL_TEXTS]
+            found: Any = encode(chunk, pool=self._pool, batch_size=batch, convert_to_numpy=True)
+            arrays += [np.asarray(array).astype(storage, copy=False) for array in found]
+            truncated += self._count_truncated(chunk, list(range(len(chunk))), self._preprocess(chunk, task), task)
+            if progress is not None:
+                progress(len(arrays), len(texts))
+        return self._joined(arrays, truncated, task)
 
     def _run(self, batch: dict[str, Any], task: Task) -> tuple[np.ndarray, np.ndarray]:
         """Padded vectors and the mask of those that count, of one batch."""

@@ -122,3 +122,62 @@ def test_one_string_is_a_mistake(embedded_encoder):
 def test_unknown_dtype():
     with pytest.raises(InputError, match="int8"):
         Encoder.load("embedded", dtype="int4")
+
+
+def test_a_vector_that_is_not_finite_is_named(embedded_encoder, monkeypatch):
+    run = Encoder._run
+
+    def broken(self, batch, task):
+        values, masks = run(self, batch, task)
+        return np.where(
+            np.arange(len(values))[:, None, None] == 0, np.nan, values
+        ), masks  # the longest text comes first
+
+    monkeypatch.setattr(Encoder, "_run", broken)
+    with pytest.raises(InputError, match="document 1"):
+        embedded_encoder.encode_document(["short", "a longer text of several words"])
+
+
+@pytest.mark.slow
+def test_processes_on_several_devices_give_the_same(embedded_encoder):
+    expected = embedded_encoder.encode_document(TEXTS)
+    done = []
+    with embedded_encoder.spread(["cpu", "cpu"]) as encoder:
+        found = encoder.encode_document(TEXTS, lambda *counts: done.append(counts))
+    assert done == [(len(TEXTS), len(TEXTS))]
+    assert found.truncated == expected.truncated
+    assert found.fingerprint == expected.fingerprint
+    assert np.array_equal(found.offsets, expected.offsets)
+    np.testing.assert_allclose(found.values, expected.values, atol=1e-5)
+    assert np.array_equal(embedded_encoder.encode_document(TEXTS).values, expected.values)
+
+
+def test_spreading_over_no_device_is_a_mistake(embedded_encoder):
+    with pytest.raises(InputError, match="cuda:1"), embedded_encoder.spread([]):
+        pass
+
+
+def test_packed_layers_compute_the_same_and_can_be_copied():
+    import copy
+    import pickle
+
+    from engine.packed_layers import PackedLinear, pack_layers
+
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(24, 48), torch.nn.GELU(), torch.nn.Linear(48, 8)).to(torch.bfloat16)
+    values = torch.randn(5, 7, 24).to(torch.bfloat16)
+    with torch.inference_mode():
+        expected = model(values).float()
+    if not pack_layers(model):
+        pytest.skip("this torch has no such layers")
+    assert sum(isinstance(layer, PackedLinear) for layer in model) == 2
+    for one in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        with torch.inference_mode():
+            torch.testing.assert_close(one(values).float(), expected, atol=0.02, rtol=0.02)
+    with torch.no_grad():
+        model[0].weight.mul_(0)
+        model[0].bias.zero_()
+        changed = model(values).float()
+    torch.testing.assert_close(changed, model[2].bias.float().expand_as(changed), atol=0.02, rtol=0.02)
+    model(values).sum().backward()
+    assert model[2].weight.grad is not None
