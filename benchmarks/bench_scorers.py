@@ -1,20 +1,25 @@
 """nDCG@10 of every scorer with no training, written as the table in docs/scorers.md.
 
-`python -m benchmarks.bench_scorers` scores cranfield, med and the embedded collection at 96 dimensions.
+`python -m benchmarks.bench_scorers` scores cranfield, med and the embedded collection at 96 dimensions; with
+`--collections med` only that one is measured again, and the table keeps what was measured before.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.data import backbone_encoder, embedded_collection, project, projection
+from benchmarks.machine import RESULTS, describe, save
 from engine import Collection, Ranking, TokenEmbeddings, evaluate, load_collection
 from engine.maxsim.scorers import XTR, MaxSim, MeanMaxSim, Scorer, SmoothMaxSim, TopMeanSim, WeightedMaxSim, score_all
 from engine.retrieval import id_order, top_positions
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "scorers.md"
+COLLECTIONS = ("embedded", "cranfield", "med")
 SCORERS: dict[str, Scorer] = {
     "MaxSim": MaxSim(),
     "MeanMaxSim": MeanMaxSim(),
@@ -28,18 +33,16 @@ SCORERS: dict[str, Scorer] = {
 }
 
 
-def data() -> dict[str, tuple[Collection, TokenEmbeddings, TokenEmbeddings]]:
-    """Collections with their queries' and documents' vectors."""
-    matrix, found = projection(), {}
-    for name in ("cranfield", "med"):
+def vectors(name: str) -> tuple[Collection, TokenEmbeddings, TokenEmbeddings]:
+    """A collection with its queries' and documents' vectors at 96 dimensions."""
+    matrix = projection()
+    if name != "embedded":
         part = embedded_collection(name)
-        found[name] = (part.collection, project(part.queries, matrix), project(part.documents, matrix))
+        return part.collection, project(part.queries, matrix), project(part.documents, matrix)
     collection, encoder = load_collection("embedded"), backbone_encoder()
-    if collection.qrels:
-        queries = encoder.encode_query(list(collection.queries.values()))
-        documents = encoder.encode_document(list(collection.documents.values()))
-        found["embedded"] = (collection, project(queries, matrix), project(documents, matrix))
-    return found
+    queries = encoder.encode_query(list(collection.queries.values()))
+    documents = encoder.encode_document(list(collection.documents.values()))
+    return collection, project(queries, matrix), project(documents, matrix)
 
 
 def ndcg(scorer: Scorer, collection: Collection, queries: TokenEmbeddings, documents: TokenEmbeddings) -> float:
@@ -54,24 +57,45 @@ def ndcg(scorer: Scorer, collection: Collection, queries: TokenEmbeddings, docum
     return evaluate(rankings, collection, metrics=["ndcg@10"]).mean["ndcg@10"]
 
 
-def main() -> None:
-    """Measure, print and write."""
-    sets = data()
+def measure(name: str) -> dict[str, float]:
+    """nDCG@10 of every scorer on one collection."""
+    parts, found = vectors(name), {}
+    for label, scorer in SCORERS.items():
+        found[label] = ndcg(scorer, *parts)
+        print(name, label, found[label], flush=True)
+    return found
+
+
+def table(results: dict[str, dict[str, float]]) -> str:
+    """The page: what was measured, formulas and sources."""
+    columns = [name for name in COLLECTIONS if name in results]
     lines = [
         "# Scorers",
         "",
         "nDCG@10 of the scorers in `engine/maxsim/scorers.py` with no training, all-MiniLM-L6-v2 token vectors at 96",
-        "dimensions, every document scored. Written by `python -m benchmarks.bench_scorers`.",
+        "dimensions, every document scored. Written by `python -m benchmarks.bench_scorers`. s_ij is the dot product of",
+        "query token i with document token j, n the number of query tokens.",
         "",
-        f"| scorer | formula | {' | '.join(sets)} |",
-        f"| --- | --- | {' | '.join('---' for _ in sets)} |",
+        f"| scorer | formula | {' | '.join(columns)} |",
+        f"| --- | --- | {' | '.join('---' for _ in columns)} |",
     ]
-    for name, scorer in SCORERS.items():
-        values = [f"{ndcg(scorer, *parts):.3f}" for parts in sets.values()]
-        lines.append(f"| {name} | `{scorer.formula}` | {' | '.join(values)} |")
-        print(lines[-1], flush=True)
-    lines += ["", "Sources:", "", *(f"- {n}: {s.source}" for n, s in SCORERS.items())]
-    TARGET.write_text("\n".join(lines) + "\n")
+    for label, scorer in SCORERS.items():
+        values = " | ".join(f"{results[name][label]:.3f}" for name in columns)
+        lines.append(f"| {label} | `{scorer.formula}` | {values} |")
+    return "\n".join([*lines, "", "Sources:", "", *(f"- {label}: {s.source}" for label, s in SCORERS.items())]) + "\n"
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--collections", nargs="+", choices=COLLECTIONS, default=COLLECTIONS)
+    options = parser.parse_args()
+    path = RESULTS / "scorers.json"
+    results = json.loads(path.read_text())["ndcg@10"] if path.exists() else {}
+    for name in options.collections:
+        results[name] = measure(name)
+        save("scorers", {"machine": describe(), "ndcg@10": results})
+        TARGET.write_text(table(results))
 
 
 if __name__ == "__main__":
