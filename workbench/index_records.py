@@ -30,7 +30,7 @@ class IndexRecord:
         documents: How many.
         tokens: Vectors in the index.
         dim: Dimension of a vector.
-        queries: How many were asked, one at a time.
+        queries: How many were asked.
         k: Results a query.
         target: Share of the exact results (the first k, at most 100) that a matched point has to reach.
         recall_10: Share of the ten best documents of exact MaxSim that are among its first ten (or the
@@ -38,8 +38,8 @@ class IndexRecord:
         recall_100: The same of the first hundred (or the first k, when k is less).
         metrics: Metric against judgements -> mean, such as "ndcg@10"; empty without judgements.
         per_query: Metric -> {query: value}.
-        latencies_ms: Wall milliseconds of every single query.
-        queries_per_second: With 64 queries handed over at once.
+        latencies_ms: Wall milliseconds of single queries, of the first 100.
+        queries_per_second: With the others handed over at once (with the first 64 where fewer are left).
         build_seconds: Of adding all documents to an empty index.
         peak_memory_bytes: How far building and searching raised the resident memory of the index's own process; files
             that are mapped into memory count when they were read.

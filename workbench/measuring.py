@@ -27,7 +27,8 @@ from engine.retrieval import Ranking
 
 WARM_UP = 8  # searches before the clock counts: files are read, codes that pay only for several queries are built
 REHEARSAL = 64  # documents of an index that is thrown away: libraries are loaded and kernels compiled for the real one
-BATCH = 64  # queries of the throughput measurement
+TIMED = 100  # queries asked one at a time, for latencies; the others are handed over at once, for throughput
+BATCH = 64  # queries that throughput is measured with at least, where there are as many
 DEPTH = 100  # of the recall that settings are matched at; k, when that is less
 TUNING_QUERIES = 32  # that each rung of a ladder is tried on
 
@@ -70,17 +71,20 @@ def time_searches(index: Index, queries: TokenEmbeddings, k: int, report: Any) -
         start = time.perf_counter()
         rankings += index.search(query, k)
         milliseconds.append((time.perf_counter() - start) * 1e3)
-        report("search", number + 1, len(queries))
+        report("single questions", number + 1, len(queries))
     return milliseconds, rankings
 
 
 def outcome_of(index: Index, queries: TokenEmbeddings, k: int, report: Any) -> dict[str, Any]:
     """Latencies, throughput and rankings of one index with its settings."""
-    milliseconds, rankings = time_searches(index, queries, k, report)
-    batch = queries.select(np.arange(min(BATCH, len(queries))))
+    milliseconds, rankings = time_searches(index, queries.select(np.arange(min(TIMED, len(queries)))), k, report)
+    rest = queries.select(np.arange(len(rankings), len(queries)))
+    batch = rest if len(rest) >= BATCH else queries.select(np.arange(min(BATCH, len(queries))))
     start = time.perf_counter()
-    index.search(batch, k)
+    found = index.search(batch, k)
     seconds = time.perf_counter() - start
+    rankings += found if batch is rest else index.search(rest, k)
+    report("search", len(queries), len(queries))
     return {
         "settings": asdict(index.settings),
         "latencies_ms": milliseconds,
