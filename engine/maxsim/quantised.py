@@ -1,4 +1,4 @@
-"""Documents in 7-bit codes with what is needed to prove how far a score on the codes can be from the exact one.
+"""Documents in 7- or 8-bit codes with what is needed to prove how far a score on the codes can be from the exact one.
 
 A component is code x step, with one step a dimension, so that the query is multiplied by the steps before it is rounded
 to int8. With d = d' + r and steps * q = unit * z + e, where d' and z are what the codes hold,
@@ -18,17 +18,16 @@ import numpy as np
 from engine.embeddings import TokenEmbeddings
 from engine.simd.features import ONE_BYTE_LIMIT
 
-TOP = 63  # the largest code on either side of zero
-INT16 = 32767
+INT16, INT32 = 32767, 2**31 - 1
 
 
 @dataclass(frozen=True, eq=False)
 class QuantizedDocuments:
-    """Token vectors in 7-bit codes, beside the vectors themselves; build it once for many queries.
+    """Token vectors in integer codes, beside the vectors themselves; build it once for many queries.
 
     Args:
         documents: n documents, kept for the exact scores.
-        codes: uint8 [tokens, dim padded to a multiple of 4]; 64 stands for zero.
+        codes: uint8 [tokens, dim padded to a multiple of 4]; `engine.simd.kernels.ZERO` stands for zero.
         steps: float64 [dim], what one unit of a code is worth.
         norms: float64 [n, 5], the largest norms of each document's tokens: what rounding left, codes over the even
             pairs of dimensions, over the odd pairs, over all, and the vectors.
@@ -53,7 +52,7 @@ class QuantizedDocuments:
             InputError: a vector holds NaN or infinity; the sentence names its document.
         """
         from engine.maxsim import cpu
-        from engine.simd import threads
+        from engine.simd import kernels, threads
         from engine.simd.jit import flat
 
         documents.check()
@@ -71,9 +70,9 @@ class QuantizedDocuments:
             find(values, offsets[bounds[k]], offsets[bounds[k + 1]], dim, scratch[k], largest[k])
 
         threads.run_parts(measure, parts)
-        steps = largest.max(axis=0).astype(np.float64) / TOP
+        steps = largest.max(axis=0).astype(np.float64) / (kernels.ZERO - 1)
         steps[steps == 0] = 1.0
-        codes = np.full((documents.n_tokens, -(-dim // 4) * 4), TOP + 1, np.uint8)
+        codes = np.full((documents.n_tokens, -(-dim // 4) * 4), kernels.ZERO, np.uint8)
         norms = np.zeros((n, 5))
 
         def convert(k: int) -> None:
@@ -92,16 +91,20 @@ class QuantizedDocuments:
         return self.codes.nbytes + self.norms.nbytes + self.steps.nbytes
 
     def _room(self) -> tuple[np.ndarray, np.ndarray]:
-        """The largest norms of codes over the even and the odd pairs, and what int16 leaves for product sums there.
+        """The largest norms of codes over the even and the odd pairs, and what is left there for sums of products.
 
-        Rounding a query to integers can lengthen it by half a unit a dimension, which takes its share away.
+        Sums are held in int16 on AVX2 and in int32 elsewhere. Rounding a query to integers can lengthen it by half a
+        unit a dimension, which takes its share away.
         """
+        from engine.simd import kernels
+
         limits = self.norms[:, 1:3].max(axis=0, initial=0.0)
-        return limits, INT16 - 1 - 0.5 * np.sqrt(self.codes.shape[1] / 2) * limits
+        largest = INT16 if kernels.LEVEL == "avx2" else INT32 // 2
+        return limits, largest - 1 - 0.5 * np.sqrt(self.codes.shape[1] / 2) * limits
 
     @property
     def provable(self) -> bool:
-        """Whether sums of products fit in 16 bits with some precision left, as they do up to about 2,000 dimensions."""
+        """Whether sums of products fit with some precision left: up to about 2,000 dimensions on AVX2."""
         return bool(self._room()[1].min() > INT16 / 4)
 
     def round_query(self, query: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
