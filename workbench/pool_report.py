@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from workbench.pool_study import FACTORS, Arm, Progress, pool_study
 from workbench.statistics import Interval, bootstrap
 
 JOINT_FACTORS = (1.0, 2.0, 4.0, 8.0)
+FEWER_FACTORS = (1.0, 2.0, 4.0, 8.0, 16.0)  # of the methods after the first
 BITS: tuple[int, ...] = (8, 4, 2, 1)
 QUESTION_WORDS = {
     "what", "which", "who", "whom", "whose", "when", "where", "why", "how", "is", "are", "was", "were", "do", "does",
@@ -56,13 +58,13 @@ def full_study(
     progress: Progress | None = None,
     store: PoolStore | None = None,
 ) -> Generator[PoolRecord, None, None]:
-    """Every method and factor with exact search at 16 bits, and factors of the first method at fewer bits in PLAID.
+    """All factors of the first method with exact search at 16 bits, some at fewer bits in PLAID, some of other methods.
 
     Args:
         collection: With judgements.
         documents: Its documents, in order.
         queries: Its queries, in order.
-        factors: For the exact search.
+        factors: For the exact search; of the default ones, methods after the first are measured at a few only.
         methods: For the exact search.
         joint_factors: For each number of bits.
         bits: Bits of a residual value in the PLAID index; none leaves the joint part out.
@@ -74,14 +76,14 @@ def full_study(
         One record each; every difference is to factor 1 at 16 bits.
     """
     arms = [Arm("plaid", {"bits": width, "seed": seed}, tuple(sorted({1.0, *joint_factors}))) for width in bits]
-    wanted, reference = sorted({*factors, *(joint_factors if bits else ())}), None
-    for method in methods:
-        also = arms if method == methods[0] else ()
-        for record in pool_study(
-            collection, documents, queries, wanted, (method,), seed=seed, progress=progress, also=also,
-            reference=reference, store=store,
-        ):  # fmt: skip
-            reference = reference or next(iter(record.per_query.values()))
+    shared: dict[str, Any] = {"seed": seed, "progress": progress, "store": store}
+    wanted, unpooled = sorted({*factors, *(joint_factors if bits else ())}), None
+    for record in pool_study(collection, documents, queries, wanted, methods[:1], also=arms, **shared):
+        unpooled = unpooled or record
+        yield record
+    others = [f for f in wanted if f in FEWER_FACTORS] if tuple(factors) == FACTORS else wanted
+    for record in pool_study(collection, documents, queries, others, methods[1:], unpooled=unpooled, **shared):
+        if record.factor != 1:  # the same vectors for every method
             yield record
 
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def pool_study(
     seed: int = 0,
     progress: Progress | None = None,
     also: Sequence[Arm] = (),
-    reference: Mapping[str, float] | None = None,
+    unpooled: PoolRecord | None = None,
     store: PoolStore | None = None,
 ) -> Generator[PoolRecord, None, None]:
     """Measure a collection at several pool factors, one record the moment it is there.
@@ -91,7 +91,7 @@ def pool_study(
         seed: Of the bootstrap.
         progress: Called with (steps done, steps in all, what is next).
         also: Further indexes, built on the same pooled vectors.
-        reference: Query -> value of the first metric that differences are taken to; that of the first record when None.
+        unpooled: The record of factor 1, where it was measured before with another method: it is the same for all.
         store: Keeps records: those that are there are not measured again.
 
     Yields:
@@ -110,17 +110,23 @@ def pool_study(
     steps: list[tuple[Method, float, Arm]] = [
         (m, f, a) for m in methods for f in ordered for a in arms if a.factors is None or f in a.factors
     ]
-    pooling, before = _Pooling(documents, protected), reference
+    pooling = _Pooling(documents, protected)
+    plain: dict[int, PoolRecord] = {} if unpooled is None else {id(arms[0]): unpooled}
+    before = None if unpooled is None else unpooled.per_query[base.metrics[0]]
     for done, (method, factor, arm) in enumerate(steps):
         if progress is not None:
             progress(done, len(steps), f"{method}, factor {factor:g}{f', {_arm_name(arm)}' if also else ''}")
         key = (method, protected, factor, arm.index, sorted(arm.settings.items()), base.metrics, base.threshold, seed)
         record = store.get(*key) if store is not None else None
-        if record is None:
+        if record is None and factor == 1 and id(arm) in plain:
+            record = replace(plain[id(arm)], method=method)  # without pooling all methods are the same
+        elif record is None:
             record = _measure(base, arm, method, factor, *pooling.at(method, factor), before)
             if store is not None:
                 store.put(record, *key)
         before = before or record.per_query[base.metrics[0]]
+        if factor == 1:
+            plain.setdefault(id(arm), record)
         yield record
     if progress is not None:
         progress(len(steps), len(steps), "done")

@@ -19,21 +19,22 @@ SMALLEST = 7
 NAMES = {"recall_10": "R@10", "recall_100": "R@100"}
 
 
-def index_frontier(records: Sequence[IndexRecord], quality: str = "recall_10", theme: str = "light") -> go.Figure:
+def index_frontier(records: Sequence[IndexRecord], quality: str | None = None, theme: str = "light") -> go.Figure:
     """Recall of exact results against the median time of a question, one mark an index.
 
     Args:
         records: Of one comparison; those without numbers are left out.
-        quality: "recall_10" or "recall_100".
+        quality: "recall_10" or "recall_100"; that of the depth that was asked for when None.
         theme: "light" or "dark".
 
     Returns:
         The figure: filled marks are settings as given, hollow ones tuned to the matched recall; kinds differ in shape
-        and colour, and are named beside the mark.
+        and colour.
 
     Raises:
         InputError: an unknown quality, or no record with numbers.
     """
+    quality = quality or ("recall_100" if records and records[0].k >= 100 else "recall_10")
     if quality not in NAMES:
         raise InputError(f"Unknown quality {quality!r}: choose among {', '.join(NAMES)}.")
     measured = [record for record in records if record.p50_ms is not None and not record.error]
@@ -62,9 +63,20 @@ def index_frontier(records: Sequence[IndexRecord], quality: str = "recall_10", t
     note = "Area: bytes a token. Hollow: tuned to the matched recall. Grey: no other index beats these on both axes."
     style(figure, f"{NAMES[quality]} against time on {measured[0].collection}", theme, 340, note)
     figure.update_xaxes(title_text="median time of a question, ms, logarithmic", **log_axis(times))
-    low = min(values)
-    figure.update_yaxes(title_text=f"{NAMES[quality]}, share of exact results", range=[low - 0.16 * (1.02 - low), 1.03])
-    return legend_below(figure, len({record.kind for record in measured}))
+    span = max(1 - min(values), 0.02)
+    ticks = _ticks(min(values) - 0.2 * span)
+    figure.update_yaxes(
+        title_text=f"{NAMES[quality]}, share of exact results", range=[min(values) - 0.3 * span, 1 + 0.3 * span],
+        tickvals=ticks, ticktext=[f"{tick:.3g}" for tick in ticks],
+    )  # fmt: skip
+    legend_below(figure, len({record.kind for record in measured}))
+    return figure.update_layout(legend={"itemsizing": "constant"})
+
+
+def _ticks(low: float) -> list[float]:
+    """Round shares from `low` to 1: none above, since there is no recall above 1."""
+    step = next(step for step in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if (1 - low) / step <= 6)
+    return [round(1 - i * step, 4) for i in range(int((1 - low) / step) + 1)][::-1]
 
 
 def _mark(

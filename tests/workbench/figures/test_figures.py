@@ -9,6 +9,7 @@ import pytest
 from engine.errors import InputError
 from engine.explain import align
 from workbench import figures
+from workbench.index_records import IndexRecord
 from workbench.pool_study import pool_study
 
 
@@ -170,3 +171,33 @@ def test_svg_is_written(records, tmp_path) -> None:
 def test_figures_serialise(records, alignments) -> None:
     for figure in (figures.pool_curve(records), figures.maxsim_heatmap(alignments[0], row=1)):
         assert json.loads(str(figure.to_json()))["data"]
+
+
+def index_record(kind: str, point: str, p50: float, recall: float, size: int, **changes: Any) -> IndexRecord:
+    return IndexRecord(
+        kind, point, {}, "made", 10, 100, 8, 5, 100, 0.95, recall_10=recall, recall_100=recall, bytes=size,
+        latencies_ms=(p50,), **changes,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_index_frontier_shows_bytes_as_area_and_matched_marks_hollow(theme) -> None:
+    records = [
+        index_record("exact", "as given", 10.0, 1.0, 19200),
+        index_record("plaid", "as given", 2.0, 0.97, 4800),
+        index_record("plaid", "matched", 1.0, 0.95, 4800),
+        IndexRecord("hnsw", "as given", {}, "made", 10, 100, 8, 5, 100, 0.95, error="not installed"),
+    ]
+    figure = figures.index_frontier(records, theme=theme)
+    marks: dict[str, Any] = {t.customdata[0]: t.marker for t in list(figure.data) if t.customdata}
+    assert set(marks) == {"exact, 192 bytes a token", "plaid, 48 bytes a token", "plaid, matched, 48 bytes a token"}
+    exact, plaid = marks["exact, 192 bytes a token"], marks["plaid, 48 bytes a token"]
+    assert exact.size == 2 * plaid.size  # four times the area
+    assert exact.symbol != plaid.symbol
+    assert marks["plaid, matched, 48 bytes a token"].color == figures.palette(theme).card
+    assert max(figure.layout.yaxis.tickvals) == 1
+    assert "R@100" in figure.layout.yaxis.title.text
+    with pytest.raises(InputError, match="with numbers"):
+        figures.index_frontier(records[3:])
+    with pytest.raises(InputError, match="recall_10, recall_100"):
+        figures.index_frontier(records, "speed")
