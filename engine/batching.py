@@ -136,8 +136,9 @@ def choose_dtype(encoder: Encoder, asked: str) -> tuple[str, str]:
     from engine.packed_layers import pack_layers
 
     plain, model = _seconds(encoder), encoder.model
-    encoder.model = copy.deepcopy(model).to(torch.bfloat16)
-    pack_layers(encoder.model)
+    encoder.model = copy.deepcopy(model)
+    if not pack_layers(encoder.model):
+        encoder.model.to(torch.bfloat16)
     try:
         narrow = _seconds(encoder)
     finally:

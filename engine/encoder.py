@@ -46,7 +46,7 @@ class Encoder:
         self.note = note
         self.batch_tokens = batch_tokens or BATCH_TOKENS.get(model.device.type, 2048)
         self.fingerprint = fingerprint(model)
-        self.quantised = False
+        self.linear = ""  # what the linear layers compute in where the rest is in float32
         self.choice = "given"  # why this dtype: "given", or what a measurement found
         self._pool: dict[Any, Any] | None = None  # processes of `spread`
 
@@ -80,7 +80,8 @@ class Encoder:
         """Round the weights of a float32 model, in place.
 
         Args:
-            dtype: "float32", "bfloat16", "float16" or "int8".
+            dtype: "float32", "bfloat16" (on a CPU the linear layers, where torch can), "float16" or "int8" (the linear
+                layers).
 
         Returns:
             This encoder.
@@ -93,16 +94,17 @@ class Encoder:
         from engine.packed_layers import pack_layers
 
         if dtype != "int8":
-            self.model.to(getattr(torch, dtype))
-            if dtype == "bfloat16" and self.model.device.type == "cpu":
-                pack_layers(self.model)
+            if dtype == "bfloat16" and self.model.device.type == "cpu" and pack_layers(self.model):
+                self.linear = dtype
+            else:
+                self.model.to(getattr(torch, dtype))
             return self
         if self.model.device.type != "cpu":
             raise InputError(f"Expected int8 on a CPU, got device {self.device}: choose bfloat16 there.")
         from engine.quantised_layers import quantise_layers
 
         quantise_layers(self.model)
-        self.quantised = True
+        self.linear = dtype
         return self
 
     @contextmanager
@@ -129,10 +131,8 @@ class Encoder:
 
     @property
     def dtype(self) -> str:
-        """What the model computes in: "float32", "bfloat16", "float16" or "int8" (its linear layers)."""
-        if self.quantised:
-            return "int8"
-        return str(next(self.model.parameters()).dtype).removeprefix("torch.")
+        """What the model computes in; on a CPU "bfloat16" and "int8" are the linear layers, the rest is float32."""
+        return self.linear or str(next(self.model.parameters()).dtype).removeprefix("torch.")
 
     @property
     def device(self) -> str:
