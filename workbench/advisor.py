@@ -22,12 +22,15 @@ from workbench.compare_indexes import Vectors, exact_rankings, vectors_of
 from workbench.index_records import format_spec
 from workbench.ladders import LADDERS
 from workbench.measuring import recall_against
-from workbench.statistics import Interval, bootstrap
+from workbench.recommendation import Option, Recommendation, choose, code_for
+from workbench.statistics import bootstrap
 
 METRIC = "ndcg@10"
 TIMED_QUERIES = 50
 DEPTH = 10
-HNSW_TOKENS_PER_SECOND = 2000  # inserted by one thread, about: whether a build fits into what is left of the budget
+KINDS = ("exact", "plaid", "hnsw")
+PREFERENCES = ("small", "fast")
+HNSW_TOKENS_PER_SECOND = 2000  # inserted by one thread, about: until a first build of this run has been timed
 
 Progress = Callable[[str, int, int], None]  # what is being done, seconds spent, seconds in all
 
@@ -38,84 +41,6 @@ PLAN: tuple[tuple[str, dict[str, Any], float], ...] = (
     ("plaid", {"bits": 8}, 1), ("exact", {}, 4), ("plaid", {"bits": 4}, 4), ("hnsw", {"storage": "float8"}, 2),
     ("hnsw", {"storage": "float8"}, 1),
 )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class Option:
-    """One way to index the collection, measured.
-
-    Args:
-        kind: Of index.
-        settings: All of them, defaults too.
-        factor: Pool factor, 1 keeps every token vector.
-        bytes: Of the index on disk.
-        p50_ms: Median milliseconds of a single query.
-        value: Mean of the metric; without judgements the share of the exact first ten that was found.
-        quality: Value over that of exact search.
-        difference: Value minus that of exact search, paired by query, with its 95% bootstrap interval.
-        recall_10: Share of the exact first ten that was found.
-        build_seconds: Of pooling and building.
-    """
-
-    kind: str
-    settings: dict[str, Any]
-    factor: float
-    bytes: int
-    p50_ms: float
-    value: float
-    quality: float
-    difference: Interval
-    recall_10: float
-    build_seconds: float
-
-    @property
-    def name(self) -> str:
-        """Kind, settings and pool factor in one line."""
-        return format_spec(self.kind, self.settings) + (f", pool factor {self.factor:g}" if self.factor != 1 else "")
-
-    def row(self) -> dict[str, Any]:
-        """One row of the table of evidence."""
-        return {
-            "index": self.kind,
-            "pool factor": self.factor,
-            "MB": self.bytes / 1e6,
-            "p50 ms": self.p50_ms,
-            "value": self.value,
-            "share of exact": self.quality,
-            "difference": str(self.difference),
-            "R@10": self.recall_10,
-            "build s": self.build_seconds,
-            "settings": format_spec(self.kind, self.settings),
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Recommendation:
-    """What to use, and everything that was tried.
-
-    Args:
-        chosen: The option, or None when nothing that was tried fits.
-        exact: Exact search on all token vectors, which the others are held to.
-        tried: All options, in the order in which they were measured, exact first.
-        reason: In one sentence, why this one, or why none.
-        metric: What `value` is.
-        limits: The limits that were asked for.
-        seconds: Spent.
-        skipped: What the time budget left out.
-        command: Repeats the search; empty for vectors that only exist in memory.
-        code: Makes the chosen index.
-    """
-
-    chosen: Option | None
-    exact: Option
-    tried: tuple[Option, ...]
-    reason: str
-    metric: str
-    limits: dict[str, Any]
-    seconds: float
-    skipped: tuple[str, ...] = ()
-    command: str = ""
-    code: str = ""
 
 
 @dataclass
@@ -186,9 +111,9 @@ def recommend(
     max_bytes: int | None = None,
     max_ms: float | None = None,
     min_quality: float = 0.99,
-    seconds: float = 150.0,
+    seconds: float = 120.0,
     prefer: Literal["small", "fast"] | None = None,
-    kinds: Sequence[str] = ("exact", "plaid", "hnsw"),
+    kinds: Sequence[str] = KINDS,
     model: str | Encoder = "embedded",
     documents: TokenEmbeddings | None = None,
     queries: TokenEmbeddings | None = None,
@@ -218,6 +143,11 @@ def recommend(
         InputError: limits that make no sense, or no queries.
     """
     _check_limits(max_bytes, max_ms, min_quality, seconds)
+    unknown = next((kind for kind in kinds if kind not in KINDS), None)
+    if unknown is not None:
+        raise InputError(f"No plan tries the index kind {unknown!r}: choose among {', '.join(KINDS)}.")
+    if prefer not in (None, *PREFERENCES):
+        raise InputError(f"Unknown preference {prefer!r}: choose small or fast.")
     prefer = prefer or ("fast" if max_bytes is not None and max_ms is None else "small")
     limits = {
         "max_bytes": max_bytes,
@@ -241,7 +171,7 @@ def recommend(
             spent = time.perf_counter() - start
             if kind not in kinds:
                 continue
-            if (should_stop is not None and should_stop()) or spent + _guess(bench, kind, factor) > seconds:
+            if (should_stop is not None and should_stop()) or spent + _guess(bench, kind, factor, tried) > seconds:
                 skipped.append(name)
                 continue
             report(name, int(spent), int(seconds))
@@ -268,9 +198,13 @@ def _pair(bench: _Bench, kind: str, settings: dict[str, Any], factor: float) -> 
     return index, factor, seconds
 
 
-def _guess(bench: _Bench, kind: str, factor: float) -> float:
-    """Seconds that building is expected to take, where it can dwarf the budget."""
-    return bench.vectors.documents.n_tokens / factor / HNSW_TOKENS_PER_SECOND if kind == "hnsw" else 0.0
+def _guess(bench: _Bench, kind: str, factor: float, tried: Sequence[Option]) -> float:
+    """Seconds that building is expected to take: in proportion to vectors, from the builds of the kind so far."""
+    timed = [option.build_seconds * option.factor for option in tried if option.kind == kind]
+    if timed:
+        return max(timed) / factor
+    tokens, threads = bench.vectors.documents.n_tokens, os.cpu_count() or 1
+    return tokens / factor / HNSW_TOKENS_PER_SECOND / threads if kind == "hnsw" else 0.0
 
 
 def _climb(bench: _Bench, kind: str, settings: dict[str, Any], factor: float, min_quality: float) -> list[Option]:
@@ -285,50 +219,6 @@ def _climb(bench: _Bench, kind: str, settings: dict[str, Any], factor: float, mi
     return measured
 
 
-def choose(
-    options: Sequence[Option], max_bytes: int | None, max_ms: float | None, min_quality: float, prefer: str
-) -> tuple[Option | None, str]:
-    """Pick from what was measured.
-
-    Args:
-        options: At least one.
-        max_bytes: See `recommend`.
-        max_ms: See `recommend`.
-        min_quality: See `recommend`.
-        prefer: "small" or "fast".
-
-    Returns:
-        The option, or None, and a sentence that says why.
-    """
-    good = [option for option in options if option.quality >= min_quality]
-    small = [option for option in good if max_bytes is None or option.bytes <= max_bytes]
-    fit = [option for option in small if max_ms is None or option.p50_ms <= max_ms]
-    if fit:
-        key = (lambda o: (o.bytes, o.p50_ms)) if prefer == "small" else (lambda o: (o.p50_ms, o.bytes))
-        best = min(fit, key=key)
-        word = "smallest" if prefer == "small" else "fastest"
-        return best, (
-            f"The {word} of {len(fit)} options that fit: {best.bytes / 1e6:.1f} MB, {best.p50_ms:.2f} ms, "
-            f"{best.quality:.1%} of exact search."
-        )
-    if small:
-        fastest = min(small, key=lambda option: option.p50_ms)
-        return (
-            None,
-            f"Nothing fits {max_ms} ms: the fastest with this quality takes {fastest.p50_ms:.2f} ms. Allow more.",
-        )
-    if good:
-        least = min(good, key=lambda option: option.bytes)
-        return None, (
-            f"Nothing fits {max_bytes} bytes: the smallest with this quality takes {least.bytes} bytes. Allow more, or "
-            "lower min_quality."
-        )
-    return (
-        None,
-        f"Nothing that was tried keeps {min_quality:.1%} of exact search: lower min_quality or allow more time.",
-    )
-
-
 def _command(vectors: Vectors, limits: dict[str, Any], kinds: Sequence[str]) -> str:
     if vectors.source is None:
         return ""
@@ -337,10 +227,3 @@ def _command(vectors: Vectors, limits: dict[str, Any], kinds: Sequence[str]) -> 
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join([*words, *(word for kind in kinds for word in ("--index", kind))])
-
-
-def code_for(option: Option) -> str:
-    """Lines of Python that make the index of an option."""
-    settings = "".join(f", {name}={value!r}" for name, value in option.settings.items())
-    pooling = f"documents = pool(documents, factor={option.factor:g})\n" if option.factor != 1 else ""
-    return f"{pooling}index = create_index({option.kind!r}, path{settings})\nindex.add(ids, documents)"

@@ -181,6 +181,12 @@ def format_spec(kind: str, settings: Mapping[str, Any]) -> str:
     return ":".join(filter(None, [kind, ",".join(parts)]))
 
 
+def changed_settings(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are not the defaults of a kind."""
+    defaults = asdict(index_class(kind).settings_class())
+    return {name: value for name, value in settings.items() if defaults.get(name) != value}
+
+
 def command_for(
     collection: str, model: str, indexes: Sequence[tuple[str, Mapping[str, Any]]], options: Mapping[str, Any]
 ) -> str:

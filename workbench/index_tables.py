@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from engine.indexes import index_class
-from workbench.index_records import IndexRecord, format_spec
+from workbench.index_records import IndexRecord, changed_settings, format_spec
 from workbench.statistics import metric_name
 
 
@@ -74,12 +72,6 @@ def heading(record: IndexRecord) -> str:
     )
 
 
-def changed_settings(record: IndexRecord) -> dict[str, Any]:
-    """The settings that are not the defaults of the kind."""
-    defaults = asdict(index_class(record.kind).settings_class())
-    return {name: value for name, value in record.settings.items() if defaults.get(name) != value}
-
-
 def remarks(records: Sequence[IndexRecord]) -> list[str]:
     """A line a record: settings that are not defaults, what searches did beyond them, why one has no numbers."""
     lines = []
@@ -87,7 +79,7 @@ def remarks(records: Sequence[IndexRecord]) -> list[str]:
         if record.error:
             lines.append(f"{record.name}: {record.error}")
             continue
-        spec = format_spec(record.kind, changed_settings(record))
+        spec = format_spec(record.kind, changed_settings(record.kind, record.settings))
         settings = "default settings" if spec == record.kind else spec.partition(":")[2]
         lines.append("; ".join([f"{record.name}: {settings}", *record.notes]))
     return lines

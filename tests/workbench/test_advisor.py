@@ -8,7 +8,8 @@ import pytest
 from engine import Collection, create_index, maxsim, pool
 from engine.errors import InputError
 from tests.conftest import ragged
-from workbench.advisor import Option, choose, recommend
+from workbench.advisor import recommend
+from workbench.recommendation import Option, choose
 from workbench.statistics import Interval
 
 RNG = np.random.default_rng(8)
@@ -100,3 +101,10 @@ def test_the_choice_follows_the_limits():
 def test_limits_that_make_no_sense(judged, limits, words):
     with pytest.raises(InputError, match=words):
         recommend(judged, documents=DOCUMENTS, queries=QUERIES, **limits)
+
+
+def test_unknown_kinds_and_preferences_are_refused(tiny_collection):
+    with pytest.raises(InputError, match="'fast-plaid': choose among exact, plaid, hnsw"):
+        recommend(tiny_collection, kinds=("fast-plaid",))
+    with pytest.raises(InputError, match="choose small or fast"):
+        recommend(tiny_collection, prefer="big")  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from engine.indexes import index_class
 from workbench.compare_indexes import compare_indexes, exact_rankings
 from workbench.index_records import (
     IndexRecord,
+    changed_settings,
     changes,
     command_for,
     differences,
@@ -19,7 +20,7 @@ from workbench.index_records import (
     read_records,
     write_records,
 )
-from workbench.index_tables import as_markdown, changed_settings
+from workbench.index_tables import as_markdown
 from workbench.ladders import LADDERS, ladder_of
 from workbench.measuring import matched, peak_bytes, recall_against
 
@@ -77,7 +78,7 @@ def test_the_table_names_every_index_and_drops_empty_columns(compared):
     assert "nDCG@10" in table
     assert "nDCG@10" not in as_markdown([replace(records[0], metrics={})])
     assert "- exact: dtype=float32" in table  # what is not a default, and only that
-    assert changed_settings(records[1]) == {"neighbours": 2}
+    assert changed_settings(records[1].kind, records[1].settings) == {"neighbours": 2}
 
 
 def test_a_target_out_of_reach_is_said(fake_encoder, tiny_collection, monkeypatch):

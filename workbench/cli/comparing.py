@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -104,7 +104,11 @@ def recommend(
     max_bytes: Annotated[int | None, typer.Option("--max-bytes", help="Of the index on disk.", min=1)] = None,
     max_ms: Annotated[float | None, typer.Option("--max-ms", help="Median milliseconds of a question.")] = None,
     min_quality: Annotated[float, typer.Option("--min-quality", help="Share of exact nDCG@10 to keep.")] = 0.99,
-    seconds: Annotated[float, typer.Option("--seconds", help="What the search may spend.")] = 150.0,
+    prefer: Annotated[str | None, typer.Option("--prefer", help="small or fast; the limits decide.")] = None,
+    index: Annotated[
+        list[str] | None, typer.Option("--index", help="Repeatable, kinds to try: exact, plaid and hnsw if not given.")
+    ] = None,
+    seconds: Annotated[float, typer.Option("--seconds", help="What the search may spend, after encoding.")] = 120.0,
     as_json: JsonOption = False,
     output: OutputOption = None,
 ) -> None:
@@ -114,24 +118,37 @@ def recommend(
     """
     from dataclasses import asdict
 
+    from workbench.advisor import KINDS
     from workbench.advisor import recommend as search
+    from workbench.index_records import format_spec
+    from workbench.index_tables import number
+    from workbench.statistics import metric_name
 
     with progress_bars() as report:
         found = search(
-            collection, max_bytes, max_ms, min_quality, seconds, model=model,
-            progress=lambda what, spent, total: report("seconds", int(spent), int(total)),
+            collection, max_bytes, max_ms, min_quality, seconds, cast(Any, prefer), index or KINDS, model,
+            progress=lambda what, spent, total: report(what if what.startswith("encode") else "seconds", spent, total),
         )  # fmt: skip
     if as_json or output:
         show_json(asdict(found), output)
         return
+    columns = ("index", "pool\nfactor", "MB", "p50\nms", metric_name(found.metric).replace("@", "\n@"), "of exact",
+               "difference\n(95%)", "R@10", "build\ns")  # fmt: skip
     rows = [
-        tuple(f"{value:.3f}" if isinstance(value, float) else value for value in option.row().values())
+        (
+            ("> " if option is found.chosen else "") + format_spec(option.kind, option.changed).replace(":", ":\n", 1),
+            f"{option.factor:g}", number(option.bytes / 1e6), number(option.p50_ms), f"{option.value:.3f}",
+            f"{option.quality:.1%}", f"{option.difference.mean:+.3f}\n({option.difference.low:+.3f} to "
+            f"{option.difference.high:+.3f})", f"{option.recall_10:.3f}", number(option.build_seconds),
+        )
         for option in found.tried
-    ]
-    show_table(f"{collection}: what was tried", tuple(found.tried[0].row()), rows, f"value: {found.metric}")
+    ]  # fmt: skip
+    show_table(
+        f"{collection}: {len(rows)} ways tried in {found.seconds:.0f} s", columns, rows, f"quality: {found.metric}"
+    )
     out.print(found.reason, markup=False, soft_wrap=True)
-    for sentence in found.skipped:
-        note(sentence)
+    if found.skipped:
+        note(f"Not tried, for lack of time: {'; '.join(found.skipped)}.")
     if found.chosen is not None:
         out.print(found.code, markup=False, soft_wrap=True)
     if found.command:

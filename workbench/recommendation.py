@@ -1,0 +1,143 @@
+"""A recommendation of an index: the ways that were measured, which one is chosen and why, and code that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.index_records import changed_settings, format_spec
+from workbench.statistics import Interval
+
+
+@dataclass(frozen=True, eq=False)
+class Option:
+    """One way to index the collection, measured.
+
+    Args:
+        kind: Of index.
+        settings: All of them, defaults too.
+        factor: Pool factor, 1 keeps every token vector.
+        bytes: Of the index on disk.
+        p50_ms: Median milliseconds of a single query.
+        value: Mean of the metric; without judgements the share of the exact first ten that was found.
+        quality: Value over that of exact search.
+        difference: Value minus that of exact search, paired by query, with its 95% bootstrap interval.
+        recall_10: Share of the exact first ten that was found.
+        build_seconds: Of pooling and building.
+    """
+
+    kind: str
+    settings: dict[str, Any]
+    factor: float
+    bytes: int
+    p50_ms: float
+    value: float
+    quality: float
+    difference: Interval
+    recall_10: float
+    build_seconds: float
+
+    @property
+    def name(self) -> str:
+        """Kind, settings and pool factor in one line."""
+        return format_spec(self.kind, self.settings) + (f", pool factor {self.factor:g}" if self.factor != 1 else "")
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """The settings that are not the defaults of the kind."""
+        return changed_settings(self.kind, self.settings)
+
+    def row(self) -> dict[str, Any]:
+        """One row of the table of evidence."""
+        return {
+            "index": format_spec(self.kind, self.changed),
+            "pool factor": self.factor,
+            "MB": self.bytes / 1e6,
+            "p50 ms": self.p50_ms,
+            "value": self.value,
+            "share of exact": self.quality,
+            "difference": str(self.difference),
+            "R@10": self.recall_10,
+            "build s": self.build_seconds,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Recommendation:
+    """What to use, and everything that was tried.
+
+    Args:
+        chosen: The option, or None when nothing that was tried fits.
+        exact: Exact search on all token vectors, which the others are held to.
+        tried: All options, in the order in which they were measured, exact first.
+        reason: In one sentence, why this one, or why none.
+        metric: What `value` is.
+        limits: The limits that were asked for.
+        seconds: Spent.
+        skipped: What the time budget left out.
+        command: Repeats the search; empty for vectors that only exist in memory.
+        code: Makes the chosen index.
+    """
+
+    chosen: Option | None
+    exact: Option
+    tried: tuple[Option, ...]
+    reason: str
+    metric: str
+    limits: dict[str, Any]
+    seconds: float
+    skipped: tuple[str, ...] = ()
+    command: str = ""
+    code: str = ""
+
+
+def choose(
+    options: Sequence[Option], max_bytes: int | None, max_ms: float | None, min_quality: float, prefer: str
+) -> tuple[Option | None, str]:
+    """Pick from what was measured.
+
+    Args:
+        options: At least one.
+        max_bytes: See `recommend`.
+        max_ms: See `recommend`.
+        min_quality: See `recommend`.
+        prefer: "small" or "fast".
+
+    Returns:
+        The option, or None, and a sentence that says why.
+    """
+    good = [option for option in options if option.quality >= min_quality]
+    small = [option for option in good if max_bytes is None or option.bytes <= max_bytes]
+    fit = [option for option in small if max_ms is None or option.p50_ms <= max_ms]
+    if fit:
+        key = (lambda o: (o.bytes, o.p50_ms)) if prefer == "small" else (lambda o: (o.p50_ms, o.bytes))
+        best = min(fit, key=key)
+        word = "smallest" if prefer == "small" else "fastest"
+        return best, (
+            f"The {word} of {len(fit)} options that fit: {best.bytes / 1e6:.1f} MB, {best.p50_ms:.2f} ms, "
+            f"{best.quality:.1%} of exact search."
+        )
+    if small:
+        fastest = min(small, key=lambda option: option.p50_ms)
+        return (
+            None,
+            f"Nothing fits {max_ms} ms: the fastest with this quality takes {fastest.p50_ms:.2f} ms. Allow more.",
+        )
+    if good:
+        least = min(good, key=lambda option: option.bytes)
+        return None, (
+            f"Nothing fits {max_bytes} bytes: the smallest with this quality takes {least.bytes} bytes. Allow more, or "
+            "lower min_quality."
+        )
+    return (
+        None,
+        f"Nothing that was tried keeps {min_quality:.1%} of exact search: lower min_quality or allow more time.",
+    )
+
+
+def code_for(option: Option) -> str:
+    """Lines of Python that make the index of an option."""
+    settings = "".join(f", {name}={value!r}" for name, value in option.changed.items())
+    pooling = f"documents = pool(documents, factor={option.factor:g})\n" if option.factor != 1 else ""
+    return f"{pooling}index = create_index({option.kind!r}, path{settings})\nindex.add(ids, documents)"
