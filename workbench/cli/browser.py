@@ -27,6 +27,10 @@ from workbench.cli.output import err, note, progress_bars, show_json, show_table
 
 APPS = "late_interaction.apps"  # name -> function that serves; the pages live above this package
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+QUIET_LAB = (  # JupyterLab would ask other hosts for its news and updates
+    "--LabApp.news_url=None",
+    "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
+)
 
 
 def _app(name: str, package: str) -> Any:
@@ -182,6 +186,7 @@ def notebooks(
     port = free_port("127.0.0.1", port)
     note(f"Tutorials in {folder}; your changes stay there.")
     command = [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", f"--port={port}", f"--notebook-dir={folder}"]
+    command += QUIET_LAB
     if no_browser:
         command.append("--no-browser")
     raise typer.Exit(subprocess.call(command))

@@ -34,7 +34,7 @@ class ExplanationWidget(StaticFallback):
         self.encoder = encoder
         self.theme = theme
         self.alignment: Alignment = explain(encoder, question, text)
-        wide = ipywidgets.Layout(width="100%")
+        wide = ipywidgets.Layout(width="auto")
         self.question = ipywidgets.Text(question, description="Question", layout=wide)
         self.text = ipywidgets.Textarea(text, description="Text", rows=3, layout=wide)
         self.token = ipywidgets.Dropdown(description="Tint by")
@@ -80,7 +80,7 @@ class ExplanationWidget(StaticFallback):
         names = [f"{position + 1}. {token}" for position, token in enumerate(self.alignment.query_tokens)]
         options = [(ALL, -1), *[(name, position) for position, name in enumerate(names)]]
         if list(self.token.options) != options:
-            self.token.options = options
+            self.token.options, self.token.value = options, -1
 
     def _draw(self) -> None:
         chosen = None if self.token.value in (None, -1) else int(self.token.value)
