@@ -50,6 +50,11 @@ def test_a_second_identical_run_does_no_work_and_says_so(capsys) -> None:
     assert "This run was there already: nothing was computed." in said(capsys)
     assert run("runs") == 0
     assert "1 runs" in said(capsys)
+    assert run("run", "exp.yaml", "--force") == 0
+    run("sweep", "exp.yaml", "--over", "pool_factor=1,2", "--processes", "1")
+    capsys.readouterr()
+    assert run("runs", "list", "--limit", "1") == 0
+    assert "The newest 1 are shown" in said(capsys)
 
 
 def test_a_run_travels_as_a_zip(folder, capsys, monkeypatch) -> None:

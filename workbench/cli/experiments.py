@@ -74,13 +74,14 @@ def runs_default(context: typer.Context) -> None:
     Example: `workbench runs`
     """
     if context.invoked_subcommand is None:
-        list_all(None, None, False)
+        list_all(None, None)
 
 
 @runs.command("list")
 def list_all(
     collection: Annotated[str | None, typer.Option("--collection", help="Only runs on this collection.")] = None,
     status: Annotated[str | None, typer.Option("--status", help="complete, running, interrupted, unreadable.")] = None,
+    limit: Annotated[int, typer.Option("--limit", help="Rows of the table; 0 shows all.", min=0)] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List runs, the newest first.
@@ -94,18 +95,19 @@ def list_all(
     if as_json:
         show_json([{"id": run.id, "name": run.name, "status": run.status, "mean": run.mean} for run in found])
         return
-    metrics = list(dict.fromkeys(metric for run in found for metric in run.mean))[:4]
+    shown = found[: limit or None]
+    metrics = list(dict.fromkeys(metric for run in shown for metric in run.mean))[:4]
     rows = [
         (run.id, run.name, run.status, *(f"{run.mean[m]:.4f}" if m in run.mean else "" for m in metrics))
-        for run in found
+        for run in shown
     ]
     heads = (metric_name(metric).replace("@", "\n@") for metric in metrics)
-    show_table(f"{len(found)} runs", ("run", "what", "state", *heads), rows)
-    for run in found:
+    show_table(f"{len(found):,} runs", ("run", "what", "state", *heads), rows)
+    if len(shown) < len(found):
+        note(f"The newest {len(shown)} are shown: --limit 0 shows all.")
+    for run in shown:
         if run.status == "interrupted":
-            note(
-                f"{run.id} was interrupted: `workbench runs resume {run.id}` takes it up, `runs delete` removes it."
-            )
+            note(f"{run.id} was interrupted: `workbench runs resume {run.id}` takes it up, `runs delete` removes it.")
         if run.problem:
             note(f"{run.id}: {run.problem}")
 

@@ -111,19 +111,20 @@ def _study(
 def _show(entry: Study) -> None:
     from workbench.pool_study import sentence
 
-    columns = ("method and\nfactor", "vectors", "nDCG@10", "95%", "recall\n@100", "better /\nworse", "MB", "ms")
+    columns = ("pool\nfactor", "vectors", "nDCG@10", "95%", "recall\n@100", "better /\nworse", "MB", "ms")
     first = entry.records[0]
     title = f"{entry.collection.name}: {first.queries:,} judged questions"
-    show_table(title, columns, [_row(record) for record in entry.records])
+    show_table(f"{title}, {first.method} pooling", columns, [_row(record, first.method) for record in entry.records])
     if len(entry.curve) > 1:
         out.print(sentence(entry.curve[-1]), markup=False, soft_wrap=True)
 
 
-def _row(record: PoolRecord) -> tuple[str, ...]:
+def _row(record: PoolRecord, usual: str) -> tuple[str, ...]:
     low, high = record.interval["ndcg@10"]
-    bits = f", {record.bits} bits" if record.index != "exact" else ""
+    bits = f"\n{record.bits} bits" if record.index != "exact" else ""
+    method = f"\n{record.method}" if record.method != usual else ""
     return (
-        f"{record.method} {record.label}{bits}", f"{record.tokens:,}", f"{record.mean['ndcg@10']:.3f}",
+        f"{record.label}{method}{bits}", f"{record.tokens:,}", f"{record.mean['ndcg@10']:.3f}",
         f"{low:.3f} to {high:.3f}", f"{record.mean['recall@100']:.3f}", f"{len(record.better)} / {len(record.worse)}",
         f"{record.bytes / 1e6:.1f}", f"{record.latency_ms:.1f}",
     )  # fmt: skip
