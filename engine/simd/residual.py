@@ -128,7 +128,7 @@ def lowest_bit(_, mask):
 
 @intrinsic
 def dot(_, codes, at, row, row_at, n):
-    """float32 product of n codes uint8 with n float32, n a multiple of 8 above 0: eight sums in order, then pairs."""
+    """float32 product of n codes uint8 with n float32, n a multiple of 8 above 0: three sums in turn, then pairs."""
     signature = types.float32(codes, at, row, row_at, n)
 
     def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
@@ -138,9 +138,12 @@ def dot(_, codes, at, row, row_at, n):
         def turn(d: Any, carried: list[Any]) -> list[Any]:
             x = b.uitofp(load(b, mine, b.add(args[1], d), small), vector)
             y = load(b, theirs, b.add(args[3], d), vector)
-            return [call(b, f"llvm.fma.v{DOT_LANES}f32", vector, [x, y, carried[0]])]
+            oldest, *others = carried  # each waits for itself only, so that three are under way
+            return [*others, call(b, f"llvm.fma.v{DOT_LANES}f32", vector, [x, y, oldest])]
 
-        [sums] = loop(b, args[4], DOT_LANES, [full(vector, 0.0)], turn)
+        sums, *others = loop(b, args[4], DOT_LANES, [full(vector, 0.0)] * 3, turn)
+        for other in others:
+            sums = b.fadd(sums, other)
         for half in (4, 2, 1):  # pairs of sums, then pairs of those
             order = [lane ^ half for lane in range(DOT_LANES)]
             places = ir.Constant(ir.VectorType(I32, DOT_LANES), order)

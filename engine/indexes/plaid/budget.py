@@ -81,7 +81,7 @@ def plan(settings: PlaidSettings, n_tokens: int, n_documents: int, dim: int, exi
     """
     limit, centroids = settings.memory_limit, existing or wanted_centroids(settings, n_tokens)
     per_sample = 4 * dim + 48  # the vectors, their codes, distances and order
-    per_token = 24 + 2 * row_bytes(dim, settings.bits)  # codes and distances while encoding, and the rows to write
+    per_token = 24 + 6 * row_bytes(dim, settings.bits)  # codes and distances while encoding, the rows and their squares
     blocks = 2 * PART + codecs.PART  # rows of float32 that each thread holds
 
     def held(centroids: int) -> int:

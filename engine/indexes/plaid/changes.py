@@ -9,7 +9,7 @@ lie far from all centroids bring new ones.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +84,9 @@ def build(folder: Path, documents: TokenEmbeddings, made: Plan, settings: PlaidS
     }
     if documents.n_tokens < ORIGINALS_LIMIT:
         entries["originals"] = storage.grow_entry("originals", generation, "<f2", (documents.dim,))
-    files = _append(folder, entries, documents, codec, 0, 0, made.chunk, meter)
+    files, largest = _append(folder, entries, documents, codec, 0, 0, made.chunk, meter)
     offsets, files["list_documents"] = _write_lists(folder, files["codes"], documents.offsets, codec, made, meter)
-    record = {"listed": len(documents), "trained": documents.n_tokens, "spread": spread}
+    record = {"listed": len(documents), "trained": documents.n_tokens, "spread": spread, "largest": largest}
     return Written(files, {**_codec_arrays(codec), "list_offsets": offsets}, record)
 
 
@@ -109,12 +109,12 @@ def extend(
         entry = storage.grow_entry("codes", storage.next_generation(folder), codec.code_dtype)
         entries["codes"] = storage.append_rows(folder, entry, layout.codes.astype(codec.code_dtype))
     first, start = len(layout.alive), int(layout.offsets[-1])
-    files = _append(folder, entries, documents, codec, first, start, made.chunk, meter, codes)
+    files, largest = _append(folder, entries, documents, codec, first, start, made.chunk, meter, codes)
     listed, ends = record["listed"], np.concatenate([layout.offsets, start + documents.offsets[1:]])
     if ends[-1] - ends[listed] > RELIST * ends[-1]:
         arrays["list_offsets"], files["list_documents"] = _write_lists(folder, files["codes"], ends, codec, made, meter)
         listed = len(ends) - 1
-    return Written(files, arrays, {"listed": listed})
+    return Written(files, arrays, {"listed": listed, "largest": max(largest, codec.farthest)})
 
 
 def compacted(folder: Path, layout: Layout, originals: np.ndarray | None) -> Written:
@@ -180,13 +180,18 @@ def _append(
     chunk: int,
     meter: Meter,
     known: np.ndarray | None = None,
-) -> dict[str, dict[str, Any]]:
-    """Encode documents chunk by chunk into growing files; `known` are the codes, when they are. Returns the entries."""
-    files, n = dict(entries), documents.n_tokens
+) -> tuple[dict[str, dict[str, Any]], float]:
+    """Encode documents chunk by chunk into growing files; `known` are the codes, when they are.
+
+    Returns:
+        The entries, and the largest distance of the codes of a token from their middle.
+    """
+    files, n, largest = dict(entries), documents.n_tokens, 0.0
     for start in range(0, n, chunk):
         values = documents.values[start : start + chunk]
         codes = nearest(values, codec.centroids)[0] if known is None else known[start : start + chunk]
         rows = {"codes": codes.astype(codec.code_dtype), "residuals": codec.encode(values, codes)}
+        largest = max(largest, codec.distance(rows["residuals"]))
         if "originals" in files:
             rows["originals"] = values.astype(np.float16)
         for name, some in rows.items():
@@ -195,7 +200,7 @@ def _append(
     files["ends"] = storage.append_rows(folder, files["ends"], first_token + documents.offsets[1:])
     slots = np.arange(first_slot, first_slot + len(documents), dtype=np.int32)
     files["slots"] = storage.append_rows(folder, files["slots"], slots)
-    return files
+    return files, largest
 
 
 def _assigned(
@@ -219,4 +224,4 @@ def _assigned(
         rows = slice(start, start + made.chunk)
         found, nearer = nearest(documents.values[rows], new)
         codes[rows] = np.where(nearer < distances[rows], found + len(codec.centroids), codes[rows])
-    return Codec(codec.bits, np.concatenate([codec.centroids, new]), codec.lower, codec.step), codes
+    return replace(codec, centroids=np.concatenate([codec.centroids, new])), codes

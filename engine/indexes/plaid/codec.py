@@ -44,12 +44,14 @@ class Codec:
         centroids: float32 [c, dim].
         lower: float32 [dim], the value of code 0.
         step: float32 [dim], the distance of two codes; 0 where all residuals are equal.
+        largest: The largest distance from their middle that the codes of a token have, where it is known.
     """
 
     bits: int
     centroids: np.ndarray
     lower: np.ndarray
     step: np.ndarray
+    largest: float = np.inf
 
     @property
     def dim(self) -> int:
@@ -64,7 +66,16 @@ class Codec:
     @property
     def farthest(self) -> float:
         """The largest distance that the codes of a token can have from their middle."""
-        return (self.levels - 1) / 2 * float(np.sqrt(self.dim))
+        return min(self.largest, (self.levels - 1) / 2 * float(np.sqrt(self.dim)))
+
+    def distance(self, packed: np.ndarray) -> float:
+        """The largest distance from their middle of the codes of some tokens, uint8 [n, row_bytes], 1 or more."""
+        if self.bits == 16:
+            return 0.0
+        byte, middle = np.arange(256), (self.levels - 1) / 2
+        parts = [(byte >> shift & self.levels - 1) - middle for shift in range(0, 8, self.bits)]
+        squares = np.square(parts).sum(axis=0).astype(np.float32)
+        return float(np.sqrt(squares[packed].sum(axis=1).max()))
 
     @cached_property
     def reach(self) -> float:

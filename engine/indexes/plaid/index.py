@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import asdict
 from typing import Any
 
@@ -14,7 +15,7 @@ from engine.embeddings import TokenEmbeddings
 from engine.errors import CorruptDataError, InputError
 from engine.indexes.base import Index
 from engine.indexes.ids import IdTable
-from engine.indexes.plaid import changes, inverted, search
+from engine.indexes.plaid import changes, inverted, search, selftest
 from engine.indexes.plaid.budget import BuildProgress, Estimate, Meter, estimate, plan
 from engine.indexes.plaid.changes import Written, check_range
 from engine.indexes.plaid.codec import Codec
@@ -23,11 +24,11 @@ from engine.indexes.plaid.search import Layout, Stages
 from engine.indexes.plaid.settings import SEARCH_SETTINGS, PlaidSettings
 from engine.indexes.plaid.trace import describe_stages, token_trace
 from engine.indexes.trace import Stage, TokenTrace
-from engine.maxsim import maxsim
+from engine.models import resolve_device
 from engine.retrieval import Ranking, top_positions
 from engine.simd.threads import run_parts, thread_count
 
-TESTED, TEST_TOKENS = 4, 32  # documents that must find themselves after a change, and how many of their vectors ask
+TESTED = 4  # documents that must find themselves after a change
 ESTIMATED = 1 << 16  # tokens from which a build is worth an estimate beforehand
 
 
@@ -40,8 +41,10 @@ class PlaidIndex(Index):
 
     progress: Callable[[BuildProgress], None] | None = None  # called after each step of a build
     built: dict[str, Any] | None = None  # estimate and actual of a build by this object; times never go into files
+    device: str | None = None  # where torch searches; None for the compiled loops
     layout: Layout | None
     slots: np.ndarray  # int64 [documents], the slot of each storage position
+    _moved: Any = None  # the layout that was copied to the device, and the copy
 
     def _vectors(self, positions: np.ndarray) -> TokenEmbeddings:
         layout, slots = self.layout, self.slots[positions]
@@ -58,6 +61,7 @@ class PlaidIndex(Index):
         return {
             **super().describe(),
             "centroids": 0 if layout is None else len(layout.codec.centroids),
+            "device": self.device or "cpu",
             **({"build": self.built} if self.built else {}),
             "approximation": (
                 f"Vectors are stored as a centroid and a residual of {self.settings.bits} bits a dimension. A search "
@@ -73,7 +77,8 @@ class PlaidIndex(Index):
             self.layout, self.slots = None, np.empty(0, np.int64)
             return
         centroids, quantiser = self._array("centroids", False), self._array("quantiser", False)
-        codec = Codec(self.settings.bits, centroids.astype(np.float32), quantiser[0], quantiser[1])
+        largest = record.get("largest", np.inf)
+        codec = Codec(self.settings.bits, centroids.astype(np.float32), quantiser[0], quantiser[1], largest)
         offsets = np.concatenate([[0], self._array("ends", False)])
         codes, packed = self._array("codes"), self._array("residuals")
         base = Lists(self._array("list_offsets", False), self._array("list_documents"))
@@ -111,7 +116,25 @@ class PlaidIndex(Index):
         if not sound:
             raise CorruptDataError(f"{self.path} holds arrays that do not fit together: restore it or build it again.")
 
+    def on(self, device: str) -> PlaidIndex:
+        """The same index, searched by torch on a device; changes, traces and results are as before.
+
+        Args:
+            device: "cpu", "cuda", "cuda:1", "mps" or "auto".
+
+        Returns:
+            A second index object over the same files; its arrays are copied to the device by the first search.
+
+        Raises:
+            InputError: torch has no such device here.
+        """
+        other = copy(self)
+        other.device, other._moved = resolve_device(device), None
+        return other
+
     def _search(self, queries: TokenEmbeddings, k: int, subset: np.ndarray | None) -> list[Ranking]:
+        if self.device is not None:
+            return self._search_on_device(self.device, queries, k, subset)
         rankings: list[Ranking] = [Ranking([], np.empty(0, np.float32))] * len(queries)
         threads = thread_count()
         together = len(queries) < 2 * threads  # else every thread takes queries of its own
@@ -119,7 +142,8 @@ class PlaidIndex(Index):
         def work(number: int) -> None:
             query = queries[number]
             if len(query):
-                rankings[number] = self._rank(self.stages(query, k, subset, threads if together else 1), k)
+                left = self.stages(query, k, subset, threads if together else 1)
+                rankings[number] = self._rank(left.survivors, left.scores, left.notes, k)
             else:
                 rankings[number] = self._no_words(k, subset)
 
@@ -129,6 +153,33 @@ class PlaidIndex(Index):
         else:
             run_parts(work, len(queries))
         return rankings
+
+    def _search_on_device(
+        self, device: str, queries: TokenEmbeddings, k: int, subset: np.ndarray | None
+    ) -> list[Ranking]:
+        from engine.indexes.plaid.device import DeviceLayout, run
+
+        layout = self.layout
+        assert layout is not None
+        if self._moved is None or self._moved[0] is not layout:
+            self._moved = (layout, DeviceLayout.of(layout, device))
+        allowed, rankings = self._allowed(subset), []
+        for query in queries:
+            if len(query):
+                rankings.append(self._rank(*run(self._moved[1], self.settings, query, k, allowed), k))
+            else:
+                rankings.append(self._no_words(k, subset))
+        return rankings
+
+    def _allowed(self, subset: np.ndarray | None) -> np.ndarray:
+        """uint8 [slots], 1 for documents that may be found."""
+        layout = self.layout
+        assert layout is not None
+        if subset is None:
+            return layout.alive
+        allowed = np.zeros_like(layout.alive)
+        allowed[self.slots[subset]] = 1
+        return allowed
 
     def _no_words(self, k: int, subset: np.ndarray | None) -> Ranking:
         """A query without tokens scores 0 everywhere."""
@@ -150,11 +201,7 @@ class PlaidIndex(Index):
         """
         layout = self.layout
         assert layout is not None
-        allowed = layout.alive
-        if subset is not None:
-            allowed = np.zeros_like(layout.alive)
-            allowed[self.slots[subset]] = 1
-        return search.run(layout, self.settings, query, k, allowed, threads)
+        return search.run(layout, self.settings, query, k, self._allowed(subset), threads)
 
     def _stored_scores(self, query: TokenEmbeddings) -> np.ndarray:
         assert self.layout is not None
@@ -170,36 +217,35 @@ class PlaidIndex(Index):
         )
         return stages, token_trace(left, layout, int(self.slots[position])), left.notes
 
-    def _rank(self, stages: Stages, k: int) -> Ranking:
-        positions = np.searchsorted(self.slots, stages.survivors)
-        best = top_positions(stages.scores, self.state.ids.tie_order[positions], k)
-        return Ranking([self.state.ids[int(i)] for i in positions[best]], stages.scores[best], stages.notes)
+    def _rank(self, slots: np.ndarray, scores: np.ndarray, notes: tuple[str, ...], k: int) -> Ranking:
+        positions = np.searchsorted(self.slots, slots)
+        best = top_positions(scores, self.state.ids.tie_order[positions], k)
+        names = self.state.ids.names  # decoded once: the order of ties needs them all
+        return Ranking([names[i] for i in positions[best]], scores[best], notes)
 
     def _changed(self) -> None:
-        """Let sampled documents find themselves after a change; see `self_test`."""
         if self.layout is not None and len(self):
             self.self_test(np.random.default_rng(self.state.manifest.generation).integers(0, len(self), TESTED))
 
     def self_test(self, positions: np.ndarray | None = None) -> None:
-        """Check that documents are where the index says: in the lists of their centroids, and found by their vectors.
+        """Let documents find themselves; a few do after every change.
 
         Args:
-            positions: Storage positions to check, or None for all.
+            positions: Storage positions, or None for all.
 
         Raises:
             CorruptDataError: a document that cannot be found, or whose score is not that of its stored vectors.
         """
-        layout = self.layout
         for position in range(len(self)) if positions is None else positions.tolist():
-            assert layout is not None
-            slot, name = int(self.slots[position]), self.state.ids[position]
-            vectors = self._vectors(np.array([position]))
-            codes = layout.codes[layout.offsets[slot] : layout.offsets[slot + 1]]
-            listed = all(any(lists.has(int(code), slot) for lists in layout.lists) for code in np.unique(codes))
-            query = vectors if len(vectors[0]) <= TEST_TOKENS else TokenEmbeddings.from_list([vectors[0][:TEST_TOKENS]])
+            assert self.layout is not None
+            name, slot, vectors = (
+                self.state.ids[position],
+                int(self.slots[position]),
+                self._vectors(np.array([position])),
+            )
+            query = selftest.question(vectors)
             [found] = self._search(query, 1, np.array([position]))
-            truth = float(maxsim(query, vectors)[0, 0])
-            if not listed or found.ids != [name] or abs(found.scores[0] - truth) > 1e-3 * max(1.0, abs(truth)):
+            if not selftest.listed(self.layout, slot) or not selftest.is_first(found, name, query, vectors):
                 raise CorruptDataError(
                     f"Document {name!r} in {self.path} does not find itself: restore the folder or build it again."
                 )

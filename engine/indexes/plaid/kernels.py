@@ -174,16 +174,16 @@ def unpack(packed, first, last, row_bytes, bits, out):
 
 
 @kernel
-def _raise(sums, n, width, limits, values, size, codes, table, rows, high):
-    """Raise high[lane] to the float32 scores of the tokens whose integer score reaches limits[lane]."""
+def _doubtful(sums, n, width, limits, tokens, masks):
+    """Tokens with a lane that reaches its limit, and which lanes do, one bit each; returns how many tokens."""
+    count = 0
     for t in range(n):
+        mask = 0
         for begin in range(0, width, LANES):
-            mask = lanes_above(sums, t * width + begin, limits, begin)
-            while mask:
-                lane = begin + lowest_bit(mask)
-                mask &= mask - 1
-                centroid = table[np.int64(codes[t]) * COLUMNS + lane]
-                high[lane] = max(high[lane], centroid + dot(values, t * size, rows, lane * size, size))
+            mask |= lanes_above(sums, t * width + begin, limits, begin) << begin
+        tokens[count], masks[count] = t, mask  # without a branch: whether a token is in doubt is hard to predict
+        count += mask != 0
+    return count
 
 
 @kernel
@@ -229,23 +229,39 @@ def document_scores(
     groups = row_bytes * 8 // bits // 4
     size = 4 * groups
     best, limits, high = np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width, np.float32)
-    values, sums = np.empty(0, np.uint8), np.empty(0, np.int32)
+    values, sums, where = np.empty(0, np.uint8), np.empty(0, np.int32), np.zeros(width, np.int64)
+    tokens, masks = np.empty(1, np.int64), np.empty(1, np.int64)
     for i in range(first, last):
         start, end = offsets[slots[i]], offsets[slots[i] + 1]
         n = end - start
         if len(values) < n * size:
             values, sums = np.empty(n * size, np.uint8), np.empty(n * width, np.int32)
+            tokens, masks = np.empty(n + 1, np.int64), np.empty(n + 1, np.int64)
         unpack(packed, start, end, row_bytes, bits, values)
         best[:] = NOTHING
         _token_scores(width, bits < 8, values, n, groups, query, table, shift, scale, codes[start:end], sums, best)
-        high[:] = -np.inf
         limits[:] = 2**31 - 1
-        limits[:lanes] = best[:lanes]
-        _raise(sums, n, width, limits, values, size, codes[start:end], table, rows, high)
         for lane in range(lanes):
-            reached = np.int32(np.floor((high[lane] + origin[lane]) * scale))
-            limits[lane] = max(reached - slack[lane], best[lane] - 2 * slack[lane])
-        _raise(sums, n, width, limits, values, size, codes[start:end], table, rows, high)
+            limits[lane] = best[lane] - 2 * slack[lane]
+        count = _doubtful(sums, n, width, limits, tokens, masks)
+        for j in range(count):
+            mask, at = masks[j], tokens[j] * width
+            while mask:
+                lane = lowest_bit(mask)
+                mask &= mask - 1
+                where[lane] = tokens[j] if sums[at + lane] == best[lane] else where[lane]
+        for lane in range(lanes):
+            centroid = table[np.int64(codes[start + where[lane]]) * COLUMNS + lane]
+            high[lane] = centroid + dot(values, where[lane] * size, rows, lane * size, size)
+            limits[lane] = np.int32(np.floor((high[lane] + origin[lane]) * scale)) - slack[lane]
+        for j in range(count):
+            mask, at = masks[j], tokens[j] * width
+            while mask:
+                lane = lowest_bit(mask)
+                mask &= mask - 1
+                if sums[at + lane] >= limits[lane] and tokens[j] != where[lane]:
+                    centroid = table[np.int64(codes[start + tokens[j]]) * COLUMNS + lane]
+                    high[lane] = max(high[lane], centroid + dot(values, tokens[j] * size, rows, lane * size, size))
         total = out[i]
         for lane in range(lanes):
             total += high[lane] + origin[lane]

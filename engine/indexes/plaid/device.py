@@ -1,0 +1,226 @@
+"""The same search in torch, for an index whose arrays lie on an accelerator.
+
+The stages, their limits and their ties are those of `search`: the same documents come back, up to the rounding of
+float32 sums. On CUDA, with the package `late-interaction-kernels`, its fused kernel decompresses and scores the
+survivors (2, 4 and 8 bits); elsewhere plain torch does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine.indexes.plaid.codec import Codec
+from engine.indexes.plaid.search import Layout
+from engine.indexes.plaid.settings import PlaidSettings
+
+PACKAGE = "late_interaction_kernels"
+FUSED_BITS = (2, 4, 8)
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceLayout:
+    """The arrays of a `Layout` as tensors on a device.
+
+    Args:
+        codec: Bits, dimension and centre.
+        centroids: float32 [c, dim].
+        offsets: int64 [slots + 1].
+        codes: int64 [tokens].
+        packed: uint8 [tokens, row_bytes].
+        lists: (int64 [c + 1] offsets, int64 documents), one pair for each set of inverted lists.
+        lower: float32 [dim].
+        step: float32 [dim].
+    """
+
+    codec: Codec
+    centroids: torch.Tensor
+    offsets: torch.Tensor
+    codes: torch.Tensor
+    packed: torch.Tensor
+    lists: tuple[tuple[torch.Tensor, torch.Tensor], ...]
+    lower: torch.Tensor
+    step: torch.Tensor
+
+    @classmethod
+    def of(cls, layout: Layout, device: str) -> DeviceLayout:
+        """Copy the arrays of an index to a torch device."""
+
+        def moved(array: np.ndarray, dtype: Any = None) -> torch.Tensor:
+            return torch.from_numpy(np.array(array, dtype)).to(device)
+
+        codec = layout.codec
+        lists = tuple((moved(each.offsets), moved(each.documents, np.int64)) for each in layout.lists)
+        return cls(
+            codec,
+            moved(codec.centroids),
+            moved(layout.offsets),
+            moved(layout.codes, np.int64),
+            moved(layout.packed),
+            lists,
+            moved(codec.lower),
+            moved(codec.step),
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.centroids.device
+
+    def rows(self, slots: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The tokens of some slots, int64 [t], and which of the slots each belongs to, int64 [t]."""
+        first, lengths = self.offsets[slots], self.offsets[slots + 1] - self.offsets[slots]
+        owner = torch.repeat_interleave(torch.arange(len(slots), device=self.device), lengths)
+        starts = torch.cumsum(lengths, 0) - lengths
+        return torch.arange(len(owner), device=self.device) - starts[owner] + first[owner], owner
+
+    def vectors(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The stored vectors of some tokens, float32 [t, dim]."""
+        packed, codec = self.packed[tokens], self.codec
+        if codec.bits == 16:
+            return packed.view(torch.float16).float()
+        parts = [(packed >> (part * codec.bits)) & (codec.levels - 1) for part in range(8 // codec.bits)]
+        codes = torch.cat(parts, dim=1)[:, : codec.dim].float()
+        return self.centroids[self.codes[tokens]] + (self.lower + self.step * codes)
+
+
+def run(
+    layout: DeviceLayout, settings: PlaidSettings, query: np.ndarray, k: int, allowed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Run all stages for one query on the device.
+
+    Args:
+        layout: The index.
+        settings: The four search settings are used.
+        query: [m, dim] float16 or float32, m at least 1.
+        k: How many documents are wanted.
+        allowed: uint8 [slots], 1 for documents that may be found.
+
+    Returns:
+        Slots that got a score from their stored vectors, int64, rising; those scores, float32; and notes.
+    """
+    asked = torch.from_numpy(query.astype(np.float32)).to(layout.device)
+    permitted = torch.from_numpy(np.array(allowed, bool)).to(layout.device)
+    table = layout.centroids @ asked.T
+    wanted = min(k, int(permitted.sum()))
+    points, notes = _probe(layout, settings, table, wanted, permitted)
+    found = torch.nonzero(points).ravel()
+    candidates = found[_best(points[found], max(settings.n_candidates, wanted))]
+    sums = _coarse(layout, candidates, table, asked, settings.centroid_threshold)
+    n_full = max(settings.n_full_scores, wanted)
+    if n_full > settings.n_full_scores:
+        notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
+    survivors = candidates[_best(sums, n_full)]
+    scores = _fused(layout, survivors, asked) if _has_kernel(layout) else _plain(layout, survivors, asked)
+    return survivors.cpu().numpy(), scores.float().cpu().numpy(), notes
+
+
+def _probe(
+    layout: DeviceLayout, settings: PlaidSettings, table: torch.Tensor, wanted: int, permitted: torch.Tensor
+) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """For each slot the sum over query tokens of the weight of their best probe that lists it, int64."""
+    asked = n_probe = min(settings.n_probe, len(table))
+    order = torch.sort(table.T, dim=1, descending=True, stable=True)
+    while True:
+        probes, scores = order.indices[:, :n_probe], order.values[:, :n_probe]
+        lowest = scores.min()
+        unit = 1e4 / max(float(scores.max() - lowest), 1e-30)
+        weights = ((scores - lowest) * unit).int().long() + 1
+        best = torch.zeros(len(probes), len(permitted), dtype=torch.long, device=layout.device)
+        for offsets, documents in layout.lists:
+            inside = probes + 1 < len(offsets)  # centroids that came after these lists were written
+            lists = probes.clamp(max=len(offsets) - 2)
+            lengths = torch.where(inside, offsets[lists + 1] - offsets[lists], 0).ravel()
+            entry = torch.repeat_interleave(torch.arange(len(lengths), device=layout.device), lengths)
+            place = torch.arange(len(entry), device=layout.device) - (torch.cumsum(lengths, 0) - lengths)[entry]
+            slots = documents[offsets[lists.ravel()[entry]] + place]
+            flat = (entry // n_probe) * len(permitted) + slots
+            best.view(-1).scatter_reduce_(0, flat, weights.ravel()[entry], "amax")
+        points = best.sum(0) * permitted
+        if n_probe == len(table) or int((points > 0).sum()) >= wanted:
+            break
+        n_probe = min(2 * n_probe, len(table))
+    notes = (f"n_probe widened from {asked} to {n_probe} to find {wanted} documents",) if n_probe > asked else ()
+    return points, notes
+
+
+def _coarse(
+    layout: DeviceLayout, slots: torch.Tensor, table: torch.Tensor, query: torch.Tensor, threshold: float
+) -> torch.Tensor:
+    """Sums of the best centroid score of each query token, int64, rounded as `tables.centroid_rows` rounds them."""
+    top = table.max(dim=0).values
+    mean = query @ torch.from_numpy(layout.codec.centre).to(layout.device)
+    spread = max(float((top - mean.clamp(min=threshold)).max()), 1e-6)
+    rows = ((table - (top - spread)) * np.float32(255 / spread).item() + 0.5).clamp(0, 255).to(torch.uint8)
+    tokens, owner = layout.rows(slots)
+    return _maxima(rows[layout.codes[tokens]].int(), owner, len(slots)).long().sum(1)
+
+
+def _plain(layout: DeviceLayout, slots: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+    """MaxSim on the stored vectors, float32."""
+    tokens, owner = layout.rows(slots)
+    return _maxima(layout.vectors(tokens) @ query.T, owner, len(slots)).sum(1)
+
+
+def _has_kernel(layout: DeviceLayout) -> bool:
+    usable = layout.codec.bits in FUSED_BITS and layout.device.type == "cuda" and find_spec(PACKAGE) is not None
+    return usable and bool((layout.step > 0).all())
+
+
+def fused_arguments(layout: DeviceLayout, slots: torch.Tensor, query: torch.Tensor) -> dict[str, Any]:
+    """What `late_interaction_kernels.maxsim_residual` takes to compute our scores.
+
+    It adds one of 2^bits scalars to a centroid, the same for all dimensions; ours have a range for each. So dimensions
+    are measured in steps: with v = c + lower + step * code, q . v = (q step) . ((c + lower) / step + code). Its bytes
+    hold neighbouring dimensions and ours those `row_bytes` apart, so the dimensions are put in its order.
+    """
+    codec, device = layout.codec, layout.device
+    per, width = 8 // codec.bits, codec.row_bytes * 8 // codec.bits
+    feature = torch.arange(width, device=device)
+    order = (feature % per) * codec.row_bytes + feature // per
+
+    def ordered(values: torch.Tensor) -> torch.Tensor:
+        wide = torch.zeros(len(values), width, device=device)
+        wide[:, : codec.dim] = values
+        return wide[:, order]
+
+    tokens, owner = layout.rows(slots)
+    lengths = layout.offsets[slots + 1] - layout.offsets[slots]
+    longest = int(lengths.max())
+    at = owner * longest + tokens - layout.offsets[slots][owner]
+    codes = torch.zeros(len(slots) * longest, dtype=torch.long, device=device)
+    codes[at] = layout.codes[tokens]
+    residuals = torch.zeros(len(slots) * longest, codec.row_bytes, dtype=torch.uint8, device=device)
+    residuals[at] = layout.packed[tokens]
+    return {
+        "Q": ordered(query * layout.step)[None],
+        "codes": codes.view(len(slots), longest),
+        "residuals": residuals.view(len(slots), longest, -1),
+        "doc_lengths": lengths,
+        "centroids": ordered((layout.centroids + layout.lower) / layout.step),
+        "bucket_weights": torch.arange(codec.levels, dtype=torch.float32, device=device),
+        "nbits": codec.bits,
+        "normalize": False,
+    }
+
+
+def _fused(layout: DeviceLayout, slots: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+    import late_interaction_kernels  # type: ignore[import-not-found]
+
+    return late_interaction_kernels.maxsim_residual(**fused_arguments(layout, slots, query)).reshape(-1)
+
+
+def _maxima(values: torch.Tensor, owner: torch.Tensor, n: int) -> torch.Tensor:
+    """The maximum of each column over the rows of each owner, [n, columns]; every owner has rows."""
+    lowest = torch.finfo(values.dtype).min if values.is_floating_point() else torch.iinfo(values.dtype).min
+    out = torch.full((n, values.shape[1]), lowest, dtype=values.dtype, device=values.device)
+    return out.scatter_reduce_(0, owner[:, None].expand_as(values), values, "amax")
+
+
+def _best(scores: torch.Tensor, n: int) -> torch.Tensor:
+    """Positions of the n highest scores, rising; among equal scores at the edge the first."""
+    return torch.sort(torch.sort(scores, descending=True, stable=True).indices[:n]).values
