@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 
 from apps import look
 from apps.guard import Limits, credentials
-from apps.pages import images, indexes, own, pool, search, train, xray
+from apps.pages import api, images, indexes, own, pool, search, train, xray
 from apps.workspaces import Workspaces
 from workbench.workspace import Workspace
 
@@ -60,6 +60,7 @@ def build(workspaces: Workspaces) -> gr.Blocks:
     """
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
         search.page(workspaces)
+        api.endpoints(workspaces)
     for title, path, page in OTHERS:
         with blocks.route(title, path, show_in_navbar=False):
             page(workspaces)

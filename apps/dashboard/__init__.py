@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,12 +20,28 @@ OPTIONS = {
     "server.fileWatcherType": "none",
     "browser.gatherUsageStats": "false",
     "client.toolbarMode": "viewer",
-    "theme.base": "light",
-    "theme.primaryColor": "#0b6e6e",
-    "theme.backgroundColor": "#fbfaf7",
-    "theme.secondaryBackgroundColor": "#f1efe9",
-    "theme.textColor": "#1d232b",
+    "client.showErrorDetails": "type",
     "theme.font": "sans-serif",
+    **{
+        f"theme.{mode}.{name}": colour
+        for mode, colours in {
+            "light": {
+                "primaryColor": "#0b6e6e",
+                "backgroundColor": "#fbfaf7",
+                "secondaryBackgroundColor": "#f1efe9",
+                "textColor": "#1d232b",
+                "borderColor": "#e4e2dc",
+            },
+            "dark": {
+                "primaryColor": "#4fc3bd",
+                "backgroundColor": "#14181d",
+                "secondaryBackgroundColor": "#1b2129",
+                "textColor": "#e8ebee",
+                "borderColor": "#2c343e",
+            },
+        }.items()
+        for name, colour in colours.items()
+    },
 }
 
 
@@ -41,8 +58,9 @@ class Server:
         self.url = url
 
     def wait(self) -> None:
-        """Serve until the person ends it."""
+        """Serve until the person, or whoever started this process, ends it."""
         try:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # else Streamlit would go on alone
             self.process.wait()
         except KeyboardInterrupt:
             self.stop()

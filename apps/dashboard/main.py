@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 import streamlit as st
 
-from apps.dashboard.tables import by_question, differing, latex, leaderboard
-from engine import load_collection
-from engine.errors import WorkbenchError
+from apps.dashboard.export import download_figure, download_table, theme
+from apps.dashboard.pairs import pair
+from apps.dashboard.tables import differing, leaderboard, short, traits
 from workbench import figures
 from workbench.runs.record import Run
 from workbench.runs.store import list_runs, runs_folder
 
-EXPLORER = "http://127.0.0.1:7860/"
+MOST_SHOWN = 12  # runs in the figure
 
 
-@st.cache_data(show_spinner="Reading the questions")
-def questions(name: str) -> dict[str, str]:
-    """Query id to text, or nothing where the collection cannot be read any more."""
-    try:
-        return load_collection(name).queries
-    except WorkbenchError:
-        return {}
-
-
-def choose(label: str, runs: list[Run], key: str) -> Run | None:
+def choose(label: str, runs: list[Run], key: str, default: str | None = None) -> Run | None:
     """A run of the person's choice, kept in the address."""
     ids = [run.id for run in runs]
-    names = {run.id: f"{run.name} ({run.id[:8]})" for run in runs}
-    wanted = st.query_params.get(key)
+    names = {run.id: f"{short(run)} ({run.id[-6:]})" for run in runs}
+    wanted = st.query_params.get(key, default)
     chosen = st.selectbox(
         label, ids, index=ids.index(wanted) if wanted in ids else None, format_func=names.__getitem__,
         placeholder="Choose a run",
@@ -39,9 +28,18 @@ def choose(label: str, runs: list[Run], key: str) -> Run | None:
     return next((run for run in runs if run.id == chosen), None)
 
 
+def kept(label: str, options: list[str], key: str, default: int = 0) -> str:
+    """One of several options, kept in the address."""
+    wanted = st.query_params.get(key)
+    chosen = st.selectbox(label, options, index=options.index(wanted) if wanted in options else default)
+    st.query_params[key] = chosen or options[0]
+    return chosen or options[0]
+
+
 def page() -> None:
     """The whole page."""
     st.set_page_config(page_title="Runs, Late Interaction Workbench", layout="wide")
+    st.html("<style>.stMainBlockContainer{padding-top:2.6rem;max-width:1500px} h1{font-size:1.9rem!important}</style>")
     st.title("Runs")
     every = list_runs()
     complete = [run for run in every if run.status == "complete"]
@@ -49,90 +47,102 @@ def page() -> None:
         if run.status == "unreadable":
             st.warning(run.problem)
     if not complete:
-        st.info(f"No finished run in {runs_folder()}. Make one: `workbench run --collection embedded`.")
+        st.info(
+            f"No finished run in {runs_folder()} yet. Make one: `workbench run --example > experiment.yaml`, then "
+            "`workbench run experiment.yaml`; or several, with `workbench sweep`."
+        )
         return
-    collections = sorted({run.record.get("collection", {}).get("name", "") for run in complete})
-    wanted = st.query_params.get("collection")
     left, middle, right = st.columns(3)
+    collections = sorted({run.record.get("collection", {}).get("name", "") for run in complete})
     with left:
-        start = collections.index(wanted) if wanted in collections else 0
-        collection = st.selectbox("Collection", collections, index=start) or collections[0]
-    st.query_params["collection"] = collection
-    runs = [run for run in complete if run.record.get("collection", {}).get("name", "") == collection]
+        collection = kept("Collection", collections, "collection")
+    runs = sorted(
+        (run for run in complete if run.record.get("collection", {}).get("name", "") == collection),
+        key=lambda run: run.created,
+    )
     metrics = list(dict.fromkeys(name for run in runs for name in run.mean))
+    if not metrics:
+        st.info("The runs of this collection have no scores.")
+        return
     with middle:
-        metric = st.selectbox("Metric", metrics)
+        metric = kept("Metric", metrics, "metric")
     with right:
-        baseline = choose("Baseline that the others are compared with", runs, "baseline")
-    if metric:
-        board(runs, metric, baseline)
-        pair(runs, metric, collection)
+        baseline = choose("Baseline that the others are compared with", runs, "baseline", runs[0].id)
+    shown = filtered(runs)
+    board(shown, metric, baseline)
+    st.header("Two runs, question by question", divider="gray")
+    two(shown, metric, baseline)
+
+
+def filtered(runs: list[Run]) -> list[Run]:
+    """The runs that pass the person's filters; only traits that differ are offered."""
+    with st.expander("Filters"):
+        text = st.text_input("Name holds", key="filter").lower()
+        kept_runs = [run for run in runs if text in run.name.lower()]
+        known = {run.id: traits(run) for run in runs}
+        for name in next(iter(known.values()), {}):
+            values = sorted({known[run.id][name] for run in runs})
+            if len(values) > 1:
+                wanted = st.multiselect(name, values, key=f"filter-{name}", placeholder="all")
+                kept_runs = [run for run in kept_runs if not wanted or known[run.id][name] in wanted]
+    return kept_runs
 
 
 def board(runs: list[Run], metric: str, baseline: Run | None) -> None:
-    """The leaderboard and its exports."""
-    text = st.text_input("Only runs whose name holds", key="filter")
-    table = leaderboard([run for run in runs if text.lower() in run.name.lower()], metric, baseline)
+    """The leaderboard, its figure, its exports, and the settings in which chosen runs differ."""
+    table = leaderboard(runs, metric, baseline)
     if not len(table):
-        st.info("No run has this name and metric.")
+        st.info("No run passes the filters with this metric.")
         return
-    st.dataframe(table, hide_index=True, width="stretch")
+    wide = [name for name in (metric, "low", "high", "difference", *runs[0].mean) if name in table]
+    columns = {name: st.column_config.NumberColumn(format="%.3f") for name in wide}
+    columns["ms"] = st.column_config.NumberColumn("ms a question", format="%.1f")
+    columns["MB"] = st.column_config.NumberColumn(format="%.1f")
+    chosen = st.dataframe(
+        table, hide_index=True, width="stretch", column_config=columns, on_select="rerun", selection_mode="multi-row",
+        key="board",
+    )  # fmt: skip
     st.caption(
-        "low and high: 95% bootstrap interval over questions. difference: against the baseline, paired by question; "
-        "real: its interval excludes zero."
+        "low and high: 95% bootstrap interval over questions. difference: to the baseline, paired by question; real: "
+        "its interval excludes zero. Choose rows to see the settings in which they differ."
     )
-    csv, tex, _ = st.columns([1, 1, 5])
-    csv.download_button("CSV", table.to_csv(index=False), "runs.csv", "text/csv")
-    tex.download_button("LaTeX", latex(table.drop(columns=["id"])), "runs.tex", "text/plain")
+    download_table(table, "runs")
+    rows = chosen["selection"]["rows"] if chosen else []
+    picked = [run for row in rows for run in runs if run.id == table.loc[row, "id"]]
+    if len(picked) > 1:
+        st.dataframe(differing(picked), width="stretch")
+    values = {
+        f"{row['run']} ({row['id'][-6:]})" if list(table["run"]).count(row["run"]) > 1 else str(row["run"]): (
+            row[metric],
+            row["low"],
+            row["high"],
+        )
+        for row in table.head(MOST_SHOWN).to_dict("records")
+    }
+    figure = figures.intervals(values, metric, short(baseline) if baseline else None, theme=theme())
+    st.plotly_chart(
+        figure, config=figures.CONFIG, width="stretch", key="intervals", theme=None, alt=f"{metric} of every run"
+    )
+    download_figure(figure, "runs", "intervals")
 
 
-def pair(runs: list[Run], metric: str, collection: str) -> None:
-    """Two runs side by side, question by question."""
-    st.header("Two runs, question by question")
+def two(runs: list[Run], metric: str, baseline: Run | None) -> None:
+    """Choose two runs and compare them."""
     shared = [run for run in runs if metric in run.mean]
     if len(shared) < 2:
-        st.info("It takes two runs of this collection with this metric.")
+        st.info("It takes two runs of this collection with this metric: loosen the filters, or run another.")
         return
+    first = baseline.id if baseline else shared[0].id
+    other = next((run.id for run in reversed(shared) if run.id != first), None)
     left, right = st.columns(2)
     with left:
-        before = choose("Before", shared, "before")
+        before = choose("Before", shared, "before", first)
     with right:
-        after = choose("After", shared, "after")
+        after = choose("After", shared, "after", other)
     if before is None or after is None or before.id == after.id:
         st.caption("Choose two different runs.")
         return
-    st.subheader("What differs")
-    settings = differing([before, after])
-    if len(settings):
-        st.dataframe(settings, width="stretch")
-    else:
-        st.write("No setting: only the code or the machine.")
-    texts = questions(collection)
-    table = by_question(before, after, metric, texts)
-    figure = figures.query_differences(
-        before.per_query(metric), after.per_query(metric), (before.name, after.name), metric, queries=texts
-    )
-    st.plotly_chart(figure, config=figures.CONFIG, width="stretch")
-    found = st.dataframe(table, hide_index=True, width="stretch", on_select="rerun", selection_mode="single-row")
-    rows = found["selection"]["rows"] if found else []
-    if rows:
-        question(before, after, str(table.loc[rows[0], "query"]), str(table.loc[rows[0], "question"]))
-    else:
-        st.caption("Choose a row to see what both runs found, and the reasons.")
-
-
-def question(before: Run, after: Run, query: str, text: str) -> None:
-    """What two runs found for one question, each document with links to its heatmap and its trace."""
-    st.subheader(text)
-    for run, place in zip((before, after), st.columns(2), strict=True):
-        ranking = run.rankings().get(query)
-        place.markdown(f"**{run.name}**".replace("_", r"\_"))
-        for rank, (name, score) in (
-            enumerate(zip(ranking.ids[:10], ranking.scores[:10], strict=True), 1) if ranking else []
-        ):
-            state = urlencode({"q": text, "doc": name})
-            line = f"{rank}. `{name}` {score:.3f} [matches]({EXPLORER}?{state}) [trace]({EXPLORER}xray?{state})"
-            place.markdown(line)
+    pair(before, after, metric)
 
 
 page()

@@ -27,7 +27,7 @@ def leaderboard(runs: Sequence[Run], metric: str, baseline: Run | None) -> pd.Da
     for run in (run for run in runs if metric in run.mean):
         interval = run.intervals[metric]
         row: dict[str, Any] = {
-            "run": run.name, metric: interval.mean, "low": interval.low, "high": interval.high,
+            "run": short(run), metric: interval.mean, "low": interval.low, "high": interval.high,
             **{name: value for name, value in run.mean.items() if name != metric},
         }  # fmt: skip
         if reference is not None:
@@ -36,9 +36,34 @@ def leaderboard(runs: Sequence[Run], metric: str, baseline: Run | None) -> pd.Da
             if shared and run.id != (baseline.id if baseline else None):
                 difference = bootstrap([values[query] - reference[query] for query in shared])
                 row |= {"difference": difference.mean, "real": difference.excludes_zero}
+        row |= {
+            "ms": run.record.get("latency_ms", {}).get("p50"),
+            "MB": run.record.get("sizes", {}).get("bytes", 0) / 1e6,
+        }
         rows.append({**row, "started": run.created[:16].replace("T", " "), "id": run.id})
     table = pd.DataFrame(rows)
-    return table.sort_values([metric, "id"], ascending=[False, True], ignore_index=True) if len(table) else table
+    if not len(table):
+        return table
+    last = [name for name in ("ms", "MB", "started", "id") if name in table]
+    table = table.reindex(columns=[name for name in table if name not in last] + last)
+    return table.sort_values([metric, "id"], ascending=[False, True], ignore_index=True)
+
+
+def short(run: Run) -> str:
+    """A run's name without that of its collection, which the page says once."""
+    collection = str(run.record.get("collection", {}).get("name", ""))
+    return run.name.removeprefix(f"{collection}, ") or run.name
+
+
+def traits(run: Run) -> dict[str, str]:
+    """What runs are filtered by: model, index, pooling, bits and scorer, as text."""
+    experiment = run.record.get("experiment", {})
+    bits = experiment.get("settings", {}).get("bits", "")
+    return {
+        "model": str(experiment.get("model", "")), "index": str(experiment.get("index", "")),
+        "pool factor": str(experiment.get("pool_factor", "")), "pool method": str(experiment.get("pool_method", "")),
+        "bits": str(bits) if bits != "" else "default", "scorer": str(experiment.get("scorer", "")),
+    }  # fmt: skip
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

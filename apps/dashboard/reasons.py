@@ -1,0 +1,112 @@
+"""From a question of two runs to its reasons: the matrix of a document, and its way through the index of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from engine import Alignment, Collection, Encoder, TokenEmbeddings, load_collection
+from engine.errors import InputError, WorkbenchError
+from engine.explain import align
+from engine.indexes import Index
+from engine.indexes.trace import Trace
+from workbench.cache import cached_embeddings, cached_index, cached_pooled, embeddings_folder
+from workbench.experiment import Experiment
+from workbench.runs.record import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """What a run worked on, opened again.
+
+    Args:
+        collection: Its texts.
+        encoder: Its model.
+        full: Vectors of the documents before pooling.
+        index: Its index.
+    """
+
+    collection: Collection
+    encoder: Encoder
+    full: TokenEmbeddings
+    index: Index
+
+
+@st.cache_resource(show_spinner="Loading the model", max_entries=2)
+def _model(name: str, dtype: str) -> Encoder:
+    return Encoder.load(name, dtype=dtype)
+
+
+@st.cache_resource(show_spinner="Reading the texts", max_entries=4)
+def _texts(name: str) -> Collection:
+    return load_collection(name)
+
+
+@st.cache_resource(show_spinner="Opening the index", max_entries=4)
+def _open(run_id: str, _experiment: Experiment, fingerprint: str, model: str) -> Opened:
+    """Cached by the run; its index is the one that the run kept, or is built again from the same vectors."""
+    collection, encoder = _texts(_experiment.collection), _model(_experiment.model, _experiment.dtype)
+    if collection.fingerprint != fingerprint:
+        raise InputError(f"The texts of {collection.name!r} changed since run {run_id}: run it again.")
+    if encoder.fingerprint != model:
+        raise InputError(f"The model of run {run_id} changed since: run it again.")
+    texts = list(collection.documents.values())
+    full = cached_embeddings(encoder, texts, "document", dtype=_experiment.vectors)
+    source = embeddings_folder(encoder, texts, "document", _experiment.vectors).name
+    shape = (_experiment.pool_factor, _experiment.pool_method, _experiment.pool_protected)
+    pooled, _ = cached_pooled(full, source, *shape)
+    index, _ = cached_index(_experiment.index, list(collection.documents), pooled, **_experiment.index_settings)
+    return Opened(collection, encoder, full, index)
+
+
+def opened(run: Run) -> Opened:
+    """What a run worked on.
+
+    Args:
+        run: A finished run.
+
+    Returns:
+        Its texts, model and index.
+
+    Raises:
+        WorkbenchError: one of them is not there any more, or changed.
+    """
+    record = run.record
+    return _open(run.id, run.experiment, record["collection"]["fingerprint"], record["model"]["fingerprint"])
+
+
+def reasons(run: Run, question: str, document: str) -> tuple[Alignment, Trace]:
+    """Why a document scores as it does, and what became of it in a run's index.
+
+    Args:
+        run: A finished run.
+        question: The text of the query.
+        document: Its id.
+
+    Returns:
+        The alignment on the vectors before pooling, and the trace through the run's own index.
+
+    Raises:
+        WorkbenchError: see `opened`; or no such document.
+    """
+    found = opened(run)
+    ids = list(found.collection.documents)
+    if document not in found.collection.documents:
+        raise InputError(f"{found.collection.name!r} has no document {document!r}: choose another.")
+    query = found.encoder.encode_query([question])
+    tokens = (
+        found.encoder.tokens(question, "query"),
+        found.encoder.tokens(found.collection.documents[document], "document"),
+    )
+    alignment = align(query[0], found.full[ids.index(document)], *tokens)
+    originals = found.full if found.index.ids == ids else None
+    return alignment, found.index.trace(query, document, min(run.experiment.k, 10), originals)
+
+
+def collection_of(run: Run) -> Collection | None:
+    """The texts of a run's collection, or None where they cannot be read any more."""
+    try:
+        return _texts(run.experiment.collection)
+    except WorkbenchError:
+        return None
