@@ -1,0 +1,110 @@
+"""The commands on indexes, as a person types them: compare-indexes, trace, recommend."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from workbench.cli import main
+from workbench.index_records import read_records
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch, tiny_collection, fake_encoder) -> Path:
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("workbench.workspace.load_encoder", lambda *_, **__: fake_encoder)
+    target = tmp_path / "tiny"
+    (target / "qrels").mkdir(parents=True)
+    for name, texts in (("corpus", tiny_collection.documents), ("queries", tiny_collection.queries)):
+        lines = [json.dumps({"_id": key, "text": text}) for key, text in texts.items()]
+        (target / f"{name}.jsonl").write_text("\n".join(lines))
+    judged = [f"{q}\t{d}\t{g}" for q, grades in tiny_collection.qrels.items() for d, g in grades.items()]
+    (target / "qrels" / "test.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judged]))
+    return tmp_path
+
+
+def run(*arguments: str) -> int:
+    try:
+        main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    captured = capsys.readouterr()
+    return " ".join((captured.out + captured.err).split())
+
+
+def test_a_comparison_is_kept_drawn_repeated_and_compared_with_an_earlier_one(folder, capsys) -> None:
+    command = (
+        "compare-indexes",
+        "--collection",
+        "tiny",
+        "--index",
+        "exact",
+        "--index",
+        "exact:dtype=float32",
+        "--k",
+        "5",
+    )
+    assert run(*command, "--threads", "1", "--output", "first.json", "--figure", "frontier.html") == 0
+    shown = said(capsys)
+    assert "tiny: 8 documents" in shown
+    assert "exact: dtype=float32" in shown
+    assert "plotly" in (folder / "frontier.html").read_text()
+    again = shlex.split(shown[shown.index("Again: workbench ") :].removeprefix("Again: workbench "))
+    assert again[:3] == ["compare-indexes", "--collection", "tiny"]
+    earlier = json.loads((folder / "first.json").read_text())
+    for record in earlier:
+        record["versions"]["numpy"] = "0.1"
+    (folder / "earlier.json").write_text(json.dumps(earlier))
+    assert run(*command, "--threads", "1", "--against", "earlier.json") == 0
+    assert "exact: Version of numpy changed from '0.1' to " in said(capsys)
+    assert [record.settings["dtype"] for record in read_records(folder / "first.json")] == ["float16", "float32"]
+
+
+def test_mistakes_are_named_before_anything_is_measured(folder, capsys) -> None:
+    assert run("compare-indexes", "--collection", "tiny", "--index", "magic") == 2
+    assert "exact, hnsw, plaid, fast-plaid, lancedb, qdrant, xtr-warp" in said(capsys)
+    assert run("compare-indexes", "--collection", "tiny", "--figure", "picture.gif") == 2
+    assert ".html or .svg or .png" in said(capsys)
+    assert run("compare-indexes", "--collection", "tiny", "--against", "nothing.json") == 2
+    assert "no file nothing.json" in said(capsys)
+    assert not (folder / "home" / "cache").exists()
+
+
+def test_one_document_is_followed(capsys) -> None:
+    assert run("trace", "q1", "argmax", "--collection", "tiny", "--index", "exact", "--k", "3") == 0
+    assert "argmax is result 1 of 3." in said(capsys)
+    assert run("trace", "q1", "glob", "--collection", "tiny", "--index", "exact", "--k", "1") == 0
+    assert "exact search does not return it either" in said(capsys)
+    assert run("trace", "q1", "nothing", "--collection", "tiny") == 2
+    assert run("trace", "q1", "--collection", "tiny") == 2
+    assert "the id of a document after the question" in said(capsys)
+
+
+def test_all_that_were_lost_are_counted_by_stage(capsys) -> None:
+    spec = "hnsw:neighbours=1,candidates=1"
+    assert run("trace", "--collection", "tiny", "--index", spec, "--k", "1", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["relevant"] == 5
+    assert sum(cost["lost"] for cost in found["costs"]) == len(found["lost"]) == found["relevant"] - found["found"]
+    assert run("trace", "--collection", "tiny", "--index", "exact", "--k", "1") == 0
+    assert "Of 5 relevant documents 3 are found; the index lost 0" in said(capsys)
+
+
+def test_a_recommendation_prints_a_command_that_it_understands(capsys) -> None:
+    assert run("recommend", "--collection", "tiny", "--index", "exact", "--seconds", "5", "--max-bytes", "100000") == 0
+    shown = said(capsys)
+    assert "index = create_index(" in shown
+    command = shown[shown.index("Again: workbench ") :].removeprefix("Again: workbench ")
+    assert run(*shlex.split(command), "--json") == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["limits"]["prefer"] == "fast"
+    assert again["command"] == f"workbench {command}"
+    assert run("recommend", "--collection", "tiny", "--prefer", "big") == 2
