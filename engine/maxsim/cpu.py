@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.simd.jit import kernel
-from engine.simd.kernels import ZERO, max_products, max_scan, widen
+from engine.simd.kernels import ZERO, begin_scan, end_scan, max_products, max_scan, widen
 
 BLOCK = 128  # document tokens that stay in the second-level cache while all panels of query tokens pass over them
 
@@ -66,18 +66,19 @@ def scan(codes, offsets, first, last, groups, query, offset, steps, spans, score
     """Approximate scores of documents first to last - 1 from their codes.
 
     Args:
-        codes: uint8 [tokens * 4 * groups].
+        codes: uint8 [tokens * 4 * groups], with `engine.simd.kernels.SLACK` readable bytes behind.
         offsets: int64 [documents + 1].
         first: First document.
         last: One past the last.
         groups: Dimensions / 4, rounded up.
-        query: int8 panels of all query tokens.
+        query: int8 panels of all query tokens (`engine.simd.kernels.scan_panels`).
         offset: int32 [columns], `engine.simd.kernels.scan_offset`.
         steps: float64 [query tokens], what one unit of a product is worth.
         spans: int64 [queries + 1], the columns of each query.
         scores: float64 [queries, documents], written.
     """
     best = np.empty(len(offset), np.int32)
+    begin_scan()
     for document in range(first, last):
         best[:] = -(2**30)
         max_scan(codes, offsets[document], offsets[document + 1], groups, query, len(best), offset, best)
@@ -86,6 +87,7 @@ def scan(codes, offsets, first, last, groups, query, offset, steps, spans, score
             for column in range(spans[row], spans[row + 1]):
                 total += steps[column] * best[column]
             scores[row, document] = -np.inf if offsets[document] == offsets[document + 1] else total
+    end_scan()
 
 
 @kernel
@@ -108,7 +110,7 @@ def largest_float16(halves, start, end, dim, scratch, out):
 @kernel
 def encode_float32(values, offsets, first, last, scales, codes, norms):
     """Quantise documents first to last - 1; see `encode_row`."""
-    dim, width = len(scales), len(codes) // offsets[-1]
+    dim, width = len(scales), -(-len(scales) // 4) * 4
     for document in range(first, last):
         for t in range(offsets[document], offsets[document + 1]):
             encode_row(values, t * dim, scales, codes, t * width, norms, document)
@@ -117,7 +119,7 @@ def encode_float32(values, offsets, first, last, scales, codes, norms):
 @kernel
 def encode_float16(halves, offsets, first, last, scales, codes, norms):
     """The same for float16 bits."""
-    dim, width = len(scales), len(codes) // offsets[-1]
+    dim, width = len(scales), -(-len(scales) // 4) * 4
     row = np.empty(dim, np.float32)
     for document in range(first, last):
         for t in range(offsets[document], offsets[document + 1]):

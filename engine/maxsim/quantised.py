@@ -72,7 +72,9 @@ class QuantizedDocuments:
         threads.run_parts(measure, parts)
         steps = largest.max(axis=0).astype(np.float64) / (kernels.ZERO - 1)
         steps[steps == 0] = 1.0
-        codes = np.full((documents.n_tokens, -(-dim // 4) * 4), kernels.ZERO, np.uint8)
+        width = -(-dim // 4) * 4
+        room = np.full(documents.n_tokens * width + kernels.SLACK, kernels.ZERO, np.uint8)
+        codes = room[: -kernels.SLACK].reshape(documents.n_tokens, width)
         norms = np.zeros((n, 5))
 
         def convert(k: int) -> None:

@@ -100,7 +100,7 @@ def _scan(queries: TokenEmbeddings, rows: slice, codes: QuantizedDocuments) -> l
     spans = queries.offsets[rows.start : rows.stop + 1]
     rounded, units, factors = codes.round_query(queries.values[spans[0] : spans[-1]])
     spans = spans - spans[0]
-    panels, offset = kernels.query_panels(rounded, 4), kernels.scan_offset(rounded)
+    panels, offset = kernels.scan_panels(rounded), kernels.scan_offset(rounded)
     offsets, flat_codes, groups = flat(codes.documents.offsets), flat(codes.codes), codes.codes.shape[1] // 4
     scores = np.empty((len(spans) - 1, len(codes)))
     bounds = threads.cut(codes.documents.lengths + 1, 8 * threads.thread_count())

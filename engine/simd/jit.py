@@ -19,7 +19,8 @@ from engine.simd import features
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-state = {"level": features.detected_level()}  # the level in force; "plain" after a self-check that failed
+# What kernels are made for; `engine.simd.kernels` lowers it where a check fails.
+state: dict[str, Any] = {"level": features.detected_level(), "tiles": False}
 
 
 def kernel(function: Function) -> Function:
@@ -44,6 +45,8 @@ class _Locator:
     def __init__(self, function: Callable[..., Any]) -> None:
         self._line = function.__code__.co_firstlineno
         self._stamp = _sources(Path(function.__code__.co_filename).resolve().parent)
+        # The level at this moment: numba asks for the path again, after a check may have lowered the level.
+        self._path = str(_folder() / self._stamp / f"{state['level']}{'-tiles' * state['tiles']}")  # type: ignore[operator]
 
     @classmethod
     def from_function(cls, function: Callable[..., Any], file: str) -> _Locator:
@@ -53,7 +56,7 @@ class _Locator:
         Path(self.get_cache_path()).mkdir(parents=True, exist_ok=True)
 
     def get_cache_path(self) -> str:
-        return str(_folder() / self._stamp / state["level"])  # type: ignore[operator]
+        return self._path
 
     def get_source_stamp(self) -> str:
         return self._stamp

@@ -11,9 +11,11 @@ base[codes[t]] + values[t] . query; base [n, 32] int32, values [tokens, 4 * grou
 -2**30 where there is no token. Codes up to 127 with query values in -127..127, or up to 255 with -64..64.
 
 `max_scan(values, start, end, groups, query, columns, offset, out)`: raises out[columns] int32 to the maximum over
-tokens t of (values[t] - ZERO) . query; query from `query_panels`, offset from `scan_offset`. On AVX2 ZERO is 64, values
+tokens t of (values[t] - ZERO) . query; offset from `scan_offset`. On AVX2 ZERO is 64, values
 go up to 127, and the result must fit in int16 over the even and over the odd pairs of dimensions
-(`engine.maxsim.quantised` sees to it); elsewhere ZERO is 128 and the result must fit in int32.
+(`engine.maxsim.quantised` sees to it); elsewhere ZERO is 128 and the result must fit in int32. The query comes from
+`scan_panels`, and up to SLACK bytes behind the values may be read. Call it between `begin_scan()` and `end_scan()`, in
+one thread.
 
 `max_products(values, start, end, dim, query, columns, out)`: raises out[columns] float32 to the maximum over tokens of
 values[t] . query; values [tokens, dim] float32, query from `query_panels`; NaN where a product is not finite.
@@ -26,6 +28,7 @@ t - start of the maximum wherever it rose, the first of equal ones.
 
 from __future__ import annotations
 
+import os
 from importlib import reload
 from typing import Any
 
@@ -70,6 +73,19 @@ def query_panels(query: np.ndarray, per: int) -> np.ndarray:
     return np.concatenate(pieces) if pieces else np.empty(0, query.dtype)
 
 
+def scan_panels(query: np.ndarray) -> np.ndarray:
+    """Lay an int8 query out for `max_scan`.
+
+    Args:
+        query: int8 [tokens, dim]; dim a multiple of 4.
+
+    Returns:
+        As from `query_panels`; with the matrix unit the dimensions are padded to its steps.
+    """
+    step = 64 if TILES else 4
+    return query_panels(np.pad(query, ((0, 0), (0, -query.shape[1] % step))), 4)
+
+
 def scan_offset(query: np.ndarray) -> np.ndarray:
     """What `max_scan` starts from, so that code ZERO counts as zero.
 
@@ -88,12 +104,12 @@ def scan_offset(query: np.ndarray) -> np.ndarray:
 
 
 def _load(level: str) -> dict[str, Any]:
-    names = ("max_rows", "max_dots", "max_scan", "max_products", "best_products", "widen")
+    names = ("max_rows", "max_dots", "max_scan", "begin_scan", "end_scan", "max_products", "best_products", "widen")
     found = {name: getattr(plain, name) for name in names}
     if level != "plain":
         from engine.simd import panels
 
-        if level != panels.LEVEL:
+        if (level, state["tiles"]) != (panels.LEVEL, panels.TILES):
             panels = reload(panels)
         found |= {name: getattr(panels, name) for name in names if hasattr(panels, name)}
     return found
@@ -123,7 +139,7 @@ def _agree(found: dict[str, Any]) -> str:
     if not np.array_equal(ours, plainly):
         return "max_rows"
     for size in (asked, 1, 2 * LANES, 3 * LANES):
-        if not _scan_agrees(found, rng, size, tokens, groups):
+        if not all(_scan_agrees(found, rng, size, n, g) for n, g in ((tokens, groups), (7, 1), (16, 16), (90, 24))):
             return "max_scan"
         query = rng.standard_normal((size, 13)).astype(np.float32)
         values = rng.standard_normal((tokens, 13)).astype(np.float32)
@@ -146,15 +162,26 @@ def _scan_agrees(found: dict[str, Any], rng: np.random.Generator, size: int, tok
     reach = 20 if ZERO == 64 else 127
     values = rng.integers(ZERO - reach, ZERO + reach + 1, (tokens, 4 * groups)).astype(np.uint8)
     out = np.full(columns_of(size), -(2**30), np.int32)
-    found["max_scan"](values.ravel(), 1, tokens, groups, query_panels(query, 4), len(out), scan_offset(query), out)
+    flat = np.concatenate([values.ravel(), np.zeros(SLACK, np.uint8)])
+    found["begin_scan"]()
+    found["max_scan"](flat, 1, tokens, groups, scan_panels(query), len(out), scan_offset(query), out)
+    found["end_scan"]()
     expected = (query.astype(np.int64) @ (values[1:].astype(np.int64) - ZERO).T).max(axis=1)
     return np.array_equal(out[:size], expected)
 
 
-LEVEL, NOTE, LANES, ZERO = state["level"], "", 8, 64  # the note says why a better level is not used
+SLACK = 64  # bytes behind codes that `max_scan` may read, and does not use
+LEVEL, NOTE, LANES, ZERO, TILES = state["level"], "", 8, 64, False  # the note says why a better level is not used
 _chosen: dict[str, Any] = {}
-for LEVEL in features.available_levels()[features.available_levels().index(state["level"]) :]:
-    state["level"], LANES, ZERO = LEVEL, {"avx512-vnni": 16, "neon": 4}.get(LEVEL, 8), zero_of(LEVEL)
+_levels = features.available_levels()
+_tried = [(level, False) for level in _levels[_levels.index(state["level"]) :]]
+if _tried[0][0] == "avx512-vnni" and not os.environ.get(features.VARIABLE):  # a level that is asked for has no unit
+    from engine.simd import tiles
+
+    _tried = [(_tried[0][0], True), *_tried] if tiles.available() else _tried
+for LEVEL, TILES in _tried:
+    state["level"], state["tiles"] = LEVEL, TILES
+    LANES, ZERO = {"avx512-vnni": 16, "neon": 4}.get(LEVEL, 8), zero_of(LEVEL)
     try:
         _chosen = _load(LEVEL)
         _reason = "" if LEVEL == "plain" else _agree(_chosen)
@@ -162,10 +189,13 @@ for LEVEL in features.available_levels()[features.available_levels().index(state
         _reason = f"{type(error).__name__} in a kernel"
     if not _reason:
         break
-    NOTE += f"{_reason} of level {LEVEL} differs from plain numba on this processor or cannot run; "
+    unit = " with tiles" if TILES else ""
+    NOTE += f"{_reason} of level {LEVEL}{unit} differs from plain numba on this processor or cannot run; "
 max_rows = _chosen["max_rows"]
 max_dots = _chosen["max_dots"]
 max_scan = _chosen["max_scan"]
+begin_scan = _chosen["begin_scan"]
+end_scan = _chosen["end_scan"]
 max_products = _chosen["max_products"]
 best_products = _chosen["best_products"]
 widen = _chosen["widen"]
@@ -173,4 +203,4 @@ widen = _chosen["widen"]
 
 def describe() -> dict[str, Any]:
     """The level in force, what the processor offers, and why a better level is not used, as JSON values."""
-    return {"simd": LEVEL, "available": list(features.available_levels()), "note": NOTE}
+    return {"simd": LEVEL, "matrix_unit": TILES, "available": list(features.available_levels()), "note": NOTE}

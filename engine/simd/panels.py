@@ -9,7 +9,7 @@ from __future__ import annotations
 from engine.simd import floating, integer
 from engine.simd.jit import kernel, state
 
-LEVEL = state["level"]
+LEVEL, TILES = state["level"], state["tiles"]
 LANES = floating.LANES[LEVEL]
 FULL = 4 * LANES
 
@@ -74,8 +74,13 @@ if LEVEL in integer.LANES:
     @kernel
     def max_scan(values, start, end, groups, query, columns, offset, out):
         """See `engine.simd.kernels.max_scan`."""
+        scan_panels(values, start, end, groups, groups, query, columns, offset, out)
+
+    @kernel
+    def scan_panels(values, start, end, groups, laid, query, columns, offset, out):
+        """The same where the panels are laid out for `laid` groups, zeros behind the others."""
         for first in range(0, columns, FULL):
-            vectors, at = min(columns - first, FULL) // LANES, first * groups * 4
+            vectors, at = min(columns - first, FULL) // LANES, first * laid * 4
             if vectors == 4:
                 scan_4(values, start, end, groups, query, at, offset, offset, out, first)
             elif vectors == 3:
@@ -91,3 +96,37 @@ if LEVEL in integer.LANES:
         for j in range(32):
             out[j] = -(2**30)
         dots(values, start, end, groups, query, 0, base, codes, out, 0)
+
+
+if TILES:
+    from engine.simd import tiles
+
+    tile_1, tile_2 = tiles.make_block(1), tiles.make_block(2)
+
+    @kernel
+    def begin_scan():
+        """See `engine.simd.kernels.begin_scan`."""
+        tiles.configure(tiles.CONFIGURATION)
+
+    @kernel
+    def end_scan():
+        """See `engine.simd.kernels.begin_scan`."""
+        tiles.release()
+
+    @kernel
+    def max_scan(values, start, end, groups, query, columns, offset, out):
+        """See `engine.simd.kernels.max_scan`; the last tiles overlap, since a maximum may see a token twice."""
+        steps = (groups + 15) // 16
+        if end - start < 16:
+            scan_panels(values, start, end, groups, 16 * steps, query, columns, offset, out)
+            return
+        for first in range(0, columns, FULL):
+            width = min(columns - first, FULL)
+            for column in range(0, width, 32):
+                at, to = 64 * first * steps + 4 * column, first + column
+                for token in range(start, end, 32):
+                    row, other = min(token, end - 16), min(token + 16, end - 16)
+                    if width - column >= 32:
+                        tile_2(values, row, other, groups, query, at, width, steps, offset, out, to)
+                    else:
+                        tile_1(values, row, other, groups, query, at, width, steps, offset, out, to)

@@ -49,6 +49,16 @@ def max_scan(values, start, end, groups, query, columns, offset, out):
 
 
 @kernel
+def begin_scan():
+    """See `engine.simd.kernels.begin_scan`."""
+
+
+@kernel
+def end_scan():
+    """See `engine.simd.kernels.begin_scan`."""
+
+
+@kernel
 def best_products(values, start, end, dim, query, columns, out, where):
     """See `engine.simd.kernels.best_products`; the panels have the layout of 8 lanes."""
     total = np.empty(32, np.float32)

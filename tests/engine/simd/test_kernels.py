@@ -110,3 +110,25 @@ def test_flat_views_share_memory():
     view = jit.flat(array)
     assert np.shares_memory(view, array)
     assert view.flags.writeable
+
+
+@pytest.mark.skipif(not kernels.TILES, reason="needs a matrix unit (AMX)")
+def test_the_matrix_unit_scans_what_the_vectors_scan():
+    from engine.simd import panels
+
+    rng = np.random.default_rng(0)
+    for tokens, dim, size in ((5, 96, 32), (16, 4, 1), (31, 128, 48), (170, 96, 29), (400, 384, 150)):
+        query = rng.integers(-127, 128, (size, dim)).astype(np.int8)
+        values = rng.integers(0, 256, (tokens, dim)).astype(np.uint8)
+        flat = np.concatenate([values.ravel(), rng.integers(0, 256, kernels.SLACK).astype(np.uint8)])
+        found, offset = np.full(kernels.columns_of(size), -(2**30), np.int32), kernels.scan_offset(query)
+        kernels.begin_scan()
+        kernels.max_scan(flat, 0, tokens, dim // 4, kernels.scan_panels(query), len(found), offset, found)
+        kernels.end_scan()
+        expected = np.full_like(found, -(2**30))
+        panels.scan_panels(
+            flat, 0, tokens, dim // 4, dim // 4, kernels.query_panels(query, 4), len(found), offset, expected
+        )
+        assert np.array_equal(found, expected)
+        exact = (query.astype(np.int64) @ (values.astype(np.int64) - kernels.ZERO).T).max(axis=1)
+        assert np.array_equal(found[:size], exact)
