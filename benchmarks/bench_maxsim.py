@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.data import ALL, Embedded, embedded_collection, project, projection, small_set
-from benchmarks.machine import describe, save, timed
+from benchmarks.machine import RESULTS, describe, save, timed
 from engine import TokenEmbeddings, maxsim
 from engine.maxsim import QuantizedDocuments, maxsim_topk
 from engine.retrieval import top_positions
@@ -54,17 +54,17 @@ def ours(queries: TokenEmbeddings, documents: TokenEmbeddings, repeats: int) -> 
     return {
         "maxsim": timed(lambda: [maxsim(q, documents) for q in single], repeats),
         "maxsim, float16 documents": timed(lambda: [maxsim(q, half) for q in single], repeats),
-        "maxsim, 32 queries together": timed(lambda: maxsim(queries, documents), repeats),
+        "maxsim, queries together": timed(lambda: maxsim(queries, documents), repeats),
         "maxsim_topk": timed(lambda: [maxsim_topk(q, codes, K) for q in single], repeats),
-        "maxsim_topk, 32 queries together": timed(lambda: maxsim_topk(queries, codes, K), repeats),
+        "maxsim_topk, queries together": timed(lambda: maxsim_topk(queries, codes, K), repeats),
         "build of the codes": timed(lambda: QuantizedDocuments.build(documents), 2),
     }
 
 
-def speed(data: Embedded, repeats: int) -> dict[str, Any]:
+def speed(data: Embedded, count: int, repeats: int) -> dict[str, Any]:
     """Milliseconds a query and the ratios that count."""
     documents = data.documents.astype("float32")
-    chosen = np.linspace(0, len(data.queries) - 1, 32).astype(np.int64)
+    chosen = np.linspace(0, len(data.queries) - 1, count).astype(np.int64)
     queries = data.queries.select(chosen).astype("float32")
     rows = ours(queries, documents, repeats) | peers(list(queries), documents, repeats)
     for name, row in rows.items():
@@ -77,7 +77,7 @@ def speed(data: Embedded, repeats: int) -> dict[str, Any]:
         ratio[clock] = {
             **({"maxsim against maxsim-cpu": rows["maxsim-cpu"][clock] / base} if "maxsim-cpu" in rows else {}),
             "maxsim against sentence-transformers": rows["sentence-transformers"][clock] / base,
-            "32 queries together against one at a time": base / rows["maxsim, 32 queries together"][clock],
+            "queries together against one at a time": base / rows["maxsim, queries together"][clock],
             "maxsim_topk against maxsim": base / rows["maxsim_topk"][clock],
         }
     return {"queries": len(queries), "documents": len(documents), "tokens": documents.n_tokens, "rows": rows} | {
@@ -155,6 +155,8 @@ def main() -> None:
     """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--queries", type=int, default=32, help="queries of the small set, evenly spaced")
+    parser.add_argument("--parts", nargs="+", choices=["speed", "scale"], default=["speed", "scale"])
     parser.add_argument("--scale", type=int, help="only the row of the scale table for so many tokens")
     parser.add_argument("--identical", nargs="*", choices=ALL, help="only compare top k with the full computation")
     options = parser.parse_args()
@@ -165,14 +167,20 @@ def main() -> None:
         found = {name: identical(name) for name in options.identical or ALL}
         save("maxsim-identical", {"machine": describe(), "k": K, "collections": found})
         return
-    record: dict[str, Any] = {"machine": describe(), **speed(small_set(), options.repeats), "peak": peak()}
-    record["scale"] = []
-    for tokens in (10**5, 10**6, 10**7):  # a process each, so that memory is that of one size
-        command = [sys.executable, "-m", "benchmarks.bench_maxsim", "--scale", str(tokens)]
-        row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        row["of_peak"] = row["gflops"] / record["peak"]["gflops"]
-        record["scale"].append(row)
-    save("maxsim", record)
+    path = RESULTS / "maxsim.json"
+    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    record["machine"] = describe()
+    if "speed" in options.parts:
+        record["speed"] = speed(small_set(), options.queries, options.repeats)
+        save("maxsim", record)
+    if "scale" in options.parts:
+        record["peak"], record["scale"] = peak(), []
+        for tokens in (10**5, 10**6, 10**7):  # a process each, so that memory is that of one size
+            command = [sys.executable, "-m", "benchmarks.bench_maxsim", "--scale", str(tokens)]
+            row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            row["of_peak"] = row["gflops"] / record["peak"]["gflops"]
+            record["scale"].append(row)
+        save("maxsim", record)
 
 
 if __name__ == "__main__":
