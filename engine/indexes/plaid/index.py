@@ -238,16 +238,13 @@ class PlaidIndex(Index):
         """
         for position in range(len(self)) if positions is None else positions.tolist():
             assert self.layout is not None
-            name, slot, vectors = (
-                self.state.ids[position],
-                int(self.slots[position]),
-                self._vectors(np.array([position])),
-            )
+            slot, vectors = int(self.slots[position]), self._vectors(np.array([position]))
             query = selftest.question(vectors)
-            [found] = self._search(query, 1, np.array([position]))
-            if not selftest.listed(self.layout, slot) or not selftest.is_first(found, name, query, vectors):
+            left = self.stages(query[0], 1, np.array([position]))
+            if not selftest.listed(self.layout, slot) or not selftest.found(left, slot, query, vectors):
                 raise CorruptDataError(
-                    f"Document {name!r} in {self.path} does not find itself: restore the folder or build it again."
+                    f"Document {self.state.ids[position]!r} in {self.path} does not find itself: restore the folder or "
+                    "build it again."
                 )
 
     def estimate(self, documents: TokenEmbeddings) -> Estimate:

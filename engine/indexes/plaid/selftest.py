@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from engine.embeddings import TokenEmbeddings
-from engine.indexes.plaid.search import Layout
+from engine.indexes.plaid.search import Layout, Stages
 from engine.maxsim import maxsim
-from engine.retrieval import Ranking
 
 TOKENS = 32  # vectors of a document that ask for it
 
@@ -23,7 +22,7 @@ def listed(layout: Layout, slot: int) -> bool:
     return all(any(lists.has(int(code), slot) for lists in layout.lists) for code in codes)
 
 
-def is_first(found: Ranking, name: str, query: TokenEmbeddings, vectors: TokenEmbeddings) -> bool:
+def found(left: Stages, slot: int, query: TokenEmbeddings, vectors: TokenEmbeddings) -> bool:
     """Whether a search found the document, with the score that an independent computation gives it."""
     truth = float(maxsim(query, vectors)[0, 0])
-    return found.ids == [name] and abs(float(found.scores[0]) - truth) <= 1e-3 * max(1.0, abs(truth))
+    return left.survivors.tolist() == [slot] and abs(float(left.scores[0]) - truth) <= 1e-3 * max(1.0, abs(truth))
