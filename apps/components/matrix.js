@@ -42,13 +42,13 @@
     const canvas = el("canvas");
     const cursor = el("i", { class: "cursor", hidden: true }), mark = el("i", { class: "mark", hidden: true });
     const names = el("div", { class: "rows", "aria-hidden": "true" });
-    const pane = el("div", { class: "pane" }, el("div", { class: "sheet" }, canvas, mark, cursor));
-    const readout = el("div", { class: "readout", "aria-live": "polite" });
-    const box = el("div", {
-      class: "matrix", tabindex: "0", role: "group", "aria-roledescription": "heatmap",
+    const pane = el("div", {
+      class: "pane", tabindex: "0", role: "group", "aria-roledescription": "heatmap",
       "aria-label": `Similarity of ${rows.length} query tokens and ${columns.length} document tokens. `
         + "Arrow keys read the cells, Enter chooses the query token; the table below holds the matches.",
-    }, names, pane);
+    }, el("div", { class: "sheet" }, canvas, mark, cursor));
+    const readout = el("div", { class: "readout", "aria-live": "polite" });
+    const box = el("div", { class: "matrix" }, names, pane);
     const at = { row: -1, column: -1 };
     const place = new Map(columns.map((column, x) => [column, x]));
     const best = rows.map((row) => new Set(view.best[row].map((column) => place.get(column))));
@@ -70,7 +70,7 @@
     canvas.addEventListener("pointermove", (event) => point(...cell(event)));
     canvas.addEventListener("pointerleave", () => point(-1, -1));
     canvas.addEventListener("click", (event) => { const y = cell(event)[1]; if (y < rows.length) onRow(rows[y]); });
-    box.addEventListener("keydown", (event) => {
+    pane.addEventListener("keydown", (event) => {
       const step = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key];
       if (step) {
         event.preventDefault();

@@ -64,7 +64,7 @@
       select: (unit) => spans.forEach(([span, units]) => {
         const value = Math.max(...units.map((column) => (unit === null ? won[column] / most : view.similarity[unit][column])));
         const tint = unit === null ? .75 * value : Math.max(0, (value - .12) * 1.15);
-        span.style.background = tint > .01 ? `rgba(var(--tint),${Math.min(1, tint).toFixed(3)})` : "";
+        span.style.background = tint > .01 ? `rgba(var(--tint),calc(var(--strong) * ${Math.min(1, tint).toFixed(3)}))` : "";
         span.classList.toggle("best", unit !== null && units.some((column) => view.best[unit].includes(column)));
         span.title = unit === null ? (value ? "matched " + fixed(value * most) + " of the score" : "") : "similarity " + fixed(value, 3);
       }),

@@ -88,7 +88,7 @@ LIW.pages.pool = (element, props, ask, send, watch, setup) => {
     const same = (group) => card.querySelectorAll("[data-group]").forEach((node) => node.classList.toggle("same", group !== null && node.dataset.group === String(group)));
     const watchers = (group) => ({ mouseenter: () => same(group), mouseleave: () => same(null), focus: () => same(group), blur: () => same(null) });
     const prose = el("p", { class: "text merged", dir: "auto" }, answer.segments.flatMap((part) => part.group === null || part.group < 0 ? [part.text]
-      : [el("span", { "data-group": part.group, on: watchers(part.group), style: { background: `rgba(var(--tint),${.18 + .1 * (part.group % 3)})` } }, part.text), el("sub", { "aria-hidden": "true" }, String(part.group + 1))]));
+      : [el("span", { "data-group": part.group, on: watchers(part.group), style: { background: `rgba(var(--tint),calc(var(--strong) * ${.18 + .1 * (part.group % 3)}))` } }, part.text), el("sub", { "aria-hidden": "true" }, String(part.group + 1))]));
     const list = el("div", { class: "groups" }, answer.groups.map((tokens, group) => el("button", { type: "button", "data-group": group, on: watchers(group) }, `${group + 1}  ${tokens.join(" + ")}`)));
     card.append(prose, el("p", { class: "note" }, `${answer.tokens} tokens become ${answer.vectors} vectors. The same number: merged into one vector; without a number: kept as it is.`), list);
   };

@@ -65,7 +65,7 @@ LIW.pages.search = (element, props, ask, send, watch, setup) => {
       class: "hit", type: "button", "aria-current": hit.id === state.doc ? "true" : undefined, on: { click: () => open(hit.id) },
     }, el("span", { class: "t" }, el("span", { class: "rank" }, String(hit.rank)), el("span", { class: "title" }, ...broken(hit.title)), el("span", { class: "value" }, fixed(hit.score))),
     el("span", { class: "s" }, hit.snippet.map((part) => part.weight > 0
-      ? el("span", { style: { background: `rgba(var(--tint),${(.6 * part.weight / most).toFixed(3)})` } }, part.text) : part.text)),
+      ? el("span", { style: { background: `rgba(var(--tint),calc(var(--strong) * ${(.6 * part.weight / most).toFixed(3)}))` } }, part.text) : part.text)),
     hit.grade ? el("span", { class: "grade" }, hit.grade) : null, bar(hit, top)))));
     if (focused) list.querySelector("[aria-current]")?.focus();
   };

@@ -30,7 +30,7 @@ LIW.pages.xray = (element, props, ask, send, watch, setup) => {
     const most = Math.max(1, ...record.cells.segments.map((part) => part.probed));
     return [el("h2", { style: { "margin-top": "18px" } }, "Which of its tokens the search looked at"),
       el("p", { class: "text", dir: "auto" }, record.cells.segments.map((part) => part.cell === null ? part.text
-        : el("span", { class: part.probed ? "" : "unseen", title: `centroid ${part.cell}, opened by ${part.probed} query tokens`, style: { background: part.probed ? `rgba(var(--tint),${(.15 + .55 * part.probed / most).toFixed(2)})` : "" } }, part.text))),
+        : el("span", { class: part.probed ? "" : "unseen", title: `centroid ${part.cell}, opened by ${part.probed} query tokens`, style: { background: part.probed ? `rgba(var(--tint),calc(var(--strong) * ${(.15 + .55 * part.probed / most).toFixed(2)}))` : "" } }, part.text))),
       el("p", { class: "note" }, `${record.cells.reached} of ${record.cells.tokens} tokens lie in lists that were opened. The stronger the tint, the more query tokens opened the list of that token.`)];
   };
   const trace = async () => {

@@ -59,7 +59,7 @@ def test_a_question_is_answered_and_a_document_explained(page: Page, server: Ser
     assert "doc=time.sleep" in page.url
     page.locator(".chip", has_text="seconds").hover()
     expect(page.locator(".text .best").first).to_be_visible()
-    page.locator(".matrix").focus()
+    page.locator(".matrix .pane").focus()
     page.keyboard.press("ArrowDown")
     expect(page.locator(".readout")).to_contain_text("similarity")
     page.locator(".as-table summary").click()
