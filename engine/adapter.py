@@ -69,6 +69,14 @@ def save_adapter(factors: Factors, path: str | Path, share: float = 1.0) -> None
     save_file(tensors, str(path))
 
 
+def adapter_rank(path: str | Path) -> int:
+    """The largest rank of an adapter's entries; its file must exist."""
+    from safetensors import safe_open
+
+    with safe_open(str(path), "numpy") as tensors:
+        return max(tensors.get_slice(name).get_shape()[1] for name in tensors.keys() if name.endswith(".left"))  # noqa: SIM118
+
+
 def add_adapter(model: nn.Module, path: str | Path) -> None:
     """Add an adapter to a model's weights, which from then on are plain weights.
 

@@ -74,7 +74,8 @@ class LateInteractionLoss(nn.Module):
         encoded = encode_columns(inner, columns, self.mini_batch_tokens, self.graph_tokens, device)
         joined = [join(encoded, i) for i in range(len(columns))]
         vectors = [column for column, _ in joined]
-        loss = self.on_vectors(vectors[0], vectors[1:], labels)
+        with torch.autocast(device.type, enabled=False):  # scores are sums of many products: 8 bits would not do
+            loss = self.on_vectors(vectors[0], vectors[1:], labels)
         if not torch.is_grad_enabled():
             return loss
         if self.watch is not None:
@@ -82,9 +83,12 @@ class LateInteractionLoss(nn.Module):
         loss.backward()
         places = [place for _, column in joined for place in column]
         gradients = [_gradient(vectors[entry.column].values) for entry, _ in places]
+        # The backward pass comes after the caller has left its autocast: what is encoded again must be as it was.
+        enabled, dtype = torch.is_autocast_enabled(device.type), torch.get_autocast_dtype(device.type)
 
         def carry(scale: Tensor) -> None:
-            replay(inner, places, gradients, scale)
+            with torch.autocast(device.type, dtype, enabled=enabled):
+                replay(inner, places, gradients, scale)
             if inner is not self.model:
                 average_gradients(inner)
 

@@ -149,6 +149,8 @@ class Run:
         Returns:
             Seconds spent in the trainer.
         """
+        import torch
+
         from engine.training.preflight import preflight
         from engine.training.trainer import build_loss, build_trainer, describe_batch, typical_batch
         from engine.training.watch import Guard, Watcher
@@ -164,7 +166,8 @@ class Run:
             watcher = Watcher(guard, self.emit, self.stop, self.settings.evaluate_every, self.evaluate, last)
             trainer = build_trainer(self, loss, watcher, steps)
             if started is None:
-                expected = preflight(loss, typical_batch(trainer), steps, self.settings.mini_batch_tokens)
+                with torch.autocast(model.device.type, torch.bfloat16, self.settings.dtype == "bfloat16"):
+                    expected = preflight(loss, typical_batch(trainer), steps, self.settings.mini_batch_tokens)
                 loss.use_mini_batches(expected.mini_batch_tokens)
                 loss.watch = guard
                 told = expected.as_dict(), self.settings.to_dict()

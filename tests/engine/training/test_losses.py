@@ -12,6 +12,7 @@ import torch
 import torch.multiprocessing
 from sentence_transformers import MultiVectorEncoder
 from sentence_transformers.multi_vector_encoder import losses as library
+from torch.nn import functional
 
 from engine.errors import InputError
 from engine.training import TrainSettings
@@ -170,6 +171,24 @@ def _worker(rank: int, folder: str, port: int, texts: list[dict[str, str]]) -> N
     del wrapped, loss, value  # the reducer would otherwise end the group's thread while holding the interpreter's lock
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("graph_tokens", [None, 0])
+def test_bfloat16_gradients_point_the_same_way_and_are_encoded_again_as_they_were(
+    model: Any, rows: list[dict[str, str]], graph_tokens: int | None
+) -> None:
+    columns = features(model, rows[:9], ("query", "positive"))
+    _, exact = gradients(model, ContrastiveLoss(model), columns)
+    seen: set[torch.dtype] = set()
+    hook = model[1].register_forward_hook(lambda module, inputs, output: seen.add(output["token_embeddings"].dtype))
+    model.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16):
+        value = ContrastiveLoss(model, mini_batch_tokens=64, graph_tokens=graph_tokens)([dict(c) for c in columns])
+    value.backward()  # outside autocast, as trainers do it
+    hook.remove()
+    assert seen == {torch.bfloat16}
+    assert value.dtype == torch.float32
+    assert functional.cosine_similarity(flat_gradient(model), exact, dim=0).item() > 0.99
 
 
 def test_two_processes_with_gathered_negatives_equal_one(

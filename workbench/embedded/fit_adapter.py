@@ -1,0 +1,187 @@
+"""Fitting the embedded model's adapter and head together, from pairs and from the untrained model's own scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.embeddings import TokenEmbeddings
+from engine.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+QUERY_LENGTH = 48
+LAYERS = r"encoder\..*\.(query|key|value|dense)"  # the pooler is not used
+
+
+@dataclass(frozen=True)
+class AdapterSettings:
+    """Settings of `fit_adapter`.
+
+    Args:
+        rank: Of the adapter.
+        steps: Optimiser steps.
+        batch: Pairs a step, all from one source.
+        near: Pairs of a batch that are alike: so many documents nearest to each of some drawn at random.
+        learning_rate: Peak rate of AdamW, rising over a tenth of the steps, then falling to zero.
+        temperature: Scores are divided by it before the softmax, in both losses.
+        document_length: Tokens after which documents are cut while training.
+        keep: Weight of the divergence from the untrained model's scores, beside the contrastive loss.
+        seed: Seed of batches and new weights.
+    """
+
+    rank: int = 16
+    steps: int = 160
+    batch: int = 48
+    near: int = 6
+    learning_rate: float = 5e-4
+    temperature: float = 0.5
+    document_length: int = 128
+    keep: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.rank, self.steps, self.near) < 1 or self.batch < 2 * self.near:
+            raise InputError("Expected a rank, steps and near of 1 or more and a batch of twice near: raise them.")
+        if not (self.learning_rate > 0 and self.temperature > 0 and self.keep >= 0):
+            raise InputError("Expected a positive learning rate and temperature and keep of 0 or more: correct them.")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Pairs from one place, with the vectors that the untrained model gives them.
+
+    Args:
+        queries: n texts.
+        documents: n texts; the i-th answers the i-th query.
+        query_vectors: n items of 384 dimensions.
+        document_vectors: The same of the documents.
+    """
+
+    queries: Sequence[str]
+    documents: Sequence[str]
+    query_vectors: TokenEmbeddings
+    document_vectors: TokenEmbeddings
+
+
+def fit_adapter(
+    model: Any,
+    sources: Sequence[Source],
+    settings: AdapterSettings,
+    on_step: Callable[[int, float, float], None] | None = None,
+) -> None:
+    """Train low-rank changes of the backbone and the head in place, so that MaxSim finds each query's document.
+
+    Two losses are added: the cross-entropy of each query's own document against those of its batch, and the divergence
+    from the scores that the untrained model's 384 dimensions give, which keeps what the pairs do not speak of.
+
+    Args:
+        model: The backbone with a head, in float32; in the end a plain model with changed weights.
+        sources: Of the pairs; each step draws one, with equal chances.
+        settings: Of the fit.
+        on_step: Called with (step, contrastive loss, divergence) after each step.
+
+    Source:
+        Contrastive loss: van den Oord, Li and Vinyals, 2018. Distillation: Hinton, Vinyals and Dean, 2015. Low-rank
+        changes: Hu and others, 2021 (LoRA).
+    """
+    import torch
+    from peft import LoraConfig
+    from peft.tuners.lora import LoraModel
+    from torch.nn import functional
+
+    from engine.training.batches import Ragged
+    from engine.training.scoring import all_pairs
+
+    torch.manual_seed(settings.seed)
+    config = LoraConfig(r=settings.rank, lora_alpha=2 * settings.rank, target_modules=LAYERS)
+    adapters = LoraModel(model[0].auto_model, config, "default")
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_("lora_" in name or name == "1.linear.weight")
+    model.eval()  # no dropout: the few steps are better spent on what is there
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, settings.steps, pct_start=0.1)
+    for step, (source, rows) in enumerate(_batches(sources, settings), start=1):
+        with torch.no_grad():
+            teacher = all_pairs(_cached(source.query_vectors, rows), _cached(source.document_vectors, rows))
+        with torch.autocast("cpu", torch.bfloat16):
+            queries = _encode(model, [source.queries[i] for i in rows], "query", QUERY_LENGTH)
+            texts = [source.documents[i] for i in rows]
+            documents = _encode(model, texts, "document", settings.document_length)
+        scores = all_pairs(Ragged(*queries), Ragged(*documents)) / settings.temperature
+        contrast = functional.cross_entropy(scores, torch.arange(len(rows)))
+        expected = functional.log_softmax(teacher / settings.temperature, 1)
+        divergence = functional.kl_div(
+            functional.log_softmax(scores, 1), expected, reduction="batchmean", log_target=True
+        )
+        optimizer.zero_grad()
+        (contrast + settings.keep * divergence).backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        schedule.step()
+        if on_step is not None:
+            on_step(step, contrast.item(), divergence.item())
+    adapters.merge_and_unload()
+
+
+def _batches(sources: Sequence[Source], settings: AdapterSettings) -> Iterator[tuple[Source, list[int]]]:
+    """One source a step, and rows of it that are alike in groups, so that a batch holds hard negatives."""
+    generator = np.random.default_rng(settings.seed)
+    means = [_means(source.document_vectors) for source in sources]
+    for _ in range(settings.steps):
+        i = int(generator.integers(len(sources)))
+        rows: dict[int, None] = {}
+        while len(rows) < min(settings.batch, len(means[i])):
+            first = int(generator.integers(len(means[i])))
+            near = np.argsort(-(means[i] @ means[i][first]), kind="stable")[: 3 * settings.near]
+            others = generator.choice(near[1:], min(settings.near - 1, len(near) - 1), replace=False)
+            rows |= dict.fromkeys([first, *others.tolist()])
+        yield sources[i], _distinct(sources[i], list(rows)[: settings.batch])
+
+
+def _distinct(source: Source, rows: list[int]) -> list[int]:
+    """Without rows whose query or document is there already: they would be told apart where nothing differs."""
+    queries: set[str] = set()
+    documents: set[str] = set()
+    kept = []
+    for row in rows:
+        if source.queries[row] not in queries and source.documents[row] not in documents:
+            kept.append(row)
+            queries.add(source.queries[row])
+            documents.add(source.documents[row])
+    return kept
+
+
+def _means(vectors: TokenEmbeddings) -> np.ndarray:
+    means = np.stack([item.astype(np.float32).mean(0) for item in vectors])
+    return means / np.linalg.norm(means, axis=1, keepdims=True)
+
+
+def _cached(vectors: TokenEmbeddings, rows: list[int]) -> Any:
+    import torch
+
+    from engine.training.batches import Ragged
+
+    chosen = vectors.select(np.array(rows))
+    return Ragged(torch.from_numpy(chosen.values.astype(np.float32)), torch.from_numpy(chosen.offsets))
+
+
+def _encode(model: Any, texts: list[str], task: str, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Vectors float32 [tokens, dim] with their graph and offsets int64 [n + 1]; pieces of like length spare padding."""
+    import torch
+
+    from engine.training.batches import cut_mini_batches, encode
+
+    features = {**model.preprocess(texts, task=task, max_length=length), "task": task}
+    parts: list[torch.Tensor] = [torch.empty(0)] * len(texts)
+    for batch in cut_mini_batches(features, 1024):
+        vectors, lengths = encode(model, batch)
+        for row, part in zip(batch.rows.tolist(), vectors.float().split(lengths.tolist()), strict=True):
+            parts[row] = part
+    offsets = torch.tensor([0, *np.cumsum([len(part) for part in parts]).tolist()])
+    return torch.cat(parts), offsets
