@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 from typing import Any
 
 import numpy as np
 
 from benchmarks.data import SMALL, collections_folder, embedded_collection
-from benchmarks.machine import describe, save, timed
+from benchmarks.machine import RESULTS, describe, save, timed
 from engine import Encoder, TokenEmbeddings, load_collection
 from engine.batching import choose_dtype
 from engine.maxsim import QuantizedDocuments, maxsim_topk
@@ -103,8 +104,11 @@ def main() -> None:
     options = parser.parse_args()
     if options.quality is not None:
         dtypes = tuple(options.dtypes)
-        found = quality(tuple(options.quality) or SMALL, dtypes)
-        save("encoding-quality", {"machine": describe(), "collections": found})
+        path = RESULTS / "encoding-quality.json"
+        known = json.loads(path.read_text())["collections"] if path.exists() else {}
+        for name in tuple(options.quality) or SMALL:
+            known[name] = known.get(name, {}) | quality((name,), dtypes)[name]
+            save("encoding-quality", {"machine": describe(), "collections": known})
         return
     collection = load_collection(collections_folder() / "cranfield")
     texts, questions = list(collection.documents.values())[: options.texts], list(collection.queries.values())[:20]
