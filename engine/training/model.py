@@ -36,6 +36,7 @@ def load_for_training(settings: TrainSettings) -> Encoder:
         model = _with_projection(model, settings.projection)
     if settings.gradient_checkpointing:
         _transformer(model).gradient_checkpointing_enable({"use_reentrant": False})
+    _pin_lengths(model)
     return Encoder(model, settings.base, encoder.note)
 
 
@@ -87,6 +88,15 @@ def merge(adapters: Any) -> None:
         adapters.merge_and_unload()
         for parameter in adapters.model.parameters():
             parameter.requires_grad_(True)
+
+
+def _pin_lengths(model: MultiVectorEncoder) -> None:
+    """Write down the lengths that hold anyway: PyLate, which may load what is saved, has shorter ones of its own."""
+    backbone: Any = model[0]
+    expands = getattr(backbone, "query_expansion", None) is not None  # its length is the query's
+    for name in ("document_length",) if expands else ("query_length", "document_length"):
+        if getattr(backbone, name, None) is None:
+            setattr(backbone, name, model.max_seq_length)
 
 
 def _transformer(model: MultiVectorEncoder) -> Any:

@@ -99,7 +99,7 @@ class Report:
         }
 
     def save(self, folder: str | Path) -> Path:
-        """Write the model in the layout of sentence-transformers, with its card and this report.
+        """Write the model, for sentence-transformers and as far as it goes PyLate, with its card and this report.
 
         Args:
             folder: Created when absent.
@@ -108,6 +108,7 @@ class Report:
             The folder.
         """
         from engine.training.card import model_card
+        from engine.training.layout import use_shared_layout
 
         path = Path(folder)
         try:
@@ -115,6 +116,7 @@ class Report:
         except OSError as error:
             raise InputError(f"{path} cannot be written ({error.strerror}): choose another folder.") from None
         self.encoder.model.save_pretrained(str(path), create_model_card=False)
+        use_shared_layout(self.encoder.model, path)
         replace_text(path / "README.md", model_card(self))
         replace_text(path / "report.json", json.dumps(self.as_dict(), indent=1))
         return path
