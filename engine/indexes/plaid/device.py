@@ -2,7 +2,7 @@
 
 The stages, their limits and their ties are those of `search`: the same documents come back, up to the rounding of
 float32 sums. On CUDA, with the package `late-interaction-kernels`, its fused kernel decompresses and scores the
-survivors (2, 4 and 8 bits); elsewhere plain torch does.
+survivors (2, 4 and 8 bits) in float16; the best of them, and elsewhere all, get their float32 scores from plain torch.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from engine.indexes.plaid.settings import PlaidSettings
 
 PACKAGE = "late_interaction_kernels"
 FUSED_BITS = (2, 4, 8)
+SPARE = 64  # documents beyond those wanted, at least, that get float32 scores after the fused kernel
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +116,10 @@ def run(
     if n_full > settings.n_full_scores:
         notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
     survivors = candidates[_best(sums, n_full)]
-    scores = _fused(layout, survivors, asked) if _has_kernel(layout) else _plain(layout, survivors, asked)
+    kept = wanted + max(wanted, SPARE)
+    if _has_kernel(layout) and len(survivors) > kept:
+        survivors = survivors[_best(_fused(layout, survivors, asked), kept)]
+    scores = _plain(layout, survivors, asked)
     return survivors.cpu().numpy(), scores.float().cpu().numpy(), notes
 
 
@@ -172,11 +176,12 @@ def _has_kernel(layout: DeviceLayout) -> bool:
 
 
 def fused_arguments(layout: DeviceLayout, slots: torch.Tensor, query: torch.Tensor) -> dict[str, Any]:
-    """What `late_interaction_kernels.maxsim_residual` takes to compute our scores.
+    """What `late_interaction_kernels.plaid.maxsim_residual` takes to compute our scores, up to a factor.
 
     It adds one of 2^bits scalars to a centroid, the same for all dimensions; ours have a range for each. So dimensions
     are measured in steps: with v = c + lower + step * code, q . v = (q step) . ((c + lower) / step + code). Its bytes
-    hold neighbouring dimensions and ours those `row_bytes` apart, so the dimensions are put in its order.
+    hold neighbouring dimensions and ours those `row_bytes` apart, so the dimensions are put in its order. The factor
+    brings the query into the range of float16, in which the kernel multiplies.
     """
     codec, device = layout.codec, layout.device
     per, width = 8 // codec.bits, codec.row_bytes * 8 // codec.bits
@@ -188,6 +193,7 @@ def fused_arguments(layout: DeviceLayout, slots: torch.Tensor, query: torch.Tens
         wide[:, : codec.dim] = values
         return wide[:, order]
 
+    asked = ordered(query * layout.step)[None]
     tokens, owner = layout.rows(slots)
     lengths = layout.offsets[slots + 1] - layout.offsets[slots]
     longest = int(lengths.max())
@@ -197,7 +203,7 @@ def fused_arguments(layout: DeviceLayout, slots: torch.Tensor, query: torch.Tens
     residuals = torch.zeros(len(slots) * longest, codec.row_bytes, dtype=torch.uint8, device=device)
     residuals[at] = layout.packed[tokens]
     return {
-        "Q": ordered(query * layout.step)[None],
+        "Q": (asked / asked.abs().max().clamp(min=1e-30)).half(),
         "codes": codes.view(len(slots), longest),
         "residuals": residuals.view(len(slots), longest, -1),
         "doc_lengths": lengths,
@@ -209,9 +215,9 @@ def fused_arguments(layout: DeviceLayout, slots: torch.Tensor, query: torch.Tens
 
 
 def _fused(layout: DeviceLayout, slots: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
-    import late_interaction_kernels  # type: ignore[import-not-found]
+    from late_interaction_kernels.plaid import maxsim_residual  # type: ignore[import-not-found]
 
-    return late_interaction_kernels.maxsim_residual(**fused_arguments(layout, slots, query)).reshape(-1)
+    return maxsim_residual(**fused_arguments(layout, slots, query)).reshape(-1)
 
 
 def _maxima(values: torch.Tensor, owner: torch.Tensor, n: int) -> torch.Tensor:
