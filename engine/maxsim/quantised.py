@@ -93,21 +93,21 @@ class QuantizedDocuments:
         return self.codes.nbytes + self.norms.nbytes + self.steps.nbytes
 
     def _room(self) -> tuple[np.ndarray, np.ndarray]:
-        """The largest norms of codes over the even and the odd pairs, and what is left there for sums of products.
+        """On AVX2, the largest norms of codes over the even and the odd pairs, and what int16 leaves for sums there.
 
-        Sums are held in int16 on AVX2 and in int32 elsewhere. Rounding a query to integers can lengthen it by half a
-        unit a dimension, which takes its share away.
+        Rounding a query to integers can lengthen it by half a unit a dimension, which takes its share away.
         """
-        from engine.simd import kernels
-
         limits = self.norms[:, 1:3].max(axis=0, initial=0.0)
-        largest = INT16 if kernels.LEVEL == "avx2" else INT32 // 2
-        return limits, largest - 1 - 0.5 * np.sqrt(self.codes.shape[1] / 2) * limits
+        return limits, INT16 - 1 - 0.5 * np.sqrt(self.codes.shape[1] / 2) * limits
 
     @property
     def provable(self) -> bool:
-        """Whether sums of products fit with some precision left: up to about 2,000 dimensions on AVX2."""
-        return bool(self._room()[1].min() > INT16 / 4)
+        """Whether sums of products fit: up to about 2,000 dimensions in the int16 of AVX2, 65,000 in int32."""
+        from engine.simd import kernels
+
+        if kernels.LEVEL == "avx2":
+            return bool(self._room()[1].min() > INT16 / 4)
+        return self.codes.shape[1] * 255 * ONE_BYTE_LIMIT < INT32
 
     def round_query(self, query: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Bring query tokens to int8 on the scale of the codes.
@@ -119,13 +119,16 @@ class QuantizedDocuments:
                 int8 [tokens, padded dim]; float64 [tokens], the unit of each; float64 [tokens, 2], the norms of what
             rounding left and of the token, for `bound`.
         """
+        from engine.simd import kernels
+
         padded = np.zeros((len(query), self.codes.shape[1]))
         padded[:, : len(self.steps)] = query * self.steps
-        even = np.arange(padded.shape[1]) & 2 == 0
-        limits, room = self._room()
         unit = np.abs(padded).max(axis=1, initial=0.0) / ONE_BYTE_LIMIT
-        for columns, limit, left in ((even, limits[0], room[0]), (~even, limits[1], room[1])):
-            unit = np.maximum(unit, np.linalg.norm(padded[:, columns], axis=1) * limit / left)
+        if kernels.LEVEL == "avx2":
+            even = np.arange(padded.shape[1]) & 2 == 0
+            limits, room = self._room()
+            for columns, limit, left in ((even, limits[0], room[0]), (~even, limits[1], room[1])):
+                unit = np.maximum(unit, np.linalg.norm(padded[:, columns], axis=1) * limit / left)
         unit[unit == 0] = 1.0
         rounded = np.rint(padded / unit[:, None])
         left = np.linalg.norm(padded - rounded * unit[:, None], axis=1)
