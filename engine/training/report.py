@@ -161,12 +161,14 @@ class Report:
 
         target = Path(path)
         module = _token_vectors(self.encoder.model).eval()
-        ids = torch.ones(2, 8, dtype=torch.int64, device=self.encoder.device)
+        ids = torch.arange(16, device=self.encoder.device).view(2, 8)
+        mask = torch.ones_like(ids)  # a tensor of its own: the same one twice would become one input
+        mask[1, 5:] = 0
         axes = {0: "texts", 1: "tokens"}
         try:
             torch.onnx.export(
                 module,
-                (ids, ids),
+                (ids, mask),
                 str(target),
                 input_names=["input_ids", "attention_mask"],
                 output_names=["token_embeddings"],
@@ -176,9 +178,7 @@ class Report:
         except Exception as error:  # the exporter's errors have no common type
             target.unlink(missing_ok=True)
             reason = str(error).splitlines()[0]
-            raise UnsupportedError(
-                f"This model could not be exported ({reason}): install onnx and onnxscript."
-            ) from None
+            raise UnsupportedError(f"This model could not be exported ({reason}): install onnx.") from None
         return target
 
 
