@@ -4,6 +4,7 @@ from engine.training.data import TrainingData, collection_pairs, read_training_d
 from engine.training.evaluation import Score, development_sample, score_collection
 from engine.training.events import Evaluated, Event, Finished, Pinned, Saved, Started, Step, Stop
 from engine.training.mining import MiningSettings, mine
+from engine.training.nanobeir import score_nanobeir
 from engine.training.recipes import load_recipe, recipes
 from engine.training.report import Report
 from engine.training.run import fine_tune
@@ -34,4 +35,5 @@ __all__ = [
     "read_training_data",
     "recipes",
     "score_collection",
+    "score_nanobeir",
 ]
