@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.simd.jit import kernel
+from engine.simd.kernels import widen
 
 
 @kernel
@@ -141,11 +142,12 @@ def cut_runs(offsets, start, end, protected, factor, groups, counts):
 
 
 @kernel
-def average(values, offsets, groups, to, start, end, normalize, out):
+def average_float32(values, dim, offsets, groups, to, start, end, normalize, out):
     """Means of documents start to end - 1.
 
     Args:
-        values: float32 [tokens of these documents, dim].
+        values: float32 [all tokens * dim].
+        dim: Dimension.
         offsets: int64 [documents + 1].
         groups: int64 [tokens], numbered from 0 in each document.
         to: int64 [documents + 1], offsets of the groups.
@@ -154,21 +156,45 @@ def average(values, offsets, groups, to, start, end, normalize, out):
         normalize: Bring means to length 1.
         out: float32 [groups of these documents, dim], zeros, written.
     """
+    members = np.zeros(len(out), np.int64)
     for document in range(start, end):
-        low, base = offsets[document], to[document] - to[start]
-        members = np.zeros(to[document + 1] - to[document], np.int64)
-        for t in range(low, offsets[document + 1]):
-            group = groups[t]
-            members[group] += 1
-            for d in range(out.shape[1]):
-                out[base + group, d] += values[t - offsets[start], d]
-        for group in range(len(members)):
-            row = out[base + group]
-            length = 0.0
+        base = to[document] - to[start]
+        for t in range(offsets[document], offsets[document + 1]):
+            add(values[t * dim : (t + 1) * dim], out[base + groups[t]])
+            members[base + groups[t]] += 1
+    divide(out, members, normalize)
+
+
+@kernel
+def average_float16(halves, dim, offsets, groups, to, start, end, normalize, out):
+    """The same for values whose float16 bits come as uint16."""
+    members, token = np.zeros(len(out), np.int64), np.empty(dim, np.float32)
+    for document in range(start, end):
+        base = to[document] - to[start]
+        for t in range(offsets[document], offsets[document + 1]):
+            widen(halves, t * dim, dim, token)
+            add(token, out[base + groups[t]])
+            members[base + groups[t]] += 1
+    divide(out, members, normalize)
+
+
+@kernel
+def add(token, row):
+    """Add a token to the sum of its group."""
+    for d in range(len(row)):
+        row[d] += token[d]
+
+
+@kernel
+def divide(out, members, normalize):
+    """Sums to means, of length 1 when asked for."""
+    for group in range(len(out)):
+        row = out[group]
+        length = 0.0
+        for d in range(len(row)):
+            row[d] /= np.float32(members[group])
+            length += row[d] * row[d]
+        if normalize:
+            scale = np.float32(1.0 / max(np.sqrt(length), 1e-12))
             for d in range(len(row)):
-                row[d] /= np.float32(members[group])
-                length += row[d] * row[d]
-            if normalize:
-                scale = np.float32(1.0 / max(np.sqrt(length), 1e-12))
-                for d in range(len(row)):
-                    row[d] *= scale
+                row[d] *= scale

@@ -36,8 +36,9 @@ class Linkage:
 
     def pool(self, factor: float, normalize: bool = True) -> TokenEmbeddings:
         """The documents with about 1 / factor of their tokens; see `engine.pooling.pool`."""
-        from engine.pooling.cpu import average
+        from engine.pooling import cpu
         from engine.simd import threads
+        from engine.simd.jit import flat
 
         groups, offsets = self._cut(factor)
         documents = self.documents
@@ -45,12 +46,14 @@ class Linkage:
             return documents
         out = np.zeros((int(offsets[-1]), documents.dim), documents.values.dtype)
         bounds = threads.cut(documents.lengths + 1, 1 + documents.n_tokens // 8192)
+        half = documents.values.dtype == np.float16
+        values, starts = flat(documents.values.view(np.uint16) if half else documents.values), flat(documents.offsets)
+        average = cpu.average_float16 if half else cpu.average_float32
 
         def part(k: int) -> None:
             start, end = bounds[k], bounds[k + 1]
-            rows = documents.values[documents.offsets[start] : documents.offsets[end]].astype(np.float32)
             means = np.zeros((offsets[end] - offsets[start], documents.dim), np.float32)
-            average(rows, documents.offsets, groups, offsets, start, end, normalize, means)
+            average(values, documents.dim, starts, groups, offsets, start, end, normalize, means)
             out[offsets[start] : offsets[end]] = means
 
         threads.run_parts(part, len(bounds) - 1)
