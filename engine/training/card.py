@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING
+
+from engine.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from engine.training.evaluation import Score
     from engine.training.report import Report
+
+
+def _command(report: Report) -> str:
+    """The command that runs this again: every setting that is not the usual one is in it."""
+    usual = TrainSettings().to_dict()
+    options = {"base": "--model", "output": "--output", "seed": "--seed", "device": "--device"}
+    words = ["workbench", "train", "--data", report.data_name]
+    if report.development is not None:
+        words += ["--collection", report.development]
+    for name, value in report.settings.items():
+        if name in ("base", "output") or (name in options and value != usual[name]):
+            words += [options[name], str(value)]
+        elif value != usual[name]:
+            words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    return shlex.join(words)
 
 
 def model_card(report: Report) -> str:
@@ -20,7 +38,7 @@ def model_card(report: Report) -> str:
         Markdown with the front matter of the hub.
     """
     settings = report.settings
-    command = f"workbench train --data {report.data_name} --model {settings['base']} --output {settings['output']}"
+    command = _command(report)
     rows = "\n".join(f"| {name} | {count:,} |" for name, count in report.counts.items())
     return f"""---
 library_name: sentence-transformers

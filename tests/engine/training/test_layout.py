@@ -16,6 +16,7 @@ from engine import Encoder
 from engine.models import backbone_model
 from engine.training import TrainSettings
 from engine.training.layout import use_shared_layout
+from engine.training.losses import ContrastiveLoss
 from engine.training.model import load_for_training
 from workbench.embedded.model import load
 
@@ -54,12 +55,17 @@ from pylate import models
 model = models.ColBERT(sys.argv[1], device="cpu")
 texts = json.loads(sys.argv[2])
 found = {task: [x.tolist() for x in model.encode(texts, is_query=task == "query")] for task in ("query", "document")}
+from pylate import losses
+features = [model.tokenize(texts, is_query=True), model.tokenize(texts[::-1], is_query=False, pad=True)]
+value = losses.Contrastive(model)(features)
+value.backward()
+found["loss"], found["gradient"] = value.item(), model[1].linear.weight.grad.tolist()
 print(json.dumps(found))
 """
 
 
 @pytest.mark.skipif("PYLATE_PYTHON" not in os.environ, reason="PYLATE_PYTHON names no interpreter that has pylate")
-def test_pylate_gives_the_same_vectors(tmp_path: Path) -> None:
+def test_pylate_gives_the_same_vectors_loss_and_gradient(tmp_path: Path) -> None:
     encoder, shared = saved(load("cpu")[0], tmp_path / "model")
     assert shared
     command = [os.environ["PYLATE_PYTHON"], "-c", PROGRAM, str(tmp_path / "model"), json.dumps(TEXTS)]
@@ -68,3 +74,13 @@ def test_pylate_gives_the_same_vectors(tmp_path: Path) -> None:
     for task, ours in (("query", encoder.encode_query(TEXTS)), ("document", encoder.encode_document(TEXTS))):
         for mine, other in zip(ours, theirs[task], strict=True):
             np.testing.assert_allclose(mine, np.array(other), atol=1e-4)
+    model = encoder.model
+    columns = [
+        {**model.preprocess(texts, task=task), "task": task}
+        for texts, task in ((TEXTS, "query"), (TEXTS[::-1], "document"))
+    ]
+    value = ContrastiveLoss(model)(columns)
+    value.backward()
+    dense: Any = model[1]
+    assert value.item() == pytest.approx(theirs["loss"], abs=1e-4)
+    np.testing.assert_allclose(dense.linear.weight.grad.numpy(), np.array(theirs["gradient"]), atol=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,10 @@ def test_a_run_learns_reports_and_saves(settings: TrainSettings, pairs: Training
     assert Encoder.load(settings.output, device="cpu", dtype="float32").fingerprint == report.encoder.fingerprint
     card = (Path(settings.output) / "README.md").read_text()
     assert f"{report.after.ndcg:.4f}" in card
+    command = next(line for line in card.splitlines() if line.startswith("workbench train"))
+    told = dict(word.split("=") for word in shlex.split(command) if "=" in word)
+    assert told == {"batch": "16", "learning_rate": "0.002", "max_steps": "40", "evaluate_every": "20",
+                    "mini_batch_tokens": "256", "projection": "16"}  # fmt: skip
     query, document, before, after = report.changed[0]
     assert document in development.qrels[query]
     assert before.similarity.shape == after.similarity.shape
