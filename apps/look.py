@@ -9,7 +9,7 @@ import gradio as gr
 from apps.components import scripts
 
 STATIC = Path(__file__).parent / "static"
-SHEETS = ("base", "search", "figures", "forms")
+SHEETS = ("base", "search", "figures", "forms", "wide")
 SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace"]
 

@@ -72,8 +72,49 @@ def xray(page: Any, url: str) -> None:
     page.locator(".survey table").wait_for(timeout=RUN)
 
 
-PAGES: dict[str, Callable[[Any, str], None]] = {"search": search, "pool": pool, "indexes": indexes, "xray": xray}
-SIZES = {"light": (1360, 1180), "dark": (1360, 1180), "narrow": (390, 1400)}
+def train(page: Any, url: str) -> None:
+    """A short run, finished."""
+    page.goto(f"{url}train?steps=40&every=10")
+    page.locator(".page.ready").wait_for()
+    page.locator("button[type=submit]").click()
+    page.locator(".result .lead").wait_for(timeout=RUN)
+    page.wait_for_timeout(300)
+
+
+def images(page: Any, url: str) -> None:
+    """A document printed on a page, and one token chosen."""
+    page.goto(f"{url}images?token=7")
+    page.locator(".patches img").wait_for()
+    page.wait_for_timeout(300)
+
+
+def own(page: Any, url: str) -> None:
+    """Three pasted paragraphs, indexed."""
+    page.goto(f"{url}own")
+    page.locator(".page.ready").wait_for()
+    page.locator(".pasted").fill(PASTED)
+    page.locator("button[type=submit]").click()
+    page.locator(".result .lead").wait_for(timeout=RUN)
+    page.wait_for_timeout(300)
+
+
+def dashboard(page: Any, url: str) -> None:
+    """The leaderboard and two runs, with the question that lost most."""
+    page.goto(url)
+    page.get_by_text("Every question as a point").wait_for(timeout=60_000)
+    page.wait_for_timeout(1500)
+
+
+PASTED = (
+    "Late interaction keeps one vector for every token of a text.\n\n"
+    "A query token looks for its best match among the tokens of the document.\n\n"
+    "The similarities of the best matches add up to the score."
+)
+PAGES: dict[str, Callable[[Any, str], None]] = {
+    "search": search, "pool": pool, "indexes": indexes, "xray": xray, "train": train, "images": images, "own": own,
+}  # fmt: skip
+SIZES = {"light": (1280, 900), "dark": (1280, 900), "narrow": (375, 1100), "wide": (1920, 1080)}
+KEPT = ("light", "dark", "narrow")  # as documentation; the rest is only taken when asked for
 
 
 def smaller(png: bytes) -> bytes:
@@ -89,13 +130,14 @@ def smaller(png: bytes) -> bytes:
     return target.getvalue()
 
 
-def take(url: str, folder: Path, names: list[str]) -> list[Path]:
+def take(url: str, folder: Path, names: list[str], looks: tuple[str, ...] = KEPT) -> list[Path]:
     """Take the pictures.
 
     Args:
         url: Where the explorer answers.
         folder: Where they go.
-        names: Of pages.
+        names: Of pages, or "dashboard", whose address `url` is then.
+        looks: Among "light", "dark", "narrow" and "wide".
 
     Returns:
         The files.
@@ -107,12 +149,13 @@ def take(url: str, folder: Path, names: list[str]) -> list[Path]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         for name in names:
-            for look, (width, height) in SIZES.items():
+            for look in looks:
+                width, height = SIZES[look]
                 scheme = "dark" if look == "dark" else "light"
                 page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-                PAGES[name](page, url)
+                (dashboard if name == "dashboard" else PAGES[name])(page, url)
                 file = folder / f"{name}-{look}.png"
-                file.write_bytes(smaller(page.screenshot(full_page=look != "narrow" and name != "search")))
+                file.write_bytes(smaller(page.screenshot(full_page=look in ("light", "dark") and name != "search")))
                 files.append(file)
                 page.close()
         browser.close()
@@ -123,20 +166,27 @@ def main() -> None:
     """Serve the embedded collection and take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the pictures")
-    parser.add_argument("--url", help="of an explorer that runs already; without, one is started")
-    parser.add_argument("pages", nargs="*", help=f"among {', '.join(PAGES)}; all without")
+    parser.add_argument("--url", help="of an explorer (or dashboard) that runs already; without, one is started")
+    parser.add_argument("--wide", action="store_true", help="also as a projector shows them, 1920 pixels across")
+    parser.add_argument("pages", nargs="*", help=f"among {', '.join(PAGES)}, dashboard; all explorer pages without")
     options = parser.parse_args()
-    names = options.pages or list(PAGES)
-    server = None
-    if options.url is None:
+    names, looks = options.pages or list(PAGES), (*KEPT, *(("wide",) if options.wide else ()))
+    server: Any = None
+    if options.url is None and names == ["dashboard"]:
+        from apps.dashboard import serve as serve_dashboard
+
+        server = serve_dashboard()
+    elif options.url is None:
         from apps.explorer import serve
         from workbench.workspace import open_workspace
 
         server = serve(open_workspace())
-    for file in take(options.url or server.url, options.output, names):  # type: ignore[union-attr]
-        print(file)
-    if server is not None:
-        server.stop()
+    try:
+        for file in take(options.url or server.url, options.output, names, looks):
+            print(file)
+    finally:
+        if server is not None:
+            server.stop()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -49,6 +50,7 @@ class Encoder:
         self.linear = ""  # what the linear layers compute in where the rest is in float32
         self.choice = "given"  # why this dtype: "given", or what a measurement found
         self._pool: dict[Any, Any] | None = None  # processes of `spread`
+        self._tokenizing = threading.RLock()  # the length at which a tokenizer cuts is its state, not its argument
 
     @classmethod
     def load(cls, name: str = "embedded", device: str = "auto", dtype: str = "auto") -> Encoder:
@@ -212,15 +214,18 @@ class Encoder:
         Returns:
             One token a vector, with its characters in `text` and its kind.
         """
-        features = self._forward(self._preprocess(_check([text]), task), task)
+        features = self._preprocess(_check([text]), task)
+        given = features["attention_mask"][0].bool().clone()
+        features = self._masked(features, task)
         mask = features["attention_mask"][0].bool().cpu()
         ids = features["input_ids"][0].cpu()
         expanded = features.get("query_expansion_positions")
         expansion = (mask & False) if expanded is None else expanded[0].bool().cpu()
-        attended = self._preprocess([text], task)["attention_mask"][0].bool() | expansion
-        named = tokens_of(
-            self.model.tokenizer, ids[attended].tolist(), expansion[attended].tolist(), text, self._prompt(task)
-        )
+        attended = given | expansion
+        with self._tokenizing:
+            named = tokens_of(
+                self.model.tokenizer, ids[attended].tolist(), expansion[attended].tolist(), text, self._prompt(task)
+            )
         return [token for token, kept in zip(named, mask[attended].tolist(), strict=True) if kept]
 
     def _prompt(self, task: Task) -> str:
@@ -229,7 +234,19 @@ class Encoder:
         return next((prompts[name] or "" for name in names if prompts.get(name)), "")
 
     def _preprocess(self, texts: Sequence[str], task: Task) -> dict[str, Any]:
-        return self.model.preprocess(list(texts), prompt=self._prompt(task) or None, task=task)
+        with self._tokenizing:
+            return self.model.preprocess(list(texts), prompt=self._prompt(task) or None, task=task)
+
+    def _masked(self, features: dict[str, Any], task: Task) -> dict[str, Any]:
+        """Features as the model masks them: of a document without a forward pass, which only a query may need."""
+        import torch
+        from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+
+        masks = [module for module in self.model.children() if isinstance(module, MultiVectorMask)]
+        if task == "query" or len(masks) != 1:
+            return self._forward(features, task)
+        with torch.inference_mode():
+            return masks[0](features, task=task)
 
     def _forward(self, features: dict[str, Any], task: Task) -> dict[str, Any]:
         import torch
@@ -302,7 +319,8 @@ class Encoder:
             return 0
         prompt, tokenizer = self._prompt(task), cast(Any, self.model.tokenizer)
         cut = [f"{prompt}{texts[i]}" for i in full]
-        lengths = tokenizer(cut, truncation=False, verbose=False)["input_ids"]
+        with self._tokenizing:
+            lengths = tokenizer(cut, truncation=False, verbose=False)["input_ids"]
         return sum(len(ids) > limit for ids in lengths)
 
 

@@ -9,7 +9,8 @@ LIW.pages.pool = (element, props, ask, send, watch, setup) => {
   find(".intro").textContent = `Pooling merges token vectors of a document that say much the same. Measured here on ${setup.collection}: `
     + `${count(setup.documents)} documents, ${count(setup.questions)} judged questions, each factor searched from scratch.`;
   setup.methods.forEach((name) => method.append(el("option", { value: name }, name === "hierarchical" ? "similar tokens (hierarchical)" : "neighbours (sequential)")));
-  setup.indexes.forEach((name) => index.append(el("option", { value: name }, name)));
+  const words = (name) => name.replace(/:bits=(\d)$/, (_, bits) => `, ${bits} bit${bits === "1" ? "" : "s"} a dimension`);
+  setup.indexes.forEach((name) => index.append(el("option", { value: name }, words(name))));
   const from = address.read();
   state.factor = from.factor || null;
   state.document = from.document || setup.document;
@@ -59,7 +60,7 @@ LIW.pages.pool = (element, props, ask, send, watch, setup) => {
     find(".result").replaceChildren(el("div", { class: "card" }, lead(row),
       el("div", { class: "row" }, el("div", { class: "lab" }, el("b", {}, "Pool factor"), el("span", {}, "tokens merged into one vector")), el("div", {}, slider, figure.axis)),
       ...figure.rows, el("details", { open: table }, el("summary", {}, "The same as a table"), parts.poolTable(rows)),
-      el("p", { class: "note" }, `Collection ${setup.collection}, model ${setup.model}, ${study().index} index, ${study().method} pooling. Times on ${setup.machine}.`)));
+      el("p", { class: "note" }, `Collection ${setup.collection}, model ${setup.model}, index ${words(study().index)}, ${study().method} pooling. Times on ${setup.machine}.`)));
     drawMoved(row);
   };
 

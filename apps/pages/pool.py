@@ -16,9 +16,10 @@ from apps.workspaces import Workspaces
 from engine.errors import InputError, NotFoundError
 from engine.pooling import METHODS, Method
 from workbench.cache import cached_embeddings
+from workbench.index_records import parse_spec
 from workbench.pool_study import FACTORS, pool_study
 
-INDEXES = ("exact", "plaid")
+INDEXES = ("exact", "plaid", "plaid:bits=2", "plaid:bits=1")
 SUGGESTIONS = 20
 
 
@@ -102,9 +103,17 @@ class PoolPage:
             questions = list(collection.queries.values())
             queries = cached_embeddings(workspace.encoder, questions, "query", dtype="float32")
             before, method = None, cast(Method, key[1])
+            index, settings = parse_spec(key[2])
             running = follow(
                 lambda report: pool_study(
-                    collection, workspace.documents, queries, FACTORS, (method,), index=key[2], progress=report
+                    collection,
+                    workspace.documents,
+                    queries,
+                    FACTORS,
+                    (method,),
+                    index=index,
+                    settings=settings,
+                    progress=report,
                 ),
                 stop,
             )

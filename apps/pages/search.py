@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from apps.components import component
 from apps.pages import answering, bar
@@ -17,6 +19,7 @@ HITS = 10
 LONGEST_QUESTION = 2000  # characters
 LONGEST_TEXT = 20_000
 EXAMPLES = 4
+TRIED = 10  # questions that examples are chosen from
 GRADES = {1: "helps", 2: "judged right"}
 
 
@@ -43,6 +46,8 @@ class SearchFunctions:
 
     def __init__(self, workspaces: Workspaces) -> None:
         self.workspaces = workspaces
+        self._examples: WeakKeyDictionary[Workspace, list[str]] = WeakKeyDictionary()
+        self._choosing = threading.Lock()
 
     @answering
     def start(self, request: dict[str, str]) -> dict[str, Any]:
@@ -54,10 +59,13 @@ class SearchFunctions:
         Returns:
             See `Workspaces.about`; "examples" (questions) and "models" to compare with.
         """
-        questions = list(self.workspaces.of(request).collection.queries.values())[:EXAMPLES]
+        workspace = self.workspaces.of(request)
+        with self._choosing:
+            if workspace not in self._examples:
+                self._examples[workspace] = _examples(workspace)
         return {
             **self.workspaces.about(request),
-            "examples": [visible(text) for text in questions],
+            "examples": [visible(text) for text in self._examples[workspace]],
             "models": self.workspaces.models.offered(),
         }
 
@@ -129,6 +137,19 @@ class SearchFunctions:
             "pair": explanation(question, name, title, collection.documents[name], alignment),
             "model": label(model),
         }
+
+
+def _examples(workspace: Workspace) -> list[str]:
+    """Questions for a first visit: of the first few, those whose best document is judged right come first."""
+    collection = workspace.collection
+    tried = list(collection.queries)[:TRIED]
+
+    def misses(query: str) -> bool:
+        found = workspace.search(collection.queries[query], 1).hits
+        return not found or collection.qrels.get(query, {}).get(found[0].id, 0) < 1
+
+    ordered = sorted(tried, key=misses) if collection.qrels else tried
+    return [collection.queries[query] for query in ordered[:EXAMPLES]]
 
 
 def _pair(workspace: Workspace, question: str, name: str) -> dict[str, Any]:

@@ -195,3 +195,19 @@ def test_packed_layers_stay_close_and_can_be_copied():
     torch.testing.assert_close(changed, model[2].bias.float().expand_as(changed), atol=0.02, rtol=0.02)
     model(values).sum().backward()
     assert model[2].weight.grad is not None
+
+
+def test_threads_that_tokenise_for_both_tasks_at_once_do_not_disturb_each_other(embedded_encoder: Encoder) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    documents = [f"{number} " + "a long text about many things and more " * 30 for number in range(24)]
+    questions = [f"{number} " + "which things does it name and how many " * 12 for number in range(24)]
+
+    def both(number: int) -> tuple[int, int, int]:
+        named = len(embedded_encoder.tokens(documents[number], "document"))
+        asked = embedded_encoder.encode_query([questions[number]])
+        return named, len(asked[0]), asked.truncated
+
+    expected = [both(number) for number in range(4)]
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(both, range(24))) == expected[:1] * 24
