@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import socket
 import sys
 import threading
@@ -27,6 +28,7 @@ from workbench.cli.output import err, note, progress_bars, show_json, show_table
 
 APPS = "late_interaction.apps"  # name -> function that serves; the pages live above this package
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+AUTH = "WORKBENCH_AUTH"  # user:password, for the explorer; a password on a command line would be seen by all users
 QUIET_LAB = (  # JupyterLab would ask other hosts for its news and updates
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
@@ -44,15 +46,24 @@ def _app(name: str, package: str) -> Any:
     return serve
 
 
-def free_port(host: str, port: int) -> int:
+def free_port(host: str, port: int, login: bool = False) -> int:
     """Check that a port can be listened on; 0 picks a free one.
+
+    Args:
+        host: Address.
+        port: Port, or 0.
+        login: Whether the pages ask for one when WORKBENCH_AUTH names it.
+
+    Returns:
+        The port.
 
     Raises:
         BusyError: another program listens there.
-        InputError: the host is not loopback (the pages have no login), or no address of this machine.
+        InputError: the host is not loopback and the pages have no login, or it is no address of this machine.
     """
-    if host not in LOOPBACK:
-        raise InputError(f"Expected a loopback host, since the pages have no login, got {host!r}: use 127.0.0.1.")
+    if host not in LOOPBACK and not (login and os.environ.get(AUTH)):
+        way = f"set {AUTH}=user:password, or use 127.0.0.1" if login else "use 127.0.0.1"
+        raise InputError(f"Expected a loopback host, since the pages have no login, got {host!r}: {way}.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -82,7 +93,7 @@ def ui(
     """
     from workbench.workspace import open_workspace
 
-    port = free_port(host, port)
+    port = free_port(host, port, login=True)
     serve = _app("explorer", "gradio")
     with progress_bars() as report:
         workspace = open_workspace(collection, model, index, report, device)
@@ -107,7 +118,7 @@ def demo(
 
     start = time.perf_counter()
     if not table_only:
-        port = free_port(host, port)
+        port = free_port(host, port, login=True)
         # Importing gradio takes seconds and needs one core; encoding leaves some time on the other.
         threading.Thread(target=importlib.import_module, args=("gradio",), daemon=True).start()
     with progress_bars() as report:

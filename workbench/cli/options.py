@@ -18,6 +18,6 @@ SeedOption = Annotated[int, typer.Option("--seed", help="Seed of everything rand
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 OutputOption = Annotated[Path | None, typer.Option("--output", help="Write the result to this file, as JSON.")]
-HostOption = Annotated[str, typer.Option("--host", help="Loopback address to listen on; the pages have no login.")]
+HostOption = Annotated[str, typer.Option("--host", help="Address to listen on; beyond loopback only with a login.")]
 PortOption = Annotated[int, typer.Option("--port", help="Port to listen on; 0 takes a free one.", min=0, max=65535)]
 NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")]
