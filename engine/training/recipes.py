@@ -30,6 +30,22 @@ def load_recipe(name: str | Path, **changes: Any) -> TrainSettings:
         NotFoundError: no such recipe.
         InputError: it is no YAML mapping, or a setting makes no sense.
     """
+    return TrainSettings.from_dict({**recipe_values(name), **changes})
+
+
+def recipe_values(name: str | Path) -> dict[str, Any]:
+    """The settings that a recipe names, and only those.
+
+    Args:
+        name: One of `recipes()`, or a YAML file.
+
+    Returns:
+        Setting -> value.
+
+    Raises:
+        NotFoundError: no such recipe.
+        InputError: it is no YAML mapping.
+    """
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         path = FOLDER / f"{name}.yaml"
@@ -37,7 +53,7 @@ def load_recipe(name: str | Path, **changes: Any) -> TrainSettings:
         raise NotFoundError(f"There is no recipe {str(name)!r}: choose among {', '.join(recipes())}, or give a file.")
     values = _read(path)
     values.pop("about", None)
-    return TrainSettings.from_dict({**values, **changes})
+    return values
 
 
 def _read(path: Path) -> dict[str, Any]:

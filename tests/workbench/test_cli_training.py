@@ -50,8 +50,11 @@ def test_mined_rows_train_and_the_run_resumes(pairs: Path, tmp_path: Path, capsy
     model = tmp_path / "model"
     settings = ["--set", "batch=2", "--set", "lora_rank=2", "--set", "mini_batch_tokens=256", "--json"]
     train = ["train", "--data", str(pairs), "--output", str(model), "--device", "cpu", *settings]
-    assert run([*train, "--max-steps", "1"]) == 0
-    assert json.loads(capsys.readouterr().out)["steps"] == 1
+    assert run([*train, "--max-steps", "1", "--settings", "gradcache"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert first["steps"] == 1
+    assert first["settings"]["learning_rate"] == 5e-5  # the recipe's
+    assert first["settings"]["batch"] == 2  # --set wins over it
     assert run([*train, "--max-steps", "2", "--resume"]) == 0
     assert json.loads(capsys.readouterr().out)["steps"] == 2
     assert (model / "README.md").exists()

@@ -20,7 +20,7 @@ def train(
     destination: Annotated[Path, typer.Option("--output", help="Folder for the trained model.")] = Path("model"),
     max_steps: Annotated[int, typer.Option("--max-steps", help="0: as many as the epochs need.", min=0)] = 0,
     development: Annotated[str | None, typer.Option("--collection", help="Evaluated before, during and after.")] = None,
-    settings: Annotated[Path | None, typer.Option("--settings", help="A YAML file with training settings.")] = None,
+    settings: Annotated[str | None, typer.Option("--settings", help="A recipe's name, or a YAML file.")] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="Repeatable: name=value, as batch=64.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
     seed: SeedOption = 0,
@@ -34,15 +34,8 @@ def train(
     from engine import load_collection
     from engine.training import Evaluated, Event, Started, Step, Stop, TrainSettings, fine_tune, read_training_data
 
-    values = _settings(settings, setting or [])
-    values = {
-        "base": model,
-        "output": str(destination),
-        "seed": seed,
-        "device": device,
-        "max_steps": max_steps,
-    } | values
-    chosen = TrainSettings.from_dict(values)
+    options = {"base": model, "seed": seed, "device": device, "max_steps": max_steps}
+    chosen = TrainSettings.from_dict(_settings(settings, setting or [], options) | {"output": str(destination)})
     rows = read_training_data(data)
     loaded = load_collection(development) if development else None
     stop = Stop()
@@ -131,22 +124,19 @@ def _device(name: str) -> str | None:
     return None if name == "auto" else name
 
 
-def _settings(path: Path | None, given: list[str]) -> dict[str, Any]:
-    """Settings of a file, overridden by those of the command line.
+def _settings(recipe: str | None, given: list[str], options: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a recipe, overridden by options that were given, then by --set.
 
     Raises:
-        InputError: the file is no mapping, or a setting is not name=value.
+        InputError: the recipe is no mapping, or a setting is not name=value.
+        NotFoundError: no such recipe.
     """
     from engine.training import TrainSettings
+    from engine.training.recipes import recipe_values
 
-    values: Any = {}
-    if path is not None:
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise InputError(f"{path} cannot be read as YAML ({str(error).splitlines()[0]}): correct it.") from None
-        if not isinstance(values, dict):
-            raise InputError(f"Expected names and values in {path}, got {type(values).__name__}: correct it.")
+    usual = TrainSettings().to_dict()
+    values = {} if recipe is None else recipe_values(recipe)
+    values |= {name: value for name, value in options.items() if value != usual[name]}
     known = ", ".join(entry.name for entry in fields(TrainSettings))
     for text in given:
         name, found, value = text.partition("=")

@@ -221,3 +221,33 @@ def test_recipes_are_settings(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(InputError, match="no mapping"):
         load_recipe(tmp_path / "list.yaml")
+
+
+@pytest.mark.parametrize("name", sorted(recipes()))
+def test_every_recipe_runs_on_tiny_data(name: str, backbone: Path, rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    recipe = load_recipe(name, base=str(backbone), batch=4, max_steps=2, projection=16, device="cpu",
+                         mini_batch_tokens=256, output=str(tmp_path / "model"))  # fmt: skip
+    scored = [{**row, "scores": [2.0, 0.0]} for row in rows[:12]]
+    report = fine_tune(recipe, read_training_data(scored if recipe.loss == "distillation" else rows[:12]))
+    assert report.steps == 2
+    assert np.isfinite(report.losses).all()
+
+
+def test_an_upload_leaves_checkpoints_out_and_a_failed_one_gets_a_sentence(
+    settings: TrainSettings, pairs: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = fine_tune(replace(settings, max_steps=1), pairs)
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr("huggingface_hub.HfApi.create_repo", lambda self, name, **given: calls.append(given))
+    monkeypatch.setattr("huggingface_hub.HfApi.upload_folder", lambda self, **given: calls.append(given) or "done")
+    assert report.push_to_hub("someone/model") == "done"
+    assert calls[0]["private"] is True
+    assert calls[1]["folder_path"] == settings.output
+    assert "checkpoints/*" in calls[1]["ignore_patterns"]
+
+    def refuse(self: Any, name: str, **given: Any) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.create_repo", refuse)
+    with pytest.raises(NotFoundError, match="no network"):
+        report.push_to_hub("someone/model")
