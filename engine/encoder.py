@@ -238,12 +238,13 @@ class Encoder:
             return self.model.preprocess(list(texts), prompt=self._prompt(task) or None, task=task)
 
     def _masked(self, features: dict[str, Any], task: Task) -> dict[str, Any]:
-        """Features as the model masks them: of a document without a forward pass, which only a query may need."""
+        """Features as the model masks them: without a forward pass, which only a query that is expanded may need."""
         import torch
         from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 
         masks = [module for module in self.model.children() if isinstance(module, MultiVectorMask)]
-        if task == "query" or len(masks) != 1:
+        expanded = task == "query" and getattr(self.model[0], "query_expansion", None) is not None
+        if expanded or len(masks) != 1:
             return self._forward(features, task)
         with torch.inference_mode():
             return masks[0](features, task=task)
