@@ -90,9 +90,9 @@ def curve() -> dict[str, Any]:
     return {"exact_ndcg@10": ndcg(truth, data), "queries": len(data.queries), "rows": rows}
 
 
-def collections() -> dict[str, Any]:
+def collections(names: Sequence[str] = ALL) -> dict[str, Any]:
     rows = []
-    for name in ALL:
+    for name in names:
         data = narrow(name)
         truth = exact(data)
         found, about = searched(data)
@@ -130,8 +130,11 @@ def main() -> None:
     """Run the studies named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", nargs="+", choices=list(STUDIES))
-    for study in parser.parse_args().studies:
-        machine.save(f"plaid-{study}", {**STUDIES[study](), "machine": machine.describe()})
+    parser.add_argument("--only", nargs="+", choices=ALL, default=ALL, help="for the study of collections")
+    options = parser.parse_args()
+    for study in options.studies:
+        made = collections(options.only) if study == "collections" else STUDIES[study]()
+        machine.save(f"plaid-{study}", {**made, "machine": machine.describe()})
 
 
 if __name__ == "__main__":

@@ -96,8 +96,11 @@ class IdTable:
 
     def without(self, positions: np.ndarray) -> IdTable:
         """Without the ids at some positions."""
-        gone = set(positions.tolist())
-        return IdTable.from_list([name for position, name in enumerate(self.names) if position not in gone])
+        kept = np.ones(len(self), bool)
+        kept[positions] = False
+        lengths = np.diff(self.offsets)
+        block = np.asarray(self.block)[np.repeat(kept, lengths)]
+        return IdTable(block, np.concatenate([[0], np.cumsum(lengths[kept])]).astype(np.int64))
 
 
 def _decoded(text: bytes) -> str:
