@@ -34,6 +34,7 @@ def one_step(arguments: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from engine.training.losses import ContrastiveLoss
+    from engine.training.model import projection_in_float32
 
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
@@ -64,9 +65,10 @@ def one_step(arguments: argparse.Namespace) -> dict[str, Any]:
     watcher = threading.Thread(target=watch)
     watcher.start()
     cpu, wall = time.process_time(), time.perf_counter()
-    with torch.autocast("cpu", torch.bfloat16, enabled=arguments.dtype == "bfloat16"):
-        value = loss(batch)
-    value.backward()
+    with projection_in_float32(model):
+        with torch.autocast("cpu", torch.bfloat16, enabled=arguments.dtype == "bfloat16"):
+            value = loss(batch)
+        value.backward()
     seconds, cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
     running = False
     watcher.join()
@@ -115,6 +117,7 @@ def cosine(arguments: argparse.Namespace) -> None:
     from torch.nn import functional
 
     from engine.training.losses import ContrastiveLoss
+    from engine.training.model import projection_in_float32
 
     torch.set_num_threads(arguments.threads)
     model, columns = _model_and_columns(arguments)
@@ -123,9 +126,10 @@ def cosine(arguments: argparse.Namespace) -> None:
     found = []
     for enabled in (False, True):
         model.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            value = loss(columns(arguments.batch))
-        value.backward()
+        with projection_in_float32(model):
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                value = loss(columns(arguments.batch))
+            value.backward()
         found.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
     value = functional.cosine_similarity(found[0], found[1], dim=0).item()
     print(f"batch {arguments.batch}: cosine of the gradients in float32 and bfloat16 {value:.5f}")

