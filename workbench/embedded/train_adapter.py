@@ -1,4 +1,4 @@
-"""Train the embedded model's adapter and head again; the model card in assets/head gives the whole command.
+"""Train an adapter and a head for the embedded model; `benchmarks/notes/training.md` has a whole command and its scores.
 
 python -m workbench.embedded.train_adapter --work FOLDER --output assets/head
 
