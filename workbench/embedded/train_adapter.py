@@ -1,4 +1,4 @@
-"""Train an adapter and a head for the embedded model; `benchmarks/notes/training.md` has a whole command and its scores.
+"""Train an adapter and a head for the embedded model; `benchmarks/notes/training.md` has a command and its scores.
 
 python -m workbench.embedded.train_adapter --work FOLDER --output assets/head
 
