@@ -33,6 +33,7 @@ def train(
     """
     from engine import load_collection
     from engine.training import Evaluated, Event, Started, Step, Stop, TrainSettings, fine_tune, read_training_data
+    from engine.training.run import is_first_process
 
     options = {"base": model, "seed": seed, "device": device, "max_steps": max_steps}
     chosen = TrainSettings.from_dict(_settings(settings, setting or [], options) | {"output": str(destination)})
@@ -50,6 +51,8 @@ def train(
                 note(f"step {event.step}: nDCG@10 {event.ndcg:.4f} ({event.low:.3f} to {event.high:.3f})")
 
         done = fine_tune(chosen, rows, show, loaded, resume, stop)
+    if not is_first_process():  # torchrun starts several, and one result is enough
+        return
     scores = {"before": done.before, "after": done.after}
     if as_json:
         means = {name: None if score is None else score.ndcg for name, score in scores.items()}
