@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from typing import cast
 
 import numpy as np
 import pytest
@@ -188,13 +189,14 @@ def test_packed_layers_stay_close_and_can_be_copied():
         assert found.dtype == torch.float32
         assert (found != expected).any()  # rounded to bfloat16
         torch.testing.assert_close(found, expected, atol=0.02, rtol=0.02)
+    first, last = cast(PackedLinear, model[0]), cast(PackedLinear, model[2])
     with torch.no_grad():
-        model[0].weight.mul_(0)
-        model[0].bias.zero_()
+        first.weight.mul_(0)
+        first.bias.zero_()
         changed = model(values)
-    torch.testing.assert_close(changed, model[2].bias.float().expand_as(changed), atol=0.02, rtol=0.02)
+    torch.testing.assert_close(changed, last.bias.float().expand_as(changed), atol=0.02, rtol=0.02)
     model(values).sum().backward()
-    assert model[2].weight.grad is not None
+    assert last.weight.grad is not None
 
 
 def test_threads_that_tokenise_for_both_tasks_at_once_do_not_disturb_each_other(embedded_encoder: Encoder) -> None:
