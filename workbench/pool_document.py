@@ -76,23 +76,23 @@ def write_report(studies: Sequence[Study], folder: str | Path) -> list[Path]:
 def _figures(studies: Sequence[Study], folder: Path) -> list[Path]:
     from workbench import figures
 
-    written = []
+    drawn: dict[str | Path, Any] = {}
     for theme in THEMES:
-        end = "" if theme == "light" else "-dark"
-        drawn: dict[str, Any] = {}
+        end = ".svg" if theme == "light" else "-dark.svg"
         if len(studies) > 1:
             title = f"What each pool factor changes on {len(studies)} collections"
-            drawn["collections"] = figures.group_curves(collections_curve(studies), METRIC, title, theme)
+            drawn[folder / f"collections{end}"] = figures.group_curves(collections_curve(studies), METRIC, title, theme)
         for study in studies:
             name = study.collection.name
-            drawn[f"{name}-curve"] = figures.pool_curve(study.curve, theme=theme)
-            drawn[f"{name}-front"] = figures.trade_off(study.records, theme=theme)
+            drawn[folder / f"{name}-curve{end}"] = figures.pool_curve(study.curve, theme=theme)
+            drawn[folder / f"{name}-front{end}"] = figures.trade_off(study.records, theme=theme)
             for way, groups in study.groups.items():
                 label = "document length" if way == "length" else "query type"
                 points = group_curve(study.curve, groups)
-                drawn[f"{name}-{way}"] = figures.group_curves(points, METRIC, f"{name}: by {label}", theme)
-        written += [figures.export(figure, folder / f"{name}{end}.svg", WIDTH) for name, figure in drawn.items()]
-    return written
+                drawn[folder / f"{name}-{way}{end}"] = figures.group_curves(
+                    points, METRIC, f"{name}: by {label}", theme
+                )
+    return figures.export_images(drawn, WIDTH)
 
 
 def collections_curve(studies: Sequence[Study]) -> list[GroupPoint]:

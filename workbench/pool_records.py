@@ -30,7 +30,7 @@ class PoolRecord:
         queries: How many have judgements.
         tokens: Vectors in the index.
         tokens_full: Vectors at factor 1.
-        bytes: Of the index on disk.
+        bytes: Of the files of the index that a search reads.
         pool_s: Seconds of pooling.
         build_s: Seconds of building the index.
         latencies: Milliseconds of single questions, at most 50 of them.

@@ -1,7 +1,7 @@
 """Figures: functions from records to plotly figures, with no user interface in them."""
 
 from workbench.figures.alignment import contribution_difference, contributions, maxsim_heatmap
-from workbench.figures.export import check_place, export, export_html, export_image
+from workbench.figures.export import check_place, export, export_html, export_image, export_images
 from workbench.figures.indexes import index_frontier
 from workbench.figures.pooling import group_curves, pool_curve, trade_off
 from workbench.figures.systems import Axis, frontier, intervals, latencies, pareto_front, query_differences
@@ -19,6 +19,7 @@ __all__ = [
     "export",
     "export_html",
     "export_image",
+    "export_images",
     "frontier",
     "group_curves",
     "index_frontier",

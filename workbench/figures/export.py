@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -15,6 +17,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 
 SUFFIXES = (".html", ".svg", ".png")
+PATIENCE_S = 300  # for one picture: a busy machine starts a browser slowly
 
 
 def check_place(path: str | Path) -> Path:
@@ -92,24 +95,53 @@ def export_image(
         InputError: another suffix, or a place that cannot be written.
         MissingExtraError: kaleido or a Chromium is missing.
     """
-    target = _target(path, (".png", ".svg"))
+    return export_images({path: figure}, width, height, scale)[0]
+
+
+def export_images(
+    figures: Mapping[str | Path, go.Figure], width: int = 900, height: int | None = None, scale: float = 2
+) -> list[Path]:
+    """Write many pictures with one start of the browser, which takes longer than drawing.
+
+    Args:
+        figures: File ending in .png or .svg -> figure.
+        width: See `export_image`.
+        height: See `export_image`.
+        scale: See `export_image`.
+
+    Returns:
+        The paths.
+
+    Raises:
+        InputError: see `export_image`.
+        MissingExtraError: see `export_image`.
+    """
+    targets = [_target(path, (".png", ".svg")) for path in figures]
     try:
         import kaleido
         from choreographer.errors import BrowserDepsError, BrowserFailedError, ChromeNotFoundError
     except ImportError:
         raise missing_extra("kaleido", "figures") from None
     browser = os.environ.get("BROWSER_PATH") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    opts = {"format": target.suffix[1:], "width": width, "height": height or figure.layout.height or 500}
-    if target.suffix == ".png":
-        opts["scale"] = scale
+    drawn = []
+    for target, figure in zip(targets, figures.values(), strict=True):
+        opts: dict[str, Any] = {"format": target.suffix[1:], "width": width}
+        opts["height"] = height or figure.layout.height or 500
+        drawn.append(
+            {"fig": figure, "path": str(target), "opts": opts | ({"scale": scale} if "png" in opts["format"] else {})}
+        )
     try:
-        kaleido.write_fig_sync(figure, str(target), opts=opts, kopts={"path": browser} if browser else None)
+        kaleido.write_fig_from_object_sync(
+            drawn,
+            cancel_on_error=True,
+            kopts={"path": browser, "timeout": PATIENCE_S} if browser else {"timeout": PATIENCE_S},
+        )
     except (ChromeNotFoundError, BrowserFailedError, BrowserDepsError):
         raise MissingExtraError(
             "No Chromium or Chrome starts on this machine, and a picture needs one: install Chromium, set BROWSER_PATH "
             "to it, or export HTML."
         ) from None
-    return target
+    return targets
 
 
 def _target(path: str | Path, suffixes: tuple[str, ...]) -> Path:

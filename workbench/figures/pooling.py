@@ -142,7 +142,8 @@ def trade_off(records: Sequence[PoolRecord], x: str = "bytes", y: str = "ndcg@10
     if not points:
         raise InputError("Expected pool records, got none: run the study first.")
     title = f"Quality against cost on {records[0].collection}"
-    return frontier(points, x, y, group="group", mark="mark", axes=AXES, title=title, theme=theme)
+    return frontier(points, x, y, group="group", mark="mark", axes=AXES, title=title, theme=theme,
+                    note="Numbers: pool factor. Grey: no other combination beats these on both axes.")  # fmt: skip
 
 
 def group_curves(
@@ -184,4 +185,4 @@ def group_curves(
     labels = ["one" if math.isinf(factor) else f"{factor:g}" for factor in factors]
     figure.update_xaxes(tickvals=list(range(len(factors))), ticktext=labels, title_text="pool factor", zeroline=False)
     figure.update_yaxes(title_text=f"{metric_name(metric)}, difference", zeroline=True, zerolinecolor=colours.soft)
-    return legend_below(figure, len(groups))
+    return legend_below(figure, len(groups), max(len(group) for group in groups) + 6)

@@ -68,6 +68,7 @@ def frontier(
     title: str = "Which systems are worth their cost",
     log_x: bool = True,
     theme: str = "light",
+    note: str = "The grey line joins the systems that no other beats on both axes.",
 ) -> go.Figure:
     """Cost against quality, one mark a system, and the line of those that no other beats.
 
@@ -83,6 +84,7 @@ def frontier(
         title: What is seen.
         log_x: Cost on a logarithmic axis.
         theme: "light" or "dark".
+        note: A second, softer line.
 
     Returns:
         The figure. A field "interval" (low, high) of a point is drawn as its error bar.
@@ -118,7 +120,7 @@ def frontier(
             error_y=error_bars([ys[i] for i in rows], bounds, colour) if all(bounds) else None,
             hovertemplate=f"%{{customdata}}<br>{x_axis} %{{x:.3g}}<br>{y_axis} %{{y:.3f}}<extra></extra>",
         )  # fmt: skip
-    style(figure, title, theme, 380, "The grey line joins the systems that no other beats on both axes.")
+    style(figure, title, theme, 380, note)
     figure.update_xaxes(title_text=f"{x_axis}{', logarithmic' if log_x else ''}", **(log_axis(xs) if log_x else {}))
     figure.update_yaxes(title_text=str(y_axis))
     return legend_below(figure, len(set(names)) if group else 0)
@@ -143,13 +145,14 @@ def error_bars(values: list[float], bounds: list[tuple[float, float]], colour: s
     }  # fmt: skip
 
 
-def legend_below(figure: go.Figure, entries: int) -> go.Figure:
-    """Put the legend under the axis, where a phone has room for it."""
+def legend_below(figure: go.Figure, entries: int, longest: int = 0) -> go.Figure:
+    """Put the legend under the axis, where a phone has room for it; names beyond 20 characters get a row each."""
     margin, height = figure.layout.margin, figure.layout.height
+    room = 20 * (entries if longest > 20 else (entries + 1) // 2)
     return figure.update_layout(
-        legend={"y": 0, "yref": "container", "yanchor": "bottom", "x": 0, "entrywidth": 170},
-        margin={"b": margin.b + 20 * ((entries + 1) // 2)},
-        height=height + 20 * ((entries + 1) // 2),
+        legend={"y": 0, "yref": "container", "yanchor": "bottom", "x": 0, "entrywidth": max(170, 7 * longest)},
+        margin={"b": margin.b + room},
+        height=height + room,
     )
 
 
