@@ -131,7 +131,7 @@ def cosine(arguments: argparse.Namespace) -> None:
                 value = loss(columns(arguments.batch))
             value.backward()
         found.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
-    value = functional.cosine_similarity(found[0], found[1], dim=0).item()
+    value = functional.cosine_similarity(found[0].double(), found[1].double(), dim=0).item()
     print(f"batch {arguments.batch}: cosine of the gradients in float32 and bfloat16 {value:.5f}")
     command = " ".join(sys.argv[1:])
     _save(f"training-cosine-{arguments.batch}", {"command": command, "machine": describe(), "cosine": value})
