@@ -179,6 +179,7 @@ def domain(arguments: argparse.Namespace) -> None:
     report = fine_tune(settings, data, on_event, stop=stop)
     record = {**report.as_dict(), "processor_minutes": (time.process_time() - begun) / 60, "machine": describe()}
     record["losses"] = report.losses[:5] + report.losses[-5:]
+    record["settings"] = {**report.settings, "output": Path(arguments.output).name}
     _save(f"training-domain-{folder.name}", record)
 
 
@@ -209,7 +210,8 @@ def evaluate_domain(arguments: argparse.Namespace) -> None:
             "documents": len(collection.documents),
         }
         print(f"{collection.name}: {before.ndcg:.4f} -> {after.ndcg:.4f}, p {found[collection.name]['p_value']:.3g}")
-    _save(f"training-domain-{folder.name}-scores", {"command": " ".join(sys.argv[1:]), "machine": describe(), **found})
+    sampled = {"sample": arguments.sample, "machine": describe()}
+    _save(f"training-domain-{folder.name}-scores", {**sampled, **found})
 
 
 def _without_test_rows(data: TrainingData, folder: Path) -> TrainingData:
