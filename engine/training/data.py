@@ -85,7 +85,8 @@ class TrainingData:
         kept = self.select([i for i in range(len(self)) if i not in leaking])
         if len(kept) == 0:
             raise InputError(f"All {len(self)} rows of {self.name} are also in the development collection: use others.")
-        counts = {**self.counts, "leaking": len(leaking), "kept": len(kept)}
+        found = self.counts.get("leaking", 0) + len(leaking)  # a second check does not forget the first
+        counts = {**self.counts, "leaking": found, "kept": len(kept)}
         if encoder is not None:
             counts["over_long"] = _count_over_long(kept, encoder)
         return replace(kept, counts=counts)

@@ -63,6 +63,7 @@ def test_leaking_rows_are_dropped_and_over_long_ones_counted(backbone: Path) -> 
     rows = [*ROWS[:3], {**ROWS[3], "positive": "what " * 100}]
     data = read_training_data(rows).check(Encoder(model), collection)
     assert data.counts["leaking"] == 2
+    assert data.check().counts["leaking"] == 2
     assert data.columns["query"] == ["question 1", "question 3"]
     assert data.counts["over_long"] == 1
 
