@@ -79,7 +79,7 @@ def score_all(documents: list[str], questions: list[str]) -> dict[str, np.ndarra
     of_questions: Any = model.encode(questions, output_value=None, batch_size=16)
     single = [np.stack([one["sentence_embedding"].numpy() for one in some]) for some in (of_questions, of_documents)]
     tokens = [_normalised([one["token_embeddings"].numpy() for one in some]) for some in (of_questions, of_documents)]
-    scores = (bm25(documents, questions), single[0] @ single[1].T, maxsim(*tokens))
+    scores = (bm25(documents, questions), single[0] @ single[1].T, maxsim(tokens[0], tokens[1]))
     return dict(zip(SYSTEMS, scores, strict=True))
 
 

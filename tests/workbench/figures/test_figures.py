@@ -1,6 +1,6 @@
 import json
 import shutil
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import plotly.graph_objects as go
@@ -189,7 +189,7 @@ def test_index_frontier_shows_bytes_as_area_and_matched_marks_hollow(theme) -> N
         IndexRecord("hnsw", "as given", {}, "made", 10, 100, 8, 5, 100, 0.95, error="not installed"),
     ]
     figure = figures.index_frontier(records, theme=theme)
-    marks: dict[str, Any] = {t.customdata[0]: t.marker for t in list(figure.data) if t.customdata}
+    marks: dict[str, Any] = {t.customdata[0]: t.marker for t in cast(Any, figure.data) if t.customdata}
     assert set(marks) == {"exact, 192 bytes a token", "plaid, 48 bytes a token", "plaid, matched, 48 bytes a token"}
     exact, plaid = marks["exact, 192 bytes a token"], marks["plaid, 48 bytes a token"]
     assert exact.size == 2 * plaid.size  # four times the area
