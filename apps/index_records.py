@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from apps.text import visible
-from workbench.index_records import IndexRecord, format_spec
+from workbench.index_records import IndexRecord, changed_settings, format_spec
 
 
 def index_row(record: IndexRecord) -> dict[str, Any]:
@@ -20,8 +20,9 @@ def index_row(record: IndexRecord) -> dict[str, Any]:
         Its numbers (None where nothing was measured), promises, settings and notes.
     """
     million = record.at_a_million
+    chosen = visible(format_spec(record.kind, changed_settings(record.kind, record.settings)))
     return {
-        "name": record.name,
+        "name": chosen if record.point == "as given" else record.name,  # two of one kind differ in their settings
         "kind": record.kind,
         "matched": record.point != "as given",
         "recall_10": record.recall_10,

@@ -182,7 +182,7 @@ def measure(folder: Path) -> dict[str, Any]:
     points = [{"point": "as given", **outcome_of(index, queries, job["k"], report)}]
     peak = peak_bytes()
     if job["ladder"]:
-        points.append({"point": "matched", **matched(index, job, queries, points[0])})
+        points.append({**matched(index, job, queries, points[0]), "point": "matched"})
     return {
         "build_seconds": build,
         "peak_memory_bytes": max(peak - before, 0),
