@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from engine.simd.build import F32, I8, I32, I64, call, data, each, full, i64, load, loop, splat, store
+from engine.simd.build import F32, I1, I8, I32, I64, call, data, each, full, i64, load, loop, splat, store
 from engine.simd.integer import Arithmetic
 
 COLUMNS = 32  # lanes of a row of a table of centroid scores
@@ -26,29 +26,22 @@ def make_token_scores(level: str, vectors: int, tokens: int, short: bool) -> Any
 
     Returns:
         function(values uint8 [n * 4 * groups], n, groups, query int8 [groups * width * 4], table float32 [c * 32],
-        shift float32 [32], scale, codes, sums int32 [n * width], best int32 [width]): sums[t] =
-        round((table[codes[t]] + shift) * scale) + values[t] . query; best is raised to their maximum.
+        shift float32 [32], unit, codes, lengths float32 [n], sums float32 [n * width], best float32 [width]): sums[t] =
+        table[codes[t]] + lengths[t] * ((values[t] . query) * unit + shift); best is raised to their maximum.
     """
     arithmetic = Arithmetic(level, short)
     lanes, wide, real = arithmetic.lanes, arithmetic.wide, ir.VectorType(F32, arithmetic.lanes)
     width = lanes * vectors
 
-    def start(b: Any, x: Any, shift: Any, scale: Any) -> Any:
-        near = call(b, f"llvm.nearbyint.v{lanes}f32", real, [b.fmul(b.fadd(x, shift), scale)])
-        whole = b.fptosi(near, wide)
-        return arithmetic.begin(b, _halves(b, whole) if arithmetic.short else whole)
+    def fma(b: Any, x: Any, y: Any, z: Any) -> Any:
+        return call(b, f"llvm.fma.v{lanes}f32", real, [x, y, z])
 
     def block(b: Any, pointers: list[Any], shared: list[Any], token: Any, n: int) -> None:
-        value, panel, table, shift, code, out, best = pointers
-        groups, scale = shared
+        value, panel, table, shift, code, length, out, best = pointers
+        groups, unit = shared
         numbers = [b.add(token, i64(t)) for t in range(n)]
         rows = [b.gep(value, [b.mul(number, b.mul(groups, i64(4)))]) for number in numbers]
-        shifts = [load(b, shift, i64(v * lanes), real) for v in range(vectors)]
-        totals = []
-        for number in numbers:
-            origin = b.mul(b.zext(b.load(b.gep(code, [number])), I64), i64(COLUMNS))
-            entries = [load(b, table, b.add(origin, i64(v * lanes)), real) for v in range(vectors)]
-            totals += [start(b, x, y, scale) for x, y in zip(entries, shifts, strict=True)]
+        totals = [arithmetic.begin(b, full(wide, 0))] * (n * vectors)
 
         def turn(group: Any, carried: list[Any]) -> list[Any]:
             words = [splat(b, load(b, row, b.mul(group, i64(4)), I32), lanes) for row in rows]
@@ -61,20 +54,24 @@ def make_token_scores(level: str, vectors: int, tokens: int, short: bool) -> Any
             return carried
 
         totals = [arithmetic.end(b, x) for x in loop(b, groups, 1, totals, turn)]
+        origins = [b.mul(b.zext(b.load(b.gep(code, [number])), I64), i64(COLUMNS)) for number in numbers]
+        factors = [splat(b, b.load(b.gep(length, [number])), lanes) for number in numbers]
         for v in range(vectors):
-            highest = load(b, best, i64(v * lanes), wide)
+            highest, middle = load(b, best, i64(v * lanes), real), load(b, shift, i64(v * lanes), real)
             for t in range(n):
-                new = totals[t * vectors + v]
+                around = fma(b, b.sitofp(totals[t * vectors + v], real), unit, middle)
+                entry = load(b, table, b.add(origins[t], i64(v * lanes)), real)
+                new = fma(b, around, factors[t], entry)
                 store(b, new, out, b.add(b.mul(numbers[t], i64(width)), i64(v * lanes)))
-                highest = b.select(b.icmp_signed(">", new, highest), new, highest)
+                highest = b.select(b.fcmp_ordered(">", new, highest), new, highest)
             store(b, highest, best, i64(v * lanes))
 
     @intrinsic
-    def token_scores(_, values, n, groups, query, table, shift, scale, codes, sums, best):
-        signature = types.void(values, n, groups, query, table, shift, scale, codes, sums, best)
+    def token_scores(_, values, n, groups, query, table, shift, unit, codes, lengths, sums, best):
+        signature = types.void(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
 
         def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
-            pointers = [data(context, b, sig, args, k) for k in (0, 3, 4, 5, 7, 8, 9)]
+            pointers = [data(context, b, sig, args, k) for k in (0, 3, 4, 5, 7, 8, 9, 10)]
             shared = [args[2], splat(b, args[6], lanes)]
             each(b, i64(0), args[1], tokens, lambda t, size: block(b, pointers, shared, t, size))
             return context.get_dummy_value()
@@ -84,12 +81,6 @@ def make_token_scores(level: str, vectors: int, tokens: int, short: bool) -> Any
     return token_scores
 
 
-def _halves(b: Any, x: Any) -> Any:
-    """Each int32 lane as two int16 that add up to it."""
-    first = b.ashr(x, full(x.type, 1))
-    return b.or_(b.shl(b.sub(x, first), full(x.type, 16)), b.and_(first, full(x.type, 0xFFFF)))
-
-
 def make_lanes_above(lanes: int) -> Any:
     """An intrinsic that compares some lanes with their limits.
 
@@ -97,7 +88,7 @@ def make_lanes_above(lanes: int) -> Any:
         lanes: 8 or 16.
 
     Returns:
-        function(sums int32, at, limits int32, first): int64 with bit j set where sums[at + j] >= limits[first + j].
+        function(sums float32, at, limits float32, first): int64 with bit j set where sums[at + j] >= limits[first + j].
     """
 
     @intrinsic
@@ -105,10 +96,10 @@ def make_lanes_above(lanes: int) -> Any:
         signature = types.int64(sums, at, limits, first)
 
         def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
-            vector = ir.VectorType(I32, lanes)
+            vector = ir.VectorType(F32, lanes)
             mine = load(b, data(context, b, sig, args, 0), args[1], vector)
             limit = load(b, data(context, b, sig, args, 2), args[3], vector)
-            return b.zext(b.bitcast(b.icmp_signed(">=", mine, limit), ir.IntType(lanes)), I64)
+            return b.zext(b.bitcast(b.fcmp_ordered(">=", mine, limit), ir.IntType(lanes)), I64)
 
         return signature, generate
 
@@ -186,3 +177,37 @@ def make_unpack(bits: int) -> Any:
         return signature, generate
 
     return unpack
+
+
+def make_add_bits(bits: int) -> Any:
+    """An intrinsic that gives codes one bit more.
+
+    Args:
+        bits: 1, 2 or 4, the bits that the codes have.
+
+    Returns:
+        function(packed uint8, at, n, out uint8, out_at): bit j of the n bytes at `at` becomes bit `bits` of the code at
+        out_at + j.
+    """
+
+    @intrinsic
+    def add_bits(_, packed, at, n, out, out_at):
+        signature = types.void(packed, at, n, out, out_at)
+
+        def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
+            source, target = data(context, b, sig, args, 0), data(context, b, sig, args, 3)
+
+            def body(start: Any, size: int) -> None:
+                lanes = 8 * size
+                codes, place = ir.VectorType(I8, lanes), b.add(args[4], b.mul(start, i64(8)))
+                word = load(b, source, b.add(args[1], start), ir.IntType(lanes))
+                chosen = b.bitcast(word, ir.VectorType(I1, lanes))
+                more = b.select(chosen, full(codes, 1 << bits), full(codes, 0))
+                store(b, b.or_(load(b, target, place, codes), more), target, place)
+
+            each(b, i64(0), args[2], 2, body)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return add_bits

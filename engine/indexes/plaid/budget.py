@@ -13,7 +13,7 @@ from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
 from engine.indexes.plaid import codec as codecs
 from engine.indexes.plaid.assign import PART, nearest
-from engine.indexes.plaid.codec import Codec, row_bytes
+from engine.indexes.plaid.codec import SCALES, Codec, RowLayout
 from engine.indexes.plaid.settings import PlaidSettings, wanted_centroids
 from engine.simd.threads import thread_count
 
@@ -82,7 +82,8 @@ def plan(settings: PlaidSettings, n_tokens: int, n_documents: int, dim: int, exi
     """
     limit, centroids = settings.memory_limit, existing or wanted_centroids(settings, n_tokens)
     per_sample = 4 * dim + 48  # the vectors, their codes, distances and order
-    per_token = 24 + 6 * row_bytes(dim, settings.bits)  # codes and distances while encoding, the rows and their squares
+    row = RowLayout.of(dim, settings.bits, settings.wide_share).size
+    per_token = 24 + 6 * row  # codes and distances while encoding, the rows and their squares
     blocks = 2 * PART + codecs.PART  # rows of float32 that each thread holds
 
     def held(centroids: int) -> int:
@@ -111,7 +112,7 @@ def plan(settings: PlaidSettings, n_tokens: int, n_documents: int, dim: int, exi
         chunk, entries = min(chunk, room(centroids) // per_token), room(centroids) // 4
     memory = held(centroids) + max(sample * per_sample, chunk * per_token, 4 * min(entries, n_tokens))
     code_bytes = 2 if centroids <= 1 << 16 else 4
-    disk = n_tokens * (code_bytes + row_bytes(dim, settings.bits) + 4) + centroids * (2 * dim + 8) + 12 * n_documents
+    disk = n_tokens * (code_bytes + row + 4) + centroids * (2 * dim + 8) + 12 * n_documents
     return Plan(n_tokens, centroids, sample, chunk, entries, memory, disk)
 
 
@@ -131,7 +132,8 @@ def estimate(settings: PlaidSettings, documents: TokenEmbeddings) -> Estimate:
     some = values[: min(TRIAL_CENTROIDS, made.centroids)]
     nearest(values[:64], some)  # compiled and warm before the clock starts
     codes, products = _least(lambda: nearest(values, some)[0])
-    codec = Codec(settings.bits, some, np.full(documents.dim, -1, np.float32), np.full(documents.dim, 0.1, np.float32))
+    layout = RowLayout.of(documents.dim, settings.bits, settings.wide_share)
+    codec = Codec(layout, some, np.full(documents.dim, 0.1, np.float32), np.linspace(0, 1, SCALES, dtype=np.float32))
     codec.encode(values[:64], codes[:64])
     _, rows = _least(lambda: codec.encode(values, codes))
     products, rows = products / (len(values) * len(some)), rows / len(values)

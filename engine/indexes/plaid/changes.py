@@ -21,7 +21,7 @@ from engine.errors import InputError
 from engine.indexes.plaid import budget, inverted, kmeans
 from engine.indexes.plaid.assign import nearest
 from engine.indexes.plaid.budget import Meter, Plan
-from engine.indexes.plaid.codec import Codec, fit
+from engine.indexes.plaid.codec import Codec, RowLayout, fit
 from engine.indexes.plaid.search import Layout
 from engine.indexes.plaid.settings import TOKENS_PER_CENTROID, PlaidSettings, wanted_centroids
 
@@ -69,7 +69,8 @@ def train(documents: TokenEmbeddings, made: Plan, settings: PlaidSettings, meter
 
     centroids = kmeans.train(sample, made.centroids, settings.iterations, settings.seed, step)
     codes, distances = nearest(sample, centroids)
-    return fit(sample, codes, centroids, settings.bits), float(distances.mean(dtype=np.float64))
+    layout = RowLayout.of(documents.dim, settings.bits, settings.wide_share)
+    return fit(sample, codes, centroids, layout), float(distances.mean(dtype=np.float64))
 
 
 def build(folder: Path, documents: TokenEmbeddings, made: Plan, settings: PlaidSettings, meter: Meter) -> Written:
@@ -78,7 +79,7 @@ def build(folder: Path, documents: TokenEmbeddings, made: Plan, settings: PlaidS
     codec, spread = train(documents, made, settings, meter)
     entries = {
         "codes": storage.grow_entry("codes", generation, codec.code_dtype),
-        "residuals": storage.grow_entry("residuals", generation, "u1", (codec.row_bytes,)),
+        "residuals": storage.grow_entry("residuals", generation, "u1", (codec.layout.size,)),
         "ends": storage.grow_entry("ends", generation, "<i8"),
         "slots": storage.grow_entry("slots", generation, "<i4"),
     }
@@ -124,7 +125,7 @@ def compacted(folder: Path, layout: Layout, originals: np.ndarray | None) -> Wri
     lengths = layout.offsets[alive + 1] - layout.offsets[alive]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     codes = np.empty(offsets[-1], codec.code_dtype)
-    entry = storage.grow_entry("residuals", generation, "u1", (codec.row_bytes,))
+    entry = storage.grow_entry("residuals", generation, "u1", (codec.layout.size,))
     files: dict[str, dict[str, Any]] = {}
     if originals is not None:
         files["originals"] = storage.grow_entry("originals", generation, "<f2", (codec.dim,))
@@ -153,7 +154,7 @@ def remaining(folder: Path, slots: np.ndarray) -> dict[str, Any]:
 
 
 def _codec_arrays(codec: Codec) -> dict[str, np.ndarray]:
-    return {"centroids": codec.centroids.astype(np.float16), "quantiser": np.stack([codec.lower, codec.step])}
+    return {"centroids": codec.centroids.astype(np.float16), "steps": codec.step, "lengths": codec.scales}
 
 
 def _write_lists(

@@ -1,14 +1,13 @@
 """The same search in torch, for an index whose arrays lie on an accelerator.
 
 The stages, their limits and their ties are those of `search`: the same documents come back, up to the rounding of
-float32 sums. On CUDA, with the package `late-interaction-kernels`, its fused kernel decompresses and scores the
-survivors (2, 4 and 8 bits) in float16; the best of them, and elsewhere all, get their float32 scores from plain torch.
+float32 sums. The fused kernel of `late-interaction-kernels` decodes residuals that have no length of their own, so it
+cannot read this codec; the survivors of a search are some 43,000 tokens, which are decoded and scored by plain torch.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,6 @@ import torch
 from engine.indexes.plaid.codec import Codec
 from engine.indexes.plaid.search import Layout
 from engine.indexes.plaid.settings import PlaidSettings
-
-PACKAGE = "late_interaction_kernels"
-FUSED_BITS = (2, 4, 8)
-SPARE = 64  # documents beyond those wanted, at least, that get float32 scores after the fused kernel
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +27,11 @@ class DeviceLayout:
         centroids: float32 [c, dim].
         offsets: int64 [slots + 1].
         codes: int64 [tokens].
-        packed: uint8 [tokens, row_bytes].
+        packed: uint8 [tokens, row size].
         lists: (int64 [c + 1] offsets, int64 documents), one pair for each set of inverted lists.
-        lower: float32 [dim].
         step: float32 [dim].
+        middle: float32 [dim].
+        scales: float32 [256].
     """
 
     codec: Codec
@@ -44,8 +40,9 @@ class DeviceLayout:
     codes: torch.Tensor
     packed: torch.Tensor
     lists: tuple[tuple[torch.Tensor, torch.Tensor], ...]
-    lower: torch.Tensor
     step: torch.Tensor
+    middle: torch.Tensor
+    scales: torch.Tensor
 
     @classmethod
     def of(cls, layout: Layout, device: str) -> DeviceLayout:
@@ -63,8 +60,9 @@ class DeviceLayout:
             moved(layout.codes, np.int64),
             moved(layout.packed),
             lists,
-            moved(codec.lower),
             moved(codec.step),
+            moved(codec.middle),
+            moved(codec.scales),
         )
 
     @property
@@ -84,9 +82,13 @@ class DeviceLayout:
         packed, codec = self.packed[tokens], self.codec
         if codec.bits == 16:
             return packed.view(torch.float16).float()
-        parts = [(packed >> (part * codec.bits)) & (codec.levels - 1) for part in range(8 // codec.bits)]
-        codes = torch.cat(parts, dim=1)[:, : codec.dim].float()
-        return self.centroids[self.codes[tokens]] + (self.lower + self.step * codes)
+        base, wide, dim = packed[:, : codec.layout.base], codec.layout.wide, codec.dim
+        parts = [base >> (part * codec.bits) & ((1 << codec.bits) - 1) for part in range(8 // codec.bits)]
+        codes = torch.cat(parts, dim=1)[:, :dim]
+        more = packed[:, codec.layout.base : codec.layout.base + wide, None] >> torch.arange(8, device=packed.device) & 1
+        codes[:, : 8 * wide] |= (more << codec.bits).reshape(len(packed), -1).to(torch.uint8)
+        residuals = self.step * (codes.float() - self.middle)
+        return self.centroids[self.codes[tokens]] + self.scales[packed[:, -1].long()][:, None] * residuals
 
 
 def run(
@@ -116,9 +118,6 @@ def run(
     if n_full > settings.n_full_scores:
         notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
     survivors = candidates[_best(sums, n_full)]
-    kept = wanted + max(wanted, SPARE)
-    if _has_kernel(layout) and len(survivors) > kept:
-        survivors = survivors[_best(_fused(layout, survivors, asked), kept)]
     scores = _plain(layout, survivors, asked)
     return survivors.cpu().numpy(), scores.float().cpu().numpy(), notes
 
@@ -168,56 +167,6 @@ def _plain(layout: DeviceLayout, slots: torch.Tensor, query: torch.Tensor) -> to
     """MaxSim on the stored vectors, float32."""
     tokens, owner = layout.rows(slots)
     return _maxima(layout.vectors(tokens) @ query.T, owner, len(slots)).sum(1)
-
-
-def _has_kernel(layout: DeviceLayout) -> bool:
-    usable = layout.codec.bits in FUSED_BITS and layout.device.type == "cuda" and find_spec(PACKAGE) is not None
-    return usable and bool((layout.step > 0).all())
-
-
-def fused_arguments(layout: DeviceLayout, slots: torch.Tensor, query: torch.Tensor) -> dict[str, Any]:
-    """What `late_interaction_kernels.plaid.maxsim_residual` takes to compute our scores, up to a factor.
-
-    It adds one of 2^bits scalars to a centroid, the same for all dimensions; ours have a range for each. So dimensions
-    are measured in steps: with v = c + lower + step * code, q . v = (q step) . ((c + lower) / step + code). Its bytes
-    hold neighbouring dimensions and ours those `row_bytes` apart, so the dimensions are put in its order. The factor
-    brings the query into the range of float16, in which the kernel multiplies.
-    """
-    codec, device = layout.codec, layout.device
-    per, width = 8 // codec.bits, codec.row_bytes * 8 // codec.bits
-    feature = torch.arange(width, device=device)
-    order = (feature % per) * codec.row_bytes + feature // per
-
-    def ordered(values: torch.Tensor) -> torch.Tensor:
-        wide = torch.zeros(len(values), width, device=device)
-        wide[:, : codec.dim] = values
-        return wide[:, order]
-
-    asked = ordered(query * layout.step)[None]
-    tokens, owner = layout.rows(slots)
-    lengths = layout.offsets[slots + 1] - layout.offsets[slots]
-    longest = int(lengths.max())
-    at = owner * longest + tokens - layout.offsets[slots][owner]
-    codes = torch.zeros(len(slots) * longest, dtype=torch.long, device=device)
-    codes[at] = layout.codes[tokens]
-    residuals = torch.zeros(len(slots) * longest, codec.row_bytes, dtype=torch.uint8, device=device)
-    residuals[at] = layout.packed[tokens]
-    return {
-        "Q": (asked / asked.abs().max().clamp(min=1e-30)).half(),
-        "codes": codes.view(len(slots), longest),
-        "residuals": residuals.view(len(slots), longest, -1),
-        "doc_lengths": lengths,
-        "centroids": ordered((layout.centroids + layout.lower) / layout.step),
-        "bucket_weights": torch.arange(codec.levels, dtype=torch.float32, device=device),
-        "nbits": codec.bits,
-        "normalize": False,
-    }
-
-
-def _fused(layout: DeviceLayout, slots: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
-    from late_interaction_kernels.plaid import maxsim_residual  # type: ignore[import-not-found]
-
-    return maxsim_residual(**fused_arguments(layout, slots, query)).reshape(-1)
 
 
 def _maxima(values: torch.Tensor, owner: torch.Tensor, n: int) -> torch.Tensor:

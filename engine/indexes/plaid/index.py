@@ -18,7 +18,7 @@ from engine.indexes.ids import IdTable
 from engine.indexes.plaid import changes, inverted, search, selftest
 from engine.indexes.plaid.budget import BuildProgress, Estimate, Meter, estimate, plan
 from engine.indexes.plaid.changes import Written, check_range
-from engine.indexes.plaid.codec import Codec
+from engine.indexes.plaid.codec import SCALES, Codec, RowLayout
 from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.search import Layout, Stages
 from engine.indexes.plaid.settings import SEARCH_SETTINGS, PlaidSettings
@@ -64,21 +64,30 @@ class PlaidIndex(Index):
             "device": self.device or "cpu",
             **({"build": self.built} if self.built else {}),
             "approximation": (
-                f"Vectors are stored as a centroid and a residual of {self.settings.bits} bits a dimension. A search "
+                f"Vectors are stored as a centroid and a residual of {self._bits} bits a dimension. A search "
                 f"probes {self.settings.n_probe} centroids a query token, scores at most {self.settings.n_candidates} "
                 f"documents by their centroids and {self.settings.n_full_scores} by their stored vectors; every "
                 "score returned is MaxSim on the stored vectors."
             ),
         }
 
+    @property
+    def _bits(self) -> str:
+        """Bits a dimension of a residual, on average."""
+        layout = self.layout
+        return f"{self.settings.bits + (8 * layout.codec.layout.wide / layout.codec.dim if layout else 0):.3g}"
+
     def _load(self) -> None:
         record = self.state.manifest.record
         if record["dim"] == 0:
             self.layout, self.slots = None, np.empty(0, np.int64)
             return
-        centroids, quantiser = self._array("centroids", False), self._array("quantiser", False)
+        if "steps" not in self.state.manifest.files:
+            raise CorruptDataError(f"{self.path} was written by a version before 0.2, another codec: build it again.")
+        centroids, steps, lengths = (self._array(name, False) for name in ("centroids", "steps", "lengths"))
         largest = record.get("largest", np.inf)
-        codec = Codec(self.settings.bits, centroids.astype(np.float32), quantiser[0], quantiser[1], largest)
+        rows = RowLayout.of(record["dim"], self.settings.bits, self.settings.wide_share)
+        codec = Codec(rows, centroids.astype(np.float32), steps, lengths, largest)
         offsets = np.concatenate([[0], self._array("ends", False)])
         codes, packed = self._array("codes"), self._array("residuals")
         base = Lists(self._array("list_offsets", False), self._array("list_documents"))
@@ -104,9 +113,12 @@ class PlaidIndex(Index):
         """The kernels index without bounds checks, so damage that would lead them astray is found here."""
         sound = (
             len(codes) == len(packed) == offsets[-1]
+            and packed.shape[1:] == (codec.layout.size,)
             and (np.diff(offsets) > 0).all()
             and (len(codes) == 0 or codes.max() < len(codec.centroids))
-            and all(np.isfinite(part).all() for part in (codec.centroids, codec.lower, codec.step))
+            and all(np.isfinite(part).all() for part in (codec.centroids, codec.step, codec.scales))
+            and codec.step.shape == (codec.dim,)
+            and codec.scales.shape == (SCALES,)
             and len(lists.offsets) <= len(codec.centroids) + 1
             and (np.diff(lists.offsets) >= 0).all()
             and lists.offsets[0] == 0
@@ -339,7 +351,7 @@ class PlaidIndex(Index):
                 return
             originals = self._array("originals") if "originals" in before.files else None
             written = changes.compacted(self.path, layout, originals)
-            keep = {name: before.files[name] for name in ("centroids", "quantiser")} | written.files
+            keep = {name: before.files[name] for name in ("centroids", "steps", "lengths")} | written.files
             arrays = {**self.state.ids.arrays(), **written.arrays}
             storage.commit(self.path, f"index/{self.kind}", {**before.record, **written.record}, arrays, keep)
             self.refresh()

@@ -18,7 +18,6 @@ from engine.simd.kernels import LEVEL, max_products, max_rows, widen
 COLUMNS = tables.COLUMNS
 GROUP = 64  # centroids whose best scores are kept together, so that probing looks into few of them
 LANES = integer.LANES.get(LEVEL, 8)
-NOTHING = -(2**30)
 AT_ONCE = {"avx2": 3, "plain": 1}.get(LEVEL, 6)  # rows of centroids; their sums stay in registers
 
 if LEVEL in floating.LANES:
@@ -26,6 +25,7 @@ if LEVEL in floating.LANES:
     lanes_above: Any = residual.make_lanes_above(LANES)
     lowest_bit: Any = residual.lowest_bit
     unpack_1, unpack_2, unpack_4, unpack_8 = (residual.make_unpack(bits) for bits in (1, 2, 4, 8))
+    add_bits_1, add_bits_2, add_bits_4 = (residual.make_add_bits(bits) for bits in (1, 2, 4))
     _width = floating.LANES[LEVEL]
     multiply_rows: Any = tables.make_rows(_width, AT_ONCE)
     multiply_row: Any = tables.make_rows(_width, 1)
@@ -34,6 +34,7 @@ if LEVEL in floating.LANES:
 else:
     dot, lanes_above, lowest_bit, rounding = plain.dot, plain.lanes_above, plain.lowest_bit, plain.rounding
     unpack_1, unpack_2, unpack_4, unpack_8 = plain.unpack_1, plain.unpack_2, plain.unpack_4, plain.unpack_8
+    add_bits_1, add_bits_2, add_bits_4 = plain.add_bits_1, plain.add_bits_2, plain.add_bits_4
     multiply_rows, multiply_row, column_maxima = plain.multiply_row, plain.multiply_row, plain.column_maxima
 
 
@@ -42,34 +43,34 @@ if LEVEL == "avx2":
     long_1, long_2, long_3, long_4 = (residual.make_token_scores(LEVEL, v, 2, False) for v in (1, 2, 3, 4))
 
     @kernel
-    def _token_scores(width, short, values, n, groups, query, table, shift, scale, codes, sums, best):
+    def _token_scores(width, short, values, n, groups, query, table, shift, unit, codes, lengths, sums, best):
         if short:
             if width == 8:
-                short_1(values, n, groups, query, table, shift, scale, codes, sums, best)
+                short_1(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
             elif width == 16:
-                short_2(values, n, groups, query, table, shift, scale, codes, sums, best)
+                short_2(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
             elif width == 24:
-                short_3(values, n, groups, query, table, shift, scale, codes, sums, best)
+                short_3(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
             else:
-                short_4(values, n, groups, query, table, shift, scale, codes, sums, best)
+                short_4(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
         elif width == 8:
-            long_1(values, n, groups, query, table, shift, scale, codes, sums, best)
+            long_1(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
         elif width == 16:
-            long_2(values, n, groups, query, table, shift, scale, codes, sums, best)
+            long_2(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
         elif width == 24:
-            long_3(values, n, groups, query, table, shift, scale, codes, sums, best)
+            long_3(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
         else:
-            long_4(values, n, groups, query, table, shift, scale, codes, sums, best)
+            long_4(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
 
 elif LEVEL == "avx512-vnni":
     span_1, span_2 = residual.make_token_scores(LEVEL, 1, 8, False), residual.make_token_scores(LEVEL, 2, 6, False)
 
     @kernel
-    def _token_scores(width, short, values, n, groups, query, table, shift, scale, codes, sums, best):
+    def _token_scores(width, short, values, n, groups, query, table, shift, unit, codes, lengths, sums, best):
         if width == 16:
-            span_1(values, n, groups, query, table, shift, scale, codes, sums, best)
+            span_1(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
         else:
-            span_2(values, n, groups, query, table, shift, scale, codes, sums, best)
+            span_2(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
 
 else:
     _token_scores = plain.token_scores
@@ -159,18 +160,25 @@ def coarse_scores(candidates, first, last, offsets, codes, rows, out):
 
 
 @kernel
-def unpack(packed, first, last, row_bytes, bits, out):
-    """Codes of the tokens first to last, one a byte, into out[0 ...]; packed is uint8, flattened."""
-    width = row_bytes * (8 // bits)
+def unpack(packed, first, last, base, wide, bits, scales, out, lengths):
+    """Codes of the tokens first to last, one a byte, into out[0 ...], and their lengths; packed is uint8, flattened."""
+    width, size, longest = base * (8 // bits), base + wide + 1, np.float32(0)
     for t in range(first, last):
+        at, to = t * size, (t - first) * width
         if bits == 4:
-            unpack_4(packed, t * row_bytes, row_bytes, out, (t - first) * width)
+            unpack_4(packed, at, base, out, to)
+            add_bits_4(packed, at + base, wide, out, to)
         elif bits == 8:
-            unpack_8(packed, t * row_bytes, row_bytes, out, (t - first) * width)
+            unpack_8(packed, at, base, out, to)
         elif bits == 2:
-            unpack_2(packed, t * row_bytes, row_bytes, out, (t - first) * width)
+            unpack_2(packed, at, base, out, to)
+            add_bits_2(packed, at + base, wide, out, to)
         else:
-            unpack_1(packed, t * row_bytes, row_bytes, out, (t - first) * width)
+            unpack_1(packed, at, base, out, to)
+            add_bits_1(packed, at + base, wide, out, to)
+        lengths[t - first] = scales[packed[at + size - 1]]
+        longest = max(longest, lengths[t - first])
+    return longest
 
 
 @kernel
@@ -193,14 +201,17 @@ def document_scores(
     last,
     width,
     lanes,
+    short,
     offsets,
     codes,
     packed,
-    row_bytes,
+    base,
+    wide,
     bits,
+    scales,
     table,
     shift,
-    scale,
+    unit,
     query,
     slack,
     origin,
@@ -209,40 +220,44 @@ def document_scores(
 ):
     """Add to out[i] MaxSim in float32 of some query tokens on the stored vectors of a document.
 
-    Integer scores of all tokens come first. Only tokens that may be the maximum get a float32 product: the best by
-    integers, and then those whose integer score plus the largest error that rounding can make reaches its score.
+    Scores by integer products of all tokens come first. Only tokens that may be the maximum get a float32 product: the
+    best by integers, and then those whose score plus the largest error that rounding can make reaches its score.
 
     Args:
         slots: int64, the documents; `first` to `last` are scored.
         width: Lanes of `query`, a multiple of LANES up to 32.
         lanes: Query tokens among them.
-        offsets, codes, packed, row_bytes, bits: The index; packed is flattened.
+        short: Whether sums fit in int16 over the even and over the odd pairs of dimensions.
+        offsets, codes, packed, base, wide, bits, scales: The index; packed is flattened.
         table: float32 [c, 32], scores of centroids.
-        shift, scale: float32 [32] and float32; the integer score of a token starts from (table + shift) * scale.
-        query: int8 [padded dim / 4, width, 4]; below 8 bits, sums must fit in int16 over the even and over the odd
-            pairs of dimensions.
-        slack: int32 [width], the largest error of an integer score.
-        origin: float32 [lanes], score of a residual of codes 0.
+        shift, unit: float32 [32] and float32; a residual of length 1 scores about (codes . query) * unit + shift.
+        query: int8 [padded dim / 4, width, 4].
+        slack: float32 [2, width], the largest error of such a score for a residual of length 1, and of length 0.
+        origin: float32 [lanes], score of a residual of codes 0 and length 1.
         rows: float32 [lanes * padded dim], score of one step of each code.
         out: float32.
     """
-    groups = row_bytes * 8 // bits // 4
+    groups = base * 8 // bits // 4
     size = 4 * groups
-    best, limits, high = np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width, np.float32)
-    values, sums, where = np.empty(0, np.uint8), np.empty(0, np.int32), np.zeros(width, np.int64)
+    best, limits, high = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
+    values, sums, where = np.empty(0, np.uint8), np.empty(0, np.float32), np.zeros(width, np.int64)
+    lengths = np.empty(0, np.float32)
     tokens, masks = np.empty(1, np.int64), np.empty(1, np.int64)
     for i in range(first, last):
         start, end = offsets[slots[i]], offsets[slots[i] + 1]
         n = end - start
         if len(values) < n * size:
-            values, sums = np.empty(n * size, np.uint8), np.empty(n * width, np.int32)
+            values, sums = np.empty(n * size, np.uint8), np.empty(n * width, np.float32)
+            lengths = np.empty(n, np.float32)
             tokens, masks = np.empty(n + 1, np.int64), np.empty(n + 1, np.int64)
-        unpack(packed, start, end, row_bytes, bits, values)
-        best[:] = NOTHING
-        _token_scores(width, bits < 8, values, n, groups, query, table, shift, scale, codes[start:end], sums, best)
-        limits[:] = 2**31 - 1
+        longest = unpack(packed, start, end, base, wide, bits, scales, values, lengths)
+        best[:] = -np.inf
+        _token_scores(
+            width, short, values, n, groups, query, table, shift, unit, codes[start:end], lengths, sums, best
+        )
+        limits[:] = np.inf
         for lane in range(lanes):
-            limits[lane] = best[lane] - 2 * slack[lane]
+            limits[lane] = best[lane] - 2 * (slack[0, lane] * longest + slack[1, lane])
         count = _doubtful(sums, n, width, limits, tokens, masks)
         for j in range(count):
             mask, at = masks[j], tokens[j] * width
@@ -251,20 +266,22 @@ def document_scores(
                 mask &= mask - 1
                 where[lane] = tokens[j] if sums[at + lane] == best[lane] else where[lane]
         for lane in range(lanes):
-            centroid = table[np.int64(codes[start + where[lane]]) * COLUMNS + lane]
-            high[lane] = centroid + dot(values, where[lane] * size, rows, lane * size, size)
-            limits[lane] = np.int32(np.floor((high[lane] + origin[lane]) * scale)) - slack[lane]
+            at = where[lane]
+            around = dot(values, at * size, rows, lane * size, size) + origin[lane]
+            high[lane] = table[np.int64(codes[start + at]) * COLUMNS + lane] + lengths[at] * around
+            limits[lane] = high[lane] - (slack[0, lane] * longest + slack[1, lane])
         for j in range(count):
             mask, at = masks[j], tokens[j] * width
             while mask:
                 lane = lowest_bit(mask)
                 mask &= mask - 1
                 if sums[at + lane] >= limits[lane] and tokens[j] != where[lane]:
+                    around = dot(values, tokens[j] * size, rows, lane * size, size) + origin[lane]
                     centroid = table[np.int64(codes[start + tokens[j]]) * COLUMNS + lane]
-                    high[lane] = max(high[lane], centroid + dot(values, tokens[j] * size, rows, lane * size, size))
+                    high[lane] = max(high[lane], centroid + lengths[tokens[j]] * around)
         total = out[i]
         for lane in range(lanes):
-            total += high[lane] + origin[lane]
+            total += high[lane]
         out[i] = total
 
 

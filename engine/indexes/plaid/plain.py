@@ -40,18 +40,19 @@ def rounding(table, row, count, low, factor, rows):
 
 
 @kernel
-def token_scores(width, short, values, n, groups, query, table, shift, scale, codes, sums, best):
+def token_scores(width, short, values, n, groups, query, table, shift, unit, codes, lengths, sums, best):
     """See `engine.simd.residual.make_token_scores`."""
     for t in range(n):
         origin = np.int64(codes[t]) * COLUMNS
         for lane in range(width):
-            total = np.int32(np.rint((table[origin + lane] + shift[lane]) * scale))
+            total = np.int32(0)
             for g in range(groups):
                 for i in range(4):
                     weight = np.int32(query[(g * width + lane) * 4 + i])
                     total += np.int32(values[(t * groups + g) * 4 + i]) * weight
-            sums[t * width + lane] = total
-            best[lane] = max(best[lane], total)
+            score = table[origin + lane] + lengths[t] * (np.float32(total) * unit + shift[lane])
+            sums[t * width + lane] = score
+            best[lane] = max(best[lane], score)
 
 
 @kernel
@@ -115,3 +116,28 @@ def unpack_4(packed, at, n, out, out_at):
 def unpack_8(packed, at, n, out, out_at):
     """See `engine.simd.residual.make_unpack`."""
     _unpack(packed, at, n, out, out_at, 8)
+
+
+@kernel
+def _add_bits(packed, at, n, out, out_at, bits):
+    for i in range(n):
+        for j in range(8):
+            out[out_at + 8 * i + j] |= ((packed[at + i] >> np.uint8(j)) & np.uint8(1)) << np.uint8(bits)
+
+
+@kernel
+def add_bits_1(packed, at, n, out, out_at):
+    """See `engine.simd.residual.make_add_bits`."""
+    _add_bits(packed, at, n, out, out_at, 1)
+
+
+@kernel
+def add_bits_2(packed, at, n, out, out_at):
+    """See `engine.simd.residual.make_add_bits`."""
+    _add_bits(packed, at, n, out, out_at, 2)
+
+
+@kernel
+def add_bits_4(packed, at, n, out, out_at):
+    """See `engine.simd.residual.make_add_bits`."""
+    _add_bits(packed, at, n, out, out_at, 4)

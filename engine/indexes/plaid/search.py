@@ -30,7 +30,7 @@ class Layout:
         codec: Centroids and quantiser.
         offsets: int64 [slots + 1], tokens of each slot. A slot is a document's place in the files; it never changes.
         codes: [tokens] centroid numbers.
-        packed: uint8 [tokens, row_bytes] residuals.
+        packed: uint8 [tokens, row size] residuals.
         lists: Inverted lists, which together cover every slot.
         alive: uint8 [slots], 0 after removal.
     """
@@ -170,14 +170,17 @@ def _stored(layout: Layout, slots: np.ndarray, made: Tables, query: np.ndarray, 
                 last,
                 block.width,
                 block.lanes,
+                block.short,
                 layout.offsets,
                 layout.codes,
                 packed,
-                codec.row_bytes,
+                codec.layout.base,
+                codec.layout.wide,
                 codec.bits,
+                codec.scales,
                 block.table,
                 block.shift,
-                block.scale,
+                block.unit,
                 block.query,
                 block.slack,
                 block.origin,

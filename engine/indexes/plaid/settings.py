@@ -20,6 +20,7 @@ class PlaidSettings(Settings):
 
     Args:
         bits: Bits of a residual value: 1, 2, 4 or 8; 16 stores the vectors themselves in float16.
+        wide_share: Share of the dimensions, rounded down to a multiple of 8, that get one bit more; at 1, 2 and 4 bits.
         n_centroids: Centroids to train, at most one a token; 0 chooses by the number of tokens.
         iterations: Passes of k-means.
         seed: Seed of the sample that k-means sees.
@@ -32,6 +33,7 @@ class PlaidSettings(Settings):
     """
 
     bits: int = 4
+    wide_share: float = 0.5
     n_centroids: int = 0
     iterations: int = 4
     seed: int = 0
@@ -44,15 +46,17 @@ class PlaidSettings(Settings):
     def __post_init__(self) -> None:
         for entry in fields(self):
             value = getattr(self, entry.name)
-            if entry.name == "centroid_threshold":
+            if isinstance(entry.default, float):
                 if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
                     raise InputError(
-                        f"Expected centroid_threshold as a finite number, got {value!r}: 0 is the default."
+                        f"Expected {entry.name} as a finite number, got {value!r}: {entry.default} is the default."
                     )
             elif isinstance(value, bool) or not isinstance(value, int):
                 raise InputError(f"Expected {entry.name} as a whole number, got {value!r}: give one.")
         if self.bits not in BITS:
             raise InputError(f"Expected bits among {', '.join(map(str, BITS))}, got {self.bits}: choose one.")
+        if not 0 <= self.wide_share <= 1:
+            raise InputError(f"Expected wide_share from 0 to 1, got {self.wide_share}: it is a share of the dimensions.")
         for name in ("iterations", "n_probe", "n_candidates", "n_full_scores"):
             if getattr(self, name) < 1:
                 raise InputError(f"Expected {name} of 1 or more, got {getattr(self, name)}: raise it.")

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.indexes.plaid import kernels
-from engine.indexes.plaid.codec import Codec, padded
+from engine.indexes.plaid.codec import Codec
 from engine.simd.threads import run_parts
 
-QUERY_TOP = {1: 127, 2: 127, 4: 127, 8: 64}  # 2 * top * (2^bits - 1) fits int16, the products of AVX2
-SHORT_LIMIT = 32_000.0  # of int16 sums
-LONG_LIMIT = float(2**28)
+QUERY_TOP = {1: 127, 2: 127, 4: 127, 8: 64}  # twice it times the largest code fits int16, the products of AVX2
+SHORT_LIMIT = 32_767.0  # of int16 sums
+ROUNDING = 2e-6  # of float32 sums of one score, as a share of the largest
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +85,10 @@ class Block:
 
     width: int
     lanes: int
+    short: bool
     table: np.ndarray
     shift: np.ndarray
-    scale: np.float32
+    unit: np.float32
     query: np.ndarray
     slack: np.ndarray
     origin: np.ndarray
@@ -164,8 +165,8 @@ def centroid_rows(codec: Codec, made: Tables, query: np.ndarray, threshold: floa
 def residual_blocks(codec: Codec, made: Tables, query: np.ndarray) -> list[Block]:
     """Round a query for the residual codes.
 
-    The query times the steps of the quantiser becomes int8; the middle of the codes is folded into the shift in full
-    precision, which leaves only the rounding error of what lies around it.
+    The query times the steps of the quantiser becomes int8. The integers are meant around the middle of the codes, so
+    that their rounding acts only on what lies around it.
 
     Args:
         codec: Centroids and quantiser, not of float16.
@@ -175,39 +176,43 @@ def residual_blocks(codec: Codec, made: Tables, query: np.ndarray) -> list[Block
     Returns:
         Blocks of 32 query tokens.
     """
-    m = len(query)
-    weights = np.zeros((m, padded(codec.dim)), np.float32)
+    m, size = len(query), codec.layout.padded
+    weights = np.zeros((m, size), np.float32)
     weights[:, : codec.dim] = query * codec.step
-    origin = query @ codec.lower
-    scale = _scale(codec, weights, codec.reach * float(np.linalg.norm(query, axis=1).max()) + np.abs(origin).max())
+    scale, short = _scale(codec, weights)
     whole = np.rint(weights * scale)
     error = weights - whole / scale
+    origin = -(weights[:, : codec.dim] @ codec.middle)
     shift = np.zeros(made.blocks * kernels.COLUMNS, np.float32)
-    shift[:m] = origin + error.sum(axis=1) * np.float32((codec.levels - 1) / 2)
-    # By Cauchy and Schwarz, what rounding does to a score beyond `shift`; and the start is rounded, too.
-    slack = np.ceil(np.linalg.norm(error, axis=1) * codec.farthest * scale + 1).astype(np.int32)
+    shift[:m] = whole[:, : codec.dim] @ -codec.middle / scale
+    # By Cauchy and Schwarz, what rounding to integers does; beside it stands the rounding of float32.
+    lengths = np.linalg.norm(query, axis=1)
+    slack = np.stack([np.linalg.norm(error, axis=1) * codec.farthest, lengths * codec.reach * ROUNDING])
+    slack[0] += (np.abs(origin) + np.abs(weights).sum(axis=1) * codec.middle.max()) * ROUNDING
     blocks = []
     for number in range(made.blocks):
         lanes = made.lanes(number)
         some = slice(number * kernels.COLUMNS, number * kernels.COLUMNS + lanes)
         width = -(-lanes // kernels.LANES) * kernels.LANES
-        panel = np.zeros((weights.shape[1] // 4, width, 4), np.int8)
+        panel = np.zeros((size // 4, width, 4), np.int8)
         panel[:, :lanes] = whole[some].reshape(lanes, -1, 4).transpose(1, 0, 2)
-        around = np.zeros(width, np.int32)
-        around[:lanes] = slack[some]
+        around = np.zeros((2, width), np.float32)
+        around[:, :lanes] = slack[:, some]
         lane = slice(number * kernels.COLUMNS, (number + 1) * kernels.COLUMNS)
-        table, rows = made.block(number), weights[some].ravel()
-        blocks.append(Block(width, lanes, table, shift[lane], scale, panel.ravel(), around, origin[some], rows))
+        table, rows, unit = made.block(number), weights[some].ravel(), np.float32(1 / scale)
+        blocks.append(Block(width, lanes, short, table, shift[lane], unit, panel.ravel(), around, origin[some], rows))
     return blocks
 
 
-def _scale(codec: Codec, weights: np.ndarray, reach: float) -> np.float32:
-    """Integers a unit of score, so that neither a weight nor a sum overflows on any level.
+def _scale(codec: Codec, weights: np.ndarray) -> tuple[np.float32, bool]:
+    """Integers a unit of score, so that neither a weight nor a sum overflows, and whether sums fit in int16.
 
-    Short sums hold half of the start each, and the even or the odd pairs of dimensions.
+    Short sums hold the even or the odd pairs of dimensions.
     """
-    pairs = weights.reshape(len(weights), -1, 2, 2)
-    sums = [np.maximum(side, 0).sum(axis=(1, 3)).max() for side in (pairs, -pairs)]
-    top, limit = float(max(sums)) * (codec.levels - 1), QUERY_TOP[codec.bits] / max(np.abs(weights).max(), 1e-30)
-    bound, room = (top + reach / 2, SHORT_LIMIT) if codec.bits < 8 else (2 * top + reach, LONG_LIMIT)
-    return np.float32(min(limit, room / max(bound, 1e-30)))
+    limit, highest = QUERY_TOP[codec.bits] / max(float(np.abs(weights).max()), 1e-30), np.zeros(weights.shape[1])
+    highest[: codec.dim] = codec.layout.tops
+    pairs = (weights * highest).reshape(len(weights), -1, 2, 2)
+    largest = max(float(np.maximum(side, 0).sum(axis=(1, 3)).max()) for side in (pairs, -pairs))
+    room = SHORT_LIMIT - float(highest.reshape(-1, 2, 2).sum(axis=(0, 2)).max()) / 2  # rounding may add a half each
+    short = codec.bits < 8 and room > SHORT_LIMIT / 2
+    return np.float32(min(limit, room / max(largest, 1e-30)) if short else limit), short

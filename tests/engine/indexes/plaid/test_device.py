@@ -1,16 +1,11 @@
 """The search in torch against the compiled one, on the device "cpu": it has not been run on a GPU."""
 
-import sys
-import types
-
 import numpy as np
 import pytest
-import torch
 
 from engine import create_index
 from engine.errors import InputError
-from engine.indexes.plaid import PlaidIndex, changes, device
-from engine.indexes.plaid.device import FUSED_BITS, DeviceLayout, fused_arguments
+from engine.indexes.plaid import PlaidIndex, changes
 from tests.conftest import ragged
 
 
@@ -53,57 +48,6 @@ def test_a_change_is_seen_on_the_device(index):
     moved.remove(best)
     assert moved.search(query, 300)[0].ids == moved.tuned().search(query, 300)[0].ids
     assert best[0] not in moved.search(query, 300)[0].ids
-
-
-def reference(Q, codes, residuals, doc_lengths, centroids, bucket_weights, nbits, normalize):
-    """What the fused kernel computes, by its documentation: neighbouring dimensions share a byte, lowest bits first."""
-    assert not normalize
-    feature = torch.arange(Q.shape[-1])
-    per = 8 // nbits
-    buckets = (residuals[..., feature // per] >> (feature % per * nbits)) & ((1 << nbits) - 1)
-    vectors = (centroids[codes] + bucket_weights[buckets.long()]).to(Q.dtype)
-    similarity = torch.einsum("qd,ntd->nqt", Q[0].float(), vectors.float())
-    absent = torch.arange(codes.shape[1]) >= doc_lengths[:, None]
-    return similarity.masked_fill(absent[:, None], -torch.inf).max(dim=2).values.sum(dim=1)[None]
-
-
-def needs_kernel(index):
-    if index.settings.bits not in FUSED_BITS:
-        pytest.skip("the fused kernel has 2, 4 and 8 bits")
-
-
-def test_the_arguments_of_the_fused_kernel_mean_the_same_scores(index):
-    needs_kernel(index)
-    layout = DeviceLayout.of(index.layout, "cpu")
-    slots, query = torch.tensor([0, 7, 100, 215]), torch.from_numpy(ragged(np.random.default_rng(4), [9], 12)[0])
-    arguments, truth = fused_arguments(layout, slots, query), device._plain(layout, slots, query)
-    factor = (query * layout.step).abs().max()
-    np.testing.assert_allclose(reference(**arguments)[0] * factor, truth, rtol=2e-3)
-
-
-def test_the_reference_of_the_package_agrees(index):
-    library = pytest.importorskip("late_interaction_kernels.reference")
-    needs_kernel(index)
-    layout = DeviceLayout.of(index.layout, "cpu")
-    slots, query = torch.tensor([0, 7, 100, 215]), torch.from_numpy(ragged(np.random.default_rng(4), [9], 12)[0])
-    arguments, truth = fused_arguments(layout, slots, query), device._plain(layout, slots, query)
-    factor = (query * layout.step).abs().max()
-    theirs = library.maxsim_residual_reference(**{**arguments, "Q": arguments["Q"].float()})
-    np.testing.assert_allclose(theirs.reshape(-1) * factor, truth, rtol=2e-3)
-
-
-def test_what_the_fused_kernel_leaves_is_scored_in_float32(index, monkeypatch):
-    """The kernel itself needs a GPU; here its documented computation stands in for it."""
-    needs_kernel(index)
-    calls = []
-    stand_in = types.ModuleType("late_interaction_kernels.plaid")
-    stand_in.maxsim_residual = lambda **arguments: calls.append(1) or reference(**arguments)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "late_interaction_kernels", types.ModuleType("late_interaction_kernels"))
-    monkeypatch.setitem(sys.modules, "late_interaction_kernels.plaid", stand_in)
-    monkeypatch.setattr(device, "_has_kernel", lambda layout: True)
-    queries, wide = ragged(np.random.default_rng(5), [6, 20], 12), {"n_full_scores": 200, "n_candidates": 200}
-    same(index.on("cpu").tuned(**wide).search(queries, 5), index.tuned(**wide).search(queries, 5))
-    assert len(calls) == 2
 
 
 def test_a_device_that_is_not_there(index):

@@ -1,0 +1,105 @@
+"""The codec: what is stored, how near it is, and how scores are computed from codes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine import TokenEmbeddings, create_index, open_index
+from engine.errors import CorruptDataError, InputError
+from engine.indexes.plaid import search
+from engine.indexes.plaid.codec import RowLayout, fit
+from engine.indexes.plaid.inverted import build
+from engine.indexes.plaid.search import Layout
+from tests.conftest import ragged
+
+
+def fitted(rng, n=3000, dim=24, bits=4, wide_share=0.5, centroids=32):
+    """A codec, the vectors it was fitted on and their centroids; residuals of very different lengths."""
+    some = rng.normal(size=(centroids, dim)).astype(np.float32)
+    codes = rng.integers(0, centroids, n)
+    lengths = np.exp(rng.normal(size=(n, 1)))
+    vectors = (some[codes] + 0.1 * lengths * rng.normal(size=(n, dim))).astype(np.float32)
+    return fit(vectors, codes, some, RowLayout.of(dim, bits, wide_share)), vectors, codes
+
+
+def error(codec, vectors, codes):
+    stored = codec.decode(codes, codec.encode(vectors, codes))
+    residuals = vectors - codec.centroids[codes]
+    return float(np.mean(((stored - vectors) ** 2).sum(axis=1) / (residuals**2).sum(axis=1)))
+
+
+# Distortion of the best uniform quantiser of a Gaussian (Max, 1960, table II), by bits; the published values.
+UNIFORM = {1: 0.3634, 2: 0.1188, 3: 0.03744, 4: 0.01154, 5: 0.003495}
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_error_is_that_of_a_uniform_quantiser_on_a_gaussian_whatever_the_lengths(bits, share):
+    made = fitted(np.random.default_rng(0), dim=96, bits=bits, wide_share=share)
+    wide = made[0].layout.wide * 8 / 96
+    expected = (1 - wide) * UNIFORM[bits] + wide * UNIFORM[bits + 1]
+    assert error(*made) == pytest.approx(expected, rel=0.06)
+
+
+def test_more_bytes_lose_less():
+    rng = np.random.default_rng(1)
+    losses = [error(*fitted(rng, bits=bits, wide_share=share)) for bits in (1, 2, 4, 8) for share in (0.0, 0.5)]
+    assert losses[:6] == sorted(losses[:6], reverse=True)
+    assert losses[6] == pytest.approx(losses[7], rel=0.2)  # at 8 bits the share says nothing
+    assert losses[6] < 2e-4
+
+
+def test_a_vector_that_is_its_centroid_is_stored_as_it_is():
+    codec, _, _ = fitted(np.random.default_rng(2))
+    codes = np.arange(32)
+    np.testing.assert_array_equal(codec.decode(codes, codec.encode(codec.centroids, codes)), codec.centroids)
+
+
+@given(st.integers(1, 70), st.sampled_from([1, 2, 4, 8, 16]), st.floats(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_rows_have_the_bytes_that_the_layout_says(dim, bits, share):
+    codec, vectors, codes = fitted(np.random.default_rng(3), 50, dim, bits, share, 4)
+    rows, layout = codec.encode(vectors, codes), codec.layout
+    assert rows.shape == (50, layout.size)
+    assert 8 * layout.wide <= share * dim
+    if bits < 16:
+        assert layout.size == -(-dim // 8) * bits + layout.wide + 1
+        assert codec.distance(rows) <= codec.farthest * (1 + 1e-6)
+    assert np.isfinite(codec.decode(codes, rows)).all()
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("dim", [5, 24, 96, 200])
+def test_scores_from_codes_are_maxsim_on_the_decoded_vectors(bits, dim):
+    rng = np.random.default_rng(4)
+    codec, vectors, codes = fitted(rng, 400, dim, bits)
+    offsets = np.array([0, 1, 30, 230, 400])
+    packed = codec.encode(vectors, codes)
+    lists = (build(codes.astype(np.uint16), offsets, 0, 32),)
+    layout = Layout(codec, offsets, codes.astype(np.uint16), packed, lists, np.ones(4, np.uint8))
+    query = rng.normal(size=(41, dim)).astype(np.float32)
+    found = search.exact(layout, query, np.arange(4))
+    products = codec.decode(codes, packed).astype(np.float64) @ query.T
+    expected = [products[a:b].max(axis=0).sum() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-4)
+
+
+def test_a_share_outside_of_0_to_1_is_refused(tmp_path):
+    with pytest.raises(InputError, match="wide_share from 0 to 1"):
+        create_index("plaid", tmp_path / "index", wide_share=1.5)
+
+
+def test_an_index_with_rows_of_another_size_is_refused(tmp_path, monkeypatch):
+    index = create_index("plaid", tmp_path / "index")
+    index.add([f"d{i}" for i in range(40)], ragged(np.random.default_rng(5), [6] * 40, 16))
+    monkeypatch.setattr(RowLayout, "size", 3)
+    with pytest.raises(CorruptDataError, match="do not fit together"):
+        open_index(index.path)
+
+
+def test_all_vectors_equal(tmp_path):
+    index = create_index("plaid", tmp_path / "index")
+    values = np.tile(np.float32([0.6, 0.8, 0, 0, 0, 0, 0, 0]), (20, 1))
+    index.add(["a", "b"], TokenEmbeddings(values, np.array([0, 5, 20])))
+    np.testing.assert_allclose(index.stored(["a", "b"]).values, values, atol=1e-3)
