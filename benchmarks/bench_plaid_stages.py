@@ -53,7 +53,7 @@ def stages(index: PlaidIndex, queries: list[np.ndarray]) -> tuple[dict[str, floa
     """Milliseconds of each stage, and what it worked through: centroids, list entries, slots, tokens."""
     layout, settings, clock = index.layout, index.settings, Clock()
     assert layout is not None
-    entries, coarse_tokens, full_tokens = [], [], []
+    entries, coarse_tokens, fine_tokens, full_tokens = [], [], [], []
 
     def tokens(slots: np.ndarray) -> int:
         return int((layout.offsets[slots + 1] - layout.offsets[slots]).sum())
@@ -83,17 +83,21 @@ def stages(index: PlaidIndex, queries: list[np.ndarray]) -> tuple[dict[str, floa
         )
         rows = clock.run("rows of bytes", centroid_rows, layout.codec, made, query, settings.centroid_threshold, 1)
         sums = clock.run("centroid scores", search._coarse, layout, candidates, rows, 1)
-        survivors = candidates[search.best_positions(sums, settings.n_full_scores)]
-        clock.run("rounded query", residual_blocks, layout.codec, made, query)
-        clock.run("exact scores", search._stored, layout, survivors, made, query, 1)
+        blocks = clock.run("rounded query", residual_blocks, layout.codec, made, query)
+        refined = candidates[search.best_positions(sums, max(settings.n_refined, settings.n_full_scores))]
+        fine = clock.run("refined scores", search._fine, layout, refined, blocks, rows, 1)
+        survivors = refined[search.best_positions(fine, settings.n_full_scores)]
+        clock.run("exact scores", search._stored, layout, survivors, blocks, query, 1)
         clock.run("all stages", search.run, layout, settings, query, 100, layout.alive, 1)
         coarse_tokens.append(tokens(candidates))
+        fine_tokens.append(tokens(refined))
         full_tokens.append(tokens(survivors))
     counts = {
         "centroids": len(layout.codec.centroids),
         "list entries": float(np.median(entries)),
         "slots": len(layout.alive),
         "tokens of candidates": float(np.median(coarse_tokens)),
+        "tokens of refined": float(np.median(fine_tokens)),
         "tokens of survivors": float(np.median(full_tokens)),
     }
     return {stage: clock.median(stage) for stage in clock.times}, counts
@@ -124,6 +128,10 @@ def on_paper(
         "inverted lists": lists,
         "points of documents": by_slots * documents / n["slots"],
         "centroid scores": ms["centroid scores"] * candidates / n["tokens of candidates"],
+        "refined scores": ms["refined scores"]
+        * min(documents, PlaidSettings().n_refined)
+        * tokens_each
+        / n["tokens of refined"],
         "exact scores": ms["exact scores"] * PlaidSettings().n_full_scores * tokens_each / n["tokens of survivors"],
     }
     passes = min(tokens, SAMPLE_PER_CENTROID * centroids) * (PlaidSettings().iterations + 1) + tokens

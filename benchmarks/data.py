@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -79,7 +80,8 @@ def _encoded(folder: Path, kind: str, texts: list[str], dtype: str) -> TokenEmbe
         encode = encoder.encode_query if kind == "queries" else encoder.encode_document
 
         def progress(done: int, total: int) -> None:
-            print(f"\r{path}: {done}/{total}", end="\n" if done == total else "", flush=True)
+            if sys.stdout.isatty() or done == total:
+                print(f"\r{path}: {done}/{total}", end="\n" if done == total else "", flush=True)
 
         encode(texts, progress).astype("float16").save(path)
     return TokenEmbeddings.open(path)

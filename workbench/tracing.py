@@ -20,6 +20,8 @@ REMEDIES = {
     "n_probe": "raise n_probe",
     "n_candidates": "raise n_candidates",
     "centroid_threshold": "lower centroid_threshold",
+    "centroid_margin": "raise centroid_margin",
+    "n_refined": "raise n_refined",
     "n_full_scores": "raise n_full_scores",
     "neighbours": "raise neighbours",
     "candidates": "raise candidates, or set it to 0",

@@ -179,6 +179,35 @@ def make_unpack(bits: int) -> Any:
     return unpack
 
 
+@intrinsic
+def lanes_equal(_, rows, at, best):
+    """function(rows uint8, at, best uint8 [32]): int64 with bit j set where rows[at + j] == best[j]."""
+    signature = types.int64(rows, at, best)
+
+    def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
+        vector = ir.VectorType(I8, COLUMNS)
+        mine = load(b, data(context, b, sig, args, 0), args[1], vector)
+        theirs = load(b, data(context, b, sig, args, 2), i64(0), vector)
+        return b.zext(b.bitcast(b.icmp_unsigned("==", mine, theirs), ir.IntType(COLUMNS)), I64)
+
+    return signature, generate
+
+
+@intrinsic
+def fetch(_, packed, at, n):
+    """function(packed uint8, at, n): bring n bytes from `at` near, n up to 128, without waiting for them."""
+    signature = types.void(packed, at, n)
+
+    def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
+        source = data(context, b, sig, args, 0)
+        flags = [ir.Constant(I32, x) for x in (0, 3, 1)]  # read, keep in all caches, data
+        for place in (args[1], b.add(args[1], b.sub(args[2], i64(1)))):
+            call(b, "llvm.prefetch.p0", ir.VoidType(), [b.gep(source, [place]), *flags])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
 def make_add_bits(bits: int) -> Any:
     """An intrinsic that gives codes one bit more.
 

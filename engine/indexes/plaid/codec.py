@@ -47,6 +47,11 @@ class RowLayout:
         """With one bit more for a share of the dimensions, rounded down to whole bytes."""
         return cls(dim, bits, int(wide_share * dim) // 8 if bits < 8 else 0)
 
+    @cached_property
+    def reach(self) -> float:
+        """The largest distance of codes from their middle."""
+        return float(np.linalg.norm(self.tops)) / 2
+
     @property
     def base(self) -> int:
         """Bytes of the base bits."""
@@ -62,7 +67,13 @@ class RowLayout:
         """Bytes of a row."""
         return self.base if self.bits == 16 else self.base + self.wide + 1
 
-    @property
+    @cached_property
+    def rounding(self) -> float:
+        """What rounding the weights of all even or all odd pairs of dimensions can add to a sum over their codes."""
+        tops = np.pad(self.tops, (0, -self.dim % 4)).reshape(-1, 2, 2)
+        return float(tops.sum(axis=(0, 2)).max()) / 2
+
+    @cached_property
     def tops(self) -> np.ndarray:
         """The largest code of each dimension, float32 [dim]."""
         tops = np.full(self.dim, (1 << self.bits) - 1, np.float32)
@@ -111,7 +122,7 @@ class Codec:
     @property
     def farthest(self) -> float:
         """The largest distance that the codes of a token can have from their middle."""
-        return min(self.largest, float(np.linalg.norm(self.middle)))
+        return min(self.largest, self.layout.reach)
 
     def distance(self, packed: np.ndarray) -> float:
         """The largest distance from their middle of the codes of some tokens, uint8 [n, row size], n at least 1."""

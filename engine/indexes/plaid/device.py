@@ -85,7 +85,8 @@ class DeviceLayout:
         base, wide, dim = packed[:, : codec.layout.base], codec.layout.wide, codec.dim
         parts = [base >> (part * codec.bits) & ((1 << codec.bits) - 1) for part in range(8 // codec.bits)]
         codes = torch.cat(parts, dim=1)[:, :dim]
-        more = packed[:, codec.layout.base : codec.layout.base + wide, None] >> torch.arange(8, device=packed.device) & 1
+        shifts = torch.arange(8, device=packed.device)
+        more = packed[:, codec.layout.base : codec.layout.base + wide, None] >> shifts & 1
         codes[:, : 8 * wide] |= (more << codec.bits).reshape(len(packed), -1).to(torch.uint8)
         residuals = self.step * (codes.float() - self.middle)
         return self.centroids[self.codes[tokens]] + self.scales[packed[:, -1].long()][:, None] * residuals
@@ -98,7 +99,7 @@ def run(
 
     Args:
         layout: The index.
-        settings: The four search settings are used.
+        settings: Those of a search are used.
         query: [m, dim] float16 or float32, m at least 1.
         k: How many documents are wanted.
         allowed: uint8 [slots], 1 for documents that may be found.
@@ -113,11 +114,20 @@ def run(
     points, notes = _probe(layout, settings, table, wanted, permitted)
     found = torch.nonzero(points).ravel()
     candidates = found[_best(points[found], max(settings.n_candidates, wanted))]
-    sums = _coarse(layout, candidates, table, asked, settings.centroid_threshold)
+    rows, low, unit = _rounded(layout, table, asked, settings.centroid_threshold)
+    sums = _coarse(layout, candidates, rows)
     n_full = max(settings.n_full_scores, wanted)
     if n_full > settings.n_full_scores:
         notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
-    survivors = candidates[_best(sums, n_full)]
+    if layout.codec.bits == 16 or len(candidates) <= n_full:
+        survivors = candidates[_best(sums, n_full)]
+    else:
+        margin = settings.centroid_margin * len(query) / unit
+        near = torch.nonzero(sums >= torch.sort(sums, descending=True).values[n_full - 1] - margin).ravel()
+        refined = candidates[near[_best(sums[near], max(n_full, settings.n_refined))]]
+        survivors = refined
+        if len(refined) > n_full:
+            survivors = refined[_best(_fine(layout, refined, rows, low, asked), n_full)]
     scores = _plain(layout, survivors, asked)
     return survivors.cpu().numpy(), scores.float().cpu().numpy(), notes
 
@@ -151,16 +161,36 @@ def _probe(
     return points, notes
 
 
-def _coarse(
-    layout: DeviceLayout, slots: torch.Tensor, table: torch.Tensor, query: torch.Tensor, threshold: float
-) -> torch.Tensor:
-    """Sums of the best centroid score of each query token, int64, rounded as `tables.centroid_rows` rounds them."""
+def _rounded(
+    layout: DeviceLayout, table: torch.Tensor, query: torch.Tensor, threshold: float
+) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """The table in bytes as `tables.centroid_rows` rounds it, what 0 stands for in each column, and one step."""
     top = table.max(dim=0).values
     mean = query @ torch.from_numpy(layout.codec.centre).to(layout.device)
     spread = max(float((top - mean.clamp(min=threshold)).max()), 1e-6)
-    rows = ((table - (top - spread)) * np.float32(255 / spread).item() + 0.5).clamp(0, 255).to(torch.uint8)
+    low = top - spread
+    rows = ((table - low) * np.float32(255 / spread).item() + 0.5).clamp(0, 255).to(torch.uint8)
+    return rows, low, spread / 255
+
+
+def _coarse(layout: DeviceLayout, slots: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Sums of the best centroid score of each query token, int64."""
     tokens, owner = layout.rows(slots)
     return _maxima(rows[layout.codes[tokens]].int(), owner, len(slots)).long().sum(1)
+
+
+def _fine(
+    layout: DeviceLayout, slots: torch.Tensor, rows: torch.Tensor, low: torch.Tensor, query: torch.Tensor
+) -> torch.Tensor:
+    """MaxSim over the tokens with the best centroids for any query token, float32; see `refine.refined_scores`."""
+    tokens, owner = layout.rows(slots)
+    seen = rows[layout.codes[tokens]]
+    highest = _maxima(seen.int(), owner, len(slots))
+    chosen = ((seen == highest[owner]) & (seen > 0)).any(1)
+    scores = torch.full((len(slots), len(query)), -torch.inf, device=layout.device)
+    products = layout.vectors(tokens[chosen]) @ query.T
+    scores.scatter_reduce_(0, owner[chosen][:, None].expand_as(products), products, "amax")
+    return torch.where(highest > 0, torch.maximum(scores, low), low).sum(1)
 
 
 def _plain(layout: DeviceLayout, slots: torch.Tensor, query: torch.Tensor) -> torch.Tensor:

@@ -23,6 +23,8 @@ AT_ONCE = {"avx2": 3, "plain": 1}.get(LEVEL, 6)  # rows of centroids; their sums
 if LEVEL in floating.LANES:
     dot: Any = residual.dot
     lanes_above: Any = residual.make_lanes_above(LANES)
+    fetch: Any = residual.fetch
+    lanes_equal: Any = residual.lanes_equal
     lowest_bit: Any = residual.lowest_bit
     unpack_1, unpack_2, unpack_4, unpack_8 = (residual.make_unpack(bits) for bits in (1, 2, 4, 8))
     add_bits_1, add_bits_2, add_bits_4 = (residual.make_add_bits(bits) for bits in (1, 2, 4))
@@ -33,17 +35,18 @@ if LEVEL in floating.LANES:
     rounding: Any = tables.make_rounding(_width)
 else:
     dot, lanes_above, lowest_bit, rounding = plain.dot, plain.lanes_above, plain.lowest_bit, plain.rounding
+    fetch, lanes_equal = plain.fetch, plain.lanes_equal
     unpack_1, unpack_2, unpack_4, unpack_8 = plain.unpack_1, plain.unpack_2, plain.unpack_4, plain.unpack_8
     add_bits_1, add_bits_2, add_bits_4 = plain.add_bits_1, plain.add_bits_2, plain.add_bits_4
     multiply_rows, multiply_row, column_maxima = plain.multiply_row, plain.multiply_row, plain.column_maxima
-
 
 if LEVEL == "avx2":
     short_1, short_2, short_3, short_4 = (residual.make_token_scores(LEVEL, v, 2, True) for v in (1, 2, 3, 4))
     long_1, long_2, long_3, long_4 = (residual.make_token_scores(LEVEL, v, 2, False) for v in (1, 2, 3, 4))
 
     @kernel
-    def _token_scores(width, short, values, n, groups, query, table, shift, unit, codes, lengths, sums, best):
+    def token_scores(width, short, values, n, groups, query, table, shift, unit, codes, lengths, sums, best):
+        """See `engine.simd.residual.make_token_scores`."""
         if short:
             if width == 8:
                 short_1(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
@@ -66,14 +69,15 @@ elif LEVEL == "avx512-vnni":
     span_1, span_2 = residual.make_token_scores(LEVEL, 1, 8, False), residual.make_token_scores(LEVEL, 2, 6, False)
 
     @kernel
-    def _token_scores(width, short, values, n, groups, query, table, shift, unit, codes, lengths, sums, best):
+    def token_scores(width, short, values, n, groups, query, table, shift, unit, codes, lengths, sums, best):
+        """See `engine.simd.residual.make_token_scores`."""
         if width == 16:
             span_1(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
         else:
             span_2(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
 
 else:
-    _token_scores = plain.token_scores
+    token_scores = plain.token_scores
 
 
 @kernel
@@ -160,11 +164,14 @@ def coarse_scores(candidates, first, last, offsets, codes, rows, out):
 
 
 @kernel
-def unpack(packed, first, last, base, wide, bits, scales, out, lengths):
-    """Codes of the tokens first to last, one a byte, into out[0 ...], and their lengths; packed is uint8, flattened."""
+def unpack(packed, start, tokens, n, base, wide, bits, scales, out, lengths):
+    """Codes of the tokens start + tokens[0 ... n], one a byte, into out[0 ...], and their lengths; returns the largest.
+
+    packed is uint8, flattened.
+    """
     width, size, longest = base * (8 // bits), base + wide + 1, np.float32(0)
-    for t in range(first, last):
-        at, to = t * size, (t - first) * width
+    for j in range(n):
+        at, to = (start + tokens[j]) * size, j * width
         if bits == 4:
             unpack_4(packed, at, base, out, to)
             add_bits_4(packed, at + base, wide, out, to)
@@ -176,8 +183,8 @@ def unpack(packed, first, last, base, wide, bits, scales, out, lengths):
         else:
             unpack_1(packed, at, base, out, to)
             add_bits_1(packed, at + base, wide, out, to)
-        lengths[t - first] = scales[packed[at + size - 1]]
-        longest = max(longest, lengths[t - first])
+        lengths[j] = scales[packed[at + size - 1]]
+        longest = max(longest, lengths[j])
     return longest
 
 
@@ -241,20 +248,18 @@ def document_scores(
     size = 4 * groups
     best, limits, high = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
     values, sums, where = np.empty(0, np.uint8), np.empty(0, np.float32), np.zeros(width, np.int64)
-    lengths = np.empty(0, np.float32)
+    lengths, order = np.empty(0, np.float32), np.empty(0, np.int64)
     tokens, masks = np.empty(1, np.int64), np.empty(1, np.int64)
     for i in range(first, last):
         start, end = offsets[slots[i]], offsets[slots[i] + 1]
         n = end - start
         if len(values) < n * size:
             values, sums = np.empty(n * size, np.uint8), np.empty(n * width, np.float32)
-            lengths = np.empty(n, np.float32)
+            lengths, order = np.empty(n, np.float32), np.arange(n)
             tokens, masks = np.empty(n + 1, np.int64), np.empty(n + 1, np.int64)
-        longest = unpack(packed, start, end, base, wide, bits, scales, values, lengths)
+        longest = unpack(packed, start, order, n, base, wide, bits, scales, values, lengths)
         best[:] = -np.inf
-        _token_scores(
-            width, short, values, n, groups, query, table, shift, unit, codes[start:end], lengths, sums, best
-        )
+        token_scores(width, short, values, n, groups, query, table, shift, unit, codes[start:end], lengths, sums, best)
         limits[:] = np.inf
         for lane in range(lanes):
             limits[lane] = best[lane] - 2 * (slack[0, lane] * longest + slack[1, lane])

@@ -65,6 +65,20 @@ def lanes_above(sums, at, limits, first):
 
 
 @kernel
+def lanes_equal(rows, at, best):
+    """See `engine.simd.residual.lanes_equal`."""
+    mask = 0
+    for lane in range(COLUMNS):
+        mask |= np.int64(rows[at + lane] == best[lane]) << lane
+    return mask
+
+
+@kernel
+def fetch(packed, at, n):
+    """See `engine.simd.residual.fetch`; here it does nothing."""
+
+
+@kernel
 def lowest_bit(mask):
     """See `engine.simd.residual.lowest_bit`."""
     position = 0

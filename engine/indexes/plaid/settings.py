@@ -9,7 +9,7 @@ from engine.errors import InputError
 from engine.indexes.base import Settings
 
 BITS = (1, 2, 4, 8, 16)
-SEARCH_SETTINGS = ("n_probe", "n_candidates", "centroid_threshold", "n_full_scores")
+SEARCH_SETTINGS = ("n_probe", "n_candidates", "centroid_threshold", "centroid_margin", "n_refined", "n_full_scores")
 CENTROIDS_PER_ROOT_TOKEN = 16  # Santhanam et al., 2022, PLAID, section 3: centroids in proportion to sqrt(tokens)
 TOKENS_PER_CENTROID = 4  # fewer leave most centroids on a single token, which saves nothing
 
@@ -29,7 +29,10 @@ class PlaidSettings(Settings):
         n_probe: Centroids that each query token looks into.
         n_candidates: Documents that get a score from their centroids, the best by the probed centroids.
         centroid_threshold: A centroid below this score for a query token counts as if it had just this score.
-        n_full_scores: Documents that get a score from their residuals.
+        centroid_margin: How far, a query token, a document may lie below the n_full_scores best by their centroids and
+            still have its score refined by the residuals of the tokens that gave it; at 16 bits nothing is refined.
+        n_refined: Documents whose scores are refined, at most.
+        n_full_scores: Documents that get a score from all their stored vectors.
     """
 
     bits: int = 4
@@ -41,7 +44,9 @@ class PlaidSettings(Settings):
     n_probe: int = 4
     n_candidates: int = 4096
     centroid_threshold: float = 0.0
-    n_full_scores: int = 256
+    centroid_margin: float = 0.07
+    n_refined: int = 2048
+    n_full_scores: int = 128
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -55,9 +60,11 @@ class PlaidSettings(Settings):
                 raise InputError(f"Expected {entry.name} as a whole number, got {value!r}: give one.")
         if self.bits not in BITS:
             raise InputError(f"Expected bits among {', '.join(map(str, BITS))}, got {self.bits}: choose one.")
+        if self.centroid_margin < 0:
+            raise InputError(f"Expected centroid_margin of 0 or more, got {self.centroid_margin}: 0 refines least.")
         if not 0 <= self.wide_share <= 1:
-            raise InputError(f"Expected wide_share from 0 to 1, got {self.wide_share}: it is a share of the dimensions.")
-        for name in ("iterations", "n_probe", "n_candidates", "n_full_scores"):
+            raise InputError(f"Expected wide_share from 0 to 1, got {self.wide_share}: 0.5 is the default.")
+        for name in ("iterations", "n_probe", "n_candidates", "n_refined", "n_full_scores"):
             if getattr(self, name) < 1:
                 raise InputError(f"Expected {name} of 1 or more, got {getattr(self, name)}: raise it.")
         for name in ("n_centroids", "seed", "memory_limit"):

@@ -8,10 +8,13 @@ import numpy as np
 
 from engine.indexes.plaid import kernels
 from engine.indexes.plaid.codec import Codec
+from engine.simd.jit import kernel
 from engine.simd.threads import run_parts
 
 QUERY_TOP = {1: 127, 2: 127, 4: 127, 8: 64}  # twice it times the largest code fits int16, the products of AVX2
 SHORT_LIMIT = 32_767.0  # of int16 sums
+THREADED = 1 << 20  # products of centroids, dimensions and blocks from which a second thread is worth waking
+THREADED_ROWS = 1 << 15  # likewise rows
 ROUNDING = 2e-6  # of float32 sums of one score, as a share of the largest
 
 
@@ -71,17 +74,19 @@ class Rows:
     Args:
         blocks: uint8 [c * 32] each; 255 is the best score of a query token.
         unit: Score of one step.
-        origin: Sum over the query tokens of the score that 0 stands for.
+        low: float32, 32 for each block, the score that 0 stands for; infinite in lanes without a query token.
+        origin: Sum over the query tokens of that score.
     """
 
     blocks: list[np.ndarray]
     unit: float
+    low: np.ndarray
     origin: float
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Up to 32 query tokens for `kernels.document_scores`, which names the arrays."""
+    """Up to 32 query tokens for `kernels.document_scores` and `refine.refined_scores`, which name the arrays."""
 
     width: int
     lanes: int
@@ -116,7 +121,7 @@ def centroid_tables(centroids: np.ndarray, query: np.ndarray, threads: int) -> T
         m, n, blocks, np.empty(blocks * n * columns, np.float32), np.empty(blocks * groups * columns, np.float32)
     )
     values, flat = centroids.ravel(), panels.reshape(blocks, -1)
-    parts = min(threads, groups)
+    parts = min(threads, groups) if n * dim * blocks >= THREADED else 1
 
     def work(part: int) -> None:
         first, last = groups * part // parts, groups * (part + 1) // parts
@@ -152,14 +157,16 @@ def centroid_rows(codec: Codec, made: Tables, query: np.ndarray, threshold: floa
     low[:m] = top - np.float32(spread)
     rows = [np.empty(made.n * columns, np.uint8) for _ in range(made.blocks)]
 
+    parts = threads if made.n * made.blocks >= THREADED_ROWS else 1
+
     def work(part: int) -> None:
-        first, last = made.n * part // threads, made.n * (part + 1) // threads
+        first, last = made.n * part // parts, made.n * (part + 1) // parts
         for number, block in enumerate(rows):
             lane = slice(number * columns, (number + 1) * columns)
             kernels.rounded_rows(made.block(number), first, last, low[lane], np.float32(255 / spread), block)
 
-    run_parts(work, threads)
-    return Rows(rows, spread / 255, float(low[:m].sum(dtype=np.float64)))
+    run_parts(work, parts)
+    return Rows(rows, spread / 255, low, float(low[:m].sum(dtype=np.float64)))
 
 
 def residual_blocks(codec: Codec, made: Tables, query: np.ndarray) -> list[Block]:
@@ -177,42 +184,65 @@ def residual_blocks(codec: Codec, made: Tables, query: np.ndarray) -> list[Block
         Blocks of 32 query tokens.
     """
     m, size = len(query), codec.layout.padded
-    weights = np.zeros((m, size), np.float32)
-    weights[:, : codec.dim] = query * codec.step
-    scale, short = _scale(codec, weights)
-    whole = np.rint(weights * scale)
-    error = weights - whole / scale
-    origin = -(weights[:, : codec.dim] @ codec.middle)
-    shift = np.zeros(made.blocks * kernels.COLUMNS, np.float32)
-    shift[:m] = whole[:, : codec.dim] @ -codec.middle / scale
-    # By Cauchy and Schwarz, what rounding to integers does; beside it stands the rounding of float32.
-    lengths = np.linalg.norm(query, axis=1)
-    slack = np.stack([np.linalg.norm(error, axis=1) * codec.farthest, lengths * codec.reach * ROUNDING])
-    slack[0] += (np.abs(origin) + np.abs(weights).sum(axis=1) * codec.middle.max()) * ROUNDING
+    weights, tops = np.zeros((m, size), np.float32), codec.layout.tops
+    highest, positive, negative = weigh(query, codec.step, tops, weights)
+    limit = QUERY_TOP[codec.bits] / max(highest, 1e-30)
+    room = SHORT_LIMIT - codec.layout.rounding  # int16 sums hold the even or the odd pairs of dimensions
+    short = codec.bits < 8 and room > SHORT_LIMIT / 2
+    scale = np.float32(min(limit, room / max(positive, negative, 1e-30)) if short else limit)
+    columns = np.minimum(kernels.COLUMNS, m - np.arange(0, m, kernels.COLUMNS))
     blocks = []
-    for number in range(made.blocks):
-        lanes = made.lanes(number)
-        some = slice(number * kernels.COLUMNS, number * kernels.COLUMNS + lanes)
+    for number, lanes in enumerate(columns.tolist()):
+        first = number * kernels.COLUMNS
         width = -(-lanes // kernels.LANES) * kernels.LANES
-        panel = np.zeros((size // 4, width, 4), np.int8)
-        panel[:, :lanes] = whole[some].reshape(lanes, -1, 4).transpose(1, 0, 2)
-        around = np.zeros((2, width), np.float32)
-        around[:, :lanes] = slack[:, some]
-        lane = slice(number * kernels.COLUMNS, (number + 1) * kernels.COLUMNS)
-        table, rows, unit = made.block(number), weights[some].ravel(), np.float32(1 / scale)
-        blocks.append(Block(width, lanes, short, table, shift[lane], unit, panel.ravel(), around, origin[some], rows))
+        panel, slack = np.zeros(size // 4 * width * 4, np.int8), np.zeros((2, width), np.float32)
+        shift, origin = np.zeros(kernels.COLUMNS, np.float32), np.empty(lanes, np.float32)
+        some = weights[first : first + lanes]
+        asked = query[first : first + lanes]
+        round_weights(some, asked, tops, scale, codec.farthest, codec.reach, ROUNDING, panel, shift, origin, slack)
+        table, unit = made.block(number), np.float32(1 / scale)
+        blocks.append(Block(width, lanes, short, table, shift, unit, panel, slack, origin, some.ravel()))
     return blocks
 
 
-def _scale(codec: Codec, weights: np.ndarray) -> tuple[np.float32, bool]:
-    """Integers a unit of score, so that neither a weight nor a sum overflows, and whether sums fit in int16.
+@kernel
+def weigh(query, step, tops, weights):
+    """Write query * step into `weights`; returns the largest size of one, and of what pairs of dimensions may add up to.
 
-    Short sums hold the even or the odd pairs of dimensions.
+    The sums are over the even or the odd pairs of dimensions, of positive and of negative weights, each times the
+    largest code.
     """
-    limit, highest = QUERY_TOP[codec.bits] / max(float(np.abs(weights).max()), 1e-30), np.zeros(weights.shape[1])
-    highest[: codec.dim] = codec.layout.tops
-    pairs = (weights * highest).reshape(len(weights), -1, 2, 2)
-    largest = max(float(np.maximum(side, 0).sum(axis=(1, 3)).max()) for side in (pairs, -pairs))
-    room = SHORT_LIMIT - float(highest.reshape(-1, 2, 2).sum(axis=(0, 2)).max()) / 2  # rounding may add a half each
-    short = codec.bits < 8 and room > SHORT_LIMIT / 2
-    return np.float32(min(limit, room / max(largest, 1e-30)) if short else limit), short
+    highest, sides = np.float32(0), np.zeros(2)
+    for i in range(len(query)):
+        sums = np.zeros((2, 2))
+        for d in range(query.shape[1]):
+            weight = query[i, d] * step[d]
+            weights[i, d] = weight
+            highest = max(highest, abs(weight))
+            sums[int(weight < 0), d // 2 % 2] += abs(weight) * tops[d]
+        for side in range(2):
+            sides[side] = max(sides[side], sums[side].max())
+    return highest, sides[0], sides[1]
+
+
+@kernel
+def round_weights(weights, query, tops, scale, farthest, reach, rounding, panel, shift, origin, slack):
+    """Fill the arrays of one `Block` from its weights.
+
+    By Cauchy and Schwarz, rounding to integers moves a score by the length of the errors times the distance of the
+    codes from their middle, at most; beside it stands the rounding of float32.
+    """
+    width = slack.shape[1]
+    for i in range(len(weights)):
+        middle, whole_middle, error, size, length = 0.0, 0.0, 0.0, 0.0, 0.0
+        for d in range(query.shape[1]):
+            whole = np.rint(weights[i, d] * scale)
+            panel[(d // 4 * width + i) * 4 + d % 4] = np.int8(whole)
+            middle += weights[i, d] * tops[d] / 2
+            whole_middle += whole * tops[d] / 2
+            error += (weights[i, d] - whole / scale) ** 2
+            size += abs(weights[i, d]) * tops[d] / 2
+            length += query[i, d] ** 2
+        origin[i], shift[i] = -middle, -whole_middle / scale
+        slack[0, i] = np.sqrt(error) * farthest + 2 * size * rounding
+        slack[1, i] = np.sqrt(length) * reach * rounding

@@ -23,15 +23,18 @@ def describe_stages(
         k: How many results were asked for.
 
     Returns:
-        Four stages: probe, candidates, centroid scores, exact scores.
+        Five stages: probe, candidates, centroid scores, refined scores, exact scores.
     """
     n_candidates = max(settings.n_candidates, len(left.candidates))
+    cap = max(settings.n_refined, settings.n_full_scores)  # else the margin ended the list
+    bound = ("n_refined", cap) if len(left.refined) >= cap else ("centroid_margin", settings.centroid_margin)
     n_full = max(settings.n_full_scores, len(left.survivors))
     ties = tie_order[np.searchsorted(slots, left.survivors)]
     return (
         stage("probe", "n_probe", left.probes.shape[1], slot, slots, None, left.found),
         stage("candidates", "n_candidates", n_candidates, slot, left.found, left.points, left.candidates),
-        stage("centroid scores", "n_full_scores", n_full, slot, left.candidates, left.coarse, left.survivors),
+        stage("centroid scores", *bound, slot, left.candidates, left.coarse, left.refined),
+        stage("refined scores", "n_full_scores", n_full, slot, left.refined, left.fine, left.survivors),
         exact_stage(slot, left.scores, ties, left.survivors, k),
     )
 

@@ -1,5 +1,7 @@
 """The codec: what is stored, how near it is, and how scores are computed from codes."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -81,7 +83,7 @@ def test_scores_from_codes_are_maxsim_on_the_decoded_vectors(bits, dim):
     query = rng.normal(size=(41, dim)).astype(np.float32)
     found = search.exact(layout, query, np.arange(4))
     products = codec.decode(codes, packed).astype(np.float64) @ query.T
-    expected = [products[a:b].max(axis=0).sum() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    expected = [products[a:b].max(axis=0).sum() for a, b in pairwise(offsets)]
     np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-4)
 
 
@@ -100,6 +102,6 @@ def test_an_index_with_rows_of_another_size_is_refused(tmp_path, monkeypatch):
 
 def test_all_vectors_equal(tmp_path):
     index = create_index("plaid", tmp_path / "index")
-    values = np.tile(np.float32([0.6, 0.8, 0, 0, 0, 0, 0, 0]), (20, 1))
+    values = np.tile(np.array([0.6, 0.8, 0, 0, 0, 0, 0, 0], np.float32), (20, 1))
     index.add(["a", "b"], TokenEmbeddings(values, np.array([0, 5, 20])))
     np.testing.assert_allclose(index.stored(["a", "b"]).values, values, atol=1e-3)

@@ -5,6 +5,8 @@ import pytest
 
 from engine import TokenEmbeddings, create_index, maxsim, open_index
 from engine.errors import InputError, NotFoundError
+from engine.indexes.plaid import PlaidIndex
+from engine.indexes.plaid.search import near_best
 from tests.conftest import ragged
 
 BITS = (1, 2, 4, 8, 16)
@@ -177,3 +179,27 @@ def test_describe_names_the_approximation(index):
     assert str(index.settings.bits) in about["approximation"]
     assert about["settings"]["n_probe"] == index.settings.n_probe
     assert about["centroids"] > 0
+
+
+def test_near_best_takes_those_within_the_margin_and_no_more_than_the_limit():
+    scores = np.array([5.0, 9.0, 8.0, 9.0, 7.9, 1.0, 8.0])
+    assert near_best(scores, 2, 1.0, 7).tolist() == [1, 2, 3, 6]
+    assert near_best(scores, 2, 0.0, 7).tolist() == [1, 3]
+    assert near_best(scores, 2, 9.0, 3).tolist() == [1, 2, 3]  # the first of the two equal ones
+    assert near_best(scores, 7, 0.0, 2).tolist() == list(range(7))
+
+
+def test_refined_scores_lie_between_centroid_scores_and_exact_scores(tmp_path):
+    """They look at some of the tokens with their residuals, so they never exceed MaxSim on the stored vectors."""
+    rng = np.random.default_rng(8)
+    index = create_index("plaid", tmp_path / "index", n_full_scores=20, centroid_margin=10.0)
+    index.add([f"d{i}" for i in range(300)], ragged(rng, rng.integers(1, 40, 300).tolist(), 24))
+    query = ragged(rng, [37], 24)
+    assert isinstance(index, PlaidIndex)
+    left = index.stages(query[0], 10)
+    assert left.fine is not None
+    exact = maxsim(query, index.stored([index.ids[i] for i in left.refined]))[0]
+    floor = 37 * 0.2  # a query token for which nothing is above the floor of the bytes scores the floor
+    assert (left.fine <= exact + floor).all()
+    coarse = left.coarse[np.isin(left.candidates, left.refined)]
+    assert np.corrcoef(left.fine, exact)[0, 1] > np.corrcoef(coarse, exact)[0, 1]

@@ -7,7 +7,7 @@ from engine import TokenEmbeddings, create_index, maxsim
 from engine.errors import InputError, NotFoundError
 from tests.conftest import ragged
 
-SETTINGS = ("n_probe", "n_candidates", "n_full_scores", "k")
+SETTINGS = ("n_probe", "n_candidates", "centroid_margin", "n_full_scores", "k")
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,8 @@ def documents():
 
 @pytest.fixture(scope="module")
 def index(documents, tmp_path_factory):
-    index = create_index("plaid", tmp_path_factory.mktemp("trace") / "index", n_candidates=30, n_full_scores=15)
+    limits = {"n_candidates": 30, "n_full_scores": 15, "centroid_margin": 0.02}
+    index = create_index("plaid", tmp_path_factory.mktemp("trace") / "index", **limits)
     index.add([f"d{i}" for i in range(len(documents))], documents)
     index.remove(["d5", "d200"])
     return index
@@ -50,7 +51,13 @@ def test_every_document_agrees_with_the_search(index, documents, query):
         assert trace.original_score == pytest.approx(float(original[position]), abs=1e-5)
         assert trace.original_rank == 1 + int((original > original[position]).sum())
         cuts.add(trace.cut_by)
-    assert cuts == {"n_probe", "n_candidates", "n_full_scores", "k", None}
+    assert cuts == {*SETTINGS, None}
+
+
+def test_the_limit_of_refined_scores_is_named_when_it_cuts(index, query):
+    tight = index.tuned(centroid_margin=10.0, n_refined=20)
+    settings = {stage.setting for name in index.ids for stage in tight.trace(query, name, k=7).stages}
+    assert settings == {"n_probe", "n_candidates", "n_refined", "n_full_scores", "k"}
 
 
 def test_stage_scores_are_scores(index, query):
