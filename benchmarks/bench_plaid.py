@@ -143,7 +143,7 @@ SYSTEMS: dict[str, Callable[[Task], System]] = {
     "plaid 4 bits": lambda task: plaid(
         task,
         4,
-        {"n_full_scores=160": {"n_full_scores": 160}, "defaults": {}, "n_full_scores=1024": {"n_full_scores": 1024}},
+        {"defaults": {}, "n_full_scores=256": {"n_full_scores": 256}, "n_full_scores=1024": {"n_full_scores": 1024}},
     ),
     "plaid 8 bits": lambda task: plaid(task, 8, {"defaults": {}, "n_full_scores=1024": {"n_full_scores": 1024}}),
     "exact": exact,

@@ -22,8 +22,9 @@ from engine import open_index
 from engine.indexes.plaid import PlaidIndex, kernels, search
 from engine.indexes.plaid.assign import nearest
 from engine.indexes.plaid.budget import SAMPLE_PER_CENTROID
+from engine.indexes.plaid.crew import COARSE, EXACT, FINE, ROWS, TABLE, Crew
 from engine.indexes.plaid.settings import PlaidSettings, wanted_centroids
-from engine.indexes.plaid.tables import centroid_rows, centroid_tables, residual_blocks
+from engine.indexes.plaid.tables import best_centroids, byte_range, rounded_query
 from engine.simd.threads import use_threads
 
 REPEATS = 4
@@ -58,36 +59,36 @@ def stages(index: PlaidIndex, queries: list[np.ndarray]) -> tuple[dict[str, floa
     def tokens(slots: np.ndarray) -> int:
         return int((layout.offsets[slots + 1] - layout.offsets[slots]).sum())
 
+    arrays = (layout.offsets, layout.codes, layout.packed.reshape(-1))
+    room = (len(layout.alive), max(settings.n_refined, settings.n_full_scores), settings.n_full_scores)
     for query in queries * REPEATS:
-        made = clock.run("centroid table", centroid_tables, layout.codec.centroids, query, 1)
-        probes, scores = clock.run("best centroids", made.best, settings.n_probe)
+        rounded = clock.run("rounded query", rounded_query, layout.codec, query)
+        crew = Crew(layout.codec, arrays, query, rounded, room, 1)
+        clock.run("centroid table", crew.work, TABLE, -(-len(layout.codec.centroids) // kernels.GROUP))
+        probing = (crew.table, crew.maxima, len(query), settings.n_probe)
+        probes, scores = clock.run("best centroids", best_centroids, *probing)
         weights = np.ones(scores.shape, np.int32)
         points, seen = np.zeros(len(layout.alive), np.int32), np.full(len(layout.alive), -1, np.int32)
         lists = layout.lists[0]
-        clock.run(
-            "inverted lists",
-            kernels.collect,
-            probes,
-            weights,
-            lists.offsets,
-            lists.documents,
-            layout.alive,
-            seen,
-            points,
-        )
+        listed = (probes, weights, lists.offsets, lists.documents, layout.alive, seen, points)
+        clock.run("inverted lists", kernels.collect, *listed)
         entries.append((lists.offsets[probes + 1] - lists.offsets[probes]).sum())
-        _, points, _ = clock.run("probe, all of it", search._probe, layout, settings, made, 100, layout.alive)
+        _, points, _ = clock.run(
+            "probe, all of it", search._probe, layout, settings, crew, len(query), 100, layout.alive
+        )
         found = np.flatnonzero(points)
         candidates = clock.run(
             "candidates", lambda f, p: f[search.best_positions(p, settings.n_candidates)], found, points[found]
         )
-        rows = clock.run("rows of bytes", centroid_rows, layout.codec, made, query, settings.centroid_threshold, 1)
-        sums = clock.run("centroid scores", search._coarse, layout, candidates, rows, 1)
-        blocks = clock.run("rounded query", residual_blocks, layout.codec, made, query)
-        refined = candidates[search.best_positions(sums, max(settings.n_refined, settings.n_full_scores))]
-        fine = clock.run("refined scores", search._fine, layout, refined, blocks, rows, 1)
+        unit, _ = byte_range(layout.codec, crew.maxima, query, settings.centroid_threshold, crew.low, crew.factor)
+        clock.run("rows of bytes", crew.work, ROWS, len(layout.codec.centroids))
+        sums = clock.run("centroid scores", crew.documents, COARSE, candidates)
+        margin = settings.centroid_margin * len(query) / unit
+        refined = candidates[search.near_best(sums, settings.n_full_scores, margin, settings.n_refined)]
+        fine = clock.run("refined scores", crew.documents, FINE, refined)
         survivors = refined[search.best_positions(fine, settings.n_full_scores)]
-        clock.run("exact scores", search._stored, layout, survivors, blocks, query, 1)
+        clock.run("exact scores", crew.documents, EXACT, survivors)
+        crew.close()
         clock.run("all stages", search.run, layout, settings, query, 100, layout.alive, 1)
         coarse_tokens.append(tokens(candidates))
         fine_tokens.append(tokens(refined))

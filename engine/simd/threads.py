@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock, local
+from typing import Any
 
 import numpy as np
 
@@ -73,6 +74,11 @@ def run_parts(work: Callable[[int], None], parts: int) -> None:
         for future in futures:
             if not future.cancel():  # one that has not started has nothing left to do, and may never start if nested
                 future.result()
+
+
+def submit(threads: int, work: Callable[..., None], *arguments: Any) -> Future[None]:
+    """Call `work(*arguments)` on one of the threads of this process, which are at least `threads`."""
+    return _pool(threads).submit(work, *arguments)
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:

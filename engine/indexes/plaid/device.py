@@ -164,7 +164,7 @@ def _probe(
 def _rounded(
     layout: DeviceLayout, table: torch.Tensor, query: torch.Tensor, threshold: float
 ) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """The table in bytes as `tables.centroid_rows` rounds it, what 0 stands for in each column, and one step."""
+    """The table in bytes as `tables.byte_range` says, what 0 stands for in each column, and one step."""
     top = table.max(dim=0).values
     mean = query @ torch.from_numpy(layout.codec.centre).to(layout.device)
     spread = max(float((top - mean.clamp(min=threshold)).max()), 1e-6)

@@ -6,22 +6,17 @@ score that leaves here is MaxSim in float32 on the vectors that the index stores
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from engine.indexes.plaid import kernels
 from engine.indexes.plaid.codec import Codec
+from engine.indexes.plaid.crew import COARSE, EXACT, FINE, ROWS, TABLE, Crew
 from engine.indexes.plaid.inverted import Lists
-from engine.indexes.plaid.refine import refined_scores
 from engine.indexes.plaid.settings import PlaidSettings
-from engine.indexes.plaid.tables import Block, Rows, Tables, centroid_rows, centroid_tables, residual_blocks
-from engine.simd.kernels import columns_of, query_panels
-from engine.simd.threads import cut, run_parts, thread_count
-
-PART_TOKENS = 8192  # less work than this is not worth waking a thread
-COARSE_TOKENS = 1 << 19  # likewise for centroid scores, which cost a fortieth a token
+from engine.indexes.plaid.tables import best_centroids, byte_range, rounded_query
+from engine.simd.threads import thread_count
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,39 +87,52 @@ def run(
     Returns:
         What every stage left; the best k of `survivors` are the result.
     """
-    threads = threads or thread_count()
-    query = query.astype(np.float32)
-    made = centroid_tables(layout.codec.centroids, query, threads)
+    query, codec = query.astype(np.float32), layout.codec
     wanted = min(k, int(np.count_nonzero(allowed)))
-    probes, points, notes = _probe(layout, settings, made, wanted, allowed)
-    found = np.flatnonzero(points)
-    points = points[found]
-    candidates = found[best_positions(points, max(settings.n_candidates, wanted))]
-    rows = centroid_rows(layout.codec, made, query, settings.centroid_threshold, threads)
-    sums = _coarse(layout, candidates, rows, threads)
     n_full = max(settings.n_full_scores, wanted)
-    if n_full > settings.n_full_scores:
-        notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
-    blocks = residual_blocks(layout.codec, made, query) if layout.codec.bits < 16 else []
-    margin = settings.centroid_margin * len(query) / rows.unit
-    kept = near_best(sums, n_full, margin, settings.n_refined) if blocks else best_positions(sums, n_full)
-    refined = candidates[kept]
-    fine = _fine(layout, refined, blocks, rows, threads) if len(refined) > n_full else None
-    survivors = refined if fine is None else refined[best_positions(fine, n_full)]
-    scores = _stored(layout, survivors, blocks, query, threads)
-    table = made.table.reshape(made.blocks, -1, kernels.COLUMNS)
-    coarse = sums * rows.unit + rows.origin
-    return Stages(probes, table, found, points, candidates, coarse, refined, fine, survivors, scores, notes)
+    slots = len(layout.alive)
+    room = (max(settings.n_candidates, wanted), max(settings.n_refined, n_full), n_full)
+    crew = _crew(layout, query, tuple(min(size, slots) for size in room), threads)
+    try:
+        probes, points, notes = _probe(layout, settings, crew, len(query), wanted, allowed)
+        found = np.flatnonzero(points)
+        points = points[found]
+        candidates = found[best_positions(points, room[0])]
+        unit, origin = byte_range(codec, crew.maxima, query, settings.centroid_threshold, crew.low, crew.factor)
+        crew.work(ROWS, len(codec.centroids))
+        sums = crew.documents(COARSE, candidates)
+        if n_full > settings.n_full_scores:
+            notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
+        margin = settings.centroid_margin * len(query) / unit
+        most = settings.n_refined if codec.bits < 16 else n_full
+        refined = candidates[near_best(sums, n_full, margin, most)]
+        fine = crew.documents(FINE, refined) if len(refined) > n_full else None
+        survivors = refined if fine is None else refined[best_positions(fine, n_full)]
+        scores = crew.documents(EXACT, survivors)
+    finally:
+        crew.close()
+    table = crew.table.reshape(crew.blocks, -1, kernels.COLUMNS)
+    return Stages(
+        probes, table, found, points, candidates, sums * unit + origin, refined, fine, survivors, scores, notes
+    )
+
+
+def _crew(layout: Layout, query: np.ndarray, room: tuple[int, ...], threads: int) -> Crew:
+    """Threads for one query, with the table of centroid scores done."""
+    rounded, arrays = rounded_query(layout.codec, query), (layout.offsets, layout.codes, layout.packed.reshape(-1))
+    crew = Crew(layout.codec, arrays, query, rounded, (room[0], room[1], room[2]), threads or thread_count())
+    crew.work(TABLE, -(-len(layout.codec.centroids) // kernels.GROUP))
+    return crew
 
 
 def _probe(
-    layout: Layout, settings: PlaidSettings, made: Tables, wanted: int, allowed: np.ndarray
+    layout: Layout, settings: PlaidSettings, crew: Crew, m: int, wanted: int, allowed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Probe, and probe wider until there are as many documents as wanted."""
     n = len(layout.codec.centroids)
     asked = n_probe = min(settings.n_probe, n)
     while True:
-        probes, found = made.best(n_probe)
+        probes, found = best_centroids(crew.table, crew.maxima, m, n_probe)
         lowest = found.min()
         unit = np.float32(1e4 / max(float(found.max() - lowest), 1e-30))
         weights = ((found - lowest) * unit).astype(np.int32) + np.int32(1)
@@ -138,106 +146,6 @@ def _probe(
     return probes, points, notes
 
 
-def _run_documents(
-    layout: Layout, slots: np.ndarray, threads: int, work: Callable[[int, int], None], part: int = PART_TOKENS
-) -> None:
-    """Call `work(first, last)` for runs of `slots` of about equal length, on several threads."""
-    if len(slots) == 0:
-        return
-    lengths = layout.offsets[slots + 1] - layout.offsets[slots]
-    parts = min(2 * threads, 1 + int(lengths.sum()) // part) if threads > 1 else 1
-    bounds = cut(lengths, parts) if parts > 1 else np.array([0, len(slots)])
-    run_parts(lambda number: work(bounds[number], bounds[number + 1]), len(bounds) - 1)
-
-
-def _coarse(layout: Layout, slots: np.ndarray, rows: Rows, threads: int) -> np.ndarray:
-    """Sums of the best centroid score of each query token, int64, in units of `rows.unit`."""
-    out = np.zeros(len(slots), np.int64)
-
-    def work(first: int, last: int) -> None:
-        for block in rows.blocks:
-            kernels.coarse_scores(slots, first, last, layout.offsets, layout.codes, block, out)
-
-    _run_documents(layout, slots, threads, work, COARSE_TOKENS)
-    return out
-
-
-def _fine(layout: Layout, slots: np.ndarray, blocks: list[Block], rows: Rows, threads: int) -> np.ndarray:
-    """Centroid scores with the residuals of the tokens that gave them, float32."""
-    out, codec, packed = np.zeros(len(slots), np.float32), layout.codec, layout.packed.reshape(-1)
-    lows = rows.low.reshape(-1, kernels.COLUMNS)
-
-    def work(first: int, last: int) -> None:
-        for block, rounded, low in zip(blocks, rows.blocks, lows, strict=True):
-            refined_scores(
-                slots,
-                first,
-                last,
-                block.width,
-                block.lanes,
-                block.short,
-                layout.offsets,
-                layout.codes,
-                packed,
-                codec.layout.base,
-                codec.layout.wide,
-                codec.bits,
-                codec.scales,
-                rounded,
-                low,
-                block.table,
-                block.shift,
-                block.unit,
-                block.query,
-                out,
-            )
-
-    _run_documents(layout, slots, threads, work)
-    return out
-
-
-def _stored(layout: Layout, slots: np.ndarray, blocks: list[Block], query: np.ndarray, threads: int) -> np.ndarray:
-    """MaxSim on the stored vectors, float32; `blocks` are empty at 16 bits."""
-    out, codec, packed = np.zeros(len(slots), np.float32), layout.codec, layout.packed.reshape(-1)
-    if codec.bits == 16:
-        halves, panels, columns = packed.view(np.uint16), query_panels(query, 1), columns_of(len(query))
-
-        def scan(first: int, last: int) -> None:
-            kernels.half_scores(slots, first, last, layout.offsets, halves, codec.dim, len(query), columns, panels, out)
-
-        _run_documents(layout, slots, threads, scan)
-        return out
-
-    def work(first: int, last: int) -> None:
-        for block in blocks:
-            kernels.document_scores(
-                slots,
-                first,
-                last,
-                block.width,
-                block.lanes,
-                block.short,
-                layout.offsets,
-                layout.codes,
-                packed,
-                codec.layout.base,
-                codec.layout.wide,
-                codec.bits,
-                codec.scales,
-                block.table,
-                block.shift,
-                block.unit,
-                block.query,
-                block.slack,
-                block.origin,
-                block.rows,
-                out,
-            )
-
-    _run_documents(layout, slots, threads, work)
-    return out
-
-
 def exact(layout: Layout, query: np.ndarray, slots: np.ndarray) -> np.ndarray:
     """MaxSim on the stored vectors of any documents.
 
@@ -249,11 +157,11 @@ def exact(layout: Layout, query: np.ndarray, slots: np.ndarray) -> np.ndarray:
     Returns:
         float32 [n].
     """
-    query, threads = query.astype(np.float32), thread_count()
-    blocks = []
-    if layout.codec.bits < 16:
-        blocks = residual_blocks(layout.codec, centroid_tables(layout.codec.centroids, query, threads), query)
-    return _stored(layout, slots, blocks, query, threads)
+    crew = _crew(layout, query.astype(np.float32), (0, 0, len(slots)), 0)
+    try:
+        return crew.documents(EXACT, slots)
+    finally:
+        crew.close()
 
 
 def near_best(scores: np.ndarray, n: int, margin: float, most: int) -> np.ndarray:
