@@ -119,15 +119,13 @@ def run(
     n_full = max(settings.n_full_scores, wanted)
     if n_full > settings.n_full_scores:
         notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
-    if layout.codec.bits == 16 or len(candidates) <= n_full:
-        survivors = candidates[_best(sums, n_full)]
-    else:
+    survivors = candidates
+    if len(candidates) > n_full:
         margin = settings.centroid_margin * len(query) / unit
         near = torch.nonzero(sums >= torch.sort(sums, descending=True).values[n_full - 1] - margin).ravel()
-        refined = candidates[near[_best(sums[near], max(n_full, settings.n_refined))]]
-        survivors = refined
-        if len(refined) > n_full:
-            survivors = refined[_best(_fine(layout, refined, rows, low, asked), n_full)]
+        survivors = candidates[near[_best(sums[near], max(n_full, settings.n_refined))]]
+        if layout.codec.bits < 16 and len(survivors) > n_full:
+            survivors = survivors[_best(_fine(layout, survivors, rows, low, asked), n_full)]
     scores = _plain(layout, survivors, asked)
     return survivors.cpu().numpy(), scores.float().cpu().numpy(), notes
 

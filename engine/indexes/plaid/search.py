@@ -91,7 +91,8 @@ def run(
     wanted = min(k, int(np.count_nonzero(allowed)))
     n_full = max(settings.n_full_scores, wanted)
     slots = len(layout.alive)
-    room = (max(settings.n_candidates, wanted), max(settings.n_refined, n_full), n_full)
+    refines, most = codec.bits < 16, max(settings.n_refined, n_full)
+    room = (max(settings.n_candidates, wanted), most, n_full if refines else most)
     crew = _crew(layout, query, tuple(min(size, slots) for size in room), threads)
     try:
         probes, points, notes = _probe(layout, settings, crew, len(query), wanted, allowed)
@@ -104,9 +105,8 @@ def run(
         if n_full > settings.n_full_scores:
             notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
         margin = settings.centroid_margin * len(query) / unit
-        most = settings.n_refined if codec.bits < 16 else n_full
         refined = candidates[near_best(sums, n_full, margin, most)]
-        fine = crew.documents(FINE, refined) if len(refined) > n_full else None
+        fine = crew.documents(FINE, refined) if refines and len(refined) > n_full else None
         survivors = refined if fine is None else refined[best_positions(fine, n_full)]
         scores = crew.documents(EXACT, survivors)
     finally:
