@@ -93,8 +93,18 @@ def in_threads(work: Callable[[Piece], Result], pieces: Sequence[Piece]) -> Iter
     from engine.simd import threads
 
     count = threads.thread_count()
-    if count == 1 or len(pieces) == 1:
+    if count == 1:
         yield from map(work, pieces)
+        return
+    if len(pieces) == 1:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)  # the setting belongs to each thread
+        try:
+            with threads.use_threads(1):
+                result = work(pieces[0])
+        finally:
+            torch.set_num_threads(before)
+        yield result
         return
 
     def run(piece: Piece) -> Result:

@@ -23,6 +23,7 @@ Progress = Callable[[int, int], None]  # texts done, texts in all
 
 LONGEST = 10_000_000  # tokens
 POOL_TEXTS = 16384  # texts that the processes of several devices share out among them
+FEW_TOKENS = 512  # in a batch this small, threads would wait for each other longer than they work
 CHUNK_TEXTS = 1024  # texts tokenised together, then cut into batches of similar length
 BATCH_TOKENS = {"cpu": 2048, "cuda": 65536, "mps": 16384}  # measured on a CPU: larger batches leave the cache
 
@@ -306,7 +307,7 @@ class Encoder:
 
     def _run_all(self, pieces: list[Batch], task: Task) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Results in the order of the batches; on a CPU one thread a batch, which spares it waiting for the others."""
-        if self.model.device.type == "cpu" and len(pieces) > 1:
+        if self.model.device.type == "cpu" and (len(pieces) > 1 or _tokens(pieces) <= FEW_TOKENS):
             return in_threads(lambda piece: self._run(piece[1], task), pieces)
         return (self._run(batch, task) for _, batch in pieces)
 
@@ -323,6 +324,10 @@ class Encoder:
         with self._tokenizing:
             lengths = tokenizer(cut, truncation=False, verbose=False)["input_ids"]
         return sum(len(ids) > limit for ids in lengths)
+
+
+def _tokens(pieces: list[Batch]) -> int:
+    return sum(batch["attention_mask"].numel() for _, batch in pieces)
 
 
 def _check(texts: Sequence[str]) -> list[str]:

@@ -82,7 +82,7 @@ class Workspace:
         self.index = index
         self._positions = {name: position for position, name in enumerate(collection.documents)}
         self._query = lru_cache(maxsize=64)(self._encode_query)
-        self._document_tokens = lru_cache(maxsize=256)(lambda text: encoder.tokens(text, "document"))
+        self._document_tokens = lru_cache(maxsize=1024)(lambda text: encoder.tokens(text, "document"))
 
     def _encode_query(self, question: str) -> tuple[TokenEmbeddings, list[Token]]:
         if not question.strip():

@@ -13,6 +13,7 @@ from apps.text import visible
 from apps.workspaces import Workspaces, label
 from engine.errors import InputError, NotFoundError
 from engine.explain import explain
+from engine.simd.threads import thread_count
 from workbench.workspace import SearchResult, Workspace
 
 HITS = 10
@@ -48,6 +49,7 @@ class SearchFunctions:
         self.workspaces = workspaces
         self._examples: WeakKeyDictionary[Workspace, list[str]] = WeakKeyDictionary()
         self._choosing = threading.Lock()
+        self._turns = threading.BoundedSemaphore(thread_count())  # more at once would only wait for each other
 
     @answering
     def start(self, request: dict[str, str]) -> dict[str, Any]:
@@ -80,10 +82,11 @@ class SearchFunctions:
             "question", "found" (the ranked list) and "pair" (the explanation).
         """
         workspace, question = self.workspaces.of(request), question_of(request)
-        result = workspace.search(question, HITS)
-        wanted = request.get("document") or ""
-        name = wanted if wanted in workspace.collection.documents else result.hits[0].id
-        return {"question": question, "found": _found(workspace, result), "pair": _pair(workspace, question, name)}
+        with self._turns:
+            result = workspace.search(question, HITS)
+            wanted = request.get("document") or ""
+            name = wanted if wanted in workspace.collection.documents else result.hits[0].id
+            return {"question": question, "found": _found(workspace, result), "pair": _pair(workspace, question, name)}
 
     @answering
     def explain(self, request: dict[str, str]) -> dict[str, Any]:
@@ -95,7 +98,8 @@ class SearchFunctions:
         Returns:
             "pair", the explanation.
         """
-        return {"pair": _pair(self.workspaces.of(request), question_of(request), str(request.get("document")))}
+        with self._turns:
+            return {"pair": _pair(self.workspaces.of(request), question_of(request), str(request.get("document")))}
 
     @answering
     def rescore(self, request: dict[str, str]) -> dict[str, Any]:

@@ -35,6 +35,21 @@ def test_threads_and_batches_change_nothing(embedded_encoder):
     np.testing.assert_allclose(reference.values, small.values, atol=1e-5)
 
 
+def test_one_short_text_is_encoded_by_one_thread(embedded_encoder, monkeypatch):
+    """Threads would wait for each other after every layer, which takes most of the time when others are busy."""
+    before, seen, forward = torch.get_num_threads(), [], embedded_encoder._forward
+
+    def watched(features, task):
+        seen.append((torch.get_num_threads(), threads.thread_count()))
+        return forward(features, task)
+
+    monkeypatch.setattr(embedded_encoder, "_forward", watched)
+    with threads.use_threads(2):
+        embedded_encoder.encode_query(["How do I sort a list?"])
+    assert seen == [(1, 1)]
+    assert torch.get_num_threads() == before
+
+
 def test_sentence_transformers_gives_the_same_vectors(embedded_encoder):
     theirs = embedded_encoder.model.encode_document(TEXTS)
     ours = embedded_encoder.encode_document(TEXTS)
