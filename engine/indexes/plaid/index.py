@@ -83,7 +83,9 @@ class PlaidIndex(Index):
             self.layout, self.slots = None, np.empty(0, np.int64)
             return
         if "steps" not in self.state.manifest.files:
-            raise CorruptDataError(f"{self.path} was written by a version before 0.2, another codec: build it again.")
+            raise CorruptDataError(
+                f"{self.path} was written by an earlier version, with another codec: build it again."
+            )
         centroids, steps, lengths = (self._array(name, False) for name in ("centroids", "steps", "lengths"))
         largest = record.get("largest", np.inf)
         rows = RowLayout.of(record["dim"], self.settings.bits, self.settings.wide_share)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import TokenEmbeddings, create_index, open_index
+from engine import TokenEmbeddings, create_index, open_index, storage
 from engine.errors import CorruptDataError, InputError
 from engine.indexes.plaid import search
 from engine.indexes.plaid.codec import RowLayout, fit
@@ -105,3 +105,14 @@ def test_all_vectors_equal(tmp_path):
     values = np.tile(np.array([0.6, 0.8, 0, 0, 0, 0, 0, 0], np.float32), (20, 1))
     index.add(["a", "b"], TokenEmbeddings(values, np.array([0, 5, 20])))
     np.testing.assert_allclose(index.stored(["a", "b"]).values, values, atol=1e-3)
+
+
+def test_an_index_of_an_earlier_codec_is_refused(tmp_path):
+    index = create_index("plaid", tmp_path / "index")
+    index.add(["a"], ragged(np.random.default_rng(6), [6], 16))
+    manifest = index.state.manifest
+    files = {name: entry for name, entry in manifest.files.items() if name != "steps"}
+    with storage.writer_lock(index.path):
+        storage.commit(index.path, "index/plaid", manifest.record, {}, files)
+    with pytest.raises(CorruptDataError, match="earlier version"):
+        open_index(index.path)
