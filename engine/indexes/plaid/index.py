@@ -83,9 +83,7 @@ class PlaidIndex(Index):
             self.layout, self.slots = None, np.empty(0, np.int64)
             return
         if "steps" not in self.state.manifest.files:
-            raise CorruptDataError(
-                f"{self.path} was written by an earlier version, with another codec: build it again."
-            )
+            raise CorruptDataError(f"{self.path} is of an earlier version with another codec: build it again.")
         centroids, steps, lengths = (self._array(name, False) for name in ("centroids", "steps", "lengths"))
         largest = record.get("largest", np.inf)
         rows = RowLayout.of(record["dim"], self.settings.bits, self.settings.wide_share)
