@@ -13,7 +13,7 @@ LIW.pages.xray = (element, props, ask, send, watch, setup) => {
 
   const EXPLAINED = {
     probe: "the lists of the nearest centroids of each query token are opened", candidates: "documents are ordered by a cheap estimate",
-    "centroid scores": "documents are scored by the centroids of their tokens", "residual scores": "documents are scored on decompressed vectors",
+    "centroid scores": "documents are scored by the centroids of their tokens", "refined scores": "the tokens that gave a document its score are looked at more closely",
     "exact scores": "documents are scored by MaxSim on the stored vectors", neighbours: "each query token finds its nearest token vectors", search: "the other library searches",
   };
   const stages = (record) => {
