@@ -107,8 +107,16 @@ def test_gives_back_what_it_stores(index):
     assert cosine.mean() > 0.9
 
 
+def assert_same(index, found, expected):
+    """The same rankings; from a kind that promises no determinism, the same documents but for a few at the cut."""
+    if "deterministic" in index.abilities:
+        assert [(ids, scores) for ids, scores in found] == expected
+    else:
+        assert all(len({*left} & {*right}) >= 7 for (left, _), (right, _) in zip(found, expected, strict=True))
+
+
 def test_reopened_in_this_process(index):
-    assert results(open_index(index.path)) == results(index)
+    assert_same(index, results(open_index(index.path)), results(index))
     assert open_index(index.path).ids == IDS
 
 
@@ -121,7 +129,7 @@ def test_reopened_in_another_process(index, tmp_path):
     )
     command = [sys.executable, "-c", code, str(index.path), str(tmp_path / "queries")]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert json.loads(ran.stdout.splitlines()[-1]) == [list(pair) for pair in results(index)]
+    assert_same(index, [tuple(pair) for pair in json.loads(ran.stdout.splitlines()[-1])], results(index))
 
 
 def test_ids_keep_their_meaning_after_removal(index):
