@@ -47,9 +47,9 @@ class Crew:
 
     Args:
         codec: Centroids and quantiser.
-        arrays: offsets, codes, packed and flattened packed of the index, see `search.Layout`.
+        arrays: offsets, codes and packed of the index, the last flattened; see `search.Layout`.
         query: float32 [m, dim].
-        rounded: The query for the residual codes; None at 16 bits.
+        rounded: The query for the residual codes.
         room: Most documents that the last three stages get.
         threads: How many to use.
     """
@@ -147,6 +147,7 @@ def _take(stage, numbers, counts, shape, index, asked, tables, rounded, weights,
     widths, lanes, query, shift, slack, origin = rounded
     products, unit, short, half_panels = weights
     dim, base, wide, bits, n, step = shape[0], shape[1], shape[2], shape[3], table.shape[1] // COLUMNS, STEPS[stage]
+    stored = (offsets, codes, packed, base, wide, bits, scales)
     while True:
         first = fetch_add(numbers, CLAIMED + stage, step)
         last = min(first + step, counts[stage])
@@ -161,52 +162,11 @@ def _take(stage, numbers, counts, shape, index, asked, tables, rounded, weights,
             elif stage == COARSE:
                 coarse_scores(slots[0], first, last, offsets, codes, rows[b], scores[0])
             elif stage == FINE:
-                refined_scores(
-                    slots[1],
-                    first,
-                    last,
-                    widths[b],
-                    lanes[b],
-                    short,
-                    offsets,
-                    codes,
-                    packed,
-                    base,
-                    wide,
-                    bits,
-                    scales,
-                    rows[b],
-                    low[b],
-                    table[b],
-                    shift[b],
-                    unit,
-                    query[b],
-                    scores[1],
-                )
+                block = (widths[b], lanes[b], short, table[b], shift[b], unit, query[b])
+                refined_scores(slots[1], first, last, stored, block, rows[b], low[b], scores[1])
             elif bits < 16:
-                document_scores(
-                    slots[2],
-                    first,
-                    last,
-                    widths[b],
-                    lanes[b],
-                    short,
-                    offsets,
-                    codes,
-                    packed,
-                    base,
-                    wide,
-                    bits,
-                    scales,
-                    table[b],
-                    shift[b],
-                    unit,
-                    query[b],
-                    slack[b],
-                    origin[b],
-                    products[b],
-                    scores[2],
-                )
+                block = (widths[b], lanes[b], short, table[b], shift[b], unit, query[b])
+                document_scores(slots[2], first, last, stored, block, slack[b], origin[b], products[b], scores[2])
             elif b == 0:
                 half_scores(slots[2], first, last, offsets, halves, dim, shape[5], shape[4], half_panels, scores[2])
         fetch_add(numbers, FINISHED + stage, last - first)

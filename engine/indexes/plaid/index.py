@@ -18,7 +18,7 @@ from engine.indexes.ids import IdTable
 from engine.indexes.plaid import changes, inverted, search, selftest
 from engine.indexes.plaid.budget import BuildProgress, Estimate, Meter, estimate, plan
 from engine.indexes.plaid.changes import Written, check_range
-from engine.indexes.plaid.codec import SCALES, Codec, RowLayout
+from engine.indexes.plaid.codec import Codec, RowLayout
 from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.search import Layout, Stages
 from engine.indexes.plaid.settings import SEARCH_SETTINGS, PlaidSettings
@@ -92,7 +92,8 @@ class PlaidIndex(Index):
         offsets = np.concatenate([[0], self._array("ends", False)])
         codes, packed = self._array("codes"), self._array("residuals")
         base = Lists(self._array("list_offsets", False), self._array("list_documents"))
-        self._check_layout(codec, offsets, codes, packed, base)
+        if not selftest.fit_together(codec, offsets, codes, packed, base):
+            raise CorruptDataError(f"{self.path} holds arrays that do not fit together: restore it or build it again.")
         listed = record["listed"]
         lists = (base, inverted.build(codes, offsets, listed, len(centroids))) if listed < len(offsets) - 1 else (base,)
         self.slots = self._array("slots", False).astype(np.int64)
@@ -107,27 +108,6 @@ class PlaidIndex(Index):
 
     def _array(self, name: str, mmap: bool = True) -> np.ndarray:
         return np.asarray(storage.open_array(self.path, self.state.manifest, name, mmap))
-
-    def _check_layout(
-        self, codec: Codec, offsets: np.ndarray, codes: np.ndarray, packed: np.ndarray, lists: Lists
-    ) -> None:
-        """The kernels index without bounds checks, so damage that would lead them astray is found here."""
-        sound = (
-            len(codes) == len(packed) == offsets[-1]
-            and packed.shape[1:] == (codec.layout.size,)
-            and (np.diff(offsets) > 0).all()
-            and (len(codes) == 0 or codes.max() < len(codec.centroids))
-            and all(np.isfinite(part).all() for part in (codec.centroids, codec.step, codec.scales))
-            and codec.step.shape == (codec.dim,)
-            and codec.scales.shape == (SCALES,)
-            and len(lists.offsets) <= len(codec.centroids) + 1
-            and (np.diff(lists.offsets) >= 0).all()
-            and lists.offsets[0] == 0
-            and lists.offsets[-1] == len(lists.documents)
-            and (len(lists.documents) == 0 or 0 <= lists.documents.min() <= lists.documents.max() < len(offsets) - 1)
-        )
-        if not sound:
-            raise CorruptDataError(f"{self.path} holds arrays that do not fit together: restore it or build it again.")
 
     def on(self, device: str) -> PlaidIndex:
         """The same index, searched by torch on a device; changes, traces and results are as before.

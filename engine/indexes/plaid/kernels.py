@@ -202,29 +202,7 @@ def _doubtful(sums, n, width, limits, tokens, masks):
 
 
 @kernel
-def document_scores(
-    slots,
-    first,
-    last,
-    width,
-    lanes,
-    short,
-    offsets,
-    codes,
-    packed,
-    base,
-    wide,
-    bits,
-    scales,
-    table,
-    shift,
-    unit,
-    query,
-    slack,
-    origin,
-    rows,
-    out,
-):
+def document_scores(slots, first, last, stored, asked, slack, origin, rows, out):
     """Add to out[i] MaxSim in float32 of some query tokens on the stored vectors of a document.
 
     Scores by integer products of all tokens come first. Only tokens that may be the maximum get a float32 product: the
@@ -232,18 +210,21 @@ def document_scores(
 
     Args:
         slots: int64, the documents; `first` to `last` are scored.
-        width: Lanes of `query`, a multiple of LANES up to 32.
-        lanes: Query tokens among them.
-        short: Whether sums fit in int16 over the even and over the odd pairs of dimensions.
-        offsets, codes, packed, base, wide, bits, scales: The index; packed is flattened.
-        table: float32 [c, 32], scores of centroids.
-        shift, unit: float32 [32] and float32; a residual of length 1 scores about (codes . query) * unit + shift.
-        query: int8 [padded dim / 4, width, 4].
+        stored: offsets, codes, packed, base, wide, bits and scales of the index; packed is flattened.
+        asked: (width, lanes, short, table, shift, unit, query), a block of the query.
+            width: Lanes of `query`, a multiple of LANES up to 32.
+            lanes: Query tokens among them.
+            short: Whether sums fit in int16 over the even and over the odd pairs of dimensions.
+            table: float32 [c, 32], scores of centroids.
+            shift, unit: float32 [32] and float32; a residual of length 1 scores about (codes . query) * unit + shift.
+            query: int8 [padded dim / 4, width, 4].
         slack: float32 [2, width], the largest error of such a score for a residual of length 1, and of length 0.
         origin: float32 [lanes], score of a residual of codes 0 and length 1.
         rows: float32 [lanes * padded dim], score of one step of each code.
         out: float32.
     """
+    offsets, codes, packed, base, wide, bits, scales = stored
+    width, lanes, short, table, shift, unit, query = asked
     groups = base * 8 // bits // 4
     size = 4 * groups
     best, limits, high = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)

@@ -14,38 +14,18 @@ from engine.simd.jit import kernel
 
 
 @kernel
-def refined_scores(
-    slots,
-    first,
-    last,
-    width,
-    lanes,
-    short,
-    offsets,
-    codes,
-    packed,
-    base,
-    wide,
-    bits,
-    scales,
-    rows,
-    low,
-    table,
-    shift,
-    unit,
-    query,
-    out,
-):
+def refined_scores(slots, first, last, stored, asked, rows, low, out):
     """Add to out[i] MaxSim of some query tokens over the tokens with the best centroids for any of them.
 
     Args:
         slots: int64, the documents; `first` to `last` are scored.
-        width, lanes, short, table, shift, unit, query: See `kernels.document_scores`.
-        offsets, codes, packed, base, wide, bits, scales: The index; packed is flattened.
+        stored, asked: See `kernels.document_scores`.
         rows: uint8 [c * 32], rounded scores of centroids; the highest in a document say which tokens are scored.
         low: float32 [32], the score that 0 stands for; a query token for which nothing is higher scores this.
         out: float32.
     """
+    offsets, codes, packed, base, wide, bits, scales = stored
+    width, lanes, short, table, shift, unit, query = asked
     groups, size, row = base * 8 // bits // 4, base * 8 // bits, base + wide + 1
     longest = 0
     for i in range(first, last):

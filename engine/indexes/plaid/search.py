@@ -18,6 +18,8 @@ from engine.indexes.plaid.settings import PlaidSettings
 from engine.indexes.plaid.tables import best_centroids, byte_range, rounded_query
 from engine.simd.threads import thread_count
 
+WORTH_WAKING = 8192  # tokens of an index below which one thread is done before another is awake
+
 
 @dataclass(frozen=True, eq=False)
 class Layout:
@@ -120,7 +122,8 @@ def run(
 def _crew(layout: Layout, query: np.ndarray, room: tuple[int, ...], threads: int) -> Crew:
     """Threads for one query, with the table of centroid scores done."""
     rounded, arrays = rounded_query(layout.codec, query), (layout.offsets, layout.codes, layout.packed.reshape(-1))
-    crew = Crew(layout.codec, arrays, query, rounded, (room[0], room[1], room[2]), threads or thread_count())
+    threads = (threads or thread_count()) if len(layout.codes) >= WORTH_WAKING else 1
+    crew = Crew(layout.codec, arrays, query, rounded, (room[0], room[1], room[2]), threads)
     crew.work(TABLE, -(-len(layout.codec.centroids) // kernels.GROUP))
     return crew
 

@@ -1,14 +1,34 @@
-"""What a document must show to be found: its place in the inverted lists, and the score of its own vectors."""
+"""What an index must show to be searched, and a document to be found: sound arrays, lists, and its own score."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from engine.embeddings import TokenEmbeddings
+from engine.indexes.plaid.codec import SCALES, Codec
+from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.search import Layout, Stages
 from engine.maxsim import maxsim
 
 TOKENS = 32  # vectors of a document that ask for it
+
+
+def fit_together(codec: Codec, offsets: np.ndarray, codes: np.ndarray, packed: np.ndarray, lists: Lists) -> bool:
+    """Whether the arrays of an index fit together: the kernels index without bounds checks."""
+    return bool(
+        len(codes) == len(packed) == offsets[-1]
+        and packed.shape[1:] == (codec.layout.size,)
+        and (np.diff(offsets) > 0).all()
+        and (len(codes) == 0 or codes.max() < len(codec.centroids))
+        and all(np.isfinite(part).all() for part in (codec.centroids, codec.step, codec.scales))
+        and codec.step.shape == (codec.dim,)
+        and codec.scales.shape == (SCALES,)
+        and len(lists.offsets) <= len(codec.centroids) + 1
+        and (np.diff(lists.offsets) >= 0).all()
+        and lists.offsets[0] == 0
+        and lists.offsets[-1] == len(lists.documents)
+        and (len(lists.documents) == 0 or 0 <= lists.documents.min() <= lists.documents.max() < len(offsets) - 1)
+    )
 
 
 def question(vectors: TokenEmbeddings) -> TokenEmbeddings:

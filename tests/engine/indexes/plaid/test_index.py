@@ -5,8 +5,9 @@ import pytest
 
 from engine import TokenEmbeddings, create_index, maxsim, open_index
 from engine.errors import InputError, NotFoundError
-from engine.indexes.plaid import PlaidIndex
+from engine.indexes.plaid import PlaidIndex, search
 from engine.indexes.plaid.search import near_best
+from engine.simd.threads import use_threads
 from tests.conftest import ragged
 
 BITS = (1, 2, 4, 8, 16)
@@ -203,3 +204,28 @@ def test_refined_scores_lie_between_centroid_scores_and_exact_scores(tmp_path):
     assert (left.fine <= exact + floor).all()
     coarse = left.coarse[np.isin(left.candidates, left.refined)]
     assert np.corrcoef(left.fine, exact)[0, 1] > np.corrcoef(coarse, exact)[0, 1]
+
+
+def test_helpers_change_nothing(tmp_path, monkeypatch):
+    """Many short searches, with helpers that come in time and helpers that come too late."""
+    monkeypatch.setattr(search, "WORTH_WAKING", 0)
+    rng = np.random.default_rng(9)
+    index = create_index("plaid", tmp_path / "index", n_full_scores=20)
+    index.add(names(300), ragged(rng, rng.integers(1, 40, 300).tolist(), 24))
+    queries = ragged(rng, rng.integers(1, 70, 30).tolist(), 24)
+    woken, real = [], search.Crew
+
+    def watched(*arguments):
+        woken.append(arguments[-1])
+        return real(*arguments)
+
+    monkeypatch.setattr(search, "Crew", watched)
+    found = {}
+    for count in (1, 2, 8):
+        with use_threads(count):
+            found[count] = [index.search(queries.select([i]), 10)[0] for i in range(30) for _ in range(3)]
+    assert set(woken) == {1, 2, 8}
+    for count in (2, 8):
+        for left, right in zip(found[1], found[count], strict=True):
+            assert left.ids == right.ids
+            np.testing.assert_array_equal(left.scores, right.scores)
