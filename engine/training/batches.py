@@ -10,6 +10,8 @@ from torch import Tensor
 
 Features = dict[str, Any]
 
+SHELF = 65_536  # vectors allocated together in the first pass
+
 
 @dataclass(frozen=True)
 class MiniBatch:
@@ -102,7 +104,7 @@ class Encoded:
     Args:
         column: Index of its column.
         batch: The mini-batch.
-        vectors: [tokens, dim], with its graph when that is kept, else without.
+        vectors: [tokens, dim], with its graph when that is kept, else without; empty once `join` has copied them.
         lengths: int64 [n].
         state: Generators before the pass, or None when the graph is kept.
     """
@@ -136,11 +138,17 @@ def encode_columns(
             break
         room -= batches[i][1].tokens
         kept.add(i)
-    found = []
+    found: list[Encoded] = []
+    shelf: Tensor | None = None
     for i, (column, batch) in enumerate(batches):
         state = None if i in kept else RandomState(device)
         with torch.set_grad_enabled(i in kept):
             vectors, lengths = encode(model, batch)
+        if state is not None:
+            # Side by side, not between the activations that come and go: there they would keep a heap from shrinking.
+            if shelf is None or len(shelf) < len(vectors):
+                shelf = vectors.new_empty(max(SHELF, len(vectors)), vectors.shape[1])
+            vectors, shelf = shelf[: len(vectors)].copy_(vectors), shelf[len(vectors) :]
         found.append(Encoded(column, batch, vectors, lengths, state))
     return found
 
@@ -189,6 +197,8 @@ def join(encoded: list[Encoded], column: int) -> tuple[Ragged, list[tuple[Encode
         values[place] = entry.vectors.detach().to(values.dtype)
         places.append((entry, place))
         start = stop
+        if entry.state is not None:  # encoded again for its gradient
+            entry.vectors = first.new_empty(0, first.shape[1])
     return Ragged(values.requires_grad_(torch.is_grad_enabled()), offsets), places
 
 

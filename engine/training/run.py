@@ -192,16 +192,19 @@ class Run:
         model.eval()
         return 0.0 if started is None else time.perf_counter() - started
 
-    def evaluate(self, step: int) -> None:
-        """Send the development score and the pinned pairs of this step."""
+    def evaluate(self, step: int) -> dict[str, float]:
+        """Send the development score and the pinned pairs of this step; returns the score and its interval."""
         encoder = Encoder(self.encoder.model, self.settings.output)
+        found: dict[str, float] = {}
         if self.development is not None:
             score = score_collection(encoder, self.development)
             self.emit(Evaluated(step, score.ndcg, score.low, score.high, len(score.per_query)))
+            found = {"eval_ndcg@10": score.ndcg, "eval_ndcg@10_low": score.low, "eval_ndcg@10_high": score.high}
         if self.pinned:
             encoder.model.eval()
             self.emit(Pinned(step, tuple(explain(encoder, question, text) for question, text in self.pinned)))
             encoder.model.train()
+        return found
 
     def emit(self, event: Event) -> None:
         """Hand an event on, from the first process only."""

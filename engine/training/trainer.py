@@ -94,12 +94,19 @@ def build_trainer(run: Run, loss: LateInteractionLoss, watcher: Watcher, steps: 
     trainer = CheckpointTrainer(
         model=model, args=arguments, train_dataset=run.rows.to_dataset(), loss=loss, callbacks=[watcher]
     )
+    trainer.watcher, watcher.log = watcher, trainer.log
     trainer.remove_callback(PrinterCallback)  # it prints every step where a command's result belongs
     return trainer
 
 
 class CheckpointTrainer(MultiVectorEncoderTrainer):
     """Saves and loads checkpoints by state, so that adapters and frozen parts resume as they were."""
+
+    watcher: Watcher
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """With what the watcher measured, so that every tracker gets it too."""
+        super().log({**logs, **self.watcher.rates()} if "loss" in logs else logs, start_time)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         from engine.training.run import WEIGHTS

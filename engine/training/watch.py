@@ -66,7 +66,7 @@ class Watcher(TrainerCallback):
         on_event: Takes the events.
         stop: Asks for the end.
         evaluate_every: Steps; 0 for never.
-        evaluate: Called with the step.
+        evaluate: Called with the step; what it returns goes to the trainer's trackers.
         until: Step after which to pause with a checkpoint, for negatives to be mined again; 0 for the end.
     """
 
@@ -76,10 +76,11 @@ class Watcher(TrainerCallback):
         on_event: OnEvent,
         stop: Stop,
         evaluate_every: int = 0,
-        evaluate: Callable[[int], None] | None = None,
+        evaluate: Callable[[int], dict[str, float]] | None = None,
         until: int = 0,
     ) -> None:
         self.guard = guard
+        self.log: Callable[[dict[str, float]], None] = lambda scores: None  # the trainer's, once there is one
         self.until = until
         self.on_event = on_event
         self.stop = stop
@@ -103,15 +104,18 @@ class Watcher(TrainerCallback):
             control.should_training_stop = True
             control.should_save = True
 
+    def rates(self) -> dict[str, float]:
+        """What the trainer does not know of the step that ends."""
+        seconds = max(time.perf_counter() - self._last, 1e-9)
+        return {"tokens_per_second": (self.guard.tokens - self._tokens) / seconds, "memory_bytes": peak_memory()}
+
     def on_log(
         self, args: Any, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **kwargs: Any
     ) -> None:
         """Every step is logged: send it on, and evaluate when it is time."""
         if not logs or "loss" not in logs:
             return
-        now = time.perf_counter()
         norm = float(logs.get("grad_norm", float("nan")))
-        rate = (self.guard.tokens - self._tokens) / max(now - self._last, 1e-9)
         self.on_event(
             Step(
                 step=state.global_step,
@@ -119,15 +123,15 @@ class Watcher(TrainerCallback):
                 loss=float(logs["loss"]),
                 learning_rate=float(logs.get("learning_rate", 0.0)),
                 gradient_norm=norm,
-                tokens_per_second=rate,
-                memory_bytes=peak_memory(),
-                seconds=now - self._started,
+                tokens_per_second=logs["tokens_per_second"],
+                memory_bytes=logs["memory_bytes"],
+                seconds=time.perf_counter() - self._started,
             )
         )
         if not math.isfinite(norm):
             raise TrainingError(f"Step {state.global_step}: the gradient is not finite: lower the learning rate.")
         if self.evaluate is not None and self.evaluate_every and state.global_step % self.evaluate_every == 0:
-            self.evaluate(state.global_step)
+            self.log(self.evaluate(state.global_step))
         self._tokens, self._last = self.guard.tokens, time.perf_counter()
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:

@@ -11,7 +11,14 @@ import pytest
 
 from engine import Collection, Encoder
 from engine.errors import InputError, NotFoundError
-from engine.training import TrainingData, TrainSettings, collection_pairs, development_sample, read_training_data
+from engine.training import (
+    TrainingData,
+    TrainSettings,
+    collection_pairs,
+    development_sample,
+    fine_tune,
+    read_training_data,
+)
 from engine.training.mining import MiningSettings, mine
 from engine.training.model import load_for_training
 from engine.training.teacher import CachedTeacher, add_teacher_scores
@@ -116,6 +123,27 @@ def test_teacher_scores_are_kept_on_disk(tmp_path: Path) -> None:
     assert scored.scores[0] == [1.0, 1.0, 1.0]
     with pytest.raises(InputError, match="mine negatives first"):
         add_teacher_scores(read_training_data([{"query": "a", "positive": "b"}]), again)
+
+
+def test_a_cross_encoder_teaches(backbone: Path, rows: list[dict[str, str]], tmp_path: Path) -> None:
+    import torch
+    from sentence_transformers import CrossEncoder
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    torch.manual_seed(0)
+    AutoModelForSequenceClassification.from_pretrained(backbone, num_labels=1).save_pretrained(tmp_path / "teacher")
+    AutoTokenizer.from_pretrained(backbone).save_pretrained(tmp_path / "teacher")
+    teacher = CachedTeacher.load(str(tmp_path / "teacher"), tmp_path / "scores.db", "cpu")
+    scored = add_teacher_scores(read_training_data(rows), teacher)
+    pairs = [(row["query"], row[name]) for row in rows for name in ("positive", "negative")]
+    expected = CrossEncoder(str(tmp_path / "teacher"), device="cpu").predict(pairs).reshape(-1, 2)
+    np.testing.assert_allclose(np.array(scored.scores), expected, atol=1e-6)
+    assert np.ptp(expected) > 0
+    settings = TrainSettings(base=str(backbone), loss="distillation", batch=8, max_steps=2, projection=16, device="cpu",
+                             output=str(tmp_path / "model"))  # fmt: skip
+    assert fine_tune(settings, scored).steps == 2
+    with pytest.raises(NotFoundError, match="could not be loaded"):
+        CachedTeacher.load(str(tmp_path / "nothing"), tmp_path / "scores.db", "cpu")
 
 
 def test_mining_finds_near_misses_and_never_an_answer(fake_encoder: Encoder, tmp_path: Path) -> None:

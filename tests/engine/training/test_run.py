@@ -85,6 +85,33 @@ def test_a_run_learns_reports_and_saves(settings: TrainSettings, pairs: Training
     assert not np.allclose(before.similarity, after.similarity)
 
 
+def test_trackers_get_what_the_events_tell(
+    settings: TrainSettings,
+    pairs: TrainingData,
+    development: Collection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "logs"))
+    events: list[Event] = []
+    fine_tune(replace(settings, evaluate_every=3, report_to=("tensorboard",)), pairs, events.append, development)
+    found = EventAccumulator(str(tmp_path / "logs"))
+    found.Reload()
+    steps = [event for event in events if isinstance(event, Step)]
+    for tag, values in (
+        ("train/loss", [event.loss for event in steps]),
+        ("train/learning_rate", [event.learning_rate for event in steps]),
+        ("train/grad_norm", [event.gradient_norm for event in steps]),
+        ("train/tokens_per_second", [event.tokens_per_second for event in steps]),
+        ("train/memory_bytes", [event.memory_bytes for event in steps]),
+        ("eval/ndcg@10", [event.ndcg for event in events if isinstance(event, Evaluated)][1:]),
+    ):
+        assert [entry.value for entry in found.Scalars(tag)] == pytest.approx(values), tag
+    assert [entry.step for entry in found.Scalars("eval/ndcg@10")] == [3, 6]
+
+
 @pytest.mark.parametrize("lora_rank", [0, 4])
 def test_killed_and_resumed_ends_with_the_same_weights(
     settings: TrainSettings, pairs: TrainingData, tmp_path: Path, lora_rank: int
