@@ -1,4 +1,4 @@
-"""Fitting the embedded model's adapter and head together, from pairs and from the untrained model's own scores."""
+"""Fitting the embedded model's adapter and head together, from pairs and from a teacher's scores."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
+from workbench.embedded.teacher import Teacher
 
 if TYPE_CHECKING:
     import torch
@@ -28,9 +28,10 @@ class AdapterSettings:
         batch: Pairs a step, all from one source.
         near: Pairs of a batch that are alike: so many documents nearest to each of some drawn at random.
         learning_rate: Peak rate of AdamW, rising over a tenth of the steps, then falling to zero.
-        temperature: Scores are divided by it before the softmax, in both losses.
+        temperature: Scores are divided by it before the softmax of the contrastive loss.
+        sharpness: Standardised scores are multiplied by it before the softmax of the divergence.
         document_length: Tokens after which documents are cut while training.
-        keep: Weight of the divergence from the untrained model's scores, beside the contrastive loss.
+        keep: Weight of the divergence from the teacher's scores, beside the contrastive loss.
         seed: Seed of batches and new weights.
     """
 
@@ -40,6 +41,7 @@ class AdapterSettings:
     near: int = 6
     learning_rate: float = 5e-4
     temperature: float = 0.5
+    sharpness: float = 2.0
     document_length: int = 128
     keep: float = 1.0
     seed: int = 0
@@ -47,25 +49,25 @@ class AdapterSettings:
     def __post_init__(self) -> None:
         if min(self.rank, self.steps, self.near) < 1 or self.batch < 2 * self.near:
             raise InputError("Expected a rank, steps and near of 1 or more and a batch of twice near: raise them.")
-        if not (self.learning_rate > 0 and self.temperature > 0 and self.keep >= 0):
-            raise InputError("Expected a positive learning rate and temperature and keep of 0 or more: correct them.")
+        if not (min(self.learning_rate, self.temperature, self.sharpness) > 0 and self.keep >= 0):
+            raise InputError(
+                "Expected a positive learning rate, temperature and sharpness and keep of 0 or more: correct them."
+            )
 
 
 @dataclass(frozen=True)
 class Source:
-    """Pairs from one place, with the vectors that the untrained model gives them.
+    """Pairs from one place.
 
     Args:
         queries: n texts.
         documents: n texts; the i-th answers the i-th query.
-        query_vectors: n items of 384 dimensions.
-        document_vectors: The same of the documents.
+        teacher: What scores them.
     """
 
     queries: Sequence[str]
     documents: Sequence[str]
-    query_vectors: TokenEmbeddings
-    document_vectors: TokenEmbeddings
+    teacher: Teacher
 
 
 def fit_adapter(
@@ -77,7 +79,7 @@ def fit_adapter(
     """Train low-rank changes of the backbone and the head in place, so that MaxSim finds each query's document.
 
     Two losses are added: the cross-entropy of each query's own document against those of its batch, and the divergence
-    from the scores that the untrained model's 384 dimensions give, which keeps what the pairs do not speak of.
+    from the teacher's scores of the others, which says what the pairs do not speak of.
 
     Args:
         model: The backbone with a head, in float32; in the end a plain model with changed weights.
@@ -107,18 +109,13 @@ def fit_adapter(
     optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, settings.steps, pct_start=0.1)
     for step, (source, rows) in enumerate(_batches(sources, settings), start=1):
-        with torch.no_grad():
-            teacher = all_pairs(_cached(source.query_vectors, rows), _cached(source.document_vectors, rows))
         with torch.autocast("cpu", torch.bfloat16):
             queries = _encode(model, [source.queries[i] for i in rows], "query", QUERY_LENGTH)
             texts = [source.documents[i] for i in rows]
             documents = _encode(model, texts, "document", settings.document_length)
-        scores = all_pairs(Ragged(*queries), Ragged(*documents)) / settings.temperature
-        contrast = functional.cross_entropy(scores, torch.arange(len(rows)))
-        expected = functional.log_softmax(teacher / settings.temperature, 1)
-        divergence = functional.kl_div(
-            functional.log_softmax(scores, 1), expected, reduction="batchmean", log_target=True
-        )
+        scores = all_pairs(Ragged(*queries), Ragged(*documents))
+        contrast = functional.cross_entropy(scores / settings.temperature, torch.arange(len(rows)))
+        divergence = _divergence(scores, torch.from_numpy(source.teacher.scores(rows)), settings.sharpness)
         optimizer.zero_grad()
         (contrast + settings.keep * divergence).backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -129,10 +126,26 @@ def fit_adapter(
     adapters.merge_and_unload()
 
 
+def _divergence(scores: torch.Tensor, expected: torch.Tensor, sharpness: float) -> torch.Tensor:
+    """Divergence of two [n, n] scores, each row standardised, without each query's own document.
+
+    The own document stands far out and would be all that a softmax sees; contrast takes care of it.
+    """
+    import torch
+    from torch.nn import functional
+
+    others = ~torch.eye(len(scores), dtype=torch.bool)
+    student, teacher = (
+        functional.log_softmax(sharpness * (part - part.mean(1, keepdim=True)) / part.std(1, keepdim=True), 1)
+        for part in (matrix[others].view(len(scores), -1) for matrix in (scores, expected.to(scores)))
+    )
+    return functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
+
+
 def _batches(sources: Sequence[Source], settings: AdapterSettings) -> Iterator[tuple[Source, list[int]]]:
     """One source a step, and rows of it that are alike in groups, so that a batch holds hard negatives."""
     generator = np.random.default_rng(settings.seed)
-    means = [_means(source.document_vectors) for source in sources]
+    means = [source.teacher.document_means for source in sources]
     for _ in range(settings.steps):
         i = int(generator.integers(len(sources)))
         rows: dict[int, None] = {}
@@ -155,20 +168,6 @@ def _distinct(source: Source, rows: list[int]) -> list[int]:
             queries.add(source.queries[row])
             documents.add(source.documents[row])
     return kept
-
-
-def _means(vectors: TokenEmbeddings) -> np.ndarray:
-    means = np.stack([item.astype(np.float32).mean(0) for item in vectors])
-    return means / np.linalg.norm(means, axis=1, keepdims=True)
-
-
-def _cached(vectors: TokenEmbeddings, rows: list[int]) -> Any:
-    import torch
-
-    from engine.training.batches import Ragged
-
-    chosen = vectors.select(np.array(rows))
-    return Ragged(torch.from_numpy(chosen.values.astype(np.float32)), torch.from_numpy(chosen.offsets))
 
 
 def _encode(model: Any, texts: list[str], task: str, length: int) -> tuple[torch.Tensor, torch.Tensor]:

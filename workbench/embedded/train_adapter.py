@@ -25,10 +25,12 @@ from engine.storage import replace_text
 from engine.training import read_training_data
 from engine.training.head import principal_head, save_head
 from workbench.embedded.fit_adapter import AdapterSettings, Source, fit_adapter
-from workbench.embedded.model import ADAPTER_FILE, load
+from workbench.embedded.model import ADAPTER_FILE, DOCUMENT_LENGTH, QUERY_LENGTH, load
+from workbench.embedded.teacher import Teacher
 from workbench.embedded.training_texts import PAIR_PACKAGES, cloze_pairs, documentation_pairs, title_pairs
 
 DIM = 96
+FEWEST_ROWS = 200  # of a source: batches from fewer would repeat themselves
 HEAD = "1.linear.weight"
 Rows = list[dict[str, str]]
 
@@ -39,8 +41,8 @@ def collect(documentation: int, files: list[Path], collections: list[str], most:
     Args:
         documentation: Pairs of a summary and what follows it, from installed packages.
         files: Files of pairs: of each, some rows as they are and, of other rows, inverse cloze pairs.
-        collections: Collections whose document texts give title and body pairs; their questions and judgements are
-            not looked at.
+        collections: Collections whose document texts give title and body pairs and inverse cloze pairs; their
+            questions and judgements are not looked at.
         most: Rows of each kind from each file and collection.
         seed: Seed of every choice.
 
@@ -57,8 +59,10 @@ def collect(documentation: int, files: list[Path], collections: list[str], most:
         found[path.parent.name] = rows[:most]
         found[f"{path.parent.name}-cloze"] = cloze_pairs([row["positive"] for row in rows[most:]], seed)[:most]
     for name in collections:
-        rows = title_pairs(list(load_collection(name).documents.values()))
-        found[Path(name).name] = generator.sample(rows, min(most, len(rows)))
+        texts = list(load_collection(name).documents.values())
+        for kind, rows in (("title", title_pairs(texts)), ("cloze", cloze_pairs(texts, seed))):
+            if len(rows) >= FEWEST_ROWS:
+                found[f"{Path(name).name}-{kind}"] = generator.sample(rows, min(most, len(rows)))
     return found
 
 
@@ -82,8 +86,8 @@ def prepare(work: Path, pairs: dict[str, Rows]) -> list[Source]:
             model.eval()
             encoder = Encoder(model, "all-MiniLM-L6-v2").compute_in("bfloat16")
         print(f"{name}: {len(rows)} pairs", file=sys.stderr, flush=True)
-        encoder.encode_query([row["query"] for row in rows]).save(folder / "queries")
-        encoder.encode_document([row["positive"] for row in rows]).save(folder / "documents")
+        encoder.encode_query([row["query"] for row in rows]).astype("float16").save(folder / "queries")
+        encoder.encode_document([row["positive"] for row in rows]).astype("float16").save(folder / "documents")
         replace_text(folder / "rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     return list(_read(work, list(pairs)))
 
@@ -105,7 +109,7 @@ def train_adapter(
         What a record needs beside settings: first and last losses, seconds.
     """
     if start is None:
-        sample = [vectors for source in sources for vectors in list(source.document_vectors)[:500]]
+        sample = [vectors for source in sources for vectors in list(source.teacher.documents)[:500]]
         save_head(principal_head(TokenEmbeddings.from_list(sample), DIM), work / "axes")
     model, _ = load("cpu", head=start or work / "axes")
     packaged = load("cpu", head=None)[0].state_dict()
@@ -126,10 +130,18 @@ def train_adapter(
 
 
 def _read(work: Path, names: list[str]) -> Iterator[Source]:
+    tokenizer = load("cpu", head=None)[0].tokenizer
     for name in names:
         rows = [json.loads(line) for line in (work / name / "rows.jsonl").read_text().splitlines()]
-        vectors = (TokenEmbeddings.open(work / name / kind) for kind in ("queries", "documents"))
-        yield Source([row["query"] for row in rows], [row["positive"] for row in rows], *vectors)
+        queries, documents = [row["query"] for row in rows], [row["positive"] for row in rows]
+        query_ids, document_ids = (
+            tokenizer(texts, truncation=True, max_length=length)["input_ids"]
+            for texts, length in ((queries, QUERY_LENGTH), (documents, DOCUMENT_LENGTH))
+        )
+        query_vectors, document_vectors = (
+            TokenEmbeddings.open(work / name / kind) for kind in ("queries", "documents")
+        )
+        yield Source(queries, documents, Teacher(query_ids, document_ids, query_vectors, document_vectors))
 
 
 def _version(package: str) -> str | None:

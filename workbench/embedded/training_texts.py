@@ -22,6 +22,7 @@ PAIR_PACKAGES = (*PACKAGES, "matplotlib", "plotly", "streamlit", "gradio", "data
 FEWEST_WORDS, MOST_WORDS = 25, 110
 FEWEST_REST_WORDS, MOST_CLOZE_WORDS = 14, 130
 SPAN_WORDS = (4, 20)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z(])|(?<=\s[.!?])\s+")  # the old collections write " . " in lower case
 TITLE_WORDS = 7  # where no sentence ends early
 
 
@@ -156,7 +157,7 @@ def _summary_and_rest(text: str) -> dict[str, str] | None:
 
 
 def _sentences(text: str) -> list[str]:
-    return [part.strip() for part in re.split(r"(?<=[.!?])\s+(?=[A-Z(])", text) if part.strip()]
+    return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
 
 
 def _docstrings(package: str) -> Iterator[str]:
