@@ -14,6 +14,7 @@ from engine.encoder import Encoder
 from engine.errors import InputError, NotFoundError
 from engine.explain import explain
 from engine.training.data import TrainingData
+from engine.training.dropout import fast_dropout_on_cpu
 from engine.training.evaluation import Pairs, Score, encode_pairs, most_changed, p_value, score_collection
 from engine.training.events import Evaluated, Event, Finished, OnEvent, Pinned, Saved, Started, Stop
 from engine.training.model import (
@@ -74,7 +75,8 @@ def fine_tune(
     run = Run(settings, data, encoder, development, emit, stop or Stop(), tuple(pinned))
     if before is not None:
         emit(Evaluated(0, before.ndcg, before.low, before.high, len(before.per_query)))
-    seconds = run.train(checkpoint)
+    with fast_dropout_on_cpu(encoder.model):
+        seconds = run.train(checkpoint)
     trained = Encoder(encoder.model, settings.output)
     after, pairs_after = _measure(trained, development)
     changed = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 QUERY_LENGTH = 48
+MINI_BATCH = 2048  # tokens, padding included
 LAYERS = r"encoder\..*\.(query|key|value|dense)"  # the pooler is not used
 
 
@@ -92,24 +94,25 @@ def fit_adapter(
         changes: Hu and others, 2021 (LoRA).
     """
     import torch
-    from peft import LoraConfig
-    from peft.tuners.lora import LoraModel
     from torch.nn import functional
+    from torch.nn.utils import parametrize
 
     from engine.training.batches import Ragged
     from engine.training.scoring import all_pairs
 
     torch.manual_seed(settings.seed)
-    config = LoraConfig(r=settings.rank, lora_alpha=2 * settings.rank, target_modules=LAYERS)
-    adapters = LoraModel(model[0].auto_model, config, "default")
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_("lora_" in name or name == "1.linear.weight")
+    model.requires_grad_(False)
+    backbone = model[0].auto_model
+    adapted = add_low_rank(backbone, settings.rank)
+    attention = backbone.config._attn_implementation
+    backbone.set_attn_implementation("eager")  # on a CPU, the fused one's backward pass in bfloat16 waits for malloc
+    model[1].linear.weight.requires_grad_(True)
     model.eval()  # no dropout: the few steps are better spent on what is there
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, settings.steps, pct_start=0.1)
     for step, (source, rows) in enumerate(_batches(sources, settings), start=1):
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16), parametrize.cached():
             queries = _encode(model, [source.queries[i] for i in rows], "query", QUERY_LENGTH)
             texts = [source.documents[i] for i in rows]
             documents = _encode(model, texts, "document", settings.document_length)
@@ -123,7 +126,43 @@ def fit_adapter(
         schedule.step()
         if on_step is not None:
             on_step(step, contrast.item(), divergence.item())
-    adapters.merge_and_unload()
+    backbone.set_attn_implementation(attention)
+    for module in adapted:
+        parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+
+
+def add_low_rank(backbone: Any, rank: int) -> list[Any]:
+    """Add a product of two thin matrices to the weights of the backbone's layers, and train only these.
+
+    The sum is computed once a step, not the layer's output twice: on 2 cores a step takes two thirds of the time that
+    it takes with adapters beside the layers.
+
+    Args:
+        backbone: A BERT; its other weights are as trainable as they were.
+        rank: Of the product.
+
+    Returns:
+        The layers that have one.
+    """
+    import torch
+    from torch import nn
+    from torch.nn.utils import parametrize
+
+    class LowRank(nn.Module):
+        def __init__(self, weight: torch.Tensor) -> None:
+            super().__init__()
+            self.down = nn.Parameter(torch.empty(rank, weight.shape[1]))
+            self.up = nn.Parameter(torch.zeros(weight.shape[0], rank))
+            nn.init.kaiming_uniform_(self.down, a=5**0.5)
+
+        def forward(self, weight: torch.Tensor) -> torch.Tensor:
+            with torch.autocast("cpu", enabled=False):
+                return weight + 2.0 * (self.up @ self.down)
+
+    adapted = [module for name, module in backbone.named_modules() if re.fullmatch(LAYERS, name)]
+    for module in adapted:
+        parametrize.register_parametrization(module, "weight", LowRank(module.weight))
+    return adapted
 
 
 def _divergence(scores: torch.Tensor, expected: torch.Tensor, sharpness: float) -> torch.Tensor:
@@ -178,7 +217,7 @@ def _encode(model: Any, texts: list[str], task: str, length: int) -> tuple[torch
 
     features = {**model.preprocess(texts, task=task, max_length=length), "task": task}
     parts: list[torch.Tensor] = [torch.empty(0)] * len(texts)
-    for batch in cut_mini_batches(features, 1024):
+    for batch in cut_mini_batches(features, MINI_BATCH):
         vectors, lengths = encode(model, batch)
         for row, part in zip(batch.rows.tolist(), vectors.float().split(lengths.tolist()), strict=True):
             parts[row] = part
