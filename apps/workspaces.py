@@ -13,7 +13,7 @@ from typing import Any
 from engine import Encoder, plugins
 from engine.errors import InputError, NotFoundError
 from workbench.paths import data_folder
-from workbench.workspace import Workspace, load_encoder
+from workbench.workspace import Workspace
 
 MOST_WORKSPACES = 8  # of people; the one that was not used for longest makes room
 MOST_MODELS = 3  # beside the first; the same
@@ -130,7 +130,7 @@ class Models:
             return self._first
         with self._lock:
             if name not in self._loaded:
-                self._loaded[name] = load_encoder(self.source(name))
+                self._loaded[name] = Encoder.load(self.source(name))
                 self._loaded[name].name = name
                 while len(self._loaded) > MOST_MODELS:
                     self._loaded.popitem(last=False)

@@ -14,26 +14,24 @@ import numpy as np
 from benchmarks.data import SMALL, collections_folder, embedded_collection
 from benchmarks.machine import RESULTS, describe, save, timed
 from engine import Encoder, TokenEmbeddings, load_collection
-from engine.batching import choose_dtype
 from engine.maxsim import QuantizedDocuments, maxsim_topk
+from engine.precision import choose_dtype, instructions
 
 DTYPES = ("float32", "bfloat16", "int8")
 
 
 def encoder_in(dtype: str) -> Encoder:
-    """The encoder of the benchmarks, computing in a dtype, or in what "auto" measures to be best."""
+    """The encoder of the benchmarks, computing in a dtype."""
     from workbench.embedded.model import load
 
     model, note = load(device="cpu", head=None)
-    encoder = Encoder(model.eval(), "all-MiniLM-L6-v2", note)
-    chosen, encoder.choice = choose_dtype(encoder, dtype)
-    return encoder.compute_in(chosen)
+    return Encoder(model.eval(), "all-MiniLM-L6-v2", note).compute_in(dtype)
 
 
 def speed(texts: list[str], questions: list[str], repeats: int) -> dict[str, Any]:
     """Tokens a second of each way to encode the same texts, and milliseconds of one question alone."""
     encoders = {dtype: encoder_in(dtype) for dtype in DTYPES}
-    plain, auto = encoders["float32"], encoder_in("auto")
+    plain = encoders["float32"]
     tokens = plain.encode_document(texts).n_tokens
     ways: dict[str, Any] = {"sentence-transformers defaults": lambda: plain.model.encode_document(texts)}
     ways |= {name: lambda e=encoder: e.encode_document(texts) for name, encoder in encoders.items()}
@@ -49,7 +47,7 @@ def speed(texts: list[str], questions: list[str], repeats: int) -> dict[str, Any
     return {
         "texts": len(texts),
         "tokens": tokens,
-        "auto": {"dtype": auto.dtype, "why": auto.choice},
+        "auto": dict(zip(("dtype", "why"), choose_dtype("embedded", "cpu", instructions("cpu")), strict=True)),
         "ways": rows,
         "one_query_ms": {name: row["wall_ms"] / len(questions) for name, row in one.items()},
     }

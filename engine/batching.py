@@ -1,24 +1,17 @@
-"""How the encoder spends a processor: batches by token budget, one thread a batch, and the dtype that pays."""
+"""How the encoder spends a processor: batches by token budget, one thread a batch."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from engine.encoder import Encoder
+from typing import Any, TypeVar
 
 Batch = tuple[list[int], dict[str, Any]]  # rows of a chunk, and their features
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
-
-PROBE_TEXTS = [f"Late interaction keeps one vector for each token of a text, here text {i}. " * 6 for i in range(8)]
-PROBE_MARGIN = 1.15  # a narrower dtype must be this much faster, or it is not worth its rounding
 
 _torch_lock = Lock()
 _torch_state = {"users": 0, "threads": 0}
@@ -119,49 +112,3 @@ def in_threads(work: Callable[[Piece], Result], pieces: Sequence[Piece]) -> Iter
             result = waiting.pop(0).result()
             waiting.extend(pool.submit(run, piece) for piece in islice(remaining, 1))
             yield result
-
-
-def choose_dtype(encoder: Encoder, asked: str) -> tuple[str, str]:
-    """Decide what a freshly loaded float32 model computes in.
-
-    Args:
-        encoder: Around the model.
-        asked: "auto" or a dtype.
-
-    Returns:
-        The dtype, and why: "given", or what was measured.
-    """
-    if asked != "auto":
-        return asked, "given"
-    if encoder.device.startswith("cuda"):
-        return "bfloat16", "the processor of the device computes in it"
-    from engine.simd.features import has_bfloat16
-
-    if encoder.device != "cpu" or not has_bfloat16():
-        return "float32", "this processor has no bfloat16"
-    import copy
-
-    import torch
-
-    from engine.packed_layers import pack_layers
-
-    plain, model = _seconds(encoder), encoder.model
-    encoder.model = copy.deepcopy(model)
-    if not pack_layers(encoder.model):
-        encoder.model.to(torch.bfloat16)
-    try:
-        narrow = _seconds(encoder)
-    finally:
-        encoder.model = model
-    chosen = "bfloat16" if plain > PROBE_MARGIN * narrow else "float32"
-    return chosen, f"measured: bfloat16 {plain / narrow:.2f} times as fast as float32"
-
-
-def _seconds(encoder: Encoder) -> float:
-    """The least of three timings of the probe texts, after one to warm up."""
-    timings = []
-    for _ in range(4):
-        start = time.perf_counter()
-        encoder.encode_document(PROBE_TEXTS)
-        timings.append(time.perf_counter() - start)
-    return min(timings[1:])

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from engine.batching import Batch, choose_dtype, cut_batches, in_threads
+from engine.batching import Batch, cut_batches, in_threads
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
-from engine.models import DTYPES, fingerprint, load_model, resolve_device
+from engine.models import fingerprint, load_model, resolve_device
+from engine.precision import DTYPES, choose_dtype, instructions, round_weights
 from engine.tokens import Token, tokens_of
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Encoder:
         self.batch_tokens = batch_tokens or BATCH_TOKENS.get(model.device.type, 2048)
         self.fingerprint = fingerprint(model)
         self.linear = ""  # what the linear layers compute in where the rest is in float32
-        self.choice = "given"  # why this dtype: "given", or what a measurement found
+        self.choice = "given"  # why this dtype
         self._pool: dict[Any, Any] | None = None  # processes of `spread`
         self._tokenizing = threading.RLock()  # the length at which a tokenizer cuts is its state, not its argument
 
@@ -61,8 +62,8 @@ class Encoder:
             name: "embedded", a folder, or a name on the Hugging Face hub; sentence-transformers, PyLate and Stanford
                 ColBERT checkpoints, or a plain backbone (its own token vectors, with no random projection).
             device: "auto", "cpu", "cuda", "cuda:1", "mps".
-            dtype: "auto" (bfloat16 on CUDA, and on a CPU where a measurement says that it pays; else float32),
-                "float32", "bfloat16", "float16", or "int8" (linear layers in 8 bits, on a CPU with AVX2 or AVX-512).
+            dtype: "auto" (by engine/precision.py from the model and the processor, the same at every load), "float32",
+                "bfloat16", "float16", or "int8" (linear layers in 8 bits, on a CPU with AVX2 or AVX-512).
 
         Returns:
             The encoder.
@@ -76,8 +77,9 @@ class Encoder:
         device = resolve_device(device)
         model, note = load_model(name, device)
         encoder = cls(model, name, note)  # the fingerprint is taken before the weights are rounded
-        chosen, encoder.choice = choose_dtype(encoder, dtype)
-        return encoder.compute_in(chosen)
+        if dtype == "auto":
+            dtype, encoder.choice = choose_dtype(name, device, instructions(device))
+        return encoder.compute_in(dtype)
 
     def compute_in(self, dtype: str) -> Encoder:
         """Round the weights of a float32 model, in place.
@@ -92,22 +94,7 @@ class Encoder:
         Raises:
             InputError: int8 away from a CPU with AVX2 or AVX-512.
         """
-        import torch
-
-        from engine.packed_layers import pack_layers
-
-        if dtype != "int8":
-            if dtype == "bfloat16" and self.model.device.type == "cpu" and pack_layers(self.model):
-                self.linear = dtype
-            else:
-                self.model.to(getattr(torch, dtype))
-            return self
-        if self.model.device.type != "cpu":
-            raise InputError(f"Expected int8 on a CPU, got device {self.device}: choose bfloat16 there.")
-        from engine.quantised_layers import quantise_layers
-
-        quantise_layers(self.model)
-        self.linear = dtype
+        self.linear = round_weights(self.model, dtype)
         return self
 
     @contextmanager

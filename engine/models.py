@@ -15,8 +15,6 @@ from engine.errors import InputError, NotFoundError
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
 
-DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
-
 
 def load_model(name: str, device: str, model_kwargs: dict[str, Any] | None = None) -> tuple[MultiVectorEncoder, str]:
     """Load a late-interaction model.

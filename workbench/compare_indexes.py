@@ -80,10 +80,9 @@ def vectors_of(
         raise InputError("Expected vectors of both documents and queries, got one of them: pass both or neither.")
     if documents is None or queries is None:
         from workbench.cache import cached_embeddings
-        from workbench.workspace import load_encoder
 
         report = progress or (lambda stage, done, total: None)
-        encoder = load_encoder(model) if isinstance(model, str) else model
+        encoder = Encoder.load(model) if isinstance(model, str) else model
         sides: tuple[tuple[Task, dict[str, str]], ...] = (("document", loaded.documents), ("query", loaded.queries))
         documents, queries = (
             cached_embeddings(

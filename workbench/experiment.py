@@ -12,8 +12,8 @@ from typing import Any
 from engine.errors import InputError, NotFoundError
 from engine.evaluation import DEFAULT_METRICS, check_metrics
 from engine.indexes import index_class
-from engine.models import DTYPES
 from engine.pooling import METHODS
+from engine.precision import DTYPES
 
 SCORERS = ("index", "exact")
 STORED = ("float16", "float32")
@@ -26,7 +26,7 @@ class Experiment:
     Args:
         collection: A name or path for `load_collection`.
         model: A name or path for `Encoder.load`.
-        dtype: What the model computes in: "auto", "float32", "bfloat16" or "float16".
+        dtype: What the model computes in: "auto", "float32", "bfloat16", "float16" or "int8".
         vectors: How token vectors are kept: "float16" or "float32".
         pool_method: How token vectors are merged.
         pool_factor: Tokens per remaining token; 1 keeps all, infinity merges all unprotected ones into one.

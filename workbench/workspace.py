@@ -15,7 +15,6 @@ from engine import Alignment, Collection, Encoder, TokenEmbeddings, load_collect
 from engine.errors import InputError, NotFoundError
 from engine.explain import align
 from engine.indexes import DEFAULT_KIND, Index
-from engine.models import resolve_device
 from engine.retrieval import check_k
 from engine.tokens import Token
 from workbench.cache import cached_embeddings, cached_index
@@ -163,27 +162,6 @@ class Workspace:
         return align(query[0], vectors[0], tokens, self._document_tokens(text))
 
 
-def load_encoder(model: str, device: str = "auto") -> Encoder:
-    """Load a model for interactive use: the embedded one in 8 bits on a CPU that can, every other as it decides.
-
-    The 8 bits were measured for the embedded model alone, on cranfield (benchmarks/notes/encoding.md): twice the speed,
-    and nDCG@10 .3809 against .3818. Other collections are not measured yet, and another model deserves the same
-    measurement first.
-
-    Args:
-        model: A name or path for `Encoder.load`.
-        device: A torch device, or "auto".
-
-    Returns:
-        The encoder.
-    """
-    if model == "embedded" and resolve_device(device) == "cpu":
-        from engine.simd.linear import AVAILABLE
-
-        return Encoder.load(model, device="cpu", dtype="int8" if AVAILABLE else "auto")
-    return Encoder.load(model, device=device)
-
-
 def open_workspace(
     collection: str | Collection = "embedded",
     model: str | Encoder = "embedded",
@@ -210,7 +188,7 @@ def open_workspace(
         reading = beside.submit(load_collection, collection) if isinstance(collection, str) else None
         if reading is not None and wait([reading], timeout=QUICK_S).done:
             reading.result()  # a wrong name is an error at once
-        encoder = load_encoder(model, device) if isinstance(model, str) else model
+        encoder = Encoder.load(model, device=device) if isinstance(model, str) else model
     loaded = reading.result() if reading is not None else collection
     assert isinstance(loaded, Collection)
     texts = list(loaded.documents.values())

@@ -42,8 +42,3 @@ def detected_level() -> str:
     levels = available_levels()
     asked = os.environ.get(VARIABLE, "")
     return asked if asked in levels else levels[0]
-
-
-def has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 in hardware, so that a model in bfloat16 is worth trying."""
-    return bool({"avx512bf16", "amx-bf16", "bf16"} & host_features())

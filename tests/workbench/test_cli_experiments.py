@@ -17,7 +17,6 @@ def folder(tmp_path, monkeypatch, tiny_collection, fake_encoder) -> Path:
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("engine.Encoder.load", lambda *_, **__: fake_encoder)
-    monkeypatch.setattr("workbench.workspace.load_encoder", lambda *_, **__: fake_encoder)
     target = tmp_path / "tiny"
     (target / "qrels").mkdir(parents=True)
     for name, texts in (("corpus", tiny_collection.documents), ("queries", tiny_collection.queries)):

@@ -45,18 +45,18 @@ def pool_study(
 
     Example: `workbench pool-study --collection ../scifact --factor 1 --factor 2 --factor 4`
     """
+    from engine import Encoder
     from workbench import figures
     from workbench import pool_study as study
     from workbench.pool_document import collections_curve, numbers, write_report
     from workbench.pool_report import BITS
-    from workbench.workspace import load_encoder
 
     if figure is not None:
         figures.check_place(figure)
     factors = [_number(value) for value in factor] if factor else study.FACTORS
     methods = method or (["hierarchical", "sequential"] if report else ["hierarchical"])
     widths = bits if bits is not None else (list(BITS) if report else [])
-    encoder = load_encoder(model, device)
+    encoder = Encoder.load(model, device=device)
     studies = [_study(name, encoder, factors, methods, widths, seed, force) for name in collection or ["embedded"]]
     if report is not None:
         written = write_report(studies, report)

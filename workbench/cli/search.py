@@ -75,13 +75,12 @@ def encode(
 
     Example: `workbench encode corpus.jsonl vectors/`
     """
-    from engine import load_collection
-    from workbench.workspace import load_encoder
+    from engine import Encoder, load_collection
 
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise InputError(f"{destination} is not empty: give a new folder.")
     loaded = load_collection(texts)
-    encoder = load_encoder(model, device)
+    encoder = Encoder.load(model, device=device)
     start = time.perf_counter()
     with progress_bars() as report:
         documents = encoder.encode_document(
@@ -120,13 +119,12 @@ def index(
 
     Example: `workbench index my-index/ --collection corpus.jsonl --index plaid`
     """
-    from engine import create_index, load_collection
+    from engine import Encoder, create_index, load_collection
     from workbench.cache import cached_embeddings
-    from workbench.workspace import load_encoder
 
     loaded = load_collection(collection)
     created = create_index(kind, destination)
-    encoder = load_encoder(model, device)
+    encoder = Encoder.load(model, device=device)
     with progress_bars() as report:
         documents = cached_embeddings(
             encoder, list(loaded.documents.values()), "document", lambda done, total: report("encode", done, total)
