@@ -12,7 +12,7 @@ from apps.text import segments, visible
 from engine import Collection
 from engine.indexes.trace import Trace
 from engine.tokens import Token
-from workbench.tracing import REMEDIES, STORAGE, LostReport, blame
+from workbench.tracing import STORAGE, LostReport, blame, remedy
 
 
 def trace_record(
@@ -58,12 +58,11 @@ def verdict(trace: Trace) -> str:
             "so the model itself puts it there."
         )
     stage, setting = blame(trace)
-    remedy = REMEDIES.get(setting, f"raise {setting}")
     if stage == STORAGE:
         why = f"Lost by how vectors are stored: on the stored vectors it ranks {trace.stored_rank:,}."
     else:
         why = f"Lost at the stage {stage!r}; it would have ranked {trace.stored_rank:,} in the end."
-    return f"{why} To win it back: {remedy}."
+    return f"{why} To win it back: {remedy(setting, trace)}."
 
 
 def _cells(trace: Trace, text: str, query: Sequence[Token], document: Sequence[Token]) -> dict[str, Any] | None:

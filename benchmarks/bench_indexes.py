@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.data import SMALL, Embedded, small_set
 from engine import Collection, create_index
-from workbench.compare_indexes import DEFAULT_INDEXES, compare_indexes
+from workbench.compare_indexes import compare_indexes, default_indexes
 from workbench.index_records import parse_spec
 from workbench.index_tables import as_markdown
 from workbench.tracing import costs_as_markdown, lost_documents
@@ -54,7 +54,7 @@ def main() -> None:
     data = small_set(options.cache)
     if options.set != "small":
         data = part_of(data, options.set)
-    specs = [parse_spec(text) for text in options.index] if options.index else DEFAULT_INDEXES
+    specs = [parse_spec(text) for text in options.index] if options.index else default_indexes()
     records, start = [], time.perf_counter()
     for record in compare_indexes(
         data.collection,

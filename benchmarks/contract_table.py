@@ -14,7 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from engine.errors import InputError
-from engine.indexes import KINDS, index_class
+from engine.indexes import BUILT_IN, index_class
 from engine.indexes.base import ABILITIES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +32,7 @@ def run_suite() -> dict[str, dict[str, tuple[str, str]]]:
     found: dict[str, dict[str, tuple[str, str]]] = {}
     for case in cases:
         test, _, parameters = case.get("name", "").removesuffix("]").partition("[")
-        kind = next((name for name in sorted(KINDS, key=len, reverse=True) if parameters.startswith(name)), None)
+        kind = next((name for name in sorted(BUILT_IN, key=len, reverse=True) if parameters.startswith(name)), None)
         if kind is None:
             continue
         outcome = outcome_of(case)
@@ -58,7 +58,7 @@ def outcome_of(case: ElementTree.Element) -> tuple[str, str]:
 
 def table(found: dict[str, dict[str, tuple[str, str]]]) -> str:
     """One row a test, one column a kind, and the reasons below."""
-    kinds = list(KINDS)
+    kinds = list(BUILT_IN)
     lines = ["| | " + " | ".join(kinds) + " |", "| --- |" + " --- |" * len(kinds)]
     reasons = []
     for test, outcomes in found.items():
@@ -76,7 +76,7 @@ def table(found: dict[str, dict[str, tuple[str, str]]]) -> str:
 
 def promises() -> str:
     """What each kind says that it can do, before anything runs."""
-    kinds = {kind: index_class(kind) for kind in KINDS}
+    kinds = {kind: index_class(kind) for kind in BUILT_IN}
     lines = ["| | " + " | ".join(kinds) + " |", "| --- |" + " --- |" * len(kinds)]
     for ability, words in ABILITIES.items():
         cells = " | ".join("yes" if ability in found.can else "no" for found in kinds.values())
@@ -107,7 +107,7 @@ def main() -> None:
     text = replace_between(page.read_text(encoding="utf-8"), "promises", promises())
     page.write_text(replace_between(text, "contract", table(found)), encoding="utf-8")
     failed = sorted({test for test, kinds in found.items() for kind in kinds if kinds[kind][0] == "failed"})
-    print(f"{page}: {len(found)} tests, {len(KINDS)} kinds, failing: {', '.join(failed) or 'none'}")
+    print(f"{page}: {len(found)} tests, {len(BUILT_IN)} kinds, failing: {', '.join(failed) or 'none'}")
     sys.exit(1 if failed else 0)
 
 

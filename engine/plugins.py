@@ -1,4 +1,4 @@
-"""Names that other packages add: models and collections found through entry points, so that the engine imports none."""
+"""What other packages add: models, collections and index kinds, found through entry points; the engine imports none."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 MODELS = "late_interaction.models"  # name -> function(**options) -> MultiVectorEncoder
 COLLECTIONS = "late_interaction.collections"  # name -> function() -> Collection
+INDEXES = "late_interaction.indexes"  # name -> subclass of engine.indexes.Index
 
 
 def names(group: str) -> list[str]:
@@ -16,7 +17,7 @@ def names(group: str) -> list[str]:
 
 
 def find(group: str, name: str) -> Callable[..., Any] | None:
-    """The function registered under a name, or None."""
+    """The function or class registered under a name, or None."""
     for point in entry_points(group=group):
         if point.name == name:
             return point.load()

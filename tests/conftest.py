@@ -110,3 +110,15 @@ def ragged(
         values /= np.linalg.norm(values, axis=1, keepdims=True)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     return TokenEmbeddings(values.astype(dtype), offsets)
+
+
+def use_toy_package(patch: pytest.MonkeyPatch) -> None:
+    """Put a distribution that registers the index kind "toy" on the path of this process and of those it starts."""
+    folder = str(Path(__file__).resolve().parent / "toy_package")
+    patch.syspath_prepend(folder)
+    patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")])))
+
+
+@pytest.fixture
+def toy_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_toy_package(monkeypatch)

@@ -20,7 +20,6 @@ from engine.indexes import Index
 from engine.retrieval import Ranking
 from workbench.compare_indexes import Vectors, exact_rankings, vectors_of
 from workbench.index_records import format_spec
-from workbench.ladders import LADDERS
 from workbench.measuring import recall_against
 from workbench.recommendation import Option, Recommendation, choose, code_for
 from workbench.statistics import bootstrap
@@ -212,7 +211,7 @@ def _climb(bench: _Bench, kind: str, settings: dict[str, Any], factor: float, mi
     threads = {"build_threads": os.cpu_count() or 1} if kind == "hnsw" else {}
     index, _, seconds = _pair(bench, kind, {**settings, **threads}, factor)
     measured = []
-    for rung in LADDERS.get(kind, ({},)):
+    for rung in index.ladder(index.settings) or ({},):
         measured.append(bench.measure(index.tuned(**rung) if rung else index, factor, seconds))
         if measured[-1].quality >= min_quality:
             break

@@ -22,22 +22,20 @@ from engine import Collection, Encoder, TokenEmbeddings, evaluate, load_collecti
 from engine.encoder import Task
 from engine.errors import InputError, WorkbenchError
 from engine.evaluation import DEFAULT_METRICS
-from engine.indexes import index_class
+from engine.indexes import classes, index_class
 from engine.retrieval import Ranking, check_k, id_order, top_positions
 from workbench.environment import machine, versions
 from workbench.index_records import IndexRecord, command_for
-from workbench.ladders import TARGET, ladder_of
 from workbench.measuring import recall_against, set_threads
 
-# The graph of hnsw is built by all processors here, as its users do, which gives up that two builds are equal.
-DEFAULT_INDEXES: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("exact", {}),
-    ("plaid", {}),
-    ("hnsw", {"build_threads": os.cpu_count() or 1}),
-    ("fast-plaid", {}),
-)
+TARGET = 0.95  # of exact results, which "matched" points reach
 Progress = Callable[[str, int, int], None]  # what is being done, done, all
 Spec = tuple[str, Mapping[str, Any]]
+
+
+def default_indexes() -> tuple[tuple[str, dict[str, Any]], ...]:
+    """The kinds that a comparison takes in where nobody names indexes, and the settings that they ask for."""
+    return tuple((kind, dict(found.compared)) for kind, found in classes().items() if found.compared is not None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +117,7 @@ def exact_rankings(
 
 def compare_indexes(
     collection: str | Collection = "embedded",
-    indexes: Sequence[Spec] = DEFAULT_INDEXES,
+    indexes: Sequence[Spec] | None = None,
     model: str | Encoder = "embedded",
     documents: TokenEmbeddings | None = None,
     queries: TokenEmbeddings | None = None,
@@ -135,7 +133,7 @@ def compare_indexes(
 
     Args:
         collection: A name or path for `load_collection`, or a collection.
-        indexes: (kind, settings) each; `parse_spec` reads them from text.
+        indexes: (kind, settings) each; `parse_spec` reads them from text. None takes `default_indexes`.
         model: A name or path for `Encoder.load`, or an encoder.
         documents: Vectors of the documents in their order, instead of encoding them.
         queries: Vectors of the queries in their order.
@@ -157,7 +155,7 @@ def compare_indexes(
         InputError: an unknown kind or setting, no queries, or vectors that do not fit.
     """
     check_k(k)
-    specs = [(kind, dict(settings)) for kind, settings in indexes]
+    specs = [(kind, dict(settings)) for kind, settings in (default_indexes() if indexes is None else indexes)]
     for kind, settings in specs:
         index_class(kind).parse_settings(settings)
     report = progress or (lambda stage, done, total: None)
@@ -186,7 +184,7 @@ def compare_indexes(
             job = {
                 "kind": kind, "settings": settings, "ids": ids, "k": k, "target": matched,
                 "truth": [ranking.ids for ranking in truth], "index_folder": str(folder / "index"),
-                "ladder": ladder_of(kind, settings) if matched else (),
+                "ladder": index_class(kind).ladder(index_class(kind).parse_settings(settings)) if matched else (),
             }  # fmt: skip
             outcome = _run(folder, job, count, report, should_stop)
             shutil.rmtree(folder / "index", ignore_errors=True)
@@ -204,8 +202,8 @@ def _run(
     (folder / "outcome.json").unlink(missing_ok=True)
     environment = dict(os.environ)
     set_threads(environment, threads)
-    root = str(Path(__file__).resolve().parents[1])
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
+    root = str(Path(__file__).resolve().parents[1])  # and where this process finds packages, those of other kinds too
+    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([root, *filter(None, sys.path)]))
     with (folder / "errors.txt").open("w+", encoding="utf-8") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "workbench.measuring", str(folder)],

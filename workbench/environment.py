@@ -12,15 +12,15 @@ from typing import Any
 
 PACKAGES = (
     "late-interaction-workbench", "torch", "transformers", "sentence-transformers", "numpy", "scipy", "numba", "ranx",
-    "voyager", "fast-plaid", "lancedb", "qdrant-client", "xtr-warp-rs",
 )  # fmt: skip
 
 
-@lru_cache
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that can change a number; absent ones are left out."""
+    from engine.indexes import packages
+
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in (*PACKAGES, *packages()):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,21 +13,11 @@ from engine.errors import InputError
 from engine.indexes import Index
 from engine.indexes.trace import Trace
 from engine.retrieval import check_k, id_order
-from workbench.ladders import ladder_of
 
 MODEL, STORAGE = "exact MaxSim", "quantisation"
 REMEDIES = {
-    "n_probe": "raise n_probe",
-    "n_candidates": "raise n_candidates",
-    "centroid_threshold": "lower centroid_threshold",
-    "centroid_margin": "raise centroid_margin",
-    "n_refined": "raise n_refined",
-    "n_full_scores": "raise n_full_scores",
-    "neighbours": "raise neighbours",
-    "candidates": "raise candidates, or set it to 0",
     MODEL: "no index setting: the model ranks it below k, so train it or raise k",
     STORAGE: "store vectors with more bits",
-    "k": "raise the search settings of the other library",
 }
 
 
@@ -120,6 +110,19 @@ def blame(trace: Trace) -> tuple[str, str]:
     return last.name, last.setting
 
 
+def remedy(setting: str, trace: Trace | None) -> str:
+    """What wins a lost document back.
+
+    Args:
+        setting: From `blame`, or MODEL.
+        trace: Of the document; None where the model lost it.
+
+    Returns:
+        Words that follow "To win it back:".
+    """
+    return REMEDIES.get(setting) or (trace and trace.remedy) or f"raise {setting}"
+
+
 def lost_documents(
     index: Index,
     collection: Collection,
@@ -206,7 +209,7 @@ def won_back(
     if not lost:
         return found
     vectors = queries.select([numbers[query] for query in asked])
-    for settings in ladder_of(index.kind, asdict(index.settings)):
+    for settings in index.ladder(index.settings):
         rankings = dict(zip(asked, index.tuned(**settings).search(vectors, report.k), strict=True))
         found.append((dict(settings), sum(entry.document in rankings[entry.query].ids for entry in lost)))
         if found[-1][1] == len(lost):
@@ -247,7 +250,7 @@ def _costs(lost: Sequence[LostDocument], relevant: int) -> tuple[StageCost, ...]
             len(groups[stage, setting]),
             len(groups[stage, setting]) / relevant,
             len({entry.query for entry in groups[stage, setting]}),
-            REMEDIES.get(setting, f"raise {setting}"),
+            remedy(setting, groups[stage, setting][0].trace),
         )
         for stage, setting in sorted(groups, key=along_the_search)
     )

@@ -10,12 +10,11 @@ from apps.index_records import conditions, index_row
 from apps.live import Stops, follow
 from apps.machine import machine
 from apps.pages import answering, bar, live, sentence
-from apps.pages.xray import KINDS as TRACED
 from apps.workspaces import Workspaces
 from engine.errors import InputError, MissingExtraError
-from engine.indexes import index_class
+from engine.indexes import classes, index_class
 from workbench.cache import cached_embeddings
-from workbench.compare_indexes import DEFAULT_INDEXES, TARGET, compare_indexes
+from workbench.compare_indexes import TARGET, compare_indexes, default_indexes
 from workbench.index_records import parse_spec
 
 MOST_SPECS = 8
@@ -60,8 +59,9 @@ class IndexPage:
         return {
             **self.workspaces.about(request),
             "asked": len(collection.queries), "machine": machine(),
-            "kinds": [{"name": kind, "missing": _missing(kind)} for kind, _ in DEFAULT_INDEXES],
-            "limits": [limit for limit in MOST_QUERIES if limit < len(collection.queries)], "traced": list(TRACED),
+            "kinds": [{"name": kind, "missing": _missing(kind)} for kind, _ in default_indexes()],
+            "limits": [limit for limit in MOST_QUERIES if limit < len(collection.queries)],
+            "traced": [kind for kind, found in classes().items() if found.traced],
             "run": self.finished.get(str(request.get("on") or ""), _run("empty", [])),
         }  # fmt: skip
 

@@ -13,12 +13,11 @@ from apps.pages.search import question_of
 from apps.workspaces import Workspaces
 from apps.xray_records import lost_record, trace_record
 from engine.errors import InputError, NotFoundError
-from engine.indexes import Index
+from engine.indexes import Index, classes
 from workbench.cache import cached_embeddings, cached_index
 from workbench.index_records import parse_spec
 from workbench.tracing import lost_documents
 
-KINDS = ("plaid", "hnsw", "exact")
 K = 10
 MOST_OPEN = 6  # indexes
 
@@ -65,7 +64,7 @@ class XrayPage:
         grades = collection.qrels.get(query or "", {})
         return {
             **self.workspaces.about(request),
-            "kinds": sorted(KINDS, key=lambda kind: kind != workspace.index.kind), "k": K,
+            "kinds": sorted(traced_kinds(), key=lambda kind: kind != workspace.index.kind), "k": K,
             "question": collection.queries[query] if query else "",
             "document": max(grades, key=lambda name: grades[name]) if grades else next(iter(collection.documents)),
         }  # fmt: skip
@@ -84,8 +83,8 @@ class XrayPage:
         """
         workspace, spec = self.workspaces.of(request), str(request.get("kind"))
         kind, settings = parse_spec(spec)
-        if kind not in KINDS:
-            raise InputError(f"Expected one of {', '.join(KINDS)}, got {kind!r}: choose an index.")
+        if kind not in traced_kinds():
+            raise InputError(f"Expected one of {', '.join(traced_kinds())}, got {kind!r}: choose an index.")
         if spec == workspace.index.kind:
             return workspace.index
         key = (str(request.get("on") or ""), spec)
@@ -159,3 +158,8 @@ class XrayPage:
                     yield value("stopped" if stop.is_set() else "done", report=record)
         except Exception as error:  # the boundary to the browser
             yield value("error", error=sentence(error))
+
+
+def traced_kinds() -> list[str]:
+    """The kinds whose traces show stages of their own."""
+    return [kind for kind, found in classes().items() if found.traced]

@@ -1,19 +1,25 @@
-"""Indexes behind one contract: create by kind, open from a folder."""
+"""Indexes behind one contract: create by kind, open from a folder.
+
+A kind is a subclass of `Index` in one file. Those of this repository stand in `BUILT_IN`: they work from a source tree
+that was never installed, and opening one looks at no metadata. Kinds of other packages register their class under the
+entry point group `late_interaction.indexes`, and every command and page knows them.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from engine import storage
+from engine import plugins, storage
 from engine.errors import InputError
 from engine.indexes.base import Index
 
-KINDS = {
+BUILT_IN = {
     "exact": "engine.indexes.exact:ExactIndex",
-    "hnsw": "engine.indexes.hnsw:HnswIndex",
     "plaid": "engine.indexes.plaid:PlaidIndex",
+    "hnsw": "engine.indexes.hnsw:HnswIndex",
     "fast-plaid": "engine.indexes.fast_plaid:FastPlaidIndex",
     "lancedb": "engine.indexes.lancedb:LanceIndex",
     "qdrant": "engine.indexes.qdrant:QdrantIndex",
@@ -22,16 +28,53 @@ KINDS = {
 DEFAULT_KIND = "plaid"
 
 
+def kinds() -> tuple[str, ...]:
+    """The known kinds: those of this repository, then those of other packages by name."""
+    return (*BUILT_IN, *(name for name in plugins.names(plugins.INDEXES) if name not in BUILT_IN))
+
+
 def index_class(kind: str) -> type[Index]:
     """The class of a kind.
 
     Raises:
-        InputError: an unknown kind; the sentence lists the known ones.
+        InputError: an unknown kind, where the sentence lists the known ones, or one whose package cannot be used.
     """
-    if kind not in KINDS:
-        raise InputError(f"Unknown index kind {kind!r}: choose among {', '.join(KINDS)}.")
-    module, _, name = KINDS[kind].partition(":")
-    return getattr(import_module(module), name)
+    if kind in BUILT_IN:
+        module, _, name = BUILT_IN[kind].partition(":")
+        return getattr(import_module(module), name)
+    return _registered(kind)
+
+
+def _registered(kind: str) -> type[Index]:
+    try:
+        found = plugins.find(plugins.INDEXES, kind)
+    except Exception as error:  # another package's import may raise anything
+        raise InputError(
+            f"The package that registers the index kind {kind!r} cannot be loaded ({type(error).__name__}: {error}): "
+            "update or remove it."
+        ) from None
+    if found is None:
+        raise InputError(f"Unknown index kind {kind!r}: choose among {', '.join(kinds())}.")
+    if not (isinstance(found, type) and issubclass(found, Index) and getattr(found, "kind", None) == kind):
+        raise InputError(
+            f"Expected a subclass of Index with kind = {kind!r} under the entry point {kind!r} of {plugins.INDEXES}, "
+            f"got {found!r}: mend the package that registers it."
+        )
+    return found
+
+
+def classes() -> dict[str, type[Index]]:
+    """The classes of all known kinds; without those of a package that cannot be loaded (`doctor` says why)."""
+    found = {}
+    for kind in kinds():
+        with suppress(InputError):
+            found[kind] = index_class(kind)
+    return found
+
+
+def packages() -> tuple[str, ...]:
+    """Distributions whose version can change the numbers of some kind, those of other packages too."""
+    return tuple(dict.fromkeys(name for found in classes().values() for name in found.packages))
 
 
 def create_index(kind: str = DEFAULT_KIND, path: str | Path = "index", **settings: Any) -> Index:
@@ -72,4 +115,14 @@ def open_index(path: str | Path) -> Index:
     return index_class(kind).open(Path(path))
 
 
-__all__ = ["DEFAULT_KIND", "KINDS", "Index", "create_index", "index_class", "open_index"]
+__all__ = [
+    "BUILT_IN",
+    "DEFAULT_KIND",
+    "Index",
+    "classes",
+    "create_index",
+    "index_class",
+    "kinds",
+    "open_index",
+    "packages",
+]

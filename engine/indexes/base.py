@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from engine.errors import CorruptDataError, InputError, NotFoundError, Unsupport
 from engine.indexes import checks
 from engine.indexes.checks import ABILITIES, Settings, require_positive
 from engine.indexes.ids import IdTable
+from engine.indexes.kind import Kind
 from engine.indexes.trace import Stage, TokenTrace, Trace, exact_stage, finish, original_scores
 from engine.maxsim import maxsim
 from engine.retrieval import Ranking, check_k
@@ -41,31 +42,17 @@ class State:
     fingerprint: str | None
 
 
-class Index(ABC):
+class Index(Kind, ABC):
     """A searchable set of documents, each a ragged array of token vectors, in one folder.
 
-    A backend sets `kind`, `settings_class` and `can`, and fills in `_create`, `_load`, `_add`, `_remove` and `_search`.
+    A backend sets what `Kind` names, and fills in `_load`, `_add`, `_remove`, `_search` and `_vectors`.
     The methods here check the arguments, so that a backend sees only what makes sense.
     """
-
-    kind: ClassVar[str]
-    settings_class: ClassVar[type[Settings]] = Settings
-    can: ClassVar[frozenset[str]] = frozenset(ABILITIES)
-    search_settings: ClassVar[tuple[str, ...]] = ()  # may differ from search to search: see `tuned`
 
     def __init__(self, path: Path, settings: Any, state: State) -> None:
         self.path = path
         self.settings = settings
         self.state = state
-
-    @classmethod
-    def parse_settings(cls, settings: dict[str, Any]) -> Any:
-        """Check settings by name and value.
-
-        Raises:
-            InputError: an unknown name; the sentence lists the known ones.
-        """
-        return checks.settings(cls.kind, cls.settings_class, settings)
 
     @classmethod
     def create(cls, path: Path, settings: dict[str, Any]) -> Index:
@@ -111,20 +98,11 @@ class Index(ABC):
         record = manifest.record
         return State(manifest, IdTable.open(path, manifest), record["dim"], record["fingerprint"])
 
-    @classmethod
-    def check_installed(cls) -> None:
-        """Raise MissingExtraError when a package that this kind needs is absent or of the wrong version."""
-
     def __len__(self) -> int:
         return len(self.state.ids)
 
     def __contains__(self, name: str) -> bool:
         return name in self.state.ids
-
-    @classmethod
-    def dependency_defaults(cls) -> dict[str, Any]:
-        """Defaults of the library that this kind stands on, by name: a change between two records explains a number."""
-        return {}
 
     def tuned(self, **settings: Any) -> Index:
         """The same index with other search settings, without touching the folder.
@@ -268,7 +246,8 @@ class Index(ABC):
         original = original_scores(query, originals, len(self))
         stages, tokens, notes = self._stages(query, position, k)
         tie_order, stored = self.state.ids.tie_order, self._stored_scores(query)
-        return finish(document, position, k, stages, tokens, tie_order, stored, original, notes)
+        found = finish(document, position, k, stages, tokens, tie_order, stored, original, notes)
+        return replace(found, remedy=None if found.cut_by is None else self.remedy(found.cut_by))
 
     def refresh(self) -> bool:
         """See what another process has written since; True if there was something."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ ABILITIES = {
 }
 
 
-def settings(kind: str, settings_class: type[Settings], given: dict[str, Any]) -> Any:
+def settings(kind: str, settings_class: type[Settings], given: Mapping[str, Any]) -> Any:
     """Check settings by name and value.
 
     Raises:

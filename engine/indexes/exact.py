@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -100,6 +100,7 @@ class ExactIndex(StoredVectorsIndex):
     """Scores every document by MaxSim: after a few queries on integer codes first, with proven equal results."""
 
     kind = "exact"
+    compared: ClassVar = {}
     settings_class = ExactSettings
     _codes: QuantizedDocuments | None = None
     _answered = 0

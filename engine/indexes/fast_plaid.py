@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -52,12 +52,20 @@ class FastPlaidIndex(ForeignIndex):
     kind = "fast-plaid"
     settings_class = FastPlaidSettings
     search_settings = ("n_ivf_probe", "n_full_scores")
+    packages = ("fast-plaid",)
+    compared: ClassVar = {}
     can = frozenset(ABILITIES) - {"exact-scores", "deterministic"}
 
     @classmethod
     def check_installed(cls) -> None:
         """Check the package and its torch."""
         check_package("fast-plaid", "fast-plaid")
+
+    @classmethod
+    def ladder(cls, settings: FastPlaidSettings) -> tuple[dict[str, Any], ...]:
+        """Search settings, cheapest first."""
+        rungs = ((1, 128), (2, 256), (4, 512), (8, 1024), (8, 4096), (32, 8192))
+        return tuple({"n_ivf_probe": probe, "n_full_scores": full} for probe, full in rungs)
 
     @classmethod
     def dependency_defaults(cls) -> dict[str, Any]:

@@ -60,11 +60,17 @@ class ForeignIndex(Index):
     """Keeps ids and token counts itself, and the other library's files in a folder that is copied before each change.
 
     The copy is why a killed writer loses nothing: the manifest names the old folder until the new one is complete.
-    A backend fills in `_open_native`, `_change_native` steps in `_add` and `_remove`, and `_search`.
+    A backend fills in `_open_native`, `_search`, and `_add` and `_remove`, which hand `_commit` the change of the copy.
     """
 
+    traced = False
     native: Any = None
     lengths: np.ndarray
+
+    @classmethod
+    def remedy(cls, setting: str) -> str:
+        """What wins back a document that the other library did not return."""
+        return "raise the search settings of the other library" if setting == "k" else super().remedy(setting)
 
     def _load(self) -> None:
         self.lengths = np.empty(0, np.int64)

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -80,7 +80,21 @@ class HnswIndex(StoredVectorsIndex):
     kind = "hnsw"
     settings_class = HnswSettings
     search_settings = ("neighbours", "candidates", "ef")
+    packages = ("voyager",)
+    # All processors build the graph here, as its users do, which gives up that two builds are equal.
+    compared: ClassVar = {"build_threads": os.cpu_count() or 1}
     graph: Any = None
+
+    @classmethod
+    def ladder(cls, settings: HnswSettings) -> tuple[dict[str, Any], ...]:
+        """Search settings, cheapest first."""
+        rungs = ((10, 64), (25, 128), (50, 256), (100, 512), (200, 1024), (400, 0))
+        return tuple({"neighbours": n, "candidates": c} for n, c in rungs)
+
+    @classmethod
+    def remedy(cls, setting: str) -> str:
+        """What wins back a document that a stage cut."""
+        return "raise candidates, or set it to 0" if setting == "candidates" else super().remedy(setting)
 
     @classmethod
     def dependency_defaults(cls) -> dict[str, Any]:

@@ -57,12 +57,19 @@ class LanceIndex(NumberedIndex):
     kind = "lancedb"
     settings_class = LanceSettings
     search_settings = ("nprobes", "refine")
+    packages = ("lancedb",)
     can = frozenset(ABILITIES) - {"deterministic"}
 
     @classmethod
     def check_installed(cls) -> None:
         """Check the package."""
         check_package("lancedb", "lancedb")
+
+    @classmethod
+    def ladder(cls, settings: LanceSettings) -> tuple[dict[str, Any], ...]:
+        """Search settings, cheapest first."""
+        rungs = ((20, 2), (20, 5), (50, 5), (50, 10), (100, 20), (400, 40))
+        return tuple({"nprobes": probes, "refine": refine} for probes, refine in rungs)
 
     @classmethod
     def dependency_defaults(cls) -> dict[str, Any]:

@@ -65,11 +65,17 @@ class QdrantIndex(NumberedIndex):
     kind = "qdrant"
     settings_class = QdrantSettings
     search_settings = ("ef", "exact")
+    packages = ("qdrant-client",)
 
     @classmethod
     def check_installed(cls) -> None:
         """Check the package."""
         check_package("qdrant-client", "qdrant")
+
+    @classmethod
+    def ladder(cls, settings: QdrantSettings) -> tuple[dict[str, Any], ...]:
+        """Of a server's graph; in this process the client scores every document, whatever it is told."""
+        return tuple({"ef": ef} for ef in (32, 64, 128, 256, 512, 1024)) if settings.address else ()
 
     @classmethod
     def dependency_defaults(cls) -> dict[str, Any]:

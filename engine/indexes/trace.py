@@ -68,6 +68,7 @@ class Trace:
         original_score: MaxSim on the original vectors, when given.
         original_rank: Its rank by that score among all documents.
         notes: What the search did beyond its settings.
+        remedy: What wins it back where `cut_by` cut it; see `Kind.remedy`.
     """
 
     document: str
@@ -81,6 +82,7 @@ class Trace:
     original_score: float | None
     original_rank: int | None
     notes: tuple[str, ...] = ()
+    remedy: str | None = None
 
 
 def stage(

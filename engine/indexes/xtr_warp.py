@@ -55,12 +55,19 @@ class XtrWarpIndex(NumberedIndex):
     kind = "xtr-warp"
     settings_class = XtrWarpSettings
     search_settings = ("nprobe", "t_prime", "max_candidates", "threads")
+    packages = ("xtr-warp-rs",)
     can = frozenset(ABILITIES) - {"exact-scores", "deterministic", "stored"}
 
     @classmethod
     def check_installed(cls) -> None:
         """Check the package and its torch."""
         check_package("xtr-warp-rs", "xtr-warp")
+
+    @classmethod
+    def ladder(cls, settings: XtrWarpSettings) -> tuple[dict[str, Any], ...]:
+        """Search settings, cheapest first."""
+        rungs = ((4, 5_000), (8, 10_000), (16, 20_000), (32, 50_000), (64, 100_000), (128, 200_000))
+        return tuple({"nprobe": probe, "t_prime": t_prime} for probe, t_prime in rungs)
 
     @classmethod
     def dependency_defaults(cls) -> dict[str, Any]:

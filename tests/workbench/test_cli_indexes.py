@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from workbench.cli import main
+from workbench.compare_indexes import default_indexes
 from workbench.index_records import read_records
 
 
@@ -70,7 +71,7 @@ def test_a_comparison_is_kept_drawn_repeated_and_compared_with_an_earlier_one(fo
 
 def test_mistakes_are_named_before_anything_is_measured(folder, capsys) -> None:
     assert run("compare-indexes", "--collection", "tiny", "--index", "magic") == 2
-    assert "exact, hnsw, plaid, fast-plaid, lancedb, qdrant, xtr-warp" in said(capsys)
+    assert "exact, plaid, hnsw, fast-plaid, lancedb, qdrant, xtr-warp" in said(capsys)
     assert run("compare-indexes", "--collection", "tiny", "--figure", "picture.gif") == 2
     assert ".html or .svg or .png" in said(capsys)
     assert run("compare-indexes", "--collection", "tiny", "--against", "nothing.json") == 2
@@ -108,3 +109,22 @@ def test_a_recommendation_prints_a_command_that_it_understands(capsys) -> None:
     assert again["limits"]["prefer"] == "fast"
     assert again["command"] == f"workbench {command}"
     assert run("recommend", "--collection", "tiny", "--prefer", "big") == 2
+
+
+@pytest.mark.usefixtures("toy_package")
+def test_a_kind_of_another_package_is_compared_tuned_and_named(folder, capsys) -> None:
+    command = ("compare-indexes", "--collection", "tiny", "--index", "toy:candidates=1", "--k", "5", "--threads", "1")
+    assert run(*command, "--output", "toy.json") == 0
+    given, tuned = read_records(folder / "toy.json")
+    assert [given.name, tuned.name] == ["toy", "toy, matched"]
+    assert given.settings == {"candidates": 1}
+    assert tuned.recall_100 is not None
+    assert tuned.recall_100 >= 0.95
+    assert given.versions["toy-index"] == "1.0"
+    assert ("toy", {"candidates": 2}) in default_indexes()
+    capsys.readouterr()
+    assert run("doctor", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["packages"]["toy-index"] == "1.0"
+    assert told["indexes"]["toy"] == "ready"
+    assert "cannot be loaded" in told["indexes"]["broken"]

@@ -7,7 +7,8 @@ import pytest
 
 from engine import Collection, create_index, maxsim
 from engine.errors import InputError, NotFoundError
-from engine.indexes import index_class
+from engine.indexes import BUILT_IN, index_class
+from engine.indexes.hnsw import HnswIndex
 from workbench.compare_indexes import compare_indexes, exact_rankings
 from workbench.index_records import (
     IndexRecord,
@@ -21,7 +22,6 @@ from workbench.index_records import (
     write_records,
 )
 from workbench.index_tables import as_markdown
-from workbench.ladders import LADDERS, ladder_of
 from workbench.measuring import matched, peak_bytes, recall_against
 
 
@@ -82,7 +82,7 @@ def test_the_table_names_every_index_and_drops_empty_columns(compared):
 
 
 def test_a_target_out_of_reach_is_said(fake_encoder, tiny_collection, monkeypatch):
-    monkeypatch.setitem(LADDERS, "hnsw", ({"neighbours": 1, "candidates": 1},))
+    monkeypatch.setattr(HnswIndex, "ladder", classmethod(lambda cls, settings: ({"neighbours": 1, "candidates": 1},)))
     documents = fake_encoder.encode_document(list(tiny_collection.documents.values()))
     queries = fake_encoder.encode_query(list(tiny_collection.queries.values()))
     settings = {"neighbours": 1, "candidates": 1}
@@ -111,12 +111,20 @@ def test_settings_as_given_are_kept_where_they_are_fastest(fake_encoder, tiny_co
 
 
 def test_only_a_server_of_qdrant_can_be_tuned():
-    assert ladder_of("qdrant", {}) == ()
-    assert ladder_of("qdrant", {"address": "http://localhost:6333", "collection": "c"}) == LADDERS["qdrant"]
-    for kind, rungs in LADDERS.items():
-        for rung in rungs:
-            assert set(rung) <= set(index_class(kind).search_settings)
-            index_class(kind).parse_settings(rung)
+    kind = index_class("qdrant")
+    assert kind.ladder(kind.parse_settings({})) == ()
+    server = kind.parse_settings({"address": "http://localhost:6333", "collection": "c"})
+    assert [rung["ef"] for rung in kind.ladder(server)] == [32, 64, 128, 256, 512, 1024]
+
+
+@pytest.mark.parametrize("kind", BUILT_IN)
+def test_every_rung_of_every_ladder_is_a_search_setting_that_the_kind_knows(kind):
+    found = index_class(kind)
+    rungs = found.ladder(found.parse_settings({}))
+    assert bool(rungs) == (kind not in ("exact", "qdrant"))
+    for rung in rungs:
+        assert set(rung) <= set(found.search_settings)
+        found.parse_settings(rung)
 
 
 def test_records_come_back_from_a_file_and_say_what_changed(compared, tmp_path):
@@ -161,7 +169,7 @@ def test_a_collection_without_judgements_says_so(fake_encoder):
 
 
 @pytest.mark.parametrize(
-    ("indexes", "words"), [([("plaaid", {})], "exact, hnsw, plaid"), ([("hnsw", {"colour": 1})], "no setting 'colour'")]
+    ("indexes", "words"), [([("plaaid", {})], "exact, plaid, hnsw"), ([("hnsw", {"colour": 1})], "no setting 'colour'")]
 )
 def test_mistakes_are_found_before_anything_is_encoded(tiny_collection, indexes, words):
     with pytest.raises(InputError, match=words):

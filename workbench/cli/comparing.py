@@ -49,11 +49,11 @@ def compare_indexes(
     from dataclasses import asdict
 
     from workbench import figures
-    from workbench.compare_indexes import DEFAULT_INDEXES
     from workbench.compare_indexes import compare_indexes as compare
+    from workbench.compare_indexes import default_indexes
     from workbench.index_records import parse_spec, read_records, write_records
 
-    specs = [parse_spec(text) for text in index] if index else DEFAULT_INDEXES
+    specs = [parse_spec(text) for text in index] if index else default_indexes()
     before = read_records(against) if against is not None else []
     if figure is not None:
         figures.check_place(figure)

@@ -14,9 +14,8 @@ from workbench.cli.options import JsonOption
 from workbench.cli.output import show_json, show_table
 
 PACKAGES = (
-    "torch", "transformers", "sentence-transformers", "numba", "numpy", "voyager", "ranx", "plotly", "gradio",
-    "streamlit", "ipywidgets", "jupyterlab", "peft", "datasets", "fast-plaid", "late-interaction-kernels", "lancedb",
-    "qdrant-client", "xtr-warp-rs",
+    "torch", "transformers", "sentence-transformers", "numba", "numpy", "ranx", "plotly", "gradio", "streamlit",
+    "ipywidgets", "jupyterlab", "peft", "datasets", "late-interaction-kernels",
 )  # fmt: skip
 
 
@@ -44,8 +43,10 @@ def machine() -> dict[str, Any]:
 
 def packages() -> dict[str, str | None]:
     """Installed versions; None for what is absent."""
+    from engine.indexes import packages as of_indexes
+
     found: dict[str, str | None] = {}
-    for name in PACKAGES:
+    for name in (*PACKAGES, *of_indexes()):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -61,16 +62,17 @@ def doctor(
 
     Example: `workbench doctor --model embedded`
     """
-    from engine.errors import MissingExtraError
-    from engine.indexes import KINDS, index_class
+    from engine.errors import WorkbenchError
+    from engine.indexes import index_class
+    from engine.indexes import kinds as known_kinds
     from workbench.paths import data_folder
 
     kinds = {}
-    for kind in KINDS:
+    for kind in known_kinds():
         try:
             index_class(kind).check_installed()
             kinds[kind] = "ready"
-        except MissingExtraError as error:
+        except WorkbenchError as error:
             kinds[kind] = str(error)
     record: dict[str, Any] = {
         "machine": machine(),

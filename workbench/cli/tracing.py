@@ -86,7 +86,7 @@ def _one(workspace: Workspace, question: str, document: str, k: int, as_json: bo
 
 def _verdict(found: Trace, documents: int) -> str:
     """What became of the document, in a sentence or two."""
-    from workbench.tracing import MODEL, REMEDIES, blame
+    from workbench.tracing import MODEL, REMEDIES, blame, remedy
 
     if found.rank is not None:
         return f"{found.document} is result {found.rank} of {found.k}."
@@ -94,10 +94,10 @@ def _verdict(found: Trace, documents: int) -> str:
         f"Exact MaxSim ranks it {found.original_rank:,} of {documents:,}, on the stored vectors {found.stored_rank:,}."
     )
     if found.original_rank is not None and found.original_rank > found.k:
-        remedy = REMEDIES[MODEL].capitalize()
-        return f"{found.document} was not found: exact search does not return it either. {ranks} {remedy}."
+        why = f"{found.document} was not found: exact search does not return it either."
+        return f"{why} {ranks} {REMEDIES[MODEL].capitalize()}."
     stage, setting = blame(found)
-    return f"{found.document} was lost to {stage}. {ranks} To win it back: {REMEDIES.get(setting, f'raise {setting}')}."
+    return f"{found.document} was lost to {stage}. {ranks} To win it back: {remedy(setting, found)}."
 
 
 def _all(workspace: Workspace, k: int, as_json: bool) -> None:

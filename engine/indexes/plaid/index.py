@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from engine.indexes.plaid.changes import Written, check_range
 from engine.indexes.plaid.codec import Codec, RowLayout
 from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.search import Layout, Stages
-from engine.indexes.plaid.settings import SEARCH_SETTINGS, PlaidSettings
+from engine.indexes.plaid.settings import LADDER, SEARCH_SETTINGS, PlaidSettings
 from engine.indexes.plaid.trace import describe_stages, token_trace
 from engine.indexes.trace import Stage, TokenTrace
 from engine.models import resolve_device
@@ -38,6 +38,7 @@ class PlaidIndex(Index):
     kind = "plaid"
     settings_class = PlaidSettings
     search_settings = SEARCH_SETTINGS
+    compared: ClassVar = {}
 
     progress: Callable[[BuildProgress], None] | None = None  # called after each step of a build
     built: dict[str, Any] | None = None  # estimate and actual of a build by this object; times never go into files
@@ -45,6 +46,11 @@ class PlaidIndex(Index):
     layout: Layout | None
     slots: np.ndarray  # int64 [documents], the slot of each storage position
     _moved: Any = None  # the layout that was copied to the device, and the copy
+
+    @classmethod
+    def ladder(cls, settings: PlaidSettings) -> tuple[dict[str, Any], ...]:
+        """Search settings, cheapest first."""
+        return LADDER
 
     def _vectors(self, positions: np.ndarray) -> TokenEmbeddings:
         layout, slots = self.layout, self.slots[positions]

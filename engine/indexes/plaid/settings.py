@@ -10,6 +10,10 @@ from engine.indexes.base import Settings
 
 BITS = (1, 2, 4, 8, 16)
 SEARCH_SETTINGS = ("n_probe", "n_candidates", "centroid_threshold", "centroid_margin", "n_refined", "n_full_scores")
+LADDER = tuple(
+    {"n_probe": probe, "n_candidates": 8 * full, "n_full_scores": full}
+    for probe, full in ((1, 64), (2, 128), (2, 256), (4, 256), (4, 512), (8, 1024), (16, 2048), (32, 4096))
+)
 CENTROIDS_PER_ROOT_TOKEN = 16  # Santhanam et al., 2022, PLAID, section 3: centroids in proportion to sqrt(tokens)
 TOKENS_PER_CENTROID = 4  # fewer leave most centroids on a single token, which saves nothing
 

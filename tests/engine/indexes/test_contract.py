@@ -1,4 +1,4 @@
-"""One contract, every installed kind: `python -m benchmarks.contract_table` turns the outcome into a table."""
+"""One contract for every installed kind and one of another package; `benchmarks.contract_table` makes a table of it."""
 
 import json
 import os
@@ -15,9 +15,9 @@ import pytest
 
 from engine import Collection, TokenEmbeddings, create_index, maxsim, open_index
 from engine.errors import BusyError, InputError, NotFoundError, UnsupportedError, WorkbenchError
-from engine.indexes import KINDS, index_class
+from engine.indexes import index_class, kinds
 from engine.indexes.base import ABILITIES
-from tests.conftest import ragged
+from tests.conftest import ragged, use_toy_package
 
 RNG = np.random.default_rng(11)
 N = 64
@@ -47,13 +47,20 @@ def _known(request: pytest.FixtureRequest, kind: str) -> None:
         request.applymarker(pytest.mark.xfail(reason=reason, strict=strict))
 
 
-@pytest.fixture(scope="module", params=list(KINDS))
-def kind(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(scope="module", params=[*kinds(), "toy"])
+def kind(request: pytest.FixtureRequest):
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "toy":  # of another package; the last, since the others must not need it
+            use_toy_package(patch)
+        yield installed(request.param)
+
+
+def installed(kind: str) -> str:
     try:
-        index_class(request.param).check_installed()
+        index_class(kind).check_installed()
     except WorkbenchError as error:
         pytest.skip(str(error))
-    return request.param
+    return kind
 
 
 @pytest.fixture(scope="module")
