@@ -23,6 +23,10 @@ class CorruptDataError(WorkbenchError):
     """A stored file that is truncated, altered, or written by an unknown format version."""
 
 
+class StorageError(WorkbenchError):
+    """A disk that could not be written to or read from: it is full, read-only or gone; what was there is kept."""
+
+
 class BusyError(WorkbenchError):
     """Something that another process holds: a writer's lock, a port."""
 

@@ -7,7 +7,10 @@ generation open keep it: their memory maps stay valid after the files are unlink
 
 Large arrays that only get longer are written as growing files: raw rows with no header, whose valid length is what the
 manifest says. Rows beyond it belong to nobody: a killed writer left them, and the next append overwrites them. CRC-32
-continues from its last value, so an append neither rewrites nor rereads what is there.
+continues from its last value, so an append neither rewrites nor rereads what is there, and damage in it stays visible.
+Whoever copies a file into a new one checks it first (`verify` with its name), so that no copy makes damage look sound.
+
+A change that fails, on a full disk or by a mistake, removes what it wrote and leaves the last complete generation.
 """
 
 from __future__ import annotations
@@ -16,21 +19,23 @@ import io
 import json
 import math
 import os
+import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
-from engine.errors import BusyError, CorruptDataError, InputError, NotFoundError
+from engine.errors import CorruptDataError, InputError, NotFoundError, WorkbenchError
+from engine.files import checksum, file_lock, make_folder, remove_empty, remove_new, replace_text, writing
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 LOCK = "writer.lock"
+REMAINS = re.compile(r"\w+\.\d{6}\.\w+|\..+\.\d+\.\w+")  # how our files are named: those of others are never touched
 
 
 @dataclass(frozen=True)
@@ -48,63 +53,33 @@ class Manifest:
         return sum(entry["bytes"] for entry in self.files.values())
 
 
-def checksum(path: Path, size: int | None = None) -> int:
-    """CRC-32 of a file, or of its first `size` bytes, read in blocks of 4 MiB."""
-    value, left = 0, path.stat().st_size if size is None else size
-    with path.open("rb") as stream:
-        while left and (block := stream.read(min(left, 1 << 22))):
-            value = zlib.crc32(block, value)
-            left -= len(block)
-    return value
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a small text file so that readers see either the old or the new one, and the new one survives a crash."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable, where the platform lets a folder be opened."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 @contextmanager
 def writer_lock(folder: Path, timeout: float = 0.0) -> Iterator[None]:
-    """Hold the folder's writer lock.
+    """Hold the folder's writer lock; when the block fails, what it wrote is removed and the last generation stays.
 
     Args:
         folder: The folder to write to; created when absent.
         timeout: Seconds to wait for another writer.
 
     Raises:
-        BusyError: another process is writing.
+        BusyError: another process or thread is writing.
         InputError: the folder cannot be written.
+        StorageError: the disk is full, read-only or gone.
     """
+    new = make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK, timeout=timeout)
-        lock.acquire()
-    except Timeout:
-        raise BusyError(f"{folder} is being written by another process: wait for it to finish, then again.") from None
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written ({error.strerror or error}): choose a writable folder.") from None
-    try:
-        yield
-    finally:
-        lock.release()
+        with file_lock(folder / LOCK, timeout):
+            before = set(os.listdir(folder)) - ({LOCK} if new else set())
+            try:
+                with writing(folder):
+                    yield
+            except BaseException:
+                with suppress(OSError, WorkbenchError):
+                    sweep(folder) if (folder / MANIFEST).exists() else remove_new(folder, before)
+                raise
+    except BaseException:
+        remove_empty(new)
+        raise
 
 
 def read_manifest(folder: Path, kind: str | None = None) -> Manifest:
@@ -131,7 +106,9 @@ def read_manifest(folder: Path, kind: str | None = None) -> Manifest:
         manifest = Manifest(body["kind"], body["generation"], body["record"], body["files"])
     except FileNotFoundError:
         raise NotFoundError(f"{folder} holds no {MANIFEST}: give a folder that this project wrote.") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (NotADirectoryError, PermissionError) as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): give a folder that this project wrote.") from None
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise CorruptDataError(f"{path} is damaged ({error}): restore it from a copy or build it again.") from None
     if version != FORMAT_VERSION:
         raise CorruptDataError(
@@ -183,7 +160,9 @@ def append_rows(folder: Path, entry: Mapping[str, Any], rows: np.ndarray) -> dic
     rows = _little(rows)
     assert (rows.dtype, list(rows.shape[1:])) == (np.dtype(entry["dtype"]), entry["row"])
     path = folder / entry["file"]
-    with path.open("r+b" if path.exists() else "w+b") as stream:
+    if entry["bytes"]:
+        _check_size(path, entry)  # a file that was cut must not be filled up with zeros
+    with path.open("r+b" if entry["bytes"] else "w+b") as stream:
         stream.seek(entry["bytes"])
         stream.truncate()
         crc = _write_rows(stream, rows, entry["crc32"])
@@ -246,7 +225,7 @@ def commit(
 
 
 def sweep(folder: Path) -> list[str]:
-    """Delete the files that the manifest in force does not name: remains of a killed writer or of an old generation.
+    """Delete what the manifest in force does not count: remains of a killed or failed writer, or of an old generation.
 
     Args:
         folder: The folder; call with the writer lock held.
@@ -254,10 +233,15 @@ def sweep(folder: Path) -> list[str]:
     Returns:
         Names of the deleted files.
     """
-    named = {entry["file"] for entry in read_manifest(folder).files.values()} | {MANIFEST, LOCK}
-    removed = [path for path in folder.iterdir() if path.is_file() and path.name not in named]
+    entries = read_manifest(folder).files.values()
+    named = {entry["file"] for entry in entries}
+    removed = [path for path in folder.iterdir() if REMAINS.fullmatch(path.name) and path.name not in named]
     for path in removed:
         path.unlink(missing_ok=True)
+    for entry in entries:
+        path = folder / entry["file"]
+        if "row" in entry and path.exists() and path.stat().st_size > entry["bytes"]:
+            os.truncate(path, entry["bytes"])
     return sorted(path.name for path in removed)
 
 
@@ -303,21 +287,30 @@ def file_path(folder: Path, manifest: Manifest, name: str) -> Path:
     if entry is None:
         raise CorruptDataError(f"{folder / MANIFEST} names no {name!r}: restore the folder or build it again.")
     path = folder / entry["file"]
+    _check_size(path, entry)
+    return path
+
+
+def _check_size(path: Path, entry: Mapping[str, Any]) -> None:
     size = path.stat().st_size if path.exists() else None
     longer = "row" in entry and size is not None and size > entry["bytes"]  # rows that no manifest counts (yet)
     if size != entry["bytes"] and not longer:
         found = "is missing" if size is None else f"has {size} bytes"
         raise CorruptDataError(f"{path} {found}, expected {entry['bytes']} bytes: restore it or build it again.")
-    return path
 
 
-def verify(folder: Path, manifest: Manifest) -> None:
-    """Compare every file with its checksum.
+def verify(folder: Path, manifest: Manifest, names: Iterable[str] | None = None) -> None:
+    """Compare files with their checksums.
+
+    Args:
+        folder: The folder.
+        manifest: Its manifest.
+        names: Of the files, such as those that a writer is about to copy; None compares all.
 
     Raises:
         CorruptDataError: a file differs from what was written.
     """
-    for name, entry in manifest.files.items():
-        path = file_path(folder, manifest, name)
+    for name in manifest.files if names is None else names:
+        path, entry = file_path(folder, manifest, name), manifest.files[name]
         if checksum(path, entry["bytes"]) != entry["crc32"]:
             raise CorruptDataError(f"{path} differs from what was written: restore it or build it again.")

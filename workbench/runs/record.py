@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import orjson
 
+from engine import storage
 from engine.errors import CorruptDataError, InputError, NotFoundError
 from engine.retrieval import Ranking
 from workbench.experiment import Experiment
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     import pandas
 
 FORMAT = 1
+CHECKSUM = "crc32"  # in run.json: of everything else in it; records of earlier versions have none
 RECORD, SCORES, RANKINGS = "run.json", "scores.parquet", "rankings.parquet"
 Status = Literal["complete", "running", "interrupted", "unreadable"]
 
@@ -102,16 +106,52 @@ class Run:
         """Every metric, query and value as a table."""
         return self._table(SCORES).to_pandas()
 
+    def verify(self, *names: str) -> None:
+        """Compare files of results with the checksums in the record; those of earlier versions have none.
+
+        Args:
+            names: File names, or none for all.
+
+        Raises:
+            CorruptDataError: a file is missing or differs from what was written.
+        """
+        expected = self.record.get("files", {})
+        for name in names or expected:
+            path = self.path / name
+            try:
+                found = storage.checksum(path)
+            except OSError as error:
+                raise CorruptDataError(f"{path} cannot be read ({error.strerror}): delete the run.") from None
+            if found != expected.get(name, found):
+                raise CorruptDataError(f"{path} differs from what was written: delete the run.")
+
     def _table(self, name: str, filters: list[tuple[str, str, str]] | None = None) -> Any:
         from pyarrow import parquet
 
         if self.status != "complete":
             raise InputError(f"Run {self.id} is {self.status}, it has no results: run it again.")
+        self.verify(name)
         try:
             return parquet.read_table(self.path / name, filters=filters)
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise CorruptDataError(f"{self.path / name} cannot be read ({reason}): delete the run.") from None
+
+
+def write_record(folder: Path, record: dict[str, Any]) -> None:
+    """Write a finished run's run.json with its checksum, replaced as a whole.
+
+    Args:
+        folder: Of the run.
+        record: Its contents.
+    """
+    body = orjson.loads(orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS))
+    storage.replace_text(folder / RECORD, json.dumps({CHECKSUM: _crc(body), **body}))
+
+
+def _crc(body: dict[str, Any]) -> int:
+    """CRC-32 of the values: white space and the order of names do not count."""
+    return zlib.crc32(orjson.dumps(body, option=orjson.OPT_SORT_KEYS))
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -124,10 +164,12 @@ def read_record(folder: Path) -> dict[str, Any]:
     try:
         with open(f"{folder}/{RECORD}", "rb") as stream:  # no Path: ten thousand are listed at once
             record = orjson.loads(stream.read())  # three times as fast as json, and ranx brings it
-        version = record["format"]
+        version, crc = record["format"], record.pop(CHECKSUM, None)
+        if version == FORMAT and crc is not None and crc != _crc(record):
+            raise ValueError("its checksum does not match")
     except FileNotFoundError:
         raise NotFoundError(f"{folder} holds no {RECORD}: give the folder of a run.") from None
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise CorruptDataError(f"{folder / RECORD} is damaged ({error}): delete the run.") from None
     if version != FORMAT:
         raise CorruptDataError(

@@ -7,6 +7,7 @@ that a reader sees either all of it or nothing.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import json
 import os
 import shutil
@@ -17,10 +18,10 @@ from typing import Any
 import psutil
 
 from engine import storage
-from engine.errors import BusyError, CorruptDataError, NotFoundError
+from engine.errors import BusyError, CorruptDataError, NotFoundError, StorageError
 from engine.retrieval import Ranking
 from workbench.paths import data_folder
-from workbench.runs.record import FORMAT, RANKINGS, RECORD, SCORES, Run, read_record
+from workbench.runs.record import FORMAT, RANKINGS, RECORD, SCORES, Run, read_record, write_record
 
 PARTIAL = ".partial"
 
@@ -45,7 +46,8 @@ def begin(run_id: str, record: dict[str, Any]) -> Path:
         if not _alive(old):
             shutil.rmtree(old, ignore_errors=True)
     folder = root / f".{run_id}.{os.getpid()}{PARTIAL}"
-    folder.mkdir(exist_ok=True)
+    with storage.writing(folder):
+        folder.mkdir(exist_ok=True)
     started = psutil.Process().create_time()
     process = {"pid": os.getpid(), "started": started, "host": socket.gethostname()}
     storage.replace_text(folder / RECORD, json.dumps({"format": FORMAT, "id": run_id, "process": process, **record}))
@@ -69,10 +71,31 @@ def finish(
     Returns:
         The finished run; if another process finished the same one first, that one.
     """
+    run_id = read_record(folder)["id"]
+    try:
+        with storage.writing(folder):
+            _write_tables(folder, scores, rankings)
+        files = {name: storage.checksum(folder / name) for name in (SCORES, RANKINGS)}
+        empty = [query for query, ranking in rankings.items() if not len(ranking)]
+        write_record(folder, {"format": FORMAT, "id": run_id, **record, "empty": empty, "files": files})
+    except BaseException:
+        for name in (SCORES, RANKINGS):
+            (folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(StorageError):
+            abandon(folder)
+        raise
+    target = folder.parent / run_id
+    try:
+        folder.rename(target)
+    except OSError:  # the same experiment was finished meanwhile: its files are the same
+        shutil.rmtree(folder)
+    return find(run_id)
+
+
+def _write_tables(folder: Path, scores: dict[str, dict[str, float]], rankings: dict[str, Ranking]) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    run_id = read_record(folder)["id"]
     rows = [(metric, query, value) for metric, values in scores.items() for query, value in values.items()]
     columns = builtins.list(zip(*rows, strict=True)) or [(), (), ()]
     table = {"metric": pa.array(columns[0], pa.string()), "query": pa.array(columns[1], pa.string())}
@@ -86,14 +109,6 @@ def finish(
     types = {"query": pa.string(), "rank": pa.int32(), "document": pa.string(), "score": pa.float32()}
     named = {name: pa.array(part, kind) for (name, kind), part in zip(types.items(), parts, strict=True)}
     parquet.write_table(pa.table(named), folder / RANKINGS)
-    empty = [query for query, ranking in rankings.items() if not len(ranking)]
-    storage.replace_text(folder / RECORD, json.dumps({"format": FORMAT, "id": run_id, **record, "empty": empty}))
-    target = folder.parent / run_id
-    try:
-        folder.rename(target)
-    except OSError:  # the same experiment was finished meanwhile: its files are the same
-        shutil.rmtree(folder)
-    return find(run_id)
 
 
 def abandon(folder: Path) -> Run:
