@@ -18,11 +18,11 @@ from engine import Collection, Encoder, TokenEmbeddings, create_index, evaluate,
 from engine.errors import InputError
 from engine.indexes import Index
 from engine.retrieval import Ranking
+from engine.statistics import bootstrap
 from workbench.compare_indexes import Vectors, exact_rankings, vectors_of
 from workbench.index_records import format_spec
 from workbench.measuring import recall_against
 from workbench.recommendation import Option, Recommendation, choose, code_for
-from workbench.statistics import bootstrap
 
 METRIC = "ndcg@10"
 TIMED_QUERIES = 50

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from engine.errors import InputError
+from engine.evaluation import metric_name
+from engine.statistics import Interval, bootstrap, holm, moved, p_value
 from workbench.runs.record import Run
 from workbench.runs.store import find
-from workbench.statistics import Interval, bootstrap, holm, metric_name, moved, p_value
 
 LEVEL = 0.05
 THRESHOLD = 0.05  # a query that moves by more than this is won or lost

@@ -5,9 +5,9 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 
+from engine.evaluation import metric_name
 from workbench.compare import Comparison, Pair
 from workbench.figures.theme import FONT, PALETTES
-from workbench.statistics import metric_name
 
 MOST = 10  # queries shown for a pair
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.evaluation import metric_name
 from workbench.index_records import IndexRecord, changed_settings, format_spec
-from workbench.statistics import metric_name
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from engine.errors import InputError
+from engine.statistics import Interval
 from engine.storage import replace_text
-from workbench.statistics import Interval
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,10 +11,10 @@ import numpy as np
 from engine import Collection, TokenEmbeddings
 from engine.errors import InputError
 from engine.pooling import Method
+from engine.statistics import Interval, bootstrap
 from workbench.figures.systems import pareto_front
 from workbench.pool_records import PoolRecord, PoolStore
 from workbench.pool_study import FACTORS, Arm, Progress, pool_study
-from workbench.statistics import Interval, bootstrap
 
 JOINT_FACTORS = (1.0, 2.0, 4.0, 8.0)
 FEWER_FACTORS = (1.0, 2.0, 4.0, 8.0, 16.0)  # of the methods after the first

@@ -15,12 +15,12 @@ import numpy as np
 
 from engine import Collection, TokenEmbeddings, create_index, evaluate, pool
 from engine.errors import InputError
-from engine.evaluation import DEFAULT_METRICS, check_metrics
+from engine.evaluation import DEFAULT_METRICS, check_metrics, metric_name
 from engine.indexes import Index, index_class
 from engine.pooling import Linkage, Method, link
 from engine.retrieval import Ranking
+from engine.statistics import bootstrap, moved
 from workbench.pool_records import PoolRecord, PoolStore
-from workbench.statistics import bootstrap, metric_name, moved
 
 FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, math.inf)
 THRESHOLD = 0.05  # a question that moves by more than this got better or worse

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.statistics import Interval
 from workbench.index_records import changed_settings, format_spec
-from workbench.statistics import Interval
 
 
 @dataclass(frozen=True, eq=False)

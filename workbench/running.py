@@ -16,12 +16,12 @@ from engine import Collection, Encoder, TokenEmbeddings, evaluate, load_collecti
 from engine.errors import InputError
 from engine.indexes import Index
 from engine.retrieval import Ranking
+from engine.statistics import bootstrap
 from workbench.cache import cached_embeddings, cached_index, cached_pooled, content_key, embeddings_folder
 from workbench.environment import git_state, machine, versions
 from workbench.experiment import Experiment
 from workbench.runs.record import Run
 from workbench.runs.store import abandon, begin, delete, find, finish, runs_folder
-from workbench.statistics import bootstrap
 
 STAGES = ("load", "encode documents", "encode queries", "pool", "index", "search", "evaluate")
 TIMED_QUERIES = 50

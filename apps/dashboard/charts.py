@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.evaluation import metric_name
 from workbench.figures.theme import faded, palette, style
-from workbench.statistics import metric_name
 
 AXIS = 52  # characters of an axis title
 NOTICEABLE = 0.05  # a question that moved by more is better or worse

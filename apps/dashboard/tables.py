@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from engine.statistics import bootstrap
 from workbench.runs.record import Run
-from workbench.statistics import bootstrap
 
 
 def leaderboard(runs: Sequence[Run], metric: str, baseline: Run | None) -> pd.DataFrame:

@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 import pytest
+import pytrec_eval
 
 from engine import Collection, Ranking, evaluate
 from engine.errors import InputError
+from engine.evaluation import KNOWN_METRICS, metric_name, search_depth
 
 COLLECTION = Collection(
     {name: name for name in "abcde"},
@@ -50,3 +52,94 @@ def test_mistakes() -> None:
         evaluate({"other": ranking("a")}, COLLECTION)
     with pytest.raises(InputError, match="no judgements"):
         evaluate({"q3": ranking("a")}, COLLECTION)
+
+
+TREC = {  # ours -> a measure of trec_eval, and the name of its value
+    "ndcg": ("ndcg", "ndcg"), "ndcg@10": ("ndcg_cut.10", "ndcg_cut_10"), "map": ("map", "map"),
+    "map@5": ("map_cut.5", "map_cut_5"), "mrr": ("recip_rank", "recip_rank"), "recall@5": ("recall.5", "recall_5"),
+    "precision@5": ("P.5", "P_5"), "r-precision": ("Rprec", "Rprec"), "r_precision": ("Rprec", "Rprec"),
+    "bpref": ("bpref", "bpref"), "hit_rate@5": ("success.5", "success_5"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_every_value_is_the_one_of_trec_eval(level: int) -> None:
+    rng, suffix = np.random.default_rng(level), "" if level == 1 else f"-l{level}"
+    names = [name + suffix for name in TREC if level == 1 or not name.startswith("ndcg")]  # its gains know no level
+    for _ in range(15):
+        count = int(rng.integers(3, 40))
+        documents, queries = [f"d{i}" for i in range(count)], [f"q{i}" for i in range(12)]
+        qrels, found = {}, {}
+        for query in queries:
+            judged = rng.choice(count, size=int(rng.integers(1, count)), replace=False)
+            qrels[query] = {documents[i]: int(rng.integers(-1, 4)) for i in judged} | {documents[judged[0]]: 1}
+            found[query] = [documents[i] for i in rng.permutation(count)[: int(rng.integers(0, count + 1))]]
+        collection = Collection(dict.fromkeys(documents, "text"), dict.fromkeys(queries, "query"), qrels)
+        ours = evaluate({query: ranking(*ids) for query, ids in found.items()}, collection, names)
+        measures = {measure for measure, _ in TREC.values()}
+        runs = {query: {name: float(-rank) for rank, name in enumerate(ids)} for query, ids in found.items()}
+        theirs = pytrec_eval.RelevanceEvaluator(qrels, measures, relevance_level=level).evaluate(runs)
+        for name in names:
+            value = TREC[name.removesuffix(suffix)][1]
+            expected = {query: theirs[query][value] if found[query] else 0.0 for query in queries}
+            assert ours.per_query[name] == pytest.approx(expected, abs=1e-6), name
+
+
+def test_what_is_offered_works_and_gives_numbers() -> None:
+    names = [f"{name}.95" if name == "rbp" else name for name in KNOWN_METRICS]
+    names += [f"{name}-l2" for name in names] + ["precision@5-l3"]
+    scores = evaluate([ranking("b", "a", "c"), ranking("d", "e"), ranking("a")], COLLECTION, names)
+    assert list(scores.mean) == names
+    assert all(math.isfinite(value) for values in scores.per_query.values() for value in values.values())
+    assert scores.mean["precision@5-l3"] == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ndcg@", "ndcg@0", "ndcg@-1", "ndcg@ten", "rbp", "rbp@95", "ndcg.95", "bpref@10", "ndcg-l0", "ndcg-l2@10", 7],
+)
+def test_impossible_metrics_are_refused_in_words(name: str) -> None:
+    with pytest.raises(InputError, match=r"metric|rbp|cut-off|level"):
+        evaluate({"q1": ranking("a")}, COLLECTION, [name])
+
+
+def test_a_cut_off_beyond_the_results_is_told_and_says_how_deep_to_search() -> None:
+    short = evaluate({"q1": ranking("a"), "q2": ranking("c", "a")}, COLLECTION, ["recall@1000", "recall@2"])
+    assert short.notes == ("recall@1000 looks at 1000 documents, the longest ranking has 2: search for more.",)
+    assert search_depth(["recall@1000", "map"], 2, COLLECTION) == 5
+    assert search_depth(["recall@3"], 2, COLLECTION) == 3
+    assert search_depth(["recall@3"], 100, COLLECTION) == 100
+
+
+OWN = Collection(
+    {"arg-1": "Tea is healthy.", "arg-2": "Tea is not healthy.", "arg-3": "Coffee."},
+    {"arg-1": "Tea is healthy.", "arg-2": "Tea is not healthy."},
+    {"arg-1": {"arg-2": 1}, "arg-2": {"arg-1": 1}},
+)
+
+
+def test_a_query_that_is_a_document_does_not_find_itself() -> None:
+    found = {"arg-1": ranking("arg-1", "arg-2"), "arg-2": ranking("arg-2", "arg-3", "arg-1")}
+    scores = evaluate(found, OWN, ["mrr"])
+    assert scores.per_query["mrr"] == {"arg-1": 1.0, "arg-2": 0.5}
+    assert "2 queries are documents too" in scores.notes[0]
+    assert evaluate(found, OWN, ["mrr"], same_ids="keep").per_query["mrr"]["arg-1"] == 0.5
+    assert not evaluate(found, OWN, ["mrr"], same_ids="keep").notes
+    assert search_depth(["recall@2"], 2, OWN) == 3
+
+
+def test_documents_that_are_only_numbered_like_queries_stay() -> None:
+    numbered = Collection(
+        {"1": "Tea.", "2": "Coffee."}, {"1": "what to drink", "2": "tea"}, {"1": {"1": 1}, "2": {"1": 1}}
+    )
+    found = {"1": ranking("1", "2"), "2": ranking("2", "1")}
+    assert evaluate(found, numbered, ["mrr"]).per_query["mrr"] == {"1": 1.0, "2": 0.5}
+    assert evaluate(found, numbered, ["mrr"], same_ids="leave out").per_query["mrr"] == {"1": 0.0, "2": 1.0}
+    with pytest.raises(InputError, match="leave out"):
+        evaluate(found, numbered, ["mrr"], same_ids="drop")  # type: ignore[arg-type]
+
+
+def test_names_for_people() -> None:
+    shown = {"ndcg@10": "nDCG@10", "recall@100-l2": "recall@100-l2", "r-precision": "R-precision", "rbp.95": "RBP.95"}
+    assert {name: metric_name(name) for name in shown} == shown
+    assert metric_name("mrr-l2") == "MRR-l2"

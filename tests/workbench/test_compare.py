@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from engine.errors import InputError
+from engine.statistics import holm, p_value
 from workbench import runs
 from workbench.compare import compare
 from workbench.experiment import Experiment
 from workbench.running import run
-from workbench.statistics import holm, p_value
 
 
 @pytest.fixture(scope="module")

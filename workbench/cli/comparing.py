@@ -118,11 +118,11 @@ def recommend(
     """
     from dataclasses import asdict
 
+    from engine.evaluation import metric_name
     from workbench.advisor import KINDS
     from workbench.advisor import recommend as search
     from workbench.index_records import format_spec
     from workbench.index_tables import number
-    from workbench.statistics import metric_name
 
     with progress_bars() as report:
         found = search(

@@ -54,7 +54,7 @@ def _shown(report: Callable[[str, int, int], None]) -> Callable[[RunEvent], None
 
 def show_run(run: Run) -> None:
     """Print one run: scores with intervals, then its settings that matter."""
-    from workbench.statistics import metric_name
+    from engine.evaluation import metric_name
 
     rows = [
         (metric_name(metric), f"{i.mean:.4f}", f"{i.low:.4f} to {i.high:.4f}") for metric, i in run.intervals.items()
@@ -88,8 +88,8 @@ def list_all(
 
     Example: `workbench runs list --collection embedded`
     """
+    from engine.evaluation import metric_name
     from workbench.runs import list_runs
-    from workbench.statistics import metric_name
 
     found = list_runs(collection, status)
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,8 +33,11 @@ def note(sentence: str) -> None:
 
 
 def show_json(value: Any, output: Path | None = None) -> None:
-    """Print a value as JSON, or write it to a file that is replaced as a whole."""
-    text = json.dumps(value, indent=1, ensure_ascii=False, default=_plain)
+    """Print a value as JSON, or write it to a file that is replaced as a whole; what is no finite number is null."""
+    missing: list[str] = []
+    text = json.dumps(_finite(value, "", missing), indent=1, ensure_ascii=False, allow_nan=False)
+    if missing:
+        note(f"{len(missing)} values are no finite numbers and stand as null, first {missing[0]}.")
     if output is not None:
         replace_text(output, text + "\n")
         note(f"Wrote {output}.")
@@ -41,10 +45,18 @@ def show_json(value: Any, output: Path | None = None) -> None:
         sys.stdout.write(text + "\n")
 
 
-def _plain(value: Any) -> Any:
+def _finite(value: Any, place: str, missing: list[str]) -> Any:
+    """A value as JSON has it: arrays as lists, other objects as text, None for NaN and infinity, whose places are kept."""
     if hasattr(value, "tolist"):
-        return value.tolist()
-    return str(value)
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(key): _finite(entry, f"{place}.{key}".lstrip("."), missing) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry, f"{place}[{number}]", missing) for number, entry in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        missing.append(place or "the value")
+        return None
+    return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], caption: str | None = None) -> None:

@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from engine.errors import InputError
+from engine.evaluation import metric_name
 from workbench.figures.systems import Axis, error_bars, frontier, legend_below
 from workbench.figures.theme import DASHES, SYMBOLS, compact, faded, palette, style, with_interval
-from workbench.statistics import metric_name
 
 if TYPE_CHECKING:
     from workbench.pool_report import GroupPoint

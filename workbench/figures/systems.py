@@ -10,8 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from engine.errors import InputError
+from engine.evaluation import metric_name
 from workbench.figures.theme import DASHES, SYMBOLS, compact, faded, log_axis, palette, style, with_interval
-from workbench.statistics import metric_name
 
 MOST_BARS = 400  # differences by query: beyond it, bars would be thinner than a pixel
 

@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from engine.errors import InputError
+from engine.evaluation import metric_name
 from workbench.figures.theme import palette, style
-from workbench.statistics import metric_name
 
 ORDER = ("loss", "ndcg@10", "recall@100", "learning_rate", "gradient_norm")  # these first, the rest by name
 LEFT_OUT = {"step", "steps", "epoch", "seconds", "time", "total", "rows", "queries", "low", "high"}

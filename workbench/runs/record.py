@@ -15,8 +15,8 @@ import orjson
 from engine import storage
 from engine.errors import CorruptDataError, InputError, NotFoundError
 from engine.retrieval import Ranking
+from engine.statistics import Interval
 from workbench.experiment import Experiment
-from workbench.statistics import Interval
 
 if TYPE_CHECKING:
     import pandas

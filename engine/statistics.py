@@ -86,13 +86,6 @@ def moved(
     return better, worse
 
 
-def metric_name(metric: str) -> str:
-    """A metric as people write it: "nDCG@10", "recall@100", "MRR@10"."""
-    base, at, cutoff = metric.partition("@")
-    shown = {"ndcg": "nDCG", "dcg": "DCG", "map": "MAP", "mrr": "MRR", "f1": "F1", "rbp": "RBP"}.get(base, base)
-    return f"{shown.replace('_', ' ')}{at}{cutoff}"
-
-
 def p_value(first: Sequence[float], second: Sequence[float], test: str = "student", seed: int = 0) -> float:
     """Two-sided p of the hypothesis that two systems are equal, on values paired by query.
 

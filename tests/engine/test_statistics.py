@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import InputError
-from workbench.statistics import bootstrap, moved
+from engine.statistics import bootstrap, moved
 
 
 def test_interval_of_a_known_sample_is_close_to_the_normal_one() -> None:
