@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from engine.collection import Collection
 from engine.errors import InputError
@@ -239,7 +239,7 @@ def _with_ranx(
         qrels, run = Qrels({q: _judgements(collection.qrels[q], level, bpref) for q in asked}), Run(ranked)
         for metric in parsed:
             if (metric.level, metric.base == "bpref") == (level, bpref):
-                values = ranx_evaluate(qrels, run, metric.for_ranx, return_mean=False)
+                values: Any = ranx_evaluate(qrels, run, metric.for_ranx, return_mean=False)
                 found[metric.name].update(zip(qrels.qrels.keys(), map(float, values), strict=True))
     return found
 

@@ -46,7 +46,7 @@ def show_json(value: Any, output: Path | None = None) -> None:
 
 
 def _finite(value: Any, place: str, missing: list[str]) -> Any:
-    """A value as JSON has it: arrays as lists, other objects as text, None for NaN and infinity, whose places are kept."""
+    """A value as JSON has it: arrays as lists, other objects as text, None and its place kept for NaN and infinity."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, dict):
