@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: it reads this once
 os.environ.setdefault("GRADIO_SSR_MODE", "False")
 
 import gradio as gr
-from starlette.middleware import Middleware
 
 from apps import look
-from apps.guard import Limits, credentials
+from apps.guard import Guard, Names, credentials
 from apps.pages import api, images, indexes, own, pool, search, train, xray
 from apps.workspaces import Workspaces
 from workbench.workspace import Workspace
 
 TITLE = "Late Interaction Workbench"
+CLOSED = (  # ways in and out that no page uses: files, other hosts, Gradio's own editor and its monitoring
+    "/gradio_api/upload", "/gradio_api/file", "/gradio_api/proxy", "/gradio_api/stream", "/gradio_api/dev",
+    "/gradio_api/process_recording", "/gradio_api/vibe", "/gradio_api/undo-vibe", "/gradio_api/run-history",
+    "/gradio_api/deep_link", "/monitoring",
+)  # fmt: skip
 OTHERS = (
     ("Pool factor", "pool", pool.page), ("Indexes", "indexes", indexes.page), ("X-ray", "xray", xray.page),
     ("Train", "train", train.page),
@@ -68,8 +74,9 @@ def build(workspaces: Workspaces) -> gr.Blocks:
 
 
 def serve(
-    workspace: Workspace, host: str = "127.0.0.1", port: int = 0, open_browser: bool = False, auth: str | None = None
-) -> Server:
+    workspace: Workspace, host: str = "127.0.0.1", port: int = 0, open_browser: bool = False, auth: str | None = None,
+    public: Collection[str] = (),
+) -> Server:  # fmt: skip
     """Serve the application and return at once.
 
     Args:
@@ -78,14 +85,21 @@ def serve(
         port: Port; 0 lets Gradio pick a free one.
         open_browser: Open the person's browser.
         auth: "user:password" that the pages ask for; the variable WORKBENCH_AUTH when None.
+        public: Names under which a proxy in front is asked, "name" or "name:port".
 
     Returns:
         The server, with its `url`.
 
     Raises:
-        InputError: a host that others can reach, and no login.
+        InputError: a host that others can reach and no login, or a public name that is none.
     """
-    login = credentials(host, auth)
+    login, names = credentials(host, auth), Names(host, public)
+
+    @asynccontextmanager
+    async def guarded(app: Any) -> AsyncIterator[None]:
+        app.middleware_stack = Guard(app.middleware_stack, names, CLOSED)  # outside of what Gradio adds itself
+        yield
+
     workspaces = Workspaces(workspace)
     blocks = build(workspaces)
     blocks.queue(max_size=32, default_concurrency_limit=2)
@@ -94,7 +108,8 @@ def serve(
         "quiet": True, "share": False, "run_history": False, "footer_links": [], "show_error": True,
         "enable_monitoring": False, "ssr_mode": False, "pwa": False, "max_file_size": 1, "strict_cors": True,
         "theme": look.theme(), "head": look.head(), "auth": login,
-        "app_kwargs": {"middleware": [Middleware(Limits)], "docs_url": None, "redoc_url": None},
+        "app_kwargs": {"lifespan": guarded, "docs_url": None, "redoc_url": None, "openapi_url": None},
     }  # fmt: skip
-    _, url, _ = blocks.launch(**options)
+    app, url, _ = blocks.launch(**options)
+    assert isinstance(app.middleware_stack, Guard)
     return Server(blocks, url, workspaces)

@@ -1,22 +1,54 @@
-"""What stands between a page and the network: who may ask, how much a request may hold, and what is never answered."""
+"""What stands between a page and the network: which hosts and origins are answered, what a request may hold, logins.
+
+Every request and every websocket of the explorer and of the dashboard passes here before anything else sees it.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import ipaddress
+import json
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
+import re
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
+from urllib.parse import urlsplit
 
+from apps.logins import Logins
 from engine.errors import InputError
 
 AUTH_VARIABLE = "WORKBENCH_AUTH"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+EVERYWHERE = ("0.0.0.0", "::", "")
 LARGEST_REQUEST = 32_000_000  # bytes: the largest collection that the pages take, and its JSON quotes
+LARGEST_FORM = 10_000  # bytes of a login
 SHORTEST_PASSWORD = 8
-CLOSED = ("/gradio_api/upload",)  # the pages send texts, never files
+LOGIN = "/login"  # the one form; everything else is JSON
+DRAINED = 20  # seconds that the rest of a refused request is read for, so that its sender sees the answer
+BODIES = ("POST", "PUT", "PATCH", "DELETE")
+AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::(\d{1,5}))?")
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class Refused(Exception):
+    """A request that is not passed on.
+
+    Args:
+        status: Of HTTP.
+        sentence: Why, and what to do.
+        wait: Seconds after which asking again makes sense, or 0.
+    """
+
+    def __init__(self, status: int, sentence: str, wait: int = 0) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+        self.wait = wait
 
 
 def credentials(host: str, given: str | None = None) -> tuple[str, str] | None:
@@ -49,43 +81,233 @@ def credentials(host: str, given: str | None = None) -> tuple[str, str] | None:
     return user, password
 
 
-class Limits:
-    """Middleware: refuses requests that are too large, and the ways in that no page uses.
+class Names:
+    """Under which names a server answers: loopback's, the one that it listens on, and those that a proxy uses.
 
     Args:
-        app: What it protects.
+        host: Where it listens.
+        public: Further names, "name" or "name:port".
+
+    Raises:
+        InputError: a public name that is none.
     """
 
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+    def __init__(self, host: str = "127.0.0.1", public: Collection[str] = ()) -> None:
+        for name in public:
+            if not AUTHORITY.fullmatch(name.lower()):
+                raise InputError(
+                    f"Expected a public name such as search.example.com, got {name!r}: leave out the rest."
+                )
+        self._public = {name.lower() for name in public}
+        self._hosts = {*LOOPBACK, *(_name(name) for name in self._public)}
+        self._anywhere = host in EVERYWHERE
+        if not self._anywhere:
+            self._hosts.add(_address(host.lower().strip("[]")))
+
+    def hosts(self, authority: str, local: str) -> bool:
+        """Whether a `Host` header names this server.
+
+        Args:
+            authority: "name" or "name:port"; the port is a tunnel's or a proxy's own matter.
+            local: The address of this machine that the connection arrived at.
+
+        Returns:
+            Yes or no.
+        """
+        name = _name(authority)
+        return bool(name) and (name in self._hosts or (self._anywhere and name == _address(local)))
+
+    def origins(self, origin: str, authority: str) -> bool:
+        """Whether a page of an origin may ask: one of this server's own.
+
+        Args:
+            origin: The `Origin` header.
+            authority: The `Host` header of the same request.
+
+        Returns:
+            Yes or no.
+        """
+        parts = urlsplit(origin.lower())
+        if parts.scheme not in ("http", "https") or not AUTHORITY.fullmatch(parts.netloc):
+            return False
+        return parts.netloc in (authority.lower(), *self._public)
+
+
+def _name(authority: str) -> str:
+    found = AUTHORITY.fullmatch(authority.lower())
+    return _address(found[1] or found[2]) if found else ""
+
+
+def _address(text: str) -> str:
+    """One spelling of an address; a name stays as it is."""
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return text
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+class Guard:
+    """The outermost layer of a server: refuses with one sentence what the application should never see.
+
+    Args:
+        app: What it protects, an ASGI application.
+        names: Under which it answers.
+        closed: Paths, or how they begin, that are never answered.
+        check: Looks at the body of a request (path, bytes); raises `Refused`.
+    """
+
+    def __init__(
+        self, app: App, names: Names, closed: tuple[str, ...] = (),
+        check: Callable[[str, bytes], None] | None = None,
+    ) -> None:  # fmt: skip
         self.app = app
+        self.names = names
+        self.closed = closed
+        self.check = check
+        self.logins = Logins()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer or pass on one request."""
-        if scope["type"] != "http":
+        """Refuse or pass on one request."""
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        if str(scope["path"]).rstrip("/").endswith(CLOSED):
-            await _refuse(send, 404, "Nothing is taken here.")
-            return
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > LARGEST_REQUEST:
-            await _refuse(send, 413, f"At most {LARGEST_REQUEST // 1_000_000} MB are taken at once.")
-            return
-        seen = 0
+        try:
+            self._asked(scope)
+            if scope["type"] == "http" and scope["method"] in BODIES:
+                receive = await self._body(scope, receive)
+            send = _same_site(scope, send)
+            if scope["type"] == "http" and scope["method"] == "POST" and _path(scope) == LOGIN:
+                await self._login(scope, receive, send)
+            else:
+                await self.app(scope, receive, send)
+        except Refused as refused:
+            await _refuse(scope, receive, send, refused)
 
-        async def counted() -> Message:
-            nonlocal seen
+    def _asked(self, scope: Message) -> None:
+        """Who asks, under which name, for what."""
+        local = str((scope.get("server") or ("",))[0])
+        hosts = _values(scope, b"host")
+        if len(hosts) != 1 or not all(self.names.hosts(host, local) for host in hosts + _forwarded(scope)):
+            asked = (_forwarded(scope) or hosts or ["nobody"])[-1][:100]
+            raise Refused(
+                403, f"This server does not answer as {asked!r}: use its own address, or start it with --public-name."
+            )
+        origins = _values(scope, b"origin")
+        site, mode = _values(scope, b"sec-fetch-site"), _values(scope, b"sec-fetch-mode")
+        foreign = site in (["cross-site"], ["same-site"]) and mode != ["navigate"]
+        if foreign or not all(self.names.origins(origin, hosts[0]) for origin in origins):
+            raise Refused(403, "Only this server's own pages may ask it: open it by its own address.")
+        if _path(scope).startswith(self.closed):
+            raise Refused(404, "Nothing is here.")
+
+    async def _body(self, scope: Message, receive: Receive) -> Receive:
+        """The whole body, checked, to be read again by the application."""
+        path = _path(scope)
+        most = LARGEST_FORM if path == LOGIN else LARGEST_REQUEST
+        too_large = Refused(413, f"Expected a request of at most {most:,} bytes: send less at once.")
+        declared = "".join(_values(scope, b"content-length"))
+        if declared and (not declared.isdecimal() or int(declared) > most):
+            raise too_large
+        kind = ",".join(_values(scope, b"content-type")).partition(";")[0].strip().lower()
+        if path != LOGIN and kind != "application/json":
+            raise Refused(415, f"Expected application/json, got {kind[:60] or 'nothing'!r}: send JSON.")
+        parts, size, more = [], 0, True
+        while more:
             message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > LARGEST_REQUEST:  # a request that did not say its length
-                return {"type": "http.disconnect"}
-            return message
+            if message["type"] == "http.disconnect":
+                raise Refused(400, "The request ended early: send it again.")
+            parts.append(message.get("body", b""))
+            size, more = size + len(parts[-1]), message.get("more_body", False)
+            if size > most:  # a request that did not say its length
+                raise too_large
+        body = b"".join(parts)
+        if self.check is not None:
+            self.check(path, body)
+        return _again(body, receive)
 
-        await self.app(scope, counted, send)
+    async def _login(self, scope: Message, receive: Receive, send: Send) -> None:
+        """One guess at a time, and a while after a wrong one: whoever guesses waits longer each time."""
+        address = _address(str((scope.get("client") or ("",))[0]))
+        status = 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        wait = await self.logins.enter(address)
+        if wait:
+            raise Refused(429, f"Too many failed logins: try again in {wait} seconds.", wait)
+        try:
+            await self.app(scope, receive, watched)
+        finally:
+            await self.logins.leave(address, passed=200 <= status < 400)
 
 
-async def _refuse(send: Send, status: int, sentence: str) -> None:
-    body = sentence.encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def _values(scope: Message, name: bytes) -> list[str]:
+    return [value.decode("latin-1").strip() for key, value in scope["headers"] if key == name]
+
+
+def _forwarded(scope: Message) -> list[str]:
+    """Names that a proxy says it was asked under; the pages would build their addresses from them."""
+    return [name.strip() for value in _values(scope, b"x-forwarded-host") for name in value.split(",")]
+
+
+def _path(scope: Message) -> str:
+    return "/" + str(scope["path"]).strip("/")
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    left = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def once() -> Message:
+        return left.pop() if left else await receive()
+
+    return once
+
+
+def _same_site(scope: Message, send: Send) -> Send:
+    """Cookies that other sites' requests do not carry, and over TLS none that travels without it."""
+    secure = scope.get("scheme") in ("https", "wss")
+
+    def mended(cookie: str) -> str:
+        kept = [part.strip() for part in cookie.split(";") if not part.strip().lower().startswith("samesite")]
+        if secure and "secure" not in (part.lower() for part in kept):
+            kept.append("Secure")
+        return "; ".join([*kept, "SameSite=Lax"])
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [
+                (name, mended(value.decode("latin-1")).encode("latin-1") if name.lower() == b"set-cookie" else value)
+                for name, value in message.get("headers", [])
+            ]
+        await send(message)
+
+    return sent
+
+
+async def _refuse(scope: Message, receive: Receive, send: Send, refused: Refused) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": refused.sentence})
+        return
+    body = json.dumps({"detail": refused.sentence}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()),
+               (b"connection", b"close")]  # fmt: skip
+    if refused.wait:
+        headers.append((b"retry-after", str(refused.wait).encode()))
+    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    if scope["method"] in BODIES:  # a connection that closes on what was not read is reset, and the answer lost
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(_drain(receive), DRAINED)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _drain(receive: Receive) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            return

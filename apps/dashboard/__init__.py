@@ -9,11 +9,14 @@ import subprocess
 import sys
 import time
 import webbrowser
+from collections.abc import Collection
 from pathlib import Path
 
+from apps.guard import Names
 from engine.errors import BusyError
 
-SCRIPT = Path(__file__).with_name("main.py")
+SCRIPT = Path(__file__).with_name("served.py")
+HOST, PUBLIC = "WORKBENCH_DASHBOARD_HOST", "WORKBENCH_DASHBOARD_NAMES"  # what its own process is told
 PATIENCE = 60  # seconds until the page answers
 OPTIONS = {
     "server.headless": "true",
@@ -71,23 +74,29 @@ class Server:
         self.process.wait()
 
 
-def serve(host: str = "127.0.0.1", port: int = 8501, open_browser: bool = False) -> Server:
+def serve(
+    host: str = "127.0.0.1", port: int = 8501, open_browser: bool = False, public: Collection[str] = ()
+) -> Server:
     """Serve the dashboard and return once it answers.
 
     Args:
         host: Address to listen on.
         port: A free port.
         open_browser: Open the person's browser.
+        public: Names under which a proxy in front is asked, "name" or "name:port".
 
     Returns:
         The server.
 
     Raises:
         BusyError: it did not answer in time.
+        InputError: a public name that is none.
     """
+    Names(host, public)
     options = [f"--{name}={value}" for name, value in OPTIONS.items()]
     command = [sys.executable, "-m", "streamlit", "run", str(SCRIPT), f"--server.address={host}"]
-    process = subprocess.Popen([*command, f"--server.port={port}", *options], env={**os.environ, "BROWSER": "none"})
+    environment = {**os.environ, "BROWSER": "none", HOST: host, PUBLIC: " ".join(public)}
+    process = subprocess.Popen([*command, f"--server.port={port}", *options], env=environment)
     url = f"http://{host}:{port}/"
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:

@@ -23,6 +23,7 @@ from workbench.cli.options import (
     ModelOption,
     NoBrowserOption,
     PortOption,
+    PublicOption,
 )
 from workbench.cli.output import err, note, progress_bars, show_json, show_table
 
@@ -85,6 +86,7 @@ def ui(
     device: DeviceOption = "auto",
     host: HostOption = "127.0.0.1",
     port: PortOption = 7860,
+    public_name: PublicOption = None,
     no_browser: NoBrowserOption = False,
 ) -> None:
     """Open the browser pages on a collection.
@@ -97,7 +99,7 @@ def ui(
     serve = _app("explorer", "gradio")
     with progress_bars() as report:
         workspace = open_workspace(collection, model, index, report, device)
-    server = serve(workspace, host=host, port=port, open_browser=not no_browser)
+    server = serve(workspace, host=host, port=port, open_browser=not no_browser, public=public_name or ())
     note(f"The page answers at {server.url} (Ctrl+C ends it).")
     server.wait()
 
@@ -105,6 +107,7 @@ def ui(
 def demo(
     host: HostOption = "127.0.0.1",
     port: PortOption = 7860,
+    public_name: PublicOption = None,
     no_browser: NoBrowserOption = False,
     table_only: Annotated[bool, typer.Option("--table-only", help="Print the table, open no page.")] = False,
     as_json: JsonOption = False,
@@ -125,7 +128,8 @@ def demo(
         workspace = open_workspace(on_progress=report)
     server = None
     if not table_only:
-        server = _app("explorer", "gradio")(workspace, host=host, port=port, open_browser=not no_browser)
+        serve = _app("explorer", "gradio")
+        server = serve(workspace, host=host, port=port, open_browser=not no_browser, public=public_name or ())
         err.print(f"[bold]The page answers at {server.url}[/bold] after {time.perf_counter() - start:.0f} s.")
     rows = []
     with progress_bars() as report:
@@ -160,13 +164,19 @@ def demo(
         server.wait()
 
 
-def dashboard(host: HostOption = "127.0.0.1", port: PortOption = 8501, no_browser: NoBrowserOption = False) -> None:
+def dashboard(
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8501,
+    public_name: PublicOption = None,
+    no_browser: NoBrowserOption = False,
+) -> None:
     """Open the dashboard of recorded runs.
 
     Example: `workbench dashboard --port 8502`
     """
     port = free_port(host, port)
-    server = _app("dashboard", "streamlit")(host=host, port=port, open_browser=not no_browser)
+    serve = _app("dashboard", "streamlit")
+    server = serve(host=host, port=port, open_browser=not no_browser, public=public_name or ())
     note(f"The dashboard answers at {server.url} (Ctrl+C ends it).")
     server.wait()
 

@@ -20,4 +20,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 OutputOption = Annotated[Path | None, typer.Option("--output", help="Write the result to this file, as JSON.")]
 HostOption = Annotated[str, typer.Option("--host", help="Address to listen on; beyond loopback only with a login.")]
 PortOption = Annotated[int, typer.Option("--port", help="Port to listen on; 0 takes a free one.", min=0, max=65535)]
+PublicOption = Annotated[
+    list[str] | None,
+    typer.Option("--public-name", help="A name under which a proxy in front is asked; may be given several times."),
+]
 NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")]
