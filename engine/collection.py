@@ -40,6 +40,11 @@ class Collection:
             for key, text in texts.items():
                 if not isinstance(text, str) or not text.strip():
                     raise InputError(f"Expected a text for {kind} {key!r} of {self.name!r}, got {text!r}: remove it.")
+                if not (text.isascii() or _is_unicode(text)):
+                    raise InputError(
+                        f"Expected whole letters in {kind} {key!r} of {self.name!r}, got half a surrogate "
+                        "pair: replace it."
+                    )
         for query, grades in self.qrels.items():
             if query not in self.queries:
                 raise InputError(f"Judgements name query {query!r}, which {self.name!r} does not have: remove them.")
@@ -77,6 +82,28 @@ class Collection:
             "fingerprint": self.fingerprint,
             "notes": list(self.notes),
         }
+
+
+def require_judgements(collection: Collection) -> None:
+    """Make sure that there is something to measure with, before anything is encoded.
+
+    Args:
+        collection: To be measured with.
+
+    Raises:
+        InputError: no query has a relevant document; the sentence holds the notes, which may say where there are some.
+    """
+    if not collection.judged_queries:
+        why = "".join(f" ({note})" for note in collection.notes if "judgements" in note)
+        raise InputError(f"{collection.name!r} has no judgements{why}: give a collection with queries and qrels.")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def join_title(title: str | None, text: str | None) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from engine import Collection
 from engine.errors import InputError
-from engine.reading import _read_qrels
+from engine.reading.judgements import read_qrels
 from workbench.widgets import JudgingWidget
 
 POOL = {"q1": ["argmax", "mean"], "q2": ["open"]}
@@ -54,7 +54,7 @@ def test_saved_judgements_read_back(unjudged: Collection, tmp_path: Path) -> Non
     widget.judge("q1", "argmax", 2)
     widget.judge("q2", "open", 0)
     path = widget.save(tmp_path / "qrels" / "test.tsv")
-    assert _read_qrels(path) == {"q1": {"argmax": 2}, "q2": {"open": 0}}
+    assert read_qrels(path).qrels == {"q1": {"argmax": 2}, "q2": {"open": 0}}
 
 
 @pytest.mark.parametrize("pool", [{}, {"q1": []}, {"q1": ["nothing"]}, {"q9": ["open"]}])

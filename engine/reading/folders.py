@@ -1,0 +1,166 @@
+"""Collections from this machine's files: a BEIR folder, a folder of notes, or one table."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from engine.collection import Collection
+from engine.errors import InputError
+from engine.reading.assembly import USUAL_SPLIT, assemble, choose_split
+from engine.reading.judgements import NAMES as JUDGEMENT_NAMES
+from engine.reading.judgements import Judgements, judgements_of, read_qrels
+from engine.reading.lines import Lines
+from engine.reading.rows import TABLES, Table, read_table, table_kind, table_stem
+from engine.reading.texts import HEADERLESS, NAMES, Texts, gather_documents, gather_queries
+
+Asked = Mapping[str, str | None]  # role -> the column that a person named for it
+
+PLAIN = {".txt", ".md"}
+CORPORA = ("corpus", "collection")  # BEIR, MS MARCO
+QRELS_FOLDERS = ("qrels", "default", "data")  # BEIR, and what the hub makes of it
+QRELS_TEXTS = (".tsv", ".txt", ".qrels")
+NOISE = {"node_modules", "__pycache__", "__MACOSX"}  # folders of programs, as the hidden ones are
+_PART = re.compile(r"-\d{5}-of-\d{5}$")  # how the hub numbers the files of a split
+
+
+def is_beir(folder: Path) -> bool:
+    """Whether a folder holds a corpus of rows."""
+    return any(_part(folder, name) for name in CORPORA)
+
+
+def read_beir(folder: Path, asked: Asked, split: str | None) -> Collection:
+    """A folder in the BEIR layout, or as the hub or MS MARCO lay it out.
+
+    Args:
+        folder: With a corpus, queries and judgements, each one table, or a folder of tables.
+        asked: Columns of the corpus.
+        split: Of the judgements; "test" where it is there if None.
+
+    Returns:
+        The collection.
+    """
+    corpus = next(files for name in CORPORA if (files := _part(folder, name)))
+    splits = _splits(folder)
+    chosen, notes = choose_split(splits, split, str(folder))
+    documents = gather_documents(_tables(corpus, NAMES | _wanted(asked)), asked)
+    asking = _part(folder, "queries") or _part(folder, f"queries.{chosen or USUAL_SPLIT}")
+    queries = gather_queries(_tables(asking, NAMES)) if asking else None
+    judgements = None if chosen is None else _judgements(splits[chosen])
+    return assemble(folder.resolve().name, documents, queries, judgements, chosen, notes)
+
+
+def read_file(path: Path, asked: Asked) -> Collection:
+    """One table of documents.
+
+    Args:
+        path: The file.
+        asked: Columns.
+
+    Returns:
+        The collection, without queries.
+    """
+    table = read_table(path, NAMES | _wanted(asked), HEADERLESS)
+    if not table.rows:
+        header = f"a header ({', '.join(table.columns)}) and no rows" if table.columns else "nothing"
+        raise InputError(f"{path} holds {header}: give at least one row with a text.")
+    return assemble(table_stem(path), gather_documents([table], asked))
+
+
+def read_notes(folder: Path) -> Collection:
+    """Every .txt and .md file below a folder is a document; hidden files and folders of programs are skipped.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The collection; ids are paths below the folder.
+    """
+    found, skipped = Texts(), [0, 0]
+    for path in _walk(folder, skipped):
+        lines = Lines(path)
+        found.add(path.relative_to(folder).as_posix(), None, lines.text(), str(path))
+        found.notes += lines.notes
+    if not found.texts and not found.empty:
+        tables = ", ".join(sorted(path.name for path in folder.iterdir() if table_kind(path))[:3])
+        hint = f"give one of its tables ({tables})" if tables else "add some"
+        raise InputError(f"{folder} holds no corpus.jsonl and no {' or '.join(sorted(PLAIN))} files: {hint}.")
+    notes = [f"{len(found.empty)} empty files were left out"] if found.empty else []
+    kinds = dict(zip(("hidden files", "folders of programs or hidden ones"), skipped, strict=True))
+    hidden = [f"{count} {kind}" for kind, count in kinds.items() if count]
+    notes += [f"{' and '.join(hidden)} were skipped"] if hidden else []
+    found.empty.clear()
+    return assemble(folder.resolve().name, found, notes=notes)
+
+
+def _wanted(asked: Asked) -> set[str]:
+    return {name for name in asked.values() if name is not None}
+
+
+def _walk(folder: Path, skipped: list[int]) -> Iterator[Path]:
+    """Paths of texts in order; `skipped` counts hidden files of the same kinds and folders that were not entered."""
+    paths: list[Path] = []
+    for place, folders, files in os.walk(folder):
+        entered = [name for name in folders if not name.startswith(".") and name not in NOISE]
+        skipped[1] += len(folders) - len(entered)
+        folders[:] = entered
+        texts = [name for name in files if Path(name).suffix.lower() in PLAIN]
+        skipped[0] += sum(name.startswith(".") for name in texts)
+        paths += [Path(place, name) for name in texts if not name.startswith(".")]
+    yield from sorted(path for path in paths if path.is_file())
+
+
+def _part(folder: Path, name: str) -> list[Path]:
+    """The files of one part: `name` with any suffix of a table, or the tables in a folder of that name."""
+    for suffix in TABLES:
+        for path in (folder / f"{name}{suffix}", folder / f"{name}{suffix}.gz"):
+            if path.is_file():
+                return [path]
+    return _inside(folder / name)
+
+
+def _inside(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if table_kind(path) and not path.name.startswith("."))
+
+
+def _tables(paths: list[Path], names: set[str]) -> list[Table]:
+    return [read_table(path, names, HEADERLESS) for path in paths]
+
+
+def _splits(folder: Path) -> dict[str, list[Path]]:
+    """Split -> its files: `qrels/<split>.tsv` and the like, or `qrels.<split>.tsv` beside the corpus."""
+    found: dict[str, list[Path]] = {}
+    for place in (folder / name for name in QRELS_FOLDERS if (folder / name).is_dir()):
+        for path in sorted(place.iterdir()):
+            if _is_qrels(path):
+                found.setdefault(_PART.sub("", _stem(path)), []).append(path)
+        if found:
+            return found
+    for path in sorted(folder.glob("qrels*")):
+        if _is_qrels(path):
+            name = _stem(path).removeprefix("qrels").strip(".-_") or USUAL_SPLIT
+            found.setdefault(name, []).append(path)
+    return found
+
+
+def _stem(path: Path) -> str:
+    name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
+    return name.rpartition(".")[0]
+
+
+def _is_qrels(path: Path) -> bool:
+    name = path.name.lower().removesuffix(".gz")
+    return path.is_file() and not name.startswith(".") and name.endswith((*TABLES, *QRELS_TEXTS))
+
+
+def _judgements(paths: list[Path]) -> Judgements:
+    if len(paths) == 1 and paths[0].name.lower().removesuffix(".gz").endswith(QRELS_TEXTS):
+        return read_qrels(paths[0])
+    found = judgements_of([read_table(path, JUDGEMENT_NAMES) for path in paths])
+    if found is None:
+        raise InputError(f"{paths[0]} holds no judgements: its columns must be query-id, corpus-id and score.")
+    return found
