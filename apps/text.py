@@ -1,21 +1,13 @@
-"""Text of users and documents, made safe to look at: words, segments and visible control characters."""
+"""Text of users and documents, cut into words and segments that a page shows."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from engine.tokens import Token
+from workbench.exports import visible
 
-# Characters that steer the display instead of being seen: C0 (but tab and line feed), DEL, C1, bidirectional controls,
-# line and paragraph separators, the byte order mark, and halves of surrogate pairs (no JSON writer takes those).
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _FIRST_WIDE = 0x2E80  # from here on (CJK and its neighbours) words are not runs of letters
-
-
-def visible(text: str) -> str:
-    """Write characters that steer the display as their code point, such as [U+202E]; leave all others alone."""
-    return _UNSEEN.sub(lambda match: f"[U+{ord(match.group()):04X}]", text)
 
 
 def word_groups(text: str, tokens: Sequence[Token]) -> list[list[int]]:

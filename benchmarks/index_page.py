@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks.contract_table import ROOT, replace_between
 from workbench import figures
+from workbench.exports import markdown_table
 from workbench.index_records import changed_settings, format_spec, read_records
 from workbench.index_tables import as_markdown, number
 
@@ -47,14 +48,12 @@ def picture(name: str, words: str) -> str:
 def lost(path: Path) -> str:
     """The table of lost documents, and what more search wins back."""
     found = json.loads(path.read_text(encoding="utf-8"))
-    lines = [
-        "| lost to | documents | of all relevant | questions | what wins them back |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| {cost['stage']} | {cost['lost']:,} | {cost['share']:.1%} | {cost['queries']} | {cost['remedy']} |"
+    head = ("lost to", "documents", "of all relevant", "questions", "what wins them back")
+    rows = [
+        (cost["stage"], f"{cost['lost']:,}", f"{cost['share']:.1%}", cost["queries"], cost["remedy"])
         for cost in found["costs"]
     ]
+    lines = [markdown_table(head, rows).rstrip()]
     by_index = sum(entry["rank_stored"] is not None for entry in found["lost"])
     lines += ["", f"Of {found['relevant']:,} relevant documents {found['found']:,} are among the first {found['k']}; "
               f"the index lost {by_index} that exact search returns."]  # fmt: skip

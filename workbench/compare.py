@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, count
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from engine.errors import InputError
 from engine.evaluation import metric_name
 from engine.statistics import Interval, bootstrap, holm, moved, p_value
+from workbench.exports import latex_table, visible
 from workbench.runs.record import Run
 from workbench.runs.store import find
 
@@ -20,6 +22,7 @@ LEVEL = 0.05
 THRESHOLD = 0.05  # a query that moves by more than this is won or lost
 SHOWN = 10  # queries where two systems differ most
 DEPTH = 10  # of the overlap
+LETTERS = ascii_lowercase + ascii_uppercase  # that stand for systems in a table; numbers where there are more
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ class Comparison:
     def rows(self) -> list[list[str]]:
         """The table: a head, then one row a system, a letter marking which systems it is significantly above."""
         metrics = list(next(iter(self.scores.values())))
-        letters = {name: chr(ord("a") + i % 26) for i, name in enumerate(self.scores)}
+        few = len(self.scores) <= len(LETTERS)
+        letters = dict(zip(self.scores, LETTERS if few else map(str, count(1)), strict=False))
         table = [["", "system", *(metric_name(metric) for metric in metrics)]]
         for name, values in self.scores.items():
             cells = [f"{values[m]}{self._above(name, m, letters)}" for m in metrics]
@@ -106,7 +110,8 @@ class Comparison:
                 (pair.second == name and pair.difference.mean > 0) or (pair.first == name and pair.difference.mean < 0)
             )
         ]
-        return f" {''.join(sorted(beaten))}" if beaten else ""
+        between = "" if len(self.scores) <= len(LETTERS) else ","
+        return f" {between.join(beaten)}" if beaten else ""
 
     @property
     def note(self) -> str:
@@ -126,22 +131,14 @@ class Comparison:
         return "\n".join([*lines, "", self.note]) + "\n"
 
     def to_latex(self) -> str:
-        """The table for a paper (package booktabs)."""
-        head, *body = [[_latex(cell) for cell in row] for row in self.rows()]
-        lines = [" & ".join(row) + r" \\" for row in body]
-        return "\n".join(
-            [
-                rf"\begin{{tabular}}{{{'ll' + 'l' * (len(head) - 2)}}}",
-                r"\toprule",
-                " & ".join(head) + r" \\",
-                r"\midrule",
-                *lines,
-                r"\bottomrule",
-                r"\end{tabular}",
-                f"% {self.note}",
-                "",
-            ]
-        )
+        """The table for a paper (package booktabs).
+
+        The report of ranx is not used: it shows no intervals, escapes "_" only, and knows 26 systems.
+        """
+        import pandas as pd
+
+        head, *body = self.rows()
+        return latex_table(pd.DataFrame(body, columns=head)) + f"% {' '.join(visible(self.note).split())}\n"
 
     def to_html(self) -> str:
         """The table as HTML, without styles of its own."""
@@ -164,11 +161,6 @@ class Comparison:
         return {
             "collection": self.collection, "queries": self.queries, "test": self.test, "scores": scores, "pairs": pairs,
         }  # fmt: skip
-
-
-def _latex(cell: str) -> str:
-    named = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return "".join(named.get(letter, f"\\{letter}" if letter in "&%$#_{}" else letter) for letter in cell)
 
 
 def compare(
@@ -219,14 +211,14 @@ def _comparable(runs: Sequence[Run]) -> None:
     for run in runs:
         if run.status != "complete":
             raise InputError(f"Run {run.id} is {run.status}: run it to the end first.")
-    first = runs[0].record["collection"]
+    first = runs[0].record.get("collection", {})
     for run in runs[1:]:
-        other = run.record["collection"]
-        if other["fingerprint"] == first["fingerprint"]:
+        other = run.record.get("collection", {})
+        if other.get("fingerprint") == first.get("fingerprint"):
             continue
-        if other["name"] != first["name"]:
+        if other.get("name") != first.get("name"):
             reason = f"one is on {first['name']!r}, the other on {other['name']!r}"
-        elif other["judgements_fingerprint"] != first["judgements_fingerprint"]:
+        elif other.get("judgements_fingerprint") != first.get("judgements_fingerprint"):
             reason = f"both are on {first['name']!r}, but with other judgements"
         else:
             reason = f"both are on {first['name']!r}, but its texts have changed in between"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.evaluation import metric_name
+from workbench.exports import markdown_table
 from workbench.index_records import IndexRecord, changed_settings, format_spec
 
 
@@ -90,9 +91,7 @@ def as_markdown(records: Sequence[IndexRecord]) -> str:
     parts = [f"{heading(records[0])}."] if records else []
     for table in (found(records), taken(records)) if records else ():
         head = [column.replace("\n@", "@").replace("\n", " ") for column in table.columns]
-        lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-        lines += ["| " + " | ".join(cell.replace("\n", " ") for cell in row) + " |" for row in table.rows]
-        parts.append("\n".join(lines))
+        parts.append(markdown_table(head, table.rows).rstrip())
     parts.append("\n".join(f"- {line}" for line in remarks(records)))
     return "\n\n".join(parts)
 

@@ -13,6 +13,7 @@ from engine import Collection, TokenEmbeddings
 from engine.errors import InputError
 from engine.evaluation import metric_name
 from engine.storage import replace_text
+from workbench.exports import Strong, markdown_table
 from workbench.pool_records import PoolRecord
 from workbench.pool_report import GroupPoint, Trade, by_document_length, by_query_type, front, group_curve, trades
 
@@ -145,7 +146,7 @@ def record_table(records: Sequence[PoolRecord]) -> str:
         )
         for record in sorted(records, key=lambda r: (r.index, -r.bits, r.method, r.factor))
     ]  # fmt: skip
-    return markdown(head, rows)
+    return markdown_table(head, rows)
 
 
 def front_table(records: Sequence[PoolRecord]) -> str:
@@ -155,7 +156,7 @@ def front_table(records: Sequence[PoolRecord]) -> str:
         (r.index, r.method, r.bits, r.label, f"{r.bytes / 1e6:.1f}", f"{r.mean[METRIC]:.3f}", signed(r.difference))
         for r in front(records, METRIC)
     ]
-    return markdown(head, rows)
+    return markdown_table(head, rows)
 
 
 def trade_table(found: Sequence[Trade]) -> str:
@@ -171,7 +172,7 @@ def trade_table(found: Sequence[Trade]) -> str:
                 signed(trade.difference),
             )
         )  # fmt: skip
-    return markdown(head, rows)
+    return markdown_table(head, rows)
 
 
 def group_table(points: Sequence[GroupPoint]) -> str:
@@ -183,18 +184,12 @@ def group_table(points: Sequence[GroupPoint]) -> str:
     for group in dict.fromkeys(point.group for point in points):
         base = cells[group, 1.0]
         differences = [cells[group, factor].difference for factor in factors]
-        shown = [f"**{d.mean:+.3f}**" if d.excludes_zero else f"{d.mean:+.3f}" for d in differences]
+        shown = [Strong(f"{d.mean:+.3f}") if d.excludes_zero else f"{d.mean:+.3f}" for d in differences]
         rows.append((group, base.queries, f"{base.mean:.3f}", *shown))
-    return markdown(head, rows)
+    return markdown_table(head, rows)
 
 
 def signed(interval: Any) -> str:
     """A difference and its interval: "-0.004 (-0.015 to +0.005)"."""
     mean, low, high = interval
     return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A table in Markdown."""
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows)]) + "\n"

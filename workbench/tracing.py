@@ -13,6 +13,7 @@ from engine.errors import InputError
 from engine.indexes import Index
 from engine.indexes.trace import Trace
 from engine.retrieval import check_k, id_order
+from workbench.exports import markdown_table
 
 MODEL, STORAGE = "exact MaxSim", "quantisation"
 REMEDIES = {
@@ -258,12 +259,7 @@ def _costs(lost: Sequence[LostDocument], relevant: int) -> tuple[StageCost, ...]
 
 def costs_as_markdown(report: LostReport) -> str:
     """The table of a report in Markdown, with a line that sums it up."""
-    lines = [
-        "| stage | relevant documents lost | share | queries | what wins them back |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| {cost.stage} | {cost.lost} | {cost.share:.1%} | {cost.queries} | {cost.remedy} |" for cost in report.costs
-    ]
+    head = ("stage", "relevant documents lost", "share", "queries", "what wins them back")
+    rows = [(cost.stage, cost.lost, f"{cost.share:.1%}", cost.queries, cost.remedy) for cost in report.costs]
     total = f"Of {report.relevant} relevant documents {report.found} are among the first {report.k}; "
-    return "\n".join([*lines, "", total + f"the index lost {report.lost_by_index} that exact search returns."])
+    return markdown_table(head, rows) + f"\n{total}the index lost {report.lost_by_index} that exact search returns."

@@ -9,9 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from apps.dashboard.tables import latex
 from engine.errors import WorkbenchError
 from workbench import figures
+from workbench.exports import csv_table, latex_table
 
 
 def theme() -> str:
@@ -27,9 +27,9 @@ def download_table(table: pd.DataFrame, name: str) -> None:
         name: Of the files.
     """
     with st.container(horizontal=True):
-        st.download_button("Table as CSV", table.to_csv(index=False), f"{name}.csv", "text/csv")
+        st.download_button("Table as CSV", csv_table(table), f"{name}.csv", "text/csv")
         shown = table.drop(columns=[column for column in ("id",) if column in table])
-        st.download_button("as LaTeX", latex(shown), f"{name}.tex", "text/plain")
+        st.download_button("as LaTeX", latex_table(shown), f"{name}.tex", "text/plain")
 
 
 def download_figure(figure: go.Figure, name: str, key: str) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from apps.dashboard.export import download_figure, download_table, theme
-from apps.dashboard.pairs import pair
-from apps.dashboard.tables import differing, leaderboard, short, traits
+from apps.dashboard.pairs import pair, plain
+from apps.dashboard.tables import differing, leaderboard, per_question, short, traits
+from engine.errors import CorruptDataError
 from workbench import figures
 from workbench.runs.record import Run
 from workbench.runs.store import list_runs, runs_folder
@@ -45,7 +46,7 @@ def page() -> None:
     complete = [run for run in every if run.status == "complete"]
     for run in every:
         if run.status == "unreadable":
-            st.warning(run.problem)
+            st.warning(plain(f"{run.problem} (`workbench runs delete {run.id}` removes it.)"))
     if not complete:
         st.info(
             f"No finished run in {runs_folder()} yet. Make one: `workbench run --example > experiment.yaml`, then "
@@ -68,8 +69,11 @@ def page() -> None:
         metric = kept("Metric", metrics, "metric")
     with right:
         baseline = choose("Baseline that the others are compared with", runs, "baseline", runs[0].id)
-    shown = filtered(runs)
-    board(shown, metric, baseline)
+    values, problems = per_question(runs, metric)
+    for problem in problems:
+        st.warning(plain(problem))
+    shown = filtered([run for run in runs if run.id in values])
+    board(shown, values, metric, baseline)
     st.header("Two runs, question by question", divider="gray")
     two(shown, metric, baseline)
 
@@ -88,9 +92,9 @@ def filtered(runs: list[Run]) -> list[Run]:
     return kept_runs
 
 
-def board(runs: list[Run], metric: str, baseline: Run | None) -> None:
+def board(runs: list[Run], values: dict[str, dict[str, float]], metric: str, baseline: Run | None) -> None:
     """The leaderboard, its figure, its exports, and the settings in which chosen runs differ."""
-    table = leaderboard(runs, metric, baseline)
+    table = leaderboard(runs, values, metric, baseline)
     if not len(table):
         st.info("No run passes the filters with this metric.")
         return
@@ -111,7 +115,7 @@ def board(runs: list[Run], metric: str, baseline: Run | None) -> None:
     picked = [run for row in rows for run in runs if run.id == table.loc[row, "id"]]
     if len(picked) > 1:
         st.dataframe(differing(picked), width="stretch")
-    values = {
+    ends = {
         f"{row['run']} ({row['id'][-6:]})" if list(table["run"]).count(row["run"]) > 1 else str(row["run"]): (
             row[metric],
             row["low"],
@@ -119,7 +123,7 @@ def board(runs: list[Run], metric: str, baseline: Run | None) -> None:
         )
         for row in table.head(MOST_SHOWN).to_dict("records")
     }
-    figure = figures.intervals(values, metric, short(baseline) if baseline else None, theme=theme())
+    figure = figures.intervals(ends, metric, short(baseline) if baseline else None, theme=theme())
     st.plotly_chart(
         figure, config=figures.CONFIG, width="stretch", key="intervals", theme=None, alt=f"{metric} of every run"
     )
@@ -142,7 +146,10 @@ def two(runs: list[Run], metric: str, baseline: Run | None) -> None:
     if before is None or after is None or before.id == after.id:
         st.caption("Choose two different runs.")
         return
-    pair(before, after, metric)
+    try:
+        pair(before, after, metric)
+    except CorruptDataError as error:
+        st.warning(plain(str(error)))
 
 
 page()

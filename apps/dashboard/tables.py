@@ -7,15 +7,38 @@ from typing import Any
 
 import pandas as pd
 
+from engine.errors import CorruptDataError
 from engine.statistics import bootstrap
 from workbench.runs.record import Run
 
 
-def leaderboard(runs: Sequence[Run], metric: str, baseline: Run | None) -> pd.DataFrame:
-    """Finished runs, the best first.
+def per_question(runs: Sequence[Run], metric: str) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """What each run scored for each question, as far as the runs can be read.
 
     Args:
         runs: Finished runs.
+        metric: Runs without it are left out.
+
+    Returns:
+        Id of a run -> query -> value; and a sentence for each run that is damaged.
+    """
+    values, problems = {}, []
+    for run in (run for run in runs if metric in run.mean):
+        try:
+            values[run.id] = run.per_query(metric)
+        except CorruptDataError as error:
+            problems.append(str(error))
+    return values, problems
+
+
+def leaderboard(
+    runs: Sequence[Run], values: Mapping[str, Mapping[str, float]], metric: str, baseline: Run | None
+) -> pd.DataFrame:
+    """Finished runs, the best first.
+
+    Args:
+        runs: Finished runs; those without values are left out.
+        values: Of `per_question`.
         metric: To sort by.
         baseline: Differences are paired with this one by question; None leaves them out.
 
@@ -23,18 +46,18 @@ def leaderboard(runs: Sequence[Run], metric: str, baseline: Run | None) -> pd.Da
         One row a run that computed the metric: name, mean, interval, difference with its interval, and id.
     """
     rows = []
-    reference = baseline.per_query(metric) if baseline is not None and metric in baseline.mean else None
-    for run in (run for run in runs if metric in run.mean):
+    reference = values.get(baseline.id) if baseline is not None else None
+    for run in (run for run in runs if run.id in values):
         interval = run.intervals[metric]
         row: dict[str, Any] = {
             "run": short(run), metric: interval.mean, "low": interval.low, "high": interval.high,
             **{name: value for name, value in run.mean.items() if name != metric},
         }  # fmt: skip
         if reference is not None:
-            values = run.per_query(metric)
-            shared = [query for query in values if query in reference]
+            own = values[run.id]
+            shared = [query for query in own if query in reference]
             if shared and run.id != (baseline.id if baseline else None):
-                difference = bootstrap([values[query] - reference[query] for query in shared])
+                difference = bootstrap([own[query] - reference[query] for query in shared])
                 row |= {"difference": difference.mean, "real": difference.excludes_zero}
         row |= {
             "ms": run.record.get("latency_ms", {}).get("p50"),
@@ -112,27 +135,3 @@ def by_question(before: Run, after: Run, metric: str, texts: Mapping[str, str]) 
     ]  # fmt: skip
     table = pd.DataFrame(rows, columns=["query", "question", "before", "after", "difference"])
     return table.sort_values(["difference", "query"], ignore_index=True)
-
-
-def latex(table: pd.DataFrame) -> str:
-    """A table as LaTeX, numbers to three digits, special characters escaped."""
-    escaped = {
-        "&": r"\&",
-        "%": r"\%",
-        "_": r"\_",
-        "#": r"\#",
-        "$": r"\$",
-        "{": r"\{",
-        "}": r"\}",
-        "~": r"\textasciitilde{}",
-    }
-
-    def cell(value: Any) -> str:
-        if isinstance(value, float):
-            return "" if pd.isna(value) else f"{value:.3f}"
-        return "".join(escaped.get(character, character) for character in str(value).replace("\\", "/"))
-
-    lines = [r"\begin{tabular}{l" + "r" * (len(table.columns) - 1) + "}", r"\hline"]
-    lines.append(" & ".join(cell(name) for name in table.columns) + r" \\ \hline")
-    lines += [" & ".join(cell(value) for value in row) + r" \\" for row in table.itertuples(index=False)]
-    return "\n".join([*lines, r"\hline", r"\end{tabular}"])

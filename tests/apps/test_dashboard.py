@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apps.dashboard.tables import by_question, differing, latex, leaderboard
+from apps.dashboard.tables import by_question, differing, leaderboard, per_question
 from engine.retrieval import Ranking
 from workbench.runs.record import Run
 from workbench.runs.store import begin, finish
@@ -34,11 +34,23 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, Run]:
 
 
 def test_the_best_run_is_first_and_differences_are_paired(runs: tuple[Run, Run]) -> None:
-    table = leaderboard(runs, "ndcg@10", runs[0])
+    values, problems = per_question(runs, "ndcg@10")
+    assert not problems
+    table = leaderboard(runs, values, "ndcg@10", runs[0])
     assert table["run"].tolist() == ["full", "pooled"]
     assert table["difference"].tolist()[1] == pytest.approx(-0.2)
     assert bool(table["real"].tolist()[1])
-    assert leaderboard(runs, "no such metric", None).empty
+    assert leaderboard(runs, per_question(runs, "no such metric")[0], "no such metric", None).empty
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1 and no more", None])
+def test_a_damaged_run_is_named_and_the_others_are_shown(runs: tuple[Run, Run], damage: bytes | None) -> None:
+    scores = runs[0].path / "scores.parquet"
+    scores.unlink() if damage is None else scores.write_bytes(damage)
+    values, problems = per_question(runs, "ndcg@10")
+    assert len(problems) == 1
+    assert f"workbench runs delete {runs[0].id}" in problems[0]
+    assert leaderboard(runs, values, "ndcg@10", runs[0])["run"].tolist() == ["pooled"]
 
 
 def test_only_settings_that_differ_are_shown(runs: tuple[Run, Run]) -> None:
@@ -50,10 +62,3 @@ def test_questions_are_sorted_by_what_was_lost(runs: tuple[Run, Run]) -> None:
     assert len(table) == 8
     assert table["difference"].to_numpy() == pytest.approx(np.full(8, -0.2))
     assert "what?" in table["question"].tolist()
-
-
-def test_latex_escapes_what_latex_would_read(runs: tuple[Run, Run]) -> None:
-    table = leaderboard(runs, "ndcg@10", None)[["run", "ndcg@10"]].assign(run=["a_b & 100%", "x"])
-    text = latex(table)
-    assert r"a\_b \& 100\%" in text
-    assert text.startswith(r"\begin{tabular}{lr}")

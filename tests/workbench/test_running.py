@@ -1,5 +1,4 @@
 import json
-import zipfile
 from dataclasses import replace
 
 import pytest
@@ -10,7 +9,7 @@ from engine.retrieval import Ranking, id_order, top_positions
 from workbench import cache, runs
 from workbench.experiment import Experiment
 from workbench.running import RunEvent, resume, run
-from workbench.runs.store import begin, runs_folder
+from workbench.runs.store import begin
 
 
 @pytest.fixture(autouse=True)
@@ -173,36 +172,6 @@ def test_a_record_of_another_version_or_damaged_is_refused_in_one_sentence(do) -
     with pytest.raises(CorruptDataError, match="damaged"):
         runs.find(finished.id)
     runs.delete(finished.id)
-
-
-def test_export_and_import_elsewhere(do, tmp_path, monkeypatch) -> None:
-    finished = do()
-    scores, rankings = finished.per_query("ndcg@10"), finished.rankings()
-    path = runs.export(finished, tmp_path / "run.zip")
-    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "other"))
-    assert runs.list() == []
-    imported = runs.import_zip(path)
-    assert imported.per_query("ndcg@10") == scores
-    assert imported.rankings()["q1"].ids == rankings["q1"].ids
-    assert runs.import_zip(path).id == imported.id
-    assert len(runs.list()) == 1
-
-
-def test_bad_zips(tmp_path) -> None:
-    path = tmp_path / "bad.zip"
-    with pytest.raises(NotFoundError):
-        runs.import_zip(path)
-    path.write_bytes(b"no zip")
-    with pytest.raises(CorruptDataError, match="no complete zip"):
-        runs.import_zip(path)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("x/run.json", json.dumps({"format": 1, "id": "../../evil"}))
-        archive.writestr("x/scores.parquet", b"")
-        archive.writestr("x/rankings.parquet", b"")
-    with pytest.raises(CorruptDataError, match="no folder name"):
-        runs.import_zip(path)
-    assert runs.list() == []
-    assert not (runs_folder().parent.parent / "evil").exists()
 
 
 def test_trec_file_is_read_by_ranx_with_the_same_scores(do, tiny_collection, tmp_path) -> None:

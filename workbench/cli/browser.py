@@ -130,7 +130,7 @@ def demo(
     if not table_only:
         serve = _app("explorer", "gradio")
         server = serve(workspace, host=host, port=port, open_browser=not no_browser, public=public_name or ())
-        err.print(f"[bold]The page answers at {server.url}[/bold] after {time.perf_counter() - start:.0f} s.")
+        err.print(f"The page answers at {server.url} after {time.perf_counter() - start:.0f} s.", style="bold")
     rows = []
     with progress_bars() as report:
         rows.extend(demo_rows(workspace, report))

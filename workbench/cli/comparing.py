@@ -87,15 +87,15 @@ def show_comparison(records: list[IndexRecord], before: list[IndexRecord]) -> No
     for table in (found(records), taken(records)):
         show_table(table.title, table.columns, table.rows)
     for line in remarks(records):
-        out.print(line, markup=False, soft_wrap=True)
+        out.print(line, soft_wrap=True)
     if before:
         lines = changes(before, records) or ["Nothing changed in settings, versions, defaults, machine or counts."]
-        out.print("\n".join(["Since the other comparison:", *lines]), markup=False, soft_wrap=True)
+        out.print("\n".join(["Since the other comparison:", *lines]), soft_wrap=True)
     versions = ", ".join(f"{name} {version}" for name, version in records[0].versions.items())
     machine = records[0].machine
     note(f"{machine['processor']}, {machine['cores']} cores; {versions}")
     if records[0].command:
-        out.print(f"Again: {records[0].command}", markup=False, soft_wrap=True)
+        out.print(f"Again: {records[0].command}", soft_wrap=True)
 
 
 def recommend(
@@ -146,10 +146,10 @@ def recommend(
     show_table(
         f"{collection}: {len(rows)} ways tried in {found.seconds:.0f} s", columns, rows, f"quality: {found.metric}"
     )
-    out.print(found.reason, markup=False, soft_wrap=True)
+    out.print(found.reason, soft_wrap=True)
     if found.skipped:
         note(f"Not tried, for lack of time: {'; '.join(found.skipped)}.")
     if found.chosen is not None:
-        out.print(found.code, markup=False, soft_wrap=True)
+        out.print(found.code, soft_wrap=True)
     if found.command:
         note(f"Again: {found.command}")

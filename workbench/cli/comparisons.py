@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
-from engine.errors import InputError
+from engine.errors import CorruptDataError, InputError
 from workbench.cli.options import JsonOption
 from workbench.cli.output import note, out, progress_bars, show_json, show_table
 
@@ -85,10 +85,11 @@ def compare(
     from engine.storage import replace_text
     from workbench.compare import compare as execute
     from workbench.comparison_page import comparison_page
-    from workbench.runs import find
 
-    found = [find(run) for run in runs]
-    comparison = execute(*found, names=name, metrics=metric)
+    if name is not None and len(name) != len(runs):
+        raise InputError(f"Expected {len(runs)} names, one a run, got {len(name)}: name each.")
+    found, names = _readable(runs, name)
+    comparison = execute(*found, names=names, metrics=metric)
     if html is not None:
         replace_text(html, comparison_page(comparison, _queries_of(found[0])))
         note(f"Wrote {html}.")
@@ -96,7 +97,7 @@ def compare(
         show_json(asdict(comparison))
         return
     if latex:
-        out.print(comparison.to_latex(), markup=False, soft_wrap=True)
+        out.print(comparison.to_latex(), soft_wrap=True)
         return
     head, *rows = comparison.rows()
     title = f"{comparison.collection}: {comparison.queries} judged queries, {comparison.test}"
@@ -106,11 +107,29 @@ def compare(
             f"{pair.second} against {pair.first}, {pair.metric}: {pair.difference}, corrected p "
             f"{pair.p_corrected:.3g}, {len(pair.wins)} better, {len(pair.losses)} worse, overlap of the first ten "
             f"{pair.overlap:.2f}",
-            markup=False,
             soft_wrap=True,
         )
     if seeds:
         _show_noise(found, list(comparison.scores), comparison, seeds)
+
+
+def _readable(runs: list[str], names: list[str] | None) -> tuple[list[Run], list[str] | None]:
+    """The runs that can be read, with their names; the others are told about, unless fewer than two would be left."""
+    from workbench.runs import find
+
+    kept, problems = [], []
+    for position, wanted in enumerate(runs):
+        try:
+            run = find(wanted)
+            run.check()
+            kept.append((position, run))
+        except CorruptDataError as error:
+            problems.append(error)
+    if problems and len(kept) < 2:
+        raise problems[0]
+    for problem in problems:
+        note(f"Left out: {problem}")
+    return [run for _, run in kept], None if names is None else [names[position] for position, _ in kept]
 
 
 def _queries_of(run: Run) -> dict[str, str]:
@@ -137,7 +156,7 @@ def _show_noise(found: list[Run], names: list[str], comparison: Comparison, seed
                 for name, run in zip(names, found, strict=True)
             }
         for name, noise in noises.items():
-            out.print(f"{name}, {noise}", markup=False, soft_wrap=True)
+            out.print(f"{name}, {noise}", soft_wrap=True)
         for pair in comparison.pairs:
             if pair.metric == metric:
                 widest = max((noises[pair.first], noises[pair.second]), key=lambda noise: noise.spread)
@@ -145,5 +164,5 @@ def _show_noise(found: list[Run], names: list[str], comparison: Comparison, seed
                 out.print(
                     f"{pair.second} against {pair.first}, {metric}: {pair.difference.mean:+.4f} is {verdict} than what "
                     f"{seeds} seeds alone make ({widest.spread:.4f}).",
-                    markup=False, soft_wrap=True,
+                    soft_wrap=True,
                 )  # fmt: skip

@@ -32,7 +32,7 @@ def run(
     from workbench.running import run as execute
 
     if example:
-        out.print(Experiment().to_yaml(every=True), markup=False)
+        out.print(Experiment().to_yaml(every=True))
         return
     if str(experiment) == "-":
         raise InputError("Expected a file with an experiment: `workbench run --example > exp.yaml` makes one.")
@@ -109,7 +109,7 @@ def list_all(
         if run.status == "interrupted":
             note(f"{run.id} was interrupted: `workbench runs resume {run.id}` takes it up, `runs delete` removes it.")
         if run.problem:
-            note(f"{run.id}: {run.problem}")
+            note(f"{run.id}: {run.problem} `workbench runs delete {run.id}` removes it.")
 
 
 @runs.command("show")
@@ -184,4 +184,5 @@ def import_run(path: Annotated[Path, typer.Argument(help="A zip from `workbench 
     """
     from workbench.runs import import_zip
 
-    note(f"Imported run {import_zip(path).id}.")
+    imported = import_zip(path)
+    note(f"Run {imported.id} is here already." if imported.reused else f"Imported run {imported.id}.")

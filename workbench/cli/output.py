@@ -13,23 +13,36 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from engine.storage import replace_text
+from workbench.exports import visible
 
-out = Console(file=None, highlight=False)
-err = Console(stderr=True, highlight=False)
+
+class _Terminal(Console):
+    """Shows text as it is: no markup, no names of emoji, and what would steer the terminal is made visible."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(text), **options)
+
+
+out = _Terminal()
+err = _Terminal(stderr=True)
 
 STAGES = {"encode": "Encoding documents", "queries": "Encoding queries", "index": "Building the index"}
 
 
 def complain(sentence: str) -> None:
     """Print an error's sentence to standard error."""
-    err.print(sentence, style="red", markup=False, soft_wrap=True)
+    err.print(sentence, style="red", soft_wrap=True)
 
 
 def note(sentence: str) -> None:
     """Print a remark to standard error."""
-    err.print(sentence, style="dim", markup=False, soft_wrap=True)
+    err.print(sentence, style="dim", soft_wrap=True)
 
 
 def show_json(value: Any, output: Path | None = None) -> None:
@@ -87,7 +100,7 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
         yield tell
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -98,11 +111,11 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = progress.add_task(_label(stage), total=total)
+                tasks[stage] = progress.add_task(visible(_label(stage)), total=total)
             progress.update(tasks[stage], completed=done, total=total)
 
         yield report
 
 
 def _label(stage: str) -> str:
-    return STAGES.get(stage, stage.capitalize())
+    return STAGES.get(stage, stage[:1].upper() + stage[1:])

@@ -116,7 +116,7 @@ def _show(entry: Study) -> None:
     title = f"{entry.collection.name}: {first.queries:,} judged questions"
     show_table(f"{title}, {first.method} pooling", columns, [_row(record, first.method) for record in entry.records])
     if len(entry.curve) > 1:
-        out.print(sentence(entry.curve[-1]), markup=False, soft_wrap=True)
+        out.print(sentence(entry.curve[-1]), soft_wrap=True)
 
 
 def _row(record: PoolRecord, usual: str) -> tuple[str, ...]:

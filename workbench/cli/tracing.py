@@ -79,7 +79,7 @@ def _one(workspace: Workspace, question: str, document: str, k: int, as_json: bo
     show_table(
         asked, ("stage", "setting", "documents\nin", "out", "its\nscore", "its\nrank", f"document\n{document}"), rows
     )
-    out.print(_verdict(found, len(workspace.index)), markup=False, soft_wrap=True)
+    out.print(_verdict(found, len(workspace.index)), soft_wrap=True)
     for sentence in found.notes:
         note(sentence)
 
@@ -133,12 +133,12 @@ def _show_costs(found: LostReport, name: str, returns: list[tuple[dict[str, Any]
     by_index = found.lost_by_index
     out.print(
         f"Of {found.relevant:,} relevant documents {found.found:,} are found; the index lost {by_index:,} that exact "
-        f"search returns.", markup=False, soft_wrap=True,
+        f"search returns.", soft_wrap=True,
     )  # fmt: skip
     reachable = sum(entry.rank_stored is not None and entry.rank_stored <= found.k for entry in found.lost)
     for settings, number in returns:
         spec = format_spec("", settings).lstrip(":")
-        out.print(f"With {spec}: {number} of the {reachable} that more search can win back.", markup=False)
+        out.print(f"With {spec}: {number} of the {reachable} that more search can win back.")
     named = [entry for entry in found.lost if entry.stage != MODEL]
     for entry in named[:SHOWN]:
         note(f"question {entry.query}, document {entry.document}: {entry.stage}, rank {entry.rank_exact} in exact "

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import CorruptDataError, InputError, NotFoundError
 from workbench.runs.record import RANKINGS, RECORD, SCORES, Run, read_record
 from workbench.runs.store import find, runs_folder
+from workbench.runs.unpacking import check_run, unpack
 
 if TYPE_CHECKING:
     import ranx
@@ -46,39 +46,48 @@ def export(run: Run | str, path: str | Path) -> Path:
 
 
 def import_zip(path: str | Path) -> Run:
-    """Unpack a run that `export` packed, on any machine.
+    """Unpack a run that `export` packed, on any machine; nothing of it is seen before all of it was checked.
 
     Args:
         path: The zip.
 
     Returns:
-        The run; one of the same name that is already here stays as it is.
+        The run; `reused` says that it is here already, and stays as it is.
 
     Raises:
         NotFoundError: no such file.
-        CorruptDataError: no zip of a run, damaged, or of another version.
+        CorruptDataError: no zip of a run, damaged, larger than a run can be, or of another version.
+        InputError: another run of the same name is here.
     """
     source = Path(path)
     if not source.is_file():
         raise NotFoundError(f"There is no file {source}: give a zip that `runs.export` wrote.")
     root = runs_folder()
-    with tempfile.TemporaryDirectory(dir=root, prefix=".import-") as name:
-        folder = Path(name) / "run"
-        folder.mkdir()
-        try:
-            with zipfile.ZipFile(source) as archive:
-                entries = {Path(entry).name: entry for entry in archive.namelist()}
-                for file in FILES:  # only these three names, whatever paths the zip holds
-                    with archive.open(entries[file]) as stream, (folder / file).open("wb") as target:
-                        shutil.copyfileobj(stream, target)
-            run_id = read_record(folder)["id"]
-        except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
-            raise CorruptDataError(f"{source} is no complete zip of a run ({error}): export it again.") from None
-        if not isinstance(run_id, str) or Path(run_id).name != run_id or run_id.startswith("."):
-            raise CorruptDataError(f"{source} names its run {run_id!r}, which is no folder name: export it again.")
-        if not (root / run_id).exists():
-            folder.rename(root / run_id)
-    return find(run_id)
+    try:
+        with tempfile.TemporaryDirectory(dir=root, prefix=".import-") as name:
+            folder = Path(name) / "run"
+            folder.mkdir()
+            unpack(source, folder, FILES)
+            check_run(folder)
+            return _keep(folder, root)
+    except CorruptDataError as error:
+        raise CorruptDataError(f"{source} is no complete zip of a run ({error}): export it again.") from None
+    except OSError as error:
+        raise InputError(
+            f"{source} cannot be imported ({error.strerror}): make room in {root}, or see to it."
+        ) from None
+
+
+def _keep(folder: Path, root: Path) -> Run:
+    """Give a checked folder its name, unless the same run is there."""
+    run_id = read_record(folder)["id"]
+    if not (root / run_id).exists():
+        folder.rename(root / run_id)
+        return find(run_id)
+    here = find(run_id)
+    if any((here.path / file).read_bytes() != (folder / file).read_bytes() for file in FILES):
+        raise InputError(f"Another run {run_id} is here: `workbench runs delete {run_id}` makes room for this one.")
+    return replace(here, reused=True)
 
 
 def to_trec(run: Run | str, path: str | Path) -> Path:
@@ -101,7 +110,10 @@ def to_trec(run: Run | str, path: str | Path) -> Path:
             if any(character.isspace() for character in query + document):
                 raise InputError(f"TREC files cannot hold the id {query!r} or {document!r}: it has a space in it.")
             lines.append(f"{query} Q0 {document} {rank} {float(score):.6f} {chosen.id}\n")
-    Path(path).write_text("".join(lines), encoding="utf-8")
+    try:
+        Path(path).write_text("".join(lines), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}): choose another place.") from None
     return Path(path)
 
 

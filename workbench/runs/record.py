@@ -17,6 +17,7 @@ from engine.errors import CorruptDataError, InputError, NotFoundError
 from engine.retrieval import Ranking
 from engine.statistics import Interval
 from workbench.experiment import Experiment
+from workbench.runs.schema import check_record
 
 if TYPE_CHECKING:
     import pandas
@@ -55,7 +56,7 @@ class Run:
     @property
     def name(self) -> str:
         """A short name: what a person chose, or the settings that differ from the defaults."""
-        return self.record.get("name") or short_name(self.record["experiment"])
+        return self.record.get("name") or short_name(self.record.get("experiment", {})) or self.id
 
     @property
     def created(self) -> str:
@@ -77,6 +78,16 @@ class Run:
     def warnings(self) -> list[str]:
         """What a reader of the numbers has to know."""
         return self.record.get("warnings", [])
+
+    def check(self) -> None:
+        """Read all that a finished run keeps, so that damage is found before the work that relies on it.
+
+        Raises:
+            CorruptDataError: a file of it is missing or damaged.
+        """
+        if self.status == "complete":
+            self._table(SCORES)
+            self.rankings()
 
     def per_query(self, metric: str) -> dict[str, float]:
         """Query id -> value.
@@ -121,9 +132,9 @@ class Run:
             try:
                 found = storage.checksum(path)
             except OSError as error:
-                raise CorruptDataError(f"{path} cannot be read ({error.strerror}): delete the run.") from None
+                raise self._damaged(path, f"cannot be read ({error.strerror})") from None
             if found != expected.get(name, found):
-                raise CorruptDataError(f"{path} differs from what was written: delete the run.")
+                raise self._damaged(path, "differs from what was written")
 
     def _table(self, name: str, filters: list[tuple[str, str, str]] | None = None) -> Any:
         from pyarrow import parquet
@@ -133,9 +144,12 @@ class Run:
         self.verify(name)
         try:
             return parquet.read_table(self.path / name, filters=filters)
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise CorruptDataError(f"{self.path / name} cannot be read ({reason}): delete the run.") from None
+        except (OSError, ValueError, KeyError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise self._damaged(self.path / name, f"cannot be read ({reason})") from None
+
+    def _damaged(self, path: Path, what: str) -> CorruptDataError:
+        return CorruptDataError(f"{path} {what}: `workbench runs delete {self.id}` removes it, then run it again.")
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
@@ -167,9 +181,11 @@ def read_record(folder: Path) -> dict[str, Any]:
         version, crc = record["format"], record.pop(CHECKSUM, None)
         if version == FORMAT and crc is not None and crc != _crc(record):
             raise ValueError("its checksum does not match")
+        if version == FORMAT:
+            check_record(record)
     except FileNotFoundError:
-        raise NotFoundError(f"{folder} holds no {RECORD}: give the folder of a run.") from None
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise NotFoundError(f"{folder} holds no {RECORD}: give the folder of a run, or delete it.") from None
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, CorruptDataError) as error:
         raise CorruptDataError(f"{folder / RECORD} is damaged ({error}): delete the run.") from None
     if version != FORMAT:
         raise CorruptDataError(
@@ -180,13 +196,13 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def short_name(experiment: dict[str, Any]) -> str:
     """The settings that tell a run apart: "cranfield, embedded, plaid, bits 2, factor 4"."""
-    parts = [Path(experiment["collection"]).name, Path(experiment["model"]).name, experiment["index"]]
+    parts = [Path(experiment.get(part, "")).name for part in ("collection", "model")] + [experiment.get("index", "")]
     parts += [f"{name} {value}" for name, value in experiment.get("settings", {}).items()]
-    if experiment["pool_factor"] != 1:
-        method = experiment["pool_method"]
-        parts.append(f"factor {experiment['pool_factor']}{'' if method == 'hierarchical' else f' {method}'}")
+    factor, method = experiment.get("pool_factor", 1), experiment.get("pool_method", "hierarchical")
+    if factor != 1:
+        parts.append(f"factor {factor}{'' if method == 'hierarchical' else f' {method}'}")
     if experiment.get("scorer") == "exact":
         parts.append("reranked")
     if experiment.get("seed"):
         parts.append(f"seed {experiment['seed']}")
-    return ", ".join(str(part) for part in parts)
+    return ", ".join(str(part) for part in parts if part)

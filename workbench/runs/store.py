@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from engine import storage
-from engine.errors import BusyError, CorruptDataError, NotFoundError, StorageError
+from engine.errors import BusyError, CorruptDataError, InputError, NotFoundError, StorageError
 from engine.retrieval import Ranking
 from workbench.paths import data_folder
 from workbench.runs.record import FORMAT, RANKINGS, RECORD, SCORES, Run, read_record, write_record
@@ -170,7 +170,10 @@ def delete(run_id: str) -> None:
     if any(path.name.endswith(PARTIAL) and _alive(path) for path in folders):
         raise BusyError(f"Run {run_id!r} is running: stop it first.")
     for path in folders:
-        shutil.rmtree(path)
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            raise InputError(f"{path} cannot be removed ({error.strerror}): change its permissions.") from None
 
 
 def _folders() -> builtins.list[Path]:
@@ -192,6 +195,9 @@ def _open(folder: Path) -> Run:
         record = read_record(folder)
     except (NotFoundError, CorruptDataError) as error:
         return Run(_id_of(folder), folder, "unreadable", {}, str(error))
+    if record["id"] != _id_of(folder):
+        problem = f"{folder} holds the record of run {record['id']}: give it that name again, or delete it."
+        return Run(_id_of(folder), folder, "unreadable", {}, problem)
     if not folder.name.endswith(PARTIAL):
         return Run(record["id"], folder, "complete", record)
     return Run(record["id"], folder, "running" if _alive(folder, record) else "interrupted", record)

@@ -11,7 +11,11 @@ from workbench import runs
 from workbench.experiment import Experiment
 from workbench.runs import store
 
-RECORD = {"experiment": Experiment().to_dict(), "created": "2026-01-01", "scores": {"ndcg@10": {"mean": 0.5}}}
+RECORD = {
+    "experiment": Experiment().to_dict(),
+    "created": "2026-01-01",
+    "scores": {"ndcg@10": dict.fromkeys(("mean", "low", "high"), 0.5)},
+}
 SCORES = {"ndcg@10": {"q1": 0.25, "q2": 0.75}}
 RANKINGS = {"q1": Ranking(["a", "b"], np.array([2, 1], np.float32)), "q2": Ranking(["b"], np.array([3], np.float32))}
 
