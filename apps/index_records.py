@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from apps.text import visible
-from workbench.index_records import IndexRecord, changed_settings, format_spec
+from workbench.experiments.views.indexes import IndexRecord, changed_settings, format_spec
 
 
 def index_row(record: IndexRecord) -> dict[str, Any]:

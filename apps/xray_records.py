@@ -12,7 +12,7 @@ from apps.text import segments, visible
 from engine import Collection
 from engine.indexes.trace import Trace
 from engine.tokens import Token
-from workbench.tracing import STORAGE, LostReport, blame, remedy
+from workbench.experiments.views.tracing import STORAGE, LostReport, blame, remedy
 
 
 def trace_record(

@@ -19,9 +19,9 @@ import numpy as np
 from benchmarks.data import SMALL, Embedded, small_set
 from engine import Collection, create_index
 from workbench.compare_indexes import compare_indexes, default_indexes
-from workbench.index_records import parse_spec
-from workbench.index_tables import as_markdown
-from workbench.tracing import costs_as_markdown, lost_documents
+from workbench.experiments.views.index_tables import as_markdown
+from workbench.experiments.views.indexes import parse_spec
+from workbench.experiments.views.tracing import costs_as_markdown, lost_documents
 
 
 def part_of(everything: Embedded, name: str) -> Embedded:

@@ -17,9 +17,9 @@ from typing import Any
 
 from benchmarks.contract_table import ROOT, replace_between
 from workbench import figures
+from workbench.experiments.views.index_tables import as_markdown, number
+from workbench.experiments.views.indexes import changed_settings, format_spec, read_records
 from workbench.exports import markdown_table
-from workbench.index_records import changed_settings, format_spec, read_records
-from workbench.index_tables import as_markdown, number
 
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "indexes.md"
 

@@ -18,9 +18,9 @@ from engine import (
     rerank,
 )
 from workbench import runs
-from workbench.compare import compare
-from workbench.experiment import Experiment
-from workbench.running import run
+from workbench.experiments.execute import run
+from workbench.experiments.experiment import Experiment
+from workbench.experiments.views.comparison import compare
 from workbench.sweep import sweep
 
 __all__ = [

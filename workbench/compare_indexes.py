@@ -25,8 +25,8 @@ from engine.evaluation import DEFAULT_METRICS
 from engine.indexes import classes, index_class
 from engine.retrieval import Ranking, check_k, id_order, top_positions
 from workbench.environment import machine, versions
-from workbench.index_records import IndexRecord, command_for
-from workbench.measuring import recall_against, set_threads
+from workbench.experiments.child import recall_against, set_threads
+from workbench.experiments.views.indexes import IndexRecord, command_for
 
 TARGET = 0.95  # of exact results, which "matched" points reach
 Progress = Callable[[str, int, int], None]  # what is being done, done, all
@@ -206,7 +206,7 @@ def _run(
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([root, *filter(None, sys.path)]))
     with (folder / "errors.txt").open("w+", encoding="utf-8") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "workbench.measuring", str(folder)],
+            [sys.executable, "-m", "workbench.experiments.child", str(folder)],
             stdout=subprocess.PIPE, stderr=errors, text=True, env=environment,
         )  # fmt: skip
         lines: queue.Queue[str] = queue.Queue()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.errors import InputError
-from workbench.experiment import Experiment
+from workbench.experiments.experiment import Experiment
 from workbench.runs.record import Run
 from workbench.sweep import OnRun, sweep
 

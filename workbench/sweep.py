@@ -9,9 +9,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any
 
 from engine.errors import InputError
-from workbench.experiment import Experiment
-from workbench.preflight import Loaded, preflight
-from workbench.running import run, run_key
+from workbench.experiments.execute import run, run_key
+from workbench.experiments.experiment import Experiment
+from workbench.experiments.preflight import Loaded, preflight
 from workbench.runs.record import Run
 from workbench.runs.store import runs_folder
 

@@ -12,7 +12,7 @@ from engine.explain import align
 from engine.indexes import Index
 from engine.indexes.trace import Trace
 from workbench.cache import cached_embeddings, cached_index, cached_pooled, embeddings_folder
-from workbench.experiment import Experiment
+from workbench.experiments.experiment import Experiment
 from workbench.runs.record import Run
 
 

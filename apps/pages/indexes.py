@@ -15,7 +15,7 @@ from engine.errors import InputError, MissingExtraError
 from engine.indexes import classes, index_class
 from workbench.cache import cached_embeddings
 from workbench.compare_indexes import TARGET, compare_indexes, default_indexes
-from workbench.index_records import parse_spec
+from workbench.experiments.views.indexes import parse_spec
 
 MOST_SPECS = 8
 MOST_QUERIES = (50, 200, 1000)

@@ -16,7 +16,7 @@ from apps.workspaces import Workspaces
 from engine.errors import InputError, NotFoundError
 from engine.pooling import METHODS, Method
 from workbench.cache import cached_embeddings
-from workbench.index_records import parse_spec
+from workbench.experiments.views.indexes import parse_spec
 from workbench.pool_study import FACTORS, pool_study
 
 INDEXES = ("exact", "plaid", "plaid:bits=2", "plaid:bits=1")

@@ -15,8 +15,8 @@ from apps.xray_records import lost_record, trace_record
 from engine.errors import InputError, NotFoundError
 from engine.indexes import Index, classes
 from workbench.cache import cached_embeddings, cached_index
-from workbench.index_records import parse_spec
-from workbench.tracing import lost_documents
+from workbench.experiments.views.indexes import parse_spec
+from workbench.experiments.views.tracing import lost_documents
 
 K = 10
 MOST_OPEN = 6  # indexes

@@ -10,7 +10,7 @@ import pytest
 
 from workbench.cli import main
 from workbench.compare_indexes import default_indexes
-from workbench.index_records import read_records
+from workbench.experiments.views.indexes import read_records
 
 
 @pytest.fixture(autouse=True)

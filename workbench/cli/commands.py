@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from workbench.cli import browser, comparing, comparisons, doctor, experiments, pooling, search, tracing, training
+from workbench.cli import browser, doctor, experiments, indexes, pooling, runs, search, tracing, training
 
 
 def register(app: typer.Typer) -> None:
@@ -17,12 +17,12 @@ def register(app: typer.Typer) -> None:
         app.command()(function)
     app.command()(experiments.run)
     app.add_typer(experiments.runs, name="runs")
-    app.command()(comparisons.sweep)
-    app.command()(comparisons.compare)
+    app.command()(runs.sweep)
+    app.command()(runs.compare)
     app.command("pool-study")(pooling.pool_study)
-    app.command("compare-indexes")(comparing.compare_indexes)
+    app.command("compare-indexes")(indexes.compare_indexes)
     app.command()(tracing.trace)
-    app.command()(comparing.recommend)
+    app.command()(indexes.recommend)
     app.command()(training.train)
     app.command()(training.mine)
     app.command()(doctor.doctor)

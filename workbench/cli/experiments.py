@@ -14,7 +14,7 @@ from workbench.cli.output import note, out, progress_bars, show_json, show_table
 from workbench.runs import Run
 
 if TYPE_CHECKING:
-    from workbench.running import RunEvent
+    from workbench.experiments.execute import RunEvent
 
 
 def run(
@@ -28,8 +28,8 @@ def run(
 
     Example: `workbench run --example > exp.yaml && workbench run exp.yaml`
     """
-    from workbench.experiment import Experiment
-    from workbench.running import run as execute
+    from workbench.experiments.execute import run as execute
+    from workbench.experiments.experiment import Experiment
 
     if example:
         out.print(Experiment().to_yaml(every=True))
@@ -138,7 +138,7 @@ def resume(
 
     Example: `workbench runs resume cranfield-3f2a`
     """
-    from workbench.running import resume as take_up
+    from workbench.experiments.execute import resume as take_up
 
     with progress_bars() as report:
         finished = take_up(run_id, _shown(report))

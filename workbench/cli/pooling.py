@@ -14,7 +14,7 @@ from workbench.cli.output import note, out, progress_bars, show_json, show_table
 
 if TYPE_CHECKING:
     from engine import Encoder
-    from workbench.pool_document import Study
+    from workbench.experiments.views.pool_document import Study
     from workbench.pool_records import PoolRecord
 
 
@@ -48,8 +48,8 @@ def pool_study(
     from engine import Encoder
     from workbench import figures
     from workbench import pool_study as study
-    from workbench.pool_document import collections_curve, numbers, write_report
-    from workbench.pool_report import BITS
+    from workbench.experiments.views.pool_document import collections_curve, numbers, write_report
+    from workbench.experiments.views.pooling import BITS
 
     if figure is not None:
         figures.check_place(figure)
@@ -78,10 +78,10 @@ def _study(
     """Encode and measure one collection, or find what was measured before."""
     from engine import load_collection
     from workbench.cache import cached_embeddings, content_key, embeddings_folder
+    from workbench.experiments.views.pool_document import Study
+    from workbench.experiments.views.pooling import full_study
     from workbench.paths import data_folder
-    from workbench.pool_document import Study
     from workbench.pool_records import PoolStore
-    from workbench.pool_report import full_study
 
     loaded = load_collection(name)
     texts, questions = list(loaded.documents.values()), list(loaded.queries.values())

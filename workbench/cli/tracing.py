@@ -13,7 +13,7 @@ from workbench.cli.output import note, out, progress_bars, show_json, show_table
 
 if TYPE_CHECKING:
     from engine.indexes.trace import Trace
-    from workbench.tracing import LostReport
+    from workbench.experiments.views.tracing import LostReport
     from workbench.workspace import Workspace
 
 SHOWN = 10  # lost documents that are named
@@ -38,7 +38,7 @@ def trace(
 
     Example: `workbench trace "where is the biggest number" numpy.argmax --index plaid`
     """
-    from workbench.index_records import parse_spec
+    from workbench.experiments.views.indexes import parse_spec
     from workbench.workspace import open_workspace
 
     kind, settings = parse_spec(index)
@@ -86,7 +86,7 @@ def _one(workspace: Workspace, question: str, document: str, k: int, as_json: bo
 
 def _verdict(found: Trace, documents: int) -> str:
     """What became of the document, in a sentence or two."""
-    from workbench.tracing import MODEL, REMEDIES, blame, remedy
+    from workbench.experiments.views.tracing import MODEL, REMEDIES, blame, remedy
 
     if found.rank is not None:
         return f"{found.document} is result {found.rank} of {found.k}."
@@ -102,7 +102,7 @@ def _verdict(found: Trace, documents: int) -> str:
 
 def _all(workspace: Workspace, k: int, as_json: bool) -> None:
     from workbench.cache import cached_embeddings
-    from workbench.tracing import lost_documents, won_back
+    from workbench.experiments.views.tracing import lost_documents, won_back
 
     collection = workspace.collection
     with progress_bars() as report:
@@ -124,8 +124,8 @@ def _all(workspace: Workspace, k: int, as_json: bool) -> None:
 
 
 def _show_costs(found: LostReport, name: str, returns: list[tuple[dict[str, Any], int]]) -> None:
-    from workbench.index_records import format_spec
-    from workbench.tracing import MODEL
+    from workbench.experiments.views.indexes import format_spec
+    from workbench.experiments.views.tracing import MODEL
 
     rows = [(c.stage, f"{c.lost:,}", f"{c.share:.1%}", f"{c.queries:,}", c.remedy) for c in found.costs]
     title = f"{name}: relevant documents that are not among the first {found.k}"

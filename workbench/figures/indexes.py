@@ -12,7 +12,7 @@ from workbench.figures.systems import legend_below, pareto_front
 from workbench.figures.theme import SYMBOLS, compact, faded, log_axis, palette, style
 
 if TYPE_CHECKING:
-    from workbench.index_records import IndexRecord
+    from workbench.experiments.views.indexes import IndexRecord
 
 LARGEST = 44  # pixels across, of the index with the most bytes a token
 SMALLEST = 7

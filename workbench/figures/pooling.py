@@ -15,7 +15,7 @@ from workbench.figures.systems import Axis, error_bars, frontier, legend_below
 from workbench.figures.theme import DASHES, SYMBOLS, compact, faded, palette, style, with_interval
 
 if TYPE_CHECKING:
-    from workbench.pool_report import GroupPoint
+    from workbench.experiments.views.pooling import GroupPoint
     from workbench.pool_study import PoolRecord
 
 ROWS = (2.0, 1.4, 1.0, 1.0)  # heights of quality, questions, size, time
@@ -152,7 +152,7 @@ def group_curves(
     """What each factor does to groups of questions, as paired differences to factor 1 with 95% intervals.
 
     Args:
-        points: From `workbench.pool_report.group_curve`.
+        points: From `workbench.experiments.views.pooling.group_curve`.
         metric: What the differences are of.
         title: What is seen; built from the metric when empty.
         theme: "light" or "dark".

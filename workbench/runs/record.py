@@ -16,7 +16,7 @@ from engine import storage
 from engine.errors import CorruptDataError, InputError, NotFoundError
 from engine.retrieval import Ranking
 from engine.statistics import Interval
-from workbench.experiment import Experiment
+from workbench.experiments.experiment import Experiment
 from workbench.runs.schema import check_record
 
 if TYPE_CHECKING:

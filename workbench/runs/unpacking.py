@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from engine.errors import CorruptDataError, WorkbenchError
-from workbench.experiment import Experiment
+from workbench.experiments.experiment import Experiment
 from workbench.runs.record import RANKINGS, SCORES, Run, read_record
 from workbench.runs.schema import check_record
 

@@ -9,7 +9,7 @@ import pytest
 from engine.errors import InputError
 from engine.explain import align
 from workbench import figures
-from workbench.index_records import IndexRecord
+from workbench.experiments.views.indexes import IndexRecord
 from workbench.pool_study import pool_study
 
 

@@ -8,7 +8,7 @@ import pytest
 from engine.errors import CorruptDataError, StorageError
 from engine.retrieval import Ranking
 from workbench import runs
-from workbench.experiment import Experiment
+from workbench.experiments.experiment import Experiment
 from workbench.runs import store
 
 RECORD = {

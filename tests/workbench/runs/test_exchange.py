@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from engine.errors import CorruptDataError, InputError, NotFoundError
 from workbench import Experiment, runs
-from workbench.running import run
+from workbench.experiments.execute import run
 from workbench.runs import Run
 from workbench.runs.record import CHECKSUM
 from workbench.runs.store import runs_folder

@@ -10,7 +10,7 @@ import pytest
 
 from workbench import Experiment, runs
 from workbench.cli import main
-from workbench.running import run
+from workbench.experiments.execute import run
 from workbench.runs.record import CHECKSUM
 from workbench.runs.store import runs_folder
 

@@ -14,8 +14,8 @@ import psutil
 from engine import Collection, Encoder, TokenEmbeddings, load_collection
 from engine.errors import InputError
 from workbench.cache import embeddings_folder
-from workbench.experiment import Experiment
-from workbench.running import run_key
+from workbench.experiments.execute import run_key
+from workbench.experiments.experiment import Experiment
 from workbench.runs.store import list_runs, runs_folder
 
 SAMPLE = 48  # documents that are encoded to learn how long they are and how long they take

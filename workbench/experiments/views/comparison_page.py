@@ -6,7 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 
 from engine.evaluation import metric_name
-from workbench.compare import Comparison, Pair
+from workbench.experiments.views.comparison import Comparison, Pair
 from workbench.figures.theme import FONT, PALETTES
 
 MOST = 10  # queries shown for a pair

@@ -20,9 +20,9 @@ from engine.indexes import Index
 from engine.retrieval import Ranking
 from engine.statistics import bootstrap
 from workbench.compare_indexes import Vectors, exact_rankings, vectors_of
-from workbench.index_records import format_spec
-from workbench.measuring import recall_against
-from workbench.recommendation import Option, Recommendation, choose, code_for
+from workbench.experiments.child import recall_against
+from workbench.experiments.views.indexes import format_spec
+from workbench.experiments.views.recommendation import Option, Recommendation, choose, code_for
 
 METRIC = "ndcg@10"
 TIMED_QUERIES = 50

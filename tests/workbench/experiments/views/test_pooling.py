@@ -6,8 +6,7 @@ import pytest
 
 from engine.errors import InputError
 from workbench import figures
-from workbench.pool_records import PoolStore, load_records, save_records
-from workbench.pool_report import (
+from workbench.experiments.views.pooling import (
     by_document_length,
     by_query_type,
     front,
@@ -15,6 +14,7 @@ from workbench.pool_report import (
     group_curve,
     trades,
 )
+from workbench.pool_records import PoolStore, load_records, save_records
 
 
 @pytest.fixture(scope="module")

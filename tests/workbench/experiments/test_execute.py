@@ -7,8 +7,8 @@ from engine import Collection, evaluate, maxsim, pool
 from engine.errors import BusyError, CorruptDataError, InputError, NotFoundError
 from engine.retrieval import Ranking, id_order, top_positions
 from workbench import cache, runs
-from workbench.experiment import Experiment
-from workbench.running import RunEvent, resume, run
+from workbench.experiments.execute import RunEvent, resume, run
+from workbench.experiments.experiment import Experiment
 from workbench.runs.store import begin
 
 
@@ -49,7 +49,7 @@ def test_scores_agree_with_the_engine_step_by_step(do, tiny_collection, fake_enc
 def test_a_second_identical_run_does_no_work_and_says_so(do, fake_encoder, monkeypatch) -> None:
     first = do()
     monkeypatch.setattr(type(fake_encoder), "_encode", lambda *a, **k: pytest.fail("encoded again"))
-    monkeypatch.setattr("workbench.running._stages", lambda *a: pytest.fail("worked again"))
+    monkeypatch.setattr("workbench.experiments.execute._stages", lambda *a: pytest.fail("worked again"))
     events: list[RunEvent] = []
     second = do(on_event=events.append)
     assert second.reused
@@ -105,7 +105,7 @@ def test_a_stopped_run_is_interrupted_and_is_taken_up(do) -> None:
 
 
 def test_a_failing_stage_leaves_an_interrupted_run(do, monkeypatch) -> None:
-    monkeypatch.setattr("workbench.running.evaluate", lambda *a: 1 / 0)
+    monkeypatch.setattr("workbench.experiments.execute.evaluate", lambda *a: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         do()
     (left,) = runs.list()
@@ -132,8 +132,8 @@ def test_a_long_encoding_goes_on_at_its_last_block(fake_encoder, monkeypatch) ->
 
 
 def test_resume_by_name_on_the_embedded_defaults(monkeypatch, tiny_collection, fake_encoder) -> None:
-    monkeypatch.setattr("workbench.running.load_collection", lambda name: tiny_collection)
-    monkeypatch.setattr("workbench.running.Encoder.load", lambda name, dtype: fake_encoder)
+    monkeypatch.setattr("workbench.experiments.execute.load_collection", lambda name: tiny_collection)
+    monkeypatch.setattr("workbench.experiments.execute.Encoder.load", lambda name, dtype: fake_encoder)
     interrupted = run(Experiment(), stop=iter([False, False, False, True]).__next__, name="mine")
     assert interrupted.status == "interrupted"
     finished = resume(interrupted.id[:10])

@@ -9,8 +9,8 @@ from engine import Collection, create_index, maxsim, pool
 from engine.errors import InputError
 from engine.statistics import Interval
 from tests.conftest import ragged
-from workbench.advisor import recommend
-from workbench.recommendation import Option, choose
+from workbench.experiments.studies import recommend
+from workbench.experiments.views.recommendation import Option, choose
 
 RNG = np.random.default_rng(8)
 DOCUMENTS = ragged(RNG, [8] * 120, 16)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import InputError, NotFoundError
-from workbench.experiment import Experiment
+from workbench.experiments.experiment import Experiment
 
 
 @given(

@@ -8,7 +8,15 @@ import pytest
 from engine import Collection, create_index, maxsim
 from engine.errors import InputError
 from tests.conftest import ragged
-from workbench.tracing import MODEL, STORAGE, blame, costs_as_markdown, lost_documents, rank_of, won_back
+from workbench.experiments.views.tracing import (
+    MODEL,
+    STORAGE,
+    blame,
+    costs_as_markdown,
+    lost_documents,
+    rank_of,
+    won_back,
+)
 
 RNG = np.random.default_rng(2)
 DOCUMENTS = ragged(RNG, [6] * 150, 16)

@@ -13,7 +13,7 @@ from workbench.cli.options import JsonOption
 from workbench.cli.output import note, out, progress_bars, show_json, show_table
 
 if TYPE_CHECKING:
-    from workbench.compare import Comparison
+    from workbench.experiments.views.comparison import Comparison
     from workbench.runs import Run
 
 
@@ -28,8 +28,8 @@ def sweep(
 
     Example: `workbench sweep exp.yaml --over pool_factor=1,2,4 --over index=exact,plaid`
     """
-    from workbench.experiment import Experiment
-    from workbench.preflight import Loaded, preflight
+    from workbench.experiments.experiment import Experiment
+    from workbench.experiments.preflight import Loaded, preflight
     from workbench.sweep import grid
     from workbench.sweep import sweep as execute
 
@@ -83,8 +83,8 @@ def compare(
     from dataclasses import asdict
 
     from engine.storage import replace_text
-    from workbench.compare import compare as execute
-    from workbench.comparison_page import comparison_page
+    from workbench.experiments.views.comparison import compare as execute
+    from workbench.experiments.views.comparison_page import comparison_page
 
     if name is not None and len(name) != len(runs):
         raise InputError(f"Expected {len(runs)} names, one a run, got {len(name)}: name each.")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.evaluation import metric_name
+from workbench.experiments.views.indexes import IndexRecord, changed_settings, format_spec
 from workbench.exports import markdown_table
-from workbench.index_records import IndexRecord, changed_settings, format_spec
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ from engine.errors import InputError, NotFoundError
 from engine.indexes import BUILT_IN, index_class
 from engine.indexes.hnsw import HnswIndex
 from workbench.compare_indexes import compare_indexes, exact_rankings
-from workbench.index_records import (
+from workbench.experiments.child import matched, peak_bytes, recall_against
+from workbench.experiments.views.index_tables import as_markdown
+from workbench.experiments.views.indexes import (
     IndexRecord,
     changed_settings,
     changes,
@@ -21,8 +23,6 @@ from workbench.index_records import (
     read_records,
     write_records,
 )
-from workbench.index_tables import as_markdown
-from workbench.measuring import matched, peak_bytes, recall_against
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +226,7 @@ def test_the_peak_is_that_of_this_process_alone():
     import sys
 
     ballast = np.ones(400 << 20, np.uint8)  # a child must not inherit the peak of the process that started it
-    code = "from workbench.measuring import peak_bytes; print(peak_bytes())"
+    code = "from workbench.experiments.child import peak_bytes; print(peak_bytes())"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(ran.stdout) < peak_bytes()
     assert len(ballast) > 0

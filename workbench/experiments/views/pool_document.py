@@ -13,9 +13,17 @@ from engine import Collection, TokenEmbeddings
 from engine.errors import InputError
 from engine.evaluation import metric_name
 from engine.storage import replace_text
+from workbench.experiments.views.pooling import (
+    GroupPoint,
+    Trade,
+    by_document_length,
+    by_query_type,
+    front,
+    group_curve,
+    trades,
+)
 from workbench.exports import Strong, markdown_table
 from workbench.pool_records import PoolRecord
-from workbench.pool_report import GroupPoint, Trade, by_document_length, by_query_type, front, group_curve, trades
 
 WIDTH = 640
 THEMES = ("light", "dark")

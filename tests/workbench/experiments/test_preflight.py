@@ -5,8 +5,8 @@ import pytest
 
 from engine.errors import InputError
 from workbench import runs
-from workbench.experiment import Experiment
-from workbench.preflight import Loaded, preflight
+from workbench.experiments.experiment import Experiment
+from workbench.experiments.preflight import Loaded, preflight
 from workbench.seeds import seed_noise
 from workbench.sweep import grid, sweep
 
@@ -16,7 +16,7 @@ BASE = Experiment(collection="tiny", model="fake", metrics=("ndcg@10",))
 @pytest.fixture(autouse=True)
 def registered(tmp_path, monkeypatch, tiny_collection, fake_encoder):
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
-    module = import_module("workbench.preflight")
+    module = import_module("workbench.experiments.preflight")
     monkeypatch.setattr(module, "load_collection", lambda name: tiny_collection)
     monkeypatch.setattr(module.Encoder, "load", lambda name, dtype: fake_encoder)
 
@@ -87,7 +87,7 @@ def test_preflight_counts_what_is_known() -> None:
 def test_encoding_is_estimated_from_a_sample_of_this_collection(tiny_collection, fake_encoder, monkeypatch) -> None:
     encoded = fake_encoder.encode_document(list(tiny_collection.documents.values()))
     clock = iter([10.0, 10.0 + 0.5 * encoded.n_tokens])  # half a second a token
-    monkeypatch.setattr("workbench.preflight.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("workbench.experiments.preflight.time.perf_counter", lambda: next(clock))
     costs = preflight([BASE], 1, Loaded())
     assert costs.encode_tokens == encoded.n_tokens  # the sample is the whole of so small a collection
     assert costs.encode_s == pytest.approx(0.5 * encoded.n_tokens)

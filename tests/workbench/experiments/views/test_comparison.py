@@ -9,9 +9,9 @@ from scipy import stats
 from engine.errors import InputError
 from engine.statistics import holm, p_value
 from workbench import runs
-from workbench.compare import compare
-from workbench.experiment import Experiment
-from workbench.running import run
+from workbench.experiments.execute import run
+from workbench.experiments.experiment import Experiment
+from workbench.experiments.views.comparison import compare
 
 
 @pytest.fixture(scope="module")

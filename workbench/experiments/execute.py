@@ -19,7 +19,7 @@ from engine.retrieval import Ranking
 from engine.statistics import bootstrap
 from workbench.cache import cached_embeddings, cached_index, cached_pooled, content_key, embeddings_folder
 from workbench.environment import git_state, machine, versions
-from workbench.experiment import Experiment
+from workbench.experiments.experiment import Experiment
 from workbench.runs.record import Run
 from workbench.runs.store import abandon, begin, delete, find, finish, runs_folder
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.statistics import Interval
-from workbench.index_records import changed_settings, format_spec
+from workbench.experiments.views.indexes import changed_settings, format_spec
 
 
 @dataclass(frozen=True, eq=False)

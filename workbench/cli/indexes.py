@@ -17,7 +17,7 @@ from workbench.cli.options import (
 from workbench.cli.output import note, out, progress_bars, show_json, show_table
 
 if TYPE_CHECKING:
-    from workbench.index_records import IndexRecord
+    from workbench.experiments.views.indexes import IndexRecord
 
 
 def compare_indexes(
@@ -51,7 +51,7 @@ def compare_indexes(
     from workbench import figures
     from workbench.compare_indexes import compare_indexes as compare
     from workbench.compare_indexes import default_indexes
-    from workbench.index_records import parse_spec, read_records, write_records
+    from workbench.experiments.views.indexes import parse_spec, read_records, write_records
 
     specs = [parse_spec(text) for text in index] if index else default_indexes()
     before = read_records(against) if against is not None else []
@@ -81,8 +81,8 @@ def compare_indexes(
 
 def show_comparison(records: list[IndexRecord], before: list[IndexRecord]) -> None:
     """Print a comparison: tables, settings and remarks, what changed since another one, and how to repeat it."""
-    from workbench.index_records import changes
-    from workbench.index_tables import found, remarks, taken
+    from workbench.experiments.views.index_tables import found, remarks, taken
+    from workbench.experiments.views.indexes import changes
 
     for table in (found(records), taken(records)):
         show_table(table.title, table.columns, table.rows)
@@ -119,10 +119,10 @@ def recommend(
     from dataclasses import asdict
 
     from engine.evaluation import metric_name
-    from workbench.advisor import KINDS
-    from workbench.advisor import recommend as search
-    from workbench.index_records import format_spec
-    from workbench.index_tables import number
+    from workbench.experiments.studies import KINDS
+    from workbench.experiments.studies import recommend as search
+    from workbench.experiments.views.index_tables import number
+    from workbench.experiments.views.indexes import format_spec
 
     with progress_bars() as report:
         found = search(

@@ -1,0 +1,1 @@
+"""What people read: functions over runs that measure nothing."""
