@@ -1,4 +1,4 @@
-"""Measure one index in a process of its own, `python -m workbench.experiments.child FOLDER`, as `compare_indexes` starts it.
+"""Measure one index in a process of its own: `python -m workbench.experiments.child FOLDER`.
 
 A process of its own makes memory and times those of this index alone, and lets a person stop it at any moment. The
 folder holds `job.json`, `documents` and `queries`; progress goes to standard output as JSON lines, the outcome to
