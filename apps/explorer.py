@@ -14,7 +14,8 @@ import gradio as gr
 
 from apps import look
 from apps.guard import Guard, Names, credentials
-from apps.pages import api, images, indexes, own, pool, search, train, xray
+from apps.pages import api
+from apps.registry import pages
 from apps.workspaces import Workspaces
 from workbench.workspace import Workspace
 
@@ -23,12 +24,6 @@ CLOSED = (  # ways in and out that no page uses: files, other hosts, Gradio's ow
     "/gradio_api/upload", "/gradio_api/file", "/gradio_api/proxy", "/gradio_api/stream", "/gradio_api/dev",
     "/gradio_api/process_recording", "/gradio_api/vibe", "/gradio_api/undo-vibe", "/gradio_api/run-history",
     "/gradio_api/deep_link", "/monitoring",
-)  # fmt: skip
-OTHERS = (
-    ("Pool factor", "pool", pool.page), ("Indexes", "indexes", indexes.page), ("X-ray", "xray", xray.page),
-    ("Train", "train", train.page),
-    ("Images", "images", images.page),
-    ("Bring your own", "own", own.page),
 )  # fmt: skip
 
 
@@ -64,12 +59,13 @@ def build(workspaces: Workspaces) -> gr.Blocks:
     Returns:
         The blocks, not yet served.
     """
+    first, *others = pages()
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
-        search.page(workspaces)
+        first.builder()(workspaces)
         api.endpoints(workspaces)
-    for title, path, page in OTHERS:
-        with blocks.route(title, path, show_in_navbar=False):
-            page(workspaces)
+    for page in others:
+        with blocks.route(page.title, page.path, show_in_navbar=False):
+            page.builder()(workspaces)
     return blocks
 
 

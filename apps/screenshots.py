@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from apps.registry import pages
 from engine.errors import NotFoundError
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "screenshots"
@@ -32,6 +33,16 @@ def chromium() -> str:
     if path is None:
         raise NotFoundError("No Chromium was found: install one (Debian: apt-get install chromium).")
     return path
+
+
+def opened(name: str) -> Callable[[Any, str], None]:
+    """The state of a page that has none of its own here: as a first visit finds it."""
+
+    def state(page: Any, url: str) -> None:
+        page.goto(f"{url}{name}")
+        page.locator(".page.ready, main").first.wait_for()
+
+    return state
 
 
 def search(page: Any, url: str) -> None:
@@ -112,8 +123,9 @@ PASTED = (
     "A query token looks for its best match among the tokens of the document.\n\n"
     "The similarities of the best matches add up to the score."
 )
-PAGES: dict[str, Callable[[Any, str], None]] = {
+STATES: dict[str, Callable[[Any, str], None]] = {
     "search": search, "pool": pool, "indexes": indexes, "xray": xray, "train": train, "images": images, "own": own,
+    "dashboard": dashboard,
 }  # fmt: skip
 SIZES = {"light": (1280, 900), "dark": (1280, 900), "narrow": (375, 1100), "wide": (1920, 1080)}
 KEPT = ("light", "dark", "narrow")  # as documentation; the rest is only taken when asked for
@@ -155,7 +167,7 @@ def take(url: str, folder: Path, names: list[str], looks: tuple[str, ...] = KEPT
                 width, height = SIZES[look]
                 scheme = "dark" if look == "dark" else "light"
                 page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-                (dashboard if name == "dashboard" else PAGES[name])(page, url)
+                STATES.get(name, opened(name))(page, url)
                 file = folder / f"{name}-{look}.png"
                 file.write_bytes(smaller(page.screenshot(full_page=look in ("light", "dark") and name != "search")))
                 files.append(file)
@@ -170,9 +182,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the pictures")
     parser.add_argument("--url", help="of an explorer (or dashboard) that runs already; without, one is started")
     parser.add_argument("--wide", action="store_true", help="also as a projector shows them, 1920 pixels across")
-    parser.add_argument("pages", nargs="*", help=f"among {', '.join(PAGES)}, dashboard; all explorer pages without")
+    parser.add_argument("pages", nargs="*", help="names of pages, or dashboard; all explorer pages without")
     options = parser.parse_args()
-    names, looks = options.pages or list(PAGES), (*KEPT, *(("wide",) if options.wide else ()))
+    names, looks = options.pages or [page.name for page in pages()], (*KEPT, *(("wide",) if options.wide else ()))
     server: Any = None
     if options.url is None and names == ["dashboard"]:
         from apps.dashboard import serve as serve_dashboard

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
+from engine import plugins
 from engine.errors import InputError
 
 PORT = 7860  # where `workbench ui` answers unless told otherwise
-PAGES = {"search": "", "pool": "pool", "indexes": "indexes", "xray": "xray", "train": "train"}  # name -> path
 
 
 def page_address(page: str, port: int = PORT, **state: object) -> str:
     """The address that opens a page of `workbench ui` in a state.
 
     Args:
-        page: "search", "pool", "indexes", "xray" or "train".
+        page: Its name, such as "search", "pool" or "xray".
         port: Where `workbench ui` answers.
         state: What the page keeps in its address, such as `q` and `doc` of the search page; None and "" are left out.
 
@@ -22,9 +22,13 @@ def page_address(page: str, port: int = PORT, **state: object) -> str:
         The address, on this machine.
 
     Raises:
-        InputError: no such page.
+        InputError: no such page; the sentence lists those that there are.
     """
-    if page not in PAGES:
-        raise InputError(f"Expected a page of {', '.join(PAGES)}, got {page!r}: choose one of them.")
+    registered = plugins.find("late_interaction.apps", "pages")  # they live above this package
+    if registered is None:
+        raise InputError("The pages are not registered: install this project again.")
+    paths = {known.name: known.path for known in registered()}
+    if page not in paths:
+        raise InputError(f"Expected a page of {', '.join(paths)}, got {page!r}: choose one of them.")
     query = urlencode({name: value for name, value in state.items() if value not in (None, "")})
-    return f"http://127.0.0.1:{port}/{PAGES[page]}{'?' + query if query else ''}"
+    return f"http://127.0.0.1:{port}/{paths[page]}{'?' + query if query else ''}"

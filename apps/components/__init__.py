@@ -13,15 +13,13 @@ import orjson
 from starlette.responses import Response
 
 FOLDER = Path(__file__).parent
-SCRIPTS = (
-    "core", "session", "save", "bar", "matrix", "pair", "steps", "models", "search", "pool_rows", "pool",
-    "frontier", "indexes", "xray", "curves", "train", "images", "own",
-)  # fmt: skip
+FIRST = "core"  # the script that all others begin with
 
 
 def scripts() -> str:
     """All scripts of the pages, as one text that can stand in a page."""
-    text = "\n".join((FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    files = sorted(FOLDER.glob("*.js"), key=lambda file: (file.stem != FIRST, file.stem))
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
     assert "</script" not in text, "a script that ends its own element"
     return text
 

@@ -11,21 +11,16 @@ import gradio as gr
 
 from apps.components import component
 from apps.live import Stops
+from apps.registry import pages
 from engine.errors import WorkbenchError
 
-PAGES = (
-    ("Search and explain", ""), ("Pool factor", "pool"), ("Indexes", "indexes"), ("X-ray", "xray"),
-    ("Train", "train"),
-    ("Images", "images"),
-    ("Bring your own", "own"),
-)  # fmt: skip
 HEAVY = "heavy"  # the queue of what keeps the machine busy: one run at a time
 
 
 def bar() -> None:
     """The bar on top of a page: its name, the other pages, light or dark."""
     gr.Navbar(visible=False)
-    component("bar", [{"name": name, "path": path} for name, path in PAGES])
+    component("bar", [{"name": page.title, "path": page.path} for page in pages()])
 
 
 def sentence(error: Exception) -> str:
