@@ -78,15 +78,16 @@ def read_request(
     Raises:
         InputError: a value that makes no sense, or data that cannot be used.
     """
-    from engine.training import TrainSettings, collection_pairs, development_sample
+    from engine.sampling import sample
+    from engine.training import TrainSettings, collection_pairs
 
     if request.get("source") == "file":
         data, development = _uploaded(request.get("file")), collection if collection.judged_queries else None
     else:
         training, development = held_out(collection)
         data = collection_pairs(training)
-    sample = None if development is None else development_sample(development, WATCHED_QUESTIONS, WATCHED_DOCUMENTS)
-    data = data.check(None, sample)
+    watched = None if development is None else sample(development, WATCHED_DOCUMENTS, WATCHED_QUESTIONS)
+    data = data.check(None, watched)
     numbers = {name: _whole(name, request.get(name), *bounds) for name, bounds in BOUNDS.items()}
     way = str(request.get("way"))
     if way not in WAYS:
@@ -96,7 +97,7 @@ def read_request(
         "learning_rate": _rate(request.get("rate")), "max_steps": numbers["steps"], "batch": numbers["batch"],
         "evaluate_every": numbers["every"], "seed": numbers["seed"], "output": str(_folder(str(request.get("name")))),
     })  # fmt: skip
-    return settings, data, sample
+    return settings, data, watched
 
 
 def _uploaded(file: Any) -> TrainingData:

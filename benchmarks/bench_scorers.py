@@ -15,22 +15,15 @@ import numpy as np
 from benchmarks.data import backbone_encoder, embedded_collection, project, projection
 from benchmarks.machine import RESULTS, describe, save
 from engine import Collection, Ranking, TokenEmbeddings, evaluate, load_collection
-from engine.maxsim.scorers import XTR, MaxSim, MeanMaxSim, Scorer, SmoothMaxSim, TopMeanSim, WeightedMaxSim, score_all
+from engine.maxsim import scorers
+from engine.maxsim.scorers import Scorer
 from engine.retrieval import id_order, top_positions
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "scorers.md"
 COLLECTIONS = ("embedded", "cranfield", "med")
-SCORERS: dict[str, Scorer] = {
-    "MaxSim": MaxSim(),
-    "MeanMaxSim": MeanMaxSim(),
-    "XTR, 1,000 tokens": XTR(1000),
-    "XTR, 10,000 tokens": XTR(10_000),
-    "smooth MaxSim, temperature 0.02": SmoothMaxSim(0.02),
-    "smooth MaxSim, temperature 0.1": SmoothMaxSim(0.1),
-    "top 2 mean": TopMeanSim(2),
-    "top 4 mean": TopMeanSim(4),
-    "weighted MaxSim, untrained": WeightedMaxSim(96),
-}
+NAMES = ("maxsim", "mean-maxsim", "xtr:retrieved=1000", "xtr:retrieved=10000", "smooth-maxsim:temperature=0.02",
+         "smooth-maxsim:temperature=0.1", "top-mean:m=2", "top-mean:m=4", "weighted-maxsim")  # fmt: skip
+SCORERS = {name: scorers.get(name, dim=96) for name in NAMES}  # the learned one as it is before training
 
 
 def vectors(name: str) -> tuple[Collection, TokenEmbeddings, TokenEmbeddings]:
@@ -51,7 +44,7 @@ def ndcg(scorer: Scorer, collection: Collection, queries: TokenEmbeddings, docum
     order, rankings = id_order(ids), []
     for start in range(0, len(queries), 32):
         block = queries.select(np.arange(start, min(start + 32, len(queries))))
-        for row in score_all(scorer, block, documents):
+        for row in scorer.score(block, documents):
             best = top_positions(row, order, 10)
             rankings.append(Ranking([ids[i] for i in best], row[best]))
     return evaluate(rankings, collection, metrics=["ndcg@10"]).mean["ndcg@10"]

@@ -195,13 +195,14 @@ def evaluate_domain(arguments: argparse.Namespace) -> None:
     The trained model's folder is that of `domain`; both models compute in bfloat16.
     """
     from engine import Encoder, load_collection
-    from engine.training import development_sample, score_collection
-    from engine.training.evaluation import p_value
+    from engine.sampling import sample
+    from engine.statistics import p_value
+    from engine.training import score_collection
 
     folder = Path(arguments.collection)
     collections = [load_collection(str(folder)), *(load_collection(str(folder.parent / name)) for name in OTHERS)]
     if arguments.sample:
-        collections[0] = development_sample(collections[0], arguments.sample, 8 * arguments.sample)
+        collections[0] = sample(collections[0], 8 * arguments.sample, arguments.sample)
     scores = [
         [score_collection(Encoder.load(name, "cpu", "bfloat16"), collection) for collection in collections]
         for name in ("embedded", arguments.output)
@@ -211,7 +212,7 @@ def evaluate_domain(arguments: argparse.Namespace) -> None:
         found[collection.name] = {
             "before": [before.ndcg, before.low, before.high],
             "after": [after.ndcg, after.low, after.high],
-            "p_value": p_value(before.per_query, after.per_query),
+            "p_value": p_value(list(before.per_query.values()), list(after.per_query.values()), "randomization"),
             "queries": len(before.per_query),
             "documents": len(collection.documents),
         }

@@ -18,15 +18,11 @@ PACKAGES = ("numpy", "numba", "torch", "sentence-transformers", "transformers", 
 
 def describe() -> dict[str, Any]:
     """Processor, cores, level of the kernels and versions."""
+    from engine.machine import processor
     from engine.simd import kernels, threads
 
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        name = lines[0].partition(":")[2].strip() if lines else name
     return {
-        "processor": name,
+        "processor": processor(),
         "threads": threads.thread_count(),
         "load_average": [round(x, 1) for x in os.getloadavg()],
         **kernels.describe(),

@@ -7,7 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from threading import Lock
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import torch
 
 Batch = tuple[list[int], dict[str, Any]]  # rows of a chunk, and their features
 Piece = TypeVar("Piece")
@@ -17,28 +20,35 @@ _torch_lock = Lock()
 _torch_state = {"users": 0, "threads": 0}
 
 
+def used_tokens(features: dict[str, Any]) -> torch.Tensor:
+    """Which positions the model reads, bool [texts, width]: attended ones and query expansion."""
+    used = features["attention_mask"].bool()
+    if "query_expansion_positions" in features:
+        used = used | features["query_expansion_positions"].bool()
+    return used
+
+
 def cut_batches(features: dict[str, Any], batch_tokens: int) -> Iterator[Batch]:
     """Cut a padded chunk into batches of similar length, each trimmed to its longest text.
 
     Args:
-        features: What the model's `preprocess` returned for n texts.
-        batch_tokens: Tokens of a batch, padding included.
+        features: What the model's `preprocess` returned for n texts, padded on either side; tensors [n, width] and
+            values without rows.
+        batch_tokens: Tokens of a batch, padding included; a longer text goes alone.
 
     Yields:
         The rows of a batch within the chunk, longest first, and their features.
     """
     import torch
 
-    used = features["attention_mask"].bool()
-    if "query_expansion_positions" in features:
-        used = used | features["query_expansion_positions"].bool()
-    lengths = used.sum(1)
+    used = used_tokens(features)
     n, width = used.shape
-    order = torch.argsort(lengths, descending=True, stable=True).tolist()
+    lengths = used.sum(1).tolist()
+    order = sorted(range(n), key=lambda row: -lengths[row])
     left = bool((~used[:, 0]).any())  # padded on the left: trim there
     start = 0
     while start < n:
-        longest = max(int(lengths[order[start]]), 1)
+        longest = max(lengths[order[start]], 1)
         rows = order[start : start + max(batch_tokens // longest, 1)]
         columns = slice(width - longest, width) if left else slice(0, longest)
         batch = {

@@ -9,6 +9,7 @@ from typing import Any
 MODELS = "late_interaction.models"  # name -> function(**options) -> MultiVectorEncoder
 COLLECTIONS = "late_interaction.collections"  # name -> function() -> Collection
 INDEXES = "late_interaction.indexes"  # name -> subclass of engine.indexes.Index
+SCORERS = "late_interaction.scorers"  # name -> class like those of engine.maxsim.scorer_kinds
 
 
 def names(group: str) -> list[str]:

@@ -9,7 +9,8 @@ import numpy as np
 
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
-from engine.maxsim import maxsim
+from engine.maxsim import scorers
+from engine.maxsim.scorers import Scorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +73,9 @@ def rerank(
     ids: Sequence[str],
     documents: TokenEmbeddings,
     k: int,
+    scorer: Scorer | str = "maxsim",
 ) -> list[Ranking]:
-    """Order given candidates by exact MaxSim.
+    """Order given candidates by exact scores.
 
     Args:
         queries: m queries.
@@ -81,12 +83,13 @@ def rerank(
         ids: n ids, the names of `documents` in order.
         documents: n documents.
         k: How many to keep a query.
+        scorer: A name of `engine.maxsim.scorers`, or a scorer.
 
     Returns:
         m rankings.
 
     Raises:
-        InputError: the counts differ, or a candidate is no document.
+        InputError: the counts differ, a candidate is no document, or an unknown scorer.
     """
     check_k(k)
     if len(candidates) != len(queries) or len(ids) != len(documents):
@@ -94,6 +97,8 @@ def rerank(
             f"Expected one candidate list a query and one id a document, got {len(candidates)} lists for "
             f"{len(queries)} queries and {len(ids)} ids for {len(documents)} documents: pass them in the same order."
         )
+    if isinstance(scorer, str):
+        scorers.check(scorer)
     positions = {name: position for position, name in enumerate(ids)}
     rankings = []
     for number, given in enumerate(candidates):
@@ -102,7 +107,7 @@ def rerank(
         if unknown is not None:
             raise InputError(f"Candidate {unknown!r} of query {number} is no document: rerank ids that are in `ids`.")
         chosen = documents.select([positions[name] for name in names])
-        scores = maxsim(TokenEmbeddings.from_list([queries[number]]), chosen)[0]
+        scores = scorers.score(scorer, queries.select([number]), chosen, within=documents)[0]
         best = top_positions(scores, id_order(names), k)
         rankings.append(Ranking([names[i] for i in best], scores[best]))
     return rankings

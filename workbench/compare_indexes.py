@@ -23,8 +23,8 @@ from engine.encoder import Task
 from engine.errors import InputError, WorkbenchError
 from engine.evaluation import DEFAULT_METRICS
 from engine.indexes import classes, index_class
+from engine.machine import machine, versions
 from engine.retrieval import Ranking, check_k, id_order, top_positions
-from workbench.environment import machine, versions
 from workbench.experiments.child import recall_against, set_threads
 from workbench.experiments.views.indexes import IndexRecord, command_for
 

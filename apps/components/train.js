@@ -10,6 +10,7 @@ LIW.pages.train = (element, props, ask, send, watch, setup) => {
   find(".judged").textContent = setup.questions >= 5 ? `${count(setup.questions)} questions of ${setup.collection}: two of five are kept apart to measure with` : `${setup.collection} has fewer than five`;
   if (setup.questions < 5) { find("input[value=judgements]").disabled = true; find("input[value=file]").checked = true; }
   setup.bases.forEach(({ name, label }) => find(".base").append(el("option", { value: name }, label)));
+  setup.losses.forEach(({ name, about }) => find(".loss").append(el("option", { value: name }, about)));
   file.accept = setup.types.join(",");
   find(".document").value = setup.document;
   if (setup.missing) { LIW.problem(find(".missing"), setup.missing); starts.forEach((button) => (button.disabled = true)); }

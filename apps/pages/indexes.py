@@ -8,9 +8,9 @@ from typing import Any
 from apps.components import component
 from apps.index_records import conditions, index_row
 from apps.live import Stops, follow
-from apps.machine import machine
 from apps.pages import answering, bar, live, sentence
 from apps.workspaces import Workspaces
+from engine import machine
 from engine.errors import InputError, MissingExtraError
 from engine.indexes import classes, index_class
 from workbench.cache import cached_embeddings
@@ -58,7 +58,7 @@ class IndexPage:
         collection = self.workspaces.of(request).collection
         return {
             **self.workspaces.about(request),
-            "asked": len(collection.queries), "machine": machine(),
+            "asked": len(collection.queries), "machine": machine.in_words(),
             "kinds": [{"name": kind, "missing": _missing(kind)} for kind, _ in default_indexes()],
             "limits": [limit for limit in MOST_QUERIES if limit < len(collection.queries)],
             "traced": [kind for kind, found in classes().items() if found.traced],

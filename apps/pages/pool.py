@@ -9,10 +9,10 @@ from typing import Any, cast
 
 from apps.components import component
 from apps.live import Stops, follow
-from apps.machine import machine
 from apps.pages import answering, bar, live, sentence
 from apps.pool_records import factor_row, merged
 from apps.workspaces import Workspaces
+from engine import machine
 from engine.errors import InputError, NotFoundError
 from engine.pooling import METHODS, Method
 from workbench.cache import cached_embeddings
@@ -60,7 +60,7 @@ class PoolPage:
         collection = self.workspaces.of(request).collection
         return {
             **self.workspaces.about(request),
-            "methods": list(METHODS), "indexes": list(INDEXES), "machine": machine(),
+            "methods": list(METHODS), "indexes": list(INDEXES), "machine": machine.in_words(),
             "document": _example(collection.qrels, next(iter(collection.documents))),
             "study": self._kept(_key(request, METHODS[0], INDEXES[0])),
         }  # fmt: skip

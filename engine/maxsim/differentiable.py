@@ -6,18 +6,83 @@ between the forward and the backward pass; no similarity is kept or computed twi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from engine.errors import InputError
 
 BLOCK_BYTES = 32 << 20  # similarities held at once where no kernel runs
 
 
-def maxsim_grad(q: torch.Tensor, q_mask: torch.Tensor, d: torch.Tensor, d_mask: torch.Tensor) -> torch.Tensor:
+@dataclass(frozen=True)
+class Ragged:
+    """Vectors of n texts one after the other, as tensors: what `TokenEmbeddings` is where gradients are needed.
+
+    Args:
+        values: [tokens, dim].
+        offsets: int64 [n + 1] on the CPU.
+    """
+
+    values: Tensor
+    offsets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Tensor:
+        """Tokens of each text, int64 [n] on the CPU."""
+        return self.offsets.diff()
+
+    def slice(self, start: int, stop: int) -> Ragged:
+        """The texts from `start` to `stop` - 1, without a copy."""
+        offsets = self.offsets[start : stop + 1]
+        return Ragged(self.values[int(offsets[0]) : int(offsets[-1])], offsets - offsets[0])
+
+    def padded(self) -> tuple[Tensor, Tensor]:
+        """Values [n, longest, dim], zero at padding, and bool [n, longest], True where there is a token."""
+        lengths = self.lengths
+        values = pad_sequence(list(self.values.split(lengths.tolist())), batch_first=True)
+        mask = torch.arange(values.shape[1]) < lengths[:, None]
+        return values, mask.to(values.device)
+
+
+def concatenate(columns: Sequence[Ragged]) -> Ragged:
+    """Several as one, all texts of the first, then all of the second."""
+    if len(columns) == 1:
+        return columns[0]
+    lengths = torch.cat([column.lengths for column in columns])
+    offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+    return Ragged(torch.cat([column.values for column in columns]), offsets)
+
+
+def maxsim_ragged(queries: Ragged, documents: Ragged) -> Tensor:
     """Score every query against every document, differentiably in both.
+
+    Args:
+        queries: m queries.
+        documents: n documents of the same dimension, on the same device.
+
+    Returns:
+        [m, n] float32 (float64 for float64 vectors); negative infinity, and no gradient, for a document without tokens.
+        Of equal maxima the first wins the gradient.
+    """
+    dtype = torch.promote_types(torch.promote_types(queries.values.dtype, documents.values.dtype), torch.float32)
+    values = [side.values.to(dtype).contiguous() for side in (queries, documents)]
+    device = queries.values.device
+    scores = _MaxSim.apply(*values, queries.offsets.to(device), documents.offsets.to(device))
+    assert isinstance(scores, Tensor)
+    return scores
+
+
+def maxsim_grad(q: Tensor, q_mask: Tensor, d: Tensor, d_mask: Tensor) -> Tensor:
+    """`maxsim_ragged` of padded vectors.
 
     Args:
         q: [Q, Lq, dim], query token vectors, padded.
@@ -42,51 +107,37 @@ def maxsim_grad(q: torch.Tensor, q_mask: torch.Tensor, d: torch.Tensor, d_mask: 
             f"Expected masks {list(q.shape[:2])} and {list(d.shape[:2])}, got {list(q_mask.shape)} and "
             f"{list(d_mask.shape)}: one value a token."
         )
-    scores = _MaxSim.apply(q, q_mask.bool(), d, d_mask.bool())
-    assert isinstance(scores, torch.Tensor)
-    return scores
+    sides = [Ragged(x[mask.bool()], _offsets(mask.bool()).cpu()) for x, mask in ((q, q_mask), (d, d_mask))]
+    return maxsim_ragged(*sides)
 
 
 class _MaxSim(torch.autograd.Function):
-    """Saves the tokens without their padding and the winners."""
+    """Keeps the vectors and the position of each maximum: nothing else is needed for the gradient."""
 
     @staticmethod
-    def forward(ctx: Any, q: torch.Tensor, q_mask: torch.Tensor, d: torch.Tensor, d_mask: torch.Tensor) -> torch.Tensor:
-        dtype = torch.float64 if torch.float64 in (q.dtype, d.dtype) else torch.float32
-        queries, documents = q.detach()[q_mask].to(dtype), d.detach()[d_mask].to(dtype)
-        spans, offsets = _offsets(q_mask), _offsets(d_mask)
-        ctx.compiled = q.device.type == "cpu" and dtype == torch.float32
+    def forward(ctx: Any, queries: Tensor, documents: Tensor, spans: Tensor, offsets: Tensor) -> Tensor:
+        ctx.compiled = queries.device.type == "cpu" and queries.dtype == torch.float32
         run = _forward_compiled if ctx.compiled else _forward_torch
-        scores, where = run(queries, spans, documents, offsets)
-        ctx.save_for_backward(queries, spans, documents, offsets, where, q_mask, d_mask)
-        ctx.dtypes = q.dtype, d.dtype
+        scores, where = run(queries.detach(), spans, documents.detach(), offsets)
+        ctx.save_for_backward(queries, documents, spans, offsets, where)
         return scores
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        queries, spans, documents, offsets, where, q_mask, d_mask = ctx.saved_tensors
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        queries, documents, spans, offsets, where = ctx.saved_tensors
         run = _backward_compiled if ctx.compiled else _backward_torch
-        needed = ctx.needs_input_grad[0], ctx.needs_input_grad[2]
-        to_q, to_d = run(gradients[0].detach(), queries, spans, documents, offsets, where, needed)
-        padded: list[torch.Tensor | None] = []
-        for gradient, mask, dtype in ((to_q, q_mask, ctx.dtypes[0]), (to_d, d_mask, ctx.dtypes[1])):
-            if gradient is None:
-                padded.append(None)
-                continue
-            whole = torch.zeros((*mask.shape, gradient.shape[1]), dtype=dtype, device=gradient.device)
-            whole[mask] = gradient.to(dtype)
-            padded.append(whole)
-        return padded[0], None, padded[1], None
+        needed = ctx.needs_input_grad[0], ctx.needs_input_grad[1]
+        sides = queries.detach(), spans, documents.detach(), offsets
+        to_queries, to_documents = run(gradients[0].detach(), *sides, where, needed)
+        return to_queries, to_documents, None, None
 
 
-def _offsets(mask: torch.Tensor) -> torch.Tensor:
+def _offsets(mask: Tensor) -> Tensor:
     """int64 [n + 1], where the tokens of each row start once padding is gone."""
     return torch.cat([mask.new_zeros(1, dtype=torch.int64), mask.sum(1).cumsum(0)])
 
 
-def _forward_compiled(
-    queries: torch.Tensor, spans: torch.Tensor, documents: torch.Tensor, offsets: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _forward_compiled(queries: Tensor, spans: Tensor, documents: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     from engine.maxsim import training_cpu
     from engine.simd import kernels, threads
 
@@ -105,20 +156,20 @@ def _forward_compiled(
 
 
 def _backward_compiled(
-    gradient: torch.Tensor,
-    queries: torch.Tensor,
-    spans: torch.Tensor,
-    documents: torch.Tensor,
-    offsets: torch.Tensor,
-    where: torch.Tensor,
+    gradient: Tensor,
+    queries: Tensor,
+    spans: Tensor,
+    documents: Tensor,
+    offsets: Tensor,
+    where: Tensor,
     needed: tuple[bool, bool],
-) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+) -> tuple[Tensor | None, Tensor | None]:
     from engine.maxsim import training_cpu
     from engine.simd import threads
 
     weights = gradient.to(torch.float32).contiguous().numpy()
     rows, starts, places = spans.numpy(), offsets.numpy(), where.numpy()
-    results: list[torch.Tensor | None] = []
+    results: list[Tensor | None] = []
     for wanted, own, other, lengths, work in (
         (needed[0], queries, documents, np.diff(rows), training_cpu.to_queries),
         (needed[1], documents, queries, np.diff(starts), training_cpu.to_documents),
@@ -138,9 +189,7 @@ def _backward_compiled(
     return results[0], results[1]
 
 
-def _forward_torch(
-    queries: torch.Tensor, spans: torch.Tensor, documents: torch.Tensor, offsets: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _forward_torch(queries: Tensor, spans: Tensor, documents: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     """Document by document, so that few similarities exist at once."""
     n = len(offsets) - 1
     owner = torch.repeat_interleave(torch.arange(len(spans) - 1, device=spans.device), spans.diff())
@@ -158,14 +207,14 @@ def _forward_torch(
 
 
 def _backward_torch(
-    gradient: torch.Tensor,
-    queries: torch.Tensor,
-    spans: torch.Tensor,
-    documents: torch.Tensor,
-    offsets: torch.Tensor,
-    where: torch.Tensor,
+    gradient: Tensor,
+    queries: Tensor,
+    spans: Tensor,
+    documents: Tensor,
+    offsets: Tensor,
+    where: Tensor,
     needed: tuple[bool, bool],
-) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+) -> tuple[Tensor | None, Tensor | None]:
     owner = torch.repeat_interleave(torch.arange(len(spans) - 1, device=spans.device), spans.diff())
     to_queries, to_documents = torch.zeros_like(queries), torch.zeros_like(documents)
     for i, (start, end) in enumerate(zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)):

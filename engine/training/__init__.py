@@ -1,17 +1,21 @@
 """Fine-tuning that a person can watch, stop, resume and believe."""
 
 from engine.training.data import TrainingData, collection_pairs, read_training_data
-from engine.training.evaluation import Score, development_sample, score_collection
+from engine.training.evaluation import Score, score_collection
 from engine.training.events import Evaluated, Event, Finished, Pinned, Saved, Started, Step, Stop
+from engine.training.export import export_onnx
+from engine.training.losses import LOSSES
 from engine.training.mining import MiningSettings, mine
 from engine.training.nanobeir import score_nanobeir
 from engine.training.recipes import load_recipe, recipes
 from engine.training.report import Report
 from engine.training.run import fine_tune
+from engine.training.saving import load_report, push_to_hub
 from engine.training.settings import TrainSettings
 from engine.training.teacher import CachedTeacher, add_teacher_scores
 
 __all__ = [
+    "LOSSES",
     "CachedTeacher",
     "Evaluated",
     "Event",
@@ -28,10 +32,12 @@ __all__ = [
     "TrainingData",
     "add_teacher_scores",
     "collection_pairs",
-    "development_sample",
+    "export_onnx",
     "fine_tune",
     "load_recipe",
+    "load_report",
     "mine",
+    "push_to_hub",
     "read_training_data",
     "recipes",
     "score_collection",

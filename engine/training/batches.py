@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.batching import cut_batches, used_tokens
+from engine.maxsim.differentiable import Ragged
+
 Features = dict[str, Any]
 
 SHELF = 65_536  # vectors allocated together in the first pass
@@ -28,43 +31,23 @@ class MiniBatch:
     tokens: int
 
 
-def used_tokens(features: Features) -> Tensor:
-    """Which positions of a column the model reads, bool [rows, width]: attended ones and query expansion."""
-    used = features["attention_mask"].bool()
-    if "query_expansion_positions" in features:
-        used = used | features["query_expansion_positions"].bool()
-    return used
+def text_of(model: Any, features: Features, row: int) -> str:
+    """What the tokens of a row say, without those that the model adds."""
+    return model.tokenizer.decode(features["input_ids"][row][used_tokens(features)[row]], skip_special_tokens=True)
 
 
 def cut_mini_batches(features: Features, most_tokens: int) -> list[MiniBatch]:
-    """Cut a padded column into mini-batches of similar length, so that little padding is computed.
+    """Cut a padded column into mini-batches of similar length, longest rows first; see `engine.batching.cut_batches`.
 
     Args:
-        features: Padded on either side, tensors [rows, width] and values without rows.
-        most_tokens: Tokens of a mini-batch, padding included; a longer row goes alone.
+        features: Of n rows.
+        most_tokens: Tokens of a mini-batch, padding included.
 
     Returns:
-        Mini-batches, longest rows first.
+        The mini-batches.
     """
-    used = used_tokens(features)
-    n, width = used.shape
-    lengths = used.sum(1).tolist()
-    order = sorted(range(n), key=lambda row: -lengths[row])
-    left = bool((~used[:, 0]).any())  # padded on the left: trim there
-    found, start = [], 0
-    while start < n:
-        longest = max(lengths[order[start]], 1)
-        rows = torch.tensor(order[start : start + max(most_tokens // longest, 1)])
-        columns = slice(width - longest, width) if left else slice(0, longest)
-        cut = {
-            key: value[rows.to(value.device)][:, columns]
-            if isinstance(value, Tensor) and value.shape[:2] == (n, width)
-            else value
-            for key, value in features.items()
-        }
-        found.append(MiniBatch(rows, cut, len(rows) * longest))
-        start += len(rows)
-    return found
+    cut = cut_batches(features, most_tokens)
+    return [MiniBatch(torch.tensor(rows), part, part["attention_mask"].numel()) for rows, part in cut]
 
 
 def encode(model: Any, batch: MiniBatch) -> tuple[Tensor, Tensor]:
@@ -151,22 +134,6 @@ def encode_columns(
             vectors, shelf = shelf[: len(vectors)].copy_(vectors), shelf[len(vectors) :]
         found.append(Encoded(column, batch, vectors, lengths, state))
     return found
-
-
-@dataclass(frozen=True)
-class Ragged:
-    """Vectors of n texts one after the other, as tensors.
-
-    Args:
-        values: [tokens, dim], a leaf that gathers the gradient.
-        offsets: int64 [n + 1] on the CPU.
-    """
-
-    values: Tensor
-    offsets: Tensor
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
 
 
 def join(encoded: list[Encoded], column: int) -> tuple[Ragged, list[tuple[Encoded, Tensor]]]:

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import json
-import shlex
-from typing import TYPE_CHECKING
 
+from engine.training.evaluation import Score
+from engine.training.report import Report
 from engine.training.settings import TrainSettings
 
-if TYPE_CHECKING:
-    from engine.training.evaluation import Score
-    from engine.training.report import Report
 
-
-def _command(report: Report) -> str:
-    """The command that runs this again: every setting that is not the usual one is in it."""
+def _program(report: Report) -> str:
+    """What runs this again: every setting that is not the usual one is in it."""
     usual = TrainSettings().to_dict()
-    options = {"base": "--model", "output": "--output", "seed": "--seed", "device": "--device"}
-    words = ["workbench", "train", "--data", report.data_name]
+    changed = {name: value for name, value in report.settings.items() if name == "base" or value != usual[name]}
+    lines = "".join(f"    {name}={value!r},\n" for name, value in changed.items())
+    names, options = "TrainSettings, fine_tune, read_training_data", ""
+    first = ""
     if report.development is not None:
-        words += ["--collection", report.development]
-    for name, value in report.settings.items():
-        if name in ("base", "output") or (name in options and value != usual[name]):
-            words += [options[name], str(value)]
-        elif value != usual[name]:
-            words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
-    return shlex.join(words)
+        first, options = (
+            "from engine import load_collection\n",
+            f", development=load_collection({report.development!r})",
+        )
+    return f"""{first}from engine.training import {names}
+
+settings = TrainSettings(
+{lines})
+fine_tune(settings, read_training_data({report.data_name!r}){options})"""
 
 
 def model_card(report: Report) -> str:
@@ -38,7 +38,6 @@ def model_card(report: Report) -> str:
         Markdown with the front matter of the hub.
     """
     settings = report.settings
-    command = _command(report)
     rows = "\n".join(f"| {name} | {count:,} |" for name, count in report.counts.items())
     return f"""---
 library_name: sentence-transformers
@@ -49,7 +48,8 @@ base_model: {settings["base"]}
 # {settings["output"].rstrip("/").rpartition("/")[2]}
 
 A late-interaction model with vectors of {report.encoder.dim} dimensions, trained from {settings["base"]} with the
-{settings["loss"]} loss: {report.steps} steps of {settings["batch"]} rows in {report.seconds:.0f} s ({report.reason}).
+{settings["loss"]} loss over {settings["scorer"]}: {report.steps} steps of {settings["batch"]} rows in
+{report.seconds:.0f} s ({report.reason}).
 
 {_scores(report)}
 ## Data
@@ -80,11 +80,12 @@ model = MultiVectorEncoder("{settings["output"]}")
 
 ## Train again
 
-```
-{command}
+```python
+{_program(report)}
 ```
 
-All settings are in `report.json`; the same data, settings, versions and device give the same weights.
+All settings, with the mini-batch that was chosen, are in `report.json`; the same data, settings, versions and device
+give the same weights.
 """
 
 

@@ -11,10 +11,11 @@ from engine.embeddings import TokenEmbeddings
 from engine.encoder import Encoder
 from engine.evaluation import evaluate
 from engine.explain import Alignment, align
-from engine.maxsim import maxsim
+from engine.maxsim import scorers
+from engine.maxsim.scorers import Scorer
 from engine.retrieval import Ranking, id_order, top_positions
+from engine.statistics import bootstrap
 
-RESAMPLES = 2000
 METRIC = "ndcg@10"
 
 
@@ -35,13 +36,16 @@ class Score:
     per_query: dict[str, float]
 
 
-def score_collection(encoder: Encoder, collection: Collection, seed: int = 0) -> Score:
+def score_collection(
+    encoder: Encoder, collection: Collection, seed: int = 0, scorer: Scorer | str = scorers.DEFAULT
+) -> Score:
     """Search a collection exactly and score the result.
 
     Args:
         encoder: The model; it is put into evaluation mode and back.
         collection: With judgements.
         seed: Of the bootstrap.
+        scorer: A scorer or its name.
 
     Returns:
         The score.
@@ -57,76 +61,11 @@ def score_collection(encoder: Encoder, collection: Collection, seed: int = 0) ->
     ids = list(collection.documents)
     order = id_order(ids)
     rankings = {}
-    for name, scores in zip(names, maxsim(queries, documents), strict=True):
+    for name, scores in zip(names, scorers.score(scorer, queries, documents), strict=True):
         best = top_positions(scores, order, 10)
         rankings[name] = Ranking([ids[i] for i in best], scores[best])
     per_query = evaluate(rankings, collection, [METRIC]).per_query[METRIC]
-    low, high = bootstrap_interval(np.array(list(per_query.values())), seed)
-    return Score(float(np.mean(list(per_query.values()))), low, high, per_query)
-
-
-def bootstrap_interval(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """The 95% percentile interval of a mean.
-
-    Args:
-        values: float [n], one a query.
-        seed: Of the resampling.
-
-    Returns:
-        Its ends.
-
-    Source:
-        Efron, 1979.
-    """
-    draws = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
-    low, high = np.quantile(values[draws].mean(1), [0.025, 0.975])
-    return float(low), float(high)
-
-
-def p_value(before: dict[str, float], after: dict[str, float]) -> float:
-    """How likely a difference of this size is by chance, by ranx's paired randomisation test.
-
-    Args:
-        before: query id -> value.
-        after: The same queries.
-
-    Returns:
-        The two-sided p-value; 1.0 where nothing differs.
-    """
-    from ranx.statistical_tests import fisher_randomization_test
-
-    control = np.array([before[name] for name in before])
-    treatment = np.array([after[name] for name in before])
-    if np.array_equal(control, treatment):
-        return 1.0
-    return float(fisher_randomization_test(control, treatment, 1000, 0.01)[0])
-
-
-def development_sample(collection: Collection, queries: int = 100, documents: int = 1000, seed: int = 0) -> Collection:
-    """A smaller collection to watch a run with: some judged queries, their documents and others at random.
-
-    Args:
-        collection: With judgements.
-        queries: At most this many queries.
-        documents: This many documents, or all that are judged if they are more.
-        seed: Of the choice.
-
-    Returns:
-        The sample, named after its source; its scores are higher than those of the whole collection.
-    """
-    generator = np.random.default_rng(seed)
-    judged = collection.judged_queries
-    names = [judged[i] for i in sorted(generator.permutation(len(judged))[:queries])]
-    kept = {document for name in names for document in collection.qrels[name]}
-    others = [document for document in collection.documents if document not in kept]
-    extra = max(documents - len(kept), 0)
-    kept |= {others[i] for i in generator.permutation(len(others))[:extra]}
-    return Collection(
-        {name: text for name, text in collection.documents.items() if name in kept},
-        {name: collection.queries[name] for name in names},
-        {name: collection.qrels[name] for name in names},
-        f"{collection.name} (sample of {len(names)} queries and {len(kept)} documents)",
-    )
+    return Score(*bootstrap(list(per_query.values()), seed), per_query)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,17 @@
-"""Losses over MaxSim whose memory depends neither on the batch's activations nor on its similarity tensor.
+"""Losses over a scorer, whose memory depends neither on the batch's activations nor on its similarity tensor.
 
 Every loss here runs in three passes (GradCache: Gao, Zhang, Han and Callan, 2021): encode in mini-batches of similar
 length, keeping graphs only as far as they fit; compute the loss on the vectors and its gradient there; encode again
 what had no graph and carry the gradient into the weights. With room for every graph it is the plain loss.
+
+A new loss is a class here and a line in `LOSSES`: settings, the trainer and the page Train take it from there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,28 +19,42 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from engine.errors import InputError
-from engine.training import scoring
-from engine.training.batches import Features, Ragged, encode_columns, join, replay
+from engine.maxsim import scorers
+from engine.maxsim.differentiable import Ragged, concatenate
+from engine.maxsim.scorers import Scorer
+from engine.training.batches import Features, encode_columns, join, replay, text_of
+from engine.training.distributed import average_gradients, gather_documents
 
 ALL_TOKENS = 1 << 62  # room for every graph: nothing is encoded twice
 
 
 class LateInteractionLoss(nn.Module):
-    """Base: columns in, a loss whose backward pass fills the gradients of the model.
+    """Base: columns in, a loss whose backward pass fills the gradients of the model and of the scorer.
 
     Args:
         model: A MultiVectorEncoder; the trainer puts the wrapped model in its place.
+        scorer: Scores queries with documents; MaxSim when None.
         mini_batch_tokens: Tokens encoded together, padding included.
         graph_tokens: Tokens whose graph may stay alive through the loss; None keeps all.
     """
 
+    scored: ClassVar[bool] = False  # needs a teacher's score for every document of a row
+    in_batch: ClassVar[bool] = False  # the other rows of a batch are negatives
+    takes: ClassVar[tuple[str, ...]] = ()  # the training settings that are arguments of this loss
     uses_gradient_cache = True  # the trainer then leaves static graphs and the like alone
 
-    def __init__(self, model: Any, mini_batch_tokens: int = 1024, graph_tokens: int | None = 1024) -> None:
+    def __init__(
+        self,
+        model: Any,
+        scorer: Scorer | None = None,
+        mini_batch_tokens: int = 1024,
+        graph_tokens: int | None = 1024,
+    ) -> None:
         super().__init__()
         if mini_batch_tokens < 1 or (graph_tokens is not None and graph_tokens < 0):
             raise InputError("Expected mini-batches of one token or more: raise mini_batch_tokens.")
         self.model = model
+        self.scorer: Any = scorer or scorers.get()
         self.mini_batch_tokens = mini_batch_tokens
         self.graph_tokens = ALL_TOKENS if graph_tokens is None else graph_tokens
         self.watch: Callable[[list[Features], float], None] | None = None
@@ -74,23 +91,29 @@ class LateInteractionLoss(nn.Module):
         encoded = encode_columns(inner, columns, self.mini_batch_tokens, self.graph_tokens, device)
         joined = [join(encoded, i) for i in range(len(columns))]
         vectors = [column for column, _ in joined]
+        _check_scored(inner, columns, vectors)
         with torch.autocast(device.type, enabled=False):  # scores are sums of many products: 8 bits would not do
             loss = self.on_vectors(vectors[0], vectors[1:], labels)
         if not torch.is_grad_enabled():
             return loss
         if self.watch is not None:
             self.watch(columns, float(loss.detach()))
-        loss.backward()
+        own = [parameter for parameter in self.scorer.parameters() if parameter.requires_grad]
+        leaves = [column.values for column in vectors]
+        found = torch.autograd.grad(loss, [*leaves, *own], allow_unused=True)
+        filled = [_filled(value, leaf) for value, leaf in zip(found, [*leaves, *own], strict=True)]
         places = [place for _, column in joined for place in column]
-        gradients = [_gradient(vectors[entry.column].values) for entry, _ in places]
+        gradients = [filled[entry.column] for entry, _ in places]
         # The backward pass comes after the caller has left its autocast: what is encoded again must be as it was.
         enabled, dtype = torch.is_autocast_enabled(device.type), torch.get_autocast_dtype(device.type)
 
         def carry(scale: Tensor) -> None:
             with torch.autocast(device.type, dtype, enabled=enabled):
                 replay(inner, places, gradients, scale)
+            for parameter, gradient in zip(own, filled[len(leaves) :], strict=True):
+                parameter.grad = gradient * scale + (0 if parameter.grad is None else parameter.grad)
             if inner is not self.model:
-                average_gradients(inner)
+                average_gradients([*inner.parameters(), *own])
 
         result = loss.detach().requires_grad_()
         result.register_hook(carry)
@@ -109,12 +132,14 @@ class ContrastiveLoss(LateInteractionLoss):
         temperature: Scores are divided by it.
         false_negative_threshold: Negatives that score more than this share of the positive's score are left out.
         gather: Take the documents of all processes.
-        mini_batch_tokens: See the base.
-        graph_tokens: See the base.
+        base: See the base.
 
     Source:
         InfoNCE: van den Oord, Li and Vinyals, 2018.
     """
+
+    in_batch = True
+    takes = ("temperature", "false_negative_threshold", "gather")
 
     def __init__(
         self,
@@ -122,10 +147,9 @@ class ContrastiveLoss(LateInteractionLoss):
         temperature: float = 1.0,
         false_negative_threshold: float | None = None,
         gather: bool = False,
-        mini_batch_tokens: int = 1024,
-        graph_tokens: int | None = 1024,
+        **base: Any,
     ) -> None:
-        super().__init__(model, mini_batch_tokens, graph_tokens)
+        super().__init__(model, **base)
         self.temperature = temperature
         self.false_negative_threshold = false_negative_threshold
         self.gather = gather
@@ -137,19 +161,14 @@ class ContrastiveLoss(LateInteractionLoss):
         if self.gather and torch.distributed.is_initialized():
             candidates, first = gather_documents(candidates)
         targets = torch.arange(batch, device=queries.values.device) + first
-        scores = scoring.all_pairs(queries, candidates)
+        scores = self.scorer(queries, candidates)
         if self.false_negative_threshold is not None:
             scores = mask_false_negatives(scores, targets, self.false_negative_threshold)
         return functional.cross_entropy(scores / self.temperature, targets)
 
     def get_config_dict(self) -> dict[str, Any]:
         """For the model card."""
-        return {
-            "temperature": self.temperature,
-            "false_negative_threshold": self.false_negative_threshold,
-            "gather": self.gather,
-            **super().get_config_dict(),
-        }
+        return {**{name: getattr(self, name) for name in self.takes}, **super().get_config_dict()}
 
 
 class DistillationLoss(LateInteractionLoss):
@@ -158,23 +177,23 @@ class DistillationLoss(LateInteractionLoss):
     Args:
         model: See the base.
         temperature: Both sides' scores are divided by it, and the loss multiplied by its square.
-        mini_batch_tokens: See the base.
-        graph_tokens: See the base.
+        base: See the base.
 
     Source:
         Hinton, Vinyals and Dean, 2015; for late interaction Santhanam and others, 2022 (ColBERTv2).
     """
 
-    def __init__(
-        self, model: Any, temperature: float = 1.0, mini_batch_tokens: int = 1024, graph_tokens: int | None = 1024
-    ) -> None:
-        super().__init__(model, mini_batch_tokens, graph_tokens)
+    scored = True
+    takes = ("temperature",)
+
+    def __init__(self, model: Any, temperature: float = 1.0, **base: Any) -> None:
+        super().__init__(model, **base)
         self.temperature = temperature
 
     def on_vectors(self, queries: Ragged, documents: list[Ragged], labels: Tensor | None) -> Tensor:
         """See the base."""
         teacher = check_teacher(labels, len(queries), len(documents))
-        student = torch.stack([scoring.matched_pairs(queries, column) for column in documents], 1)
+        student = self.scorer.matched(queries, documents)
         divergence = functional.kl_div(
             functional.log_softmax(student / self.temperature, 1),
             functional.log_softmax(teacher.to(student) / self.temperature, 1),
@@ -191,11 +210,36 @@ class MarginMSELoss(LateInteractionLoss):
         Hofstätter and others, 2020.
     """
 
+    scored = True
+
     def on_vectors(self, queries: Ragged, documents: list[Ragged], labels: Tensor | None) -> Tensor:
         """See the base."""
         teacher = check_teacher(labels, len(queries), len(documents)).to(queries.values)
-        student = torch.stack([scoring.matched_pairs(queries, column) for column in documents], 1)
+        student = self.scorer.matched(queries, documents)
         return functional.mse_loss(student[:, :1] - student[:, 1:], teacher[:, :1] - teacher[:, 1:])
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A loss as settings name it.
+
+    Args:
+        loss: Its class.
+        about: A few words for a list.
+        keeps_graph: Nothing is encoded twice, whatever memory that takes.
+    """
+
+    loss: type[LateInteractionLoss]
+    about: str
+    keeps_graph: bool = False
+
+
+LOSSES = {
+    "contrastive": Kind(ContrastiveLoss, "contrastive: other rows are wrong answers", keeps_graph=True),
+    "cached-contrastive": Kind(ContrastiveLoss, "contrastive in little memory (GradCache)"),
+    "distillation": Kind(DistillationLoss, "distillation of teacher scores"),
+    "margin-mse": Kind(MarginMSELoss, "margins of teacher scores"),
+}
 
 
 def check_teacher(labels: Tensor | None, batch: int, columns: int) -> Tensor:
@@ -229,68 +273,15 @@ def mask_false_negatives(scores: Tensor, targets: Tensor, threshold: float) -> T
     return scores.masked_fill(wrong, float("-inf"))
 
 
-def concatenate(columns: Sequence[Ragged]) -> Ragged:
-    """Several columns as one, all of the first, then all of the second."""
-    if len(columns) == 1:
-        return columns[0]
-    offsets, total = [columns[0].offsets[:1]], 0
-    for column in columns:
-        offsets.append(column.offsets[1:] + total)
-        total += int(column.offsets[-1])
-    return Ragged(torch.cat([column.values for column in columns]), torch.cat(offsets))
+def _check_scored(model: Any, columns: list[Features], vectors: list[Ragged]) -> None:
+    for features, column in zip(columns, vectors, strict=True):
+        if not bool(column.lengths.all()):
+            text = text_of(model, features, int(column.lengths.argmin()))
+            raise InputError(
+                f"Nothing of the {features['task']} {text[:80]!r} is left to score, since the model scores none of its "
+                "tokens: remove this row."
+            )
 
 
-class _Gather(torch.autograd.Function):
-    """Vectors of all processes; the gradient of a process's own is the sum of what all processes have for it."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, counts: list[int]) -> Tensor:
-        ctx.counts = counts
-        parts = []
-        for rank, count in enumerate(counts):
-            own = rank == torch.distributed.get_rank()
-            part = values.detach().clone() if own else values.new_empty(count, values.shape[1])
-            torch.distributed.broadcast(part, rank)
-            parts.append(part)
-        return torch.cat(parts)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        total = gradients[0].contiguous()
-        torch.distributed.all_reduce(total)
-        rank = torch.distributed.get_rank()
-        start = sum(ctx.counts[:rank])
-        return total[start : start + ctx.counts[rank]], None
-
-
-def gather_documents(documents: Ragged) -> tuple[Ragged, int]:
-    """Join the documents of all processes.
-
-    Args:
-        documents: This process's.
-
-    Returns:
-        All documents in the order of the ranks, and the position of this process's first.
-    """
-    world, rank = torch.distributed.get_world_size(), torch.distributed.get_rank()
-    lengths: list[Any] = [None] * world
-    torch.distributed.all_gather_object(lengths, documents.offsets.diff().tolist())
-    values = _Gather.apply(documents.values, [sum(part) for part in lengths])
-    flat = torch.tensor([length for part in lengths for length in part], dtype=torch.int64)
-    offsets = torch.cat([flat.new_zeros(1), flat.cumsum(0)])
-    return Ragged(values, offsets), sum(len(part) for part in lengths[:rank])  # type: ignore[arg-type]
-
-
-def average_gradients(model: nn.Module) -> None:
-    """Average the gradients of all processes; a weight that one process did not use counts as zero there."""
-    world = torch.distributed.get_world_size()
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            torch.distributed.all_reduce(parameter.grad)
-            parameter.grad /= world
-
-
-def _gradient(values: Tensor) -> Tensor:
-    return torch.zeros_like(values) if values.grad is None else values.grad
+def _filled(gradient: Tensor | None, leaf: Tensor) -> Tensor:
+    return torch.zeros_like(leaf) if gradient is None else gradient

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from engine.encoder import Encoder
 from engine.errors import InputError, missing_extra
+from engine.maxsim import scorers
+from engine.training.losses import LOSSES, LateInteractionLoss
+from engine.training.preflight import USUAL_MINI_BATCH
 from engine.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -41,6 +44,28 @@ def load_for_training(settings: TrainSettings) -> Encoder:
         _transformer(model).gradient_checkpointing_enable({"use_reentrant": False})
     _pin_lengths(model)
     return Encoder(model, settings.base, encoder.note)
+
+
+def build_loss(model: Any, settings: TrainSettings) -> LateInteractionLoss:
+    """The loss and the scorer that the settings name.
+
+    Args:
+        model: A MultiVectorEncoder.
+        settings: Of a run.
+
+    Returns:
+        The loss; its mini-batches may change after the preflight.
+    """
+    kind = LOSSES[settings.loss]
+    scorer: Any = scorers.get(settings.scorer, dim=model.get_embedding_dimension())
+    size = settings.mini_batch_tokens or USUAL_MINI_BATCH.get(model.device.type, USUAL_MINI_BATCH["cpu"])
+    return kind.loss(
+        model,
+        scorer=scorer.to(model.device),
+        mini_batch_tokens=size,
+        graph_tokens=None if kind.keeps_graph else size,
+        **{name: getattr(settings, name) for name in kind.loss.takes},
+    )
 
 
 def prepare(model: MultiVectorEncoder, settings: TrainSettings) -> Any:

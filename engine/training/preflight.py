@@ -1,4 +1,8 @@
-"""Before the start: which mini-batch is fastest and fits, how long the run takes and what memory it needs."""
+"""Before the start: which mini-batch fits this machine, how long the run takes and what memory it needs.
+
+The mini-batch follows from the texts, the settings and the machine's memory, never from a clock or from what else runs
+there: the same run on the same machine gets the same one, and its record names it.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,13 @@ from typing import Any
 import psutil
 import torch
 
-from engine.training.batches import Features, MiniBatch, cut_mini_batches, encode, used_tokens
+from engine.batching import used_tokens
+from engine.training.batches import Features, MiniBatch, cut_mini_batches, encode
 from engine.training.losses import LateInteractionLoss
 
-CANDIDATES = {"cpu": (512, 1024, 2048), "cuda": (8192, 16384, 32768, 65536, 131072)}
-MEMORY_SHARE = 0.5  # of what is free, for the graph of one mini-batch: kept vectors and optimiser states need the rest
+USUAL_MINI_BATCH = {"cpu": 1024, "cuda": 16384}  # tokens; on 2 cores a clock could not tell it from 2,048
+SMALLEST = 64
+MEMORY_SHARE = 0.25  # of the device's memory, for the graph of one mini-batch
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class Preflight:
         seconds_per_step: Expected.
         seconds: Expected for all steps, without evaluations.
         graph_bytes: Memory of one mini-batch's graph.
-        tried: tokens -> (seconds a thousand tokens, bytes) of each size that was tried.
+        tried: tokens -> bytes of each size that was tried.
     """
 
     mini_batch_tokens: int
@@ -34,48 +40,42 @@ class Preflight:
     seconds_per_step: float
     seconds: float
     graph_bytes: int
-    tried: dict[int, tuple[float, int]]
+    tried: dict[int, int]
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""
-        return {**asdict(self), "tried": {str(size): list(found) for size, found in self.tried.items()}}
+        return {**asdict(self), "tried": {str(size): found for size, found in self.tried.items()}}
 
 
 def preflight(
     loss: LateInteractionLoss, columns: list[Features], steps: int, mini_batch_tokens: int = 0, memory: int = 0
 ) -> Preflight:
-    """Measure one mini-batch of each size on this device and choose.
+    """Choose the usual mini-batch of the device, or half of it as often as its graph takes too much memory.
 
     Args:
         loss: Of the run; nothing is changed in it or its model.
         columns: One typical batch as the trainer hands it to the loss.
         steps: Steps of the run.
         mini_batch_tokens: A size that is given: only it is measured.
-        memory: Bytes that may be used; 0 for what is free now.
+        memory: Bytes of the device; 0 asks it.
 
     Returns:
-        The choice and what to expect.
+        The choice and what to expect; only the expected seconds depend on the clock.
     """
     device = columns[0]["input_ids"].device
-    memory = memory or _free_memory(device)
+    bound = MEMORY_SHARE * (memory or _memory(device))
     total = sum(int(used_tokens(column).sum()) for column in columns)
-    sizes = (mini_batch_tokens,) if mini_batch_tokens else CANDIDATES.get(device.type, CANDIDATES["cpu"])
-    tried: dict[int, tuple[float, int]] = {}
-    for size in sizes:
+    size = mini_batch_tokens or USUAL_MINI_BATCH.get(device.type, USUAL_MINI_BATCH["cpu"])
+    tried: dict[int, int] = {}
+    while True:
         batch = _largest(columns, size)
-        if tried and batch.tokens <= max(tried) // 2:
-            break  # the data are too few to fill a larger one
-        seconds, graph = _measure(loss.model, batch)
-        tried[size] = (1000 * seconds / max(batch.tokens, 1), graph)
-        if graph > MEMORY_SHARE * memory:
+        seconds, tried[size] = _measure(loss.model, batch)
+        if mini_batch_tokens or tried[size] <= bound or size // 2 < SMALLEST:
             break
-    fitting = {size: found for size, found in tried.items() if found[1] <= MEMORY_SHARE * memory} or {
-        min(tried): tried[min(tried)]
-    }
-    chosen = min(fitting, key=lambda size: fitting[size][0])
+        size //= 2
     cached = loss.graph_tokens < total
-    seconds = total / 1000 * tried[chosen][0] * (4 / 3 if cached else 1.0)  # one more forward pass of three parts
-    return Preflight(chosen, total, seconds, seconds * steps, tried[chosen][1], tried)
+    seconds *= total / max(batch.tokens, 1) * (4 / 3 if cached else 1.0)  # one more forward pass of three parts
+    return Preflight(size, total, seconds, seconds * steps, tried[size], tried)
 
 
 def _largest(columns: list[Features], size: int) -> MiniBatch:
@@ -118,7 +118,8 @@ def _measure(model: Any, batch: MiniBatch) -> tuple[float, int]:
     return seconds, sum(held.values())
 
 
-def _free_memory(device: torch.device) -> int:
+def _memory(device: torch.device) -> int:
+    """All of it, not what is free now: that would be another number each time."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return psutil.virtual_memory().available
+        return torch.cuda.get_device_properties(device).total_memory
+    return psutil.virtual_memory().total

@@ -1,22 +1,18 @@
-"""What a run gives back: scores before and after, what changed, and the model in every form it is needed in."""
+"""What a run gives back: scores before and after, what changed, and everything that it followed from."""
 
 from __future__ import annotations
 
-import json
-import platform
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from engine.encoder import Encoder
-from engine.errors import InputError, NotFoundError, UnsupportedError
 from engine.explain import Alignment
-from engine.storage import replace_text
+from engine.machine import machine, versions
+from engine.statistics import moved
 from engine.training.evaluation import Score
 
-PACKAGES = ("torch", "transformers", "sentence-transformers", "accelerate", "datasets", "peft", "numpy")
 NOTICEABLE = 0.05  # change of a query's nDCG@10 that counts as better or worse
+ALREADY = "already complete"
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,19 +21,20 @@ class Report:
 
     Args:
         folder: Where the model is.
-        reason: "complete" or "stopped".
+        reason: "complete" or "stopped"; "already complete" where a finished run was resumed and nothing was done.
         steps: Optimiser steps done.
         seconds: In the trainer.
         losses: One a step.
         before: nDCG@10 on the development collection before, or None without one.
         after: The same afterwards.
         p_value: Of the difference, by a paired randomisation test; None without a development collection.
-        changed: (query id, document id, alignment before, after), most changed first.
+        changed: (query id, document id, alignment before, after), most changed first; empty when read from a folder.
         counts: What the data checks found.
         data_name: Where the rows came from.
         development: Name of the development collection, or None.
-        settings: All settings.
-        versions: Of Python and the packages that matter.
+        settings: All settings, with the mini-batch that was chosen.
+        origin: What the weights follow from, by hash; see `engine.training.checkpoints.origin_of`.
+        parts: One a start or resumption: the step that it went on from, device, machine and versions.
         encoder: The trained model.
     """
 
@@ -54,29 +51,36 @@ class Report:
     data_name: str
     development: str | None
     settings: dict[str, Any]
-    versions: dict[str, str]
+    origin: dict[str, Any]
+    parts: list[dict[str, Any]]
     encoder: Encoder = field(repr=False)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of Python and the packages that matter, in the last part of the run."""
+        return self.parts[-1]["versions"]
 
     @property
     def better(self) -> list[str]:
         """Queries whose nDCG@10 rose by more than .05, most first."""
-        return [name for name, change in self._changes() if change > NOTICEABLE]
+        return list(self._moved[0])
 
     @property
     def worse(self) -> list[str]:
         """Queries whose nDCG@10 fell by more than .05, most first."""
-        return [name for name, change in reversed(self._changes()) if change < -NOTICEABLE]
+        return list(self._moved[1])
 
     @property
     def same(self) -> list[str]:
         """The other queries."""
-        return [name for name, change in self._changes() if abs(change) <= NOTICEABLE]
+        names = () if self.before is None else self.before.per_query
+        return [name for name in names if name not in {*self._moved[0], *self._moved[1]}]
 
-    def _changes(self) -> list[tuple[str, float]]:
+    @property
+    def _moved(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         if self.before is None or self.after is None:
-            return []
-        before, after = self.before.per_query, self.after.per_query
-        return sorted(((name, after[name] - before[name]) for name in before), key=lambda entry: -entry[1])
+            return (), ()
+        return moved(self.before.per_query, self.after.per_query, NOTICEABLE)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything but the model and the alignments, as JSON values."""
@@ -95,114 +99,18 @@ class Report:
             "data": self.data_name,
             "development": self.development,
             "settings": self.settings,
+            "mini_batch_tokens": self.settings["mini_batch_tokens"],
+            "origin": self.origin,
+            "parts": self.parts,
             "versions": self.versions,
         }
 
-    def save(self, folder: str | Path) -> Path:
-        """Write the model, for sentence-transformers and as far as it goes PyLate, with its card and this report.
 
-        Args:
-            folder: Created when absent.
-
-        Returns:
-            The folder.
-        """
-        from engine.training.card import model_card
-        from engine.training.layout import use_shared_layout
-
-        path = Path(folder)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{path} cannot be written ({error.strerror}): choose another folder.") from None
-        self.encoder.model.save_pretrained(str(path), create_model_card=False)
-        use_shared_layout(self.encoder.model, path)
-        replace_text(path / "README.md", model_card(self))
-        replace_text(path / "report.json", json.dumps(self.as_dict(), indent=1))
-        return path
-
-    def push_to_hub(self, name: str, private: bool = True) -> str:
-        """Upload the saved folder, without checkpoints.
-
-        Args:
-            name: "user/model" on the Hugging Face hub; you must be logged in there.
-            private: Whether only you see it.
-
-        Returns:
-            The address of the upload.
-
-        Raises:
-            NotFoundError: the hub cannot be reached or refuses.
-        """
-        from huggingface_hub import HfApi
-
-        api = HfApi()
-        try:
-            api.create_repo(name, private=private, exist_ok=True)
-            done = api.upload_folder(repo_id=name, folder_path=self.folder, ignore_patterns=["checkpoints/*", "*.lock"])
-        except Exception as error:  # the client raises many types: no network, no token, no right
-            reason = str(error).splitlines()[0]
-            raise NotFoundError(f"{name} could not be uploaded ({reason}): log in and connect.") from None
-        return str(done)
-
-    def export_onnx(self, path: str | Path) -> Path:
-        """Write the model as ONNX: token ids and mask in, unit token vectors out; masks and prompts stay outside.
-
-        Args:
-            path: Of the file.
-
-        Returns:
-            The path.
-
-        Raises:
-            UnsupportedError: torch cannot export this model, or packages for it are missing.
-        """
-        import torch
-
-        target = Path(path)
-        module = _token_vectors(self.encoder.model).eval()
-        ids = torch.arange(16, device=self.encoder.device).view(2, 8)
-        mask = torch.ones_like(ids)  # a tensor of its own: the same one twice would become one input
-        mask[1, 5:] = 0
-        axes = {0: "texts", 1: "tokens"}
-        try:
-            torch.onnx.export(
-                module,
-                (ids, mask),
-                str(target),
-                input_names=["input_ids", "attention_mask"],
-                output_names=["token_embeddings"],
-                dynamic_axes={"input_ids": axes, "attention_mask": axes, "token_embeddings": axes},
-                dynamo=False,
-            )
-        except Exception as error:  # the exporter's errors have no common type
-            target.unlink(missing_ok=True)
-            reason = str(error).splitlines()[0]
-            raise UnsupportedError(f"This model could not be exported ({reason}): install onnx.") from None
-        return target
-
-
-def _token_vectors(model: Any) -> Any:
+def where(encoder: Encoder) -> dict[str, Any]:
+    """Where a part of a run happens, as JSON values: device, threads, machine and versions."""
     import torch
 
-    class TokenVectors(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-            features = {"input_ids": input_ids, "attention_mask": attention_mask}
-            return self.model(features, task="query")["token_embeddings"]
-
-    return TokenVectors()
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result depends on."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
+    found = {"device": encoder.device, "threads": torch.get_num_threads(), "machine": machine(), "versions": versions()}
+    if encoder.device.startswith("cuda"):
+        found["accelerator"] = torch.cuda.get_device_name(encoder.device)
     return found

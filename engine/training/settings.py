@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from engine.errors import InputError
+from engine.maxsim import scorers
+from engine.training.losses import LOSSES
 
-Loss = Literal["contrastive", "cached-contrastive", "distillation", "margin-mse"]
 Part = Literal["all", "head"]
 DTYPES = ("float32", "bfloat16")
 
@@ -20,7 +21,9 @@ class TrainSettings:
     Args:
         base: A plain backbone, which gets a projection, or any late-interaction checkpoint; "embedded" is the default.
         loss: "contrastive" and "cached-contrastive" take pairs with or without negatives, "distillation" and
-            "margin-mse" take lists with teacher scores.
+            "margin-mse" take lists with teacher scores; all are in `engine.training.losses.LOSSES`.
+        scorer: What the loss scores with, such as "maxsim" or "xtr:retrieved=1000"; see `engine.maxsim.scorers`. The
+            weights of a learned one are kept with the model.
         temperature: Scores are divided by it before the softmax.
         batch: Rows a step and process.
         learning_rate: Peak rate of AdamW, rising over the warm-up, then falling linearly to zero.
@@ -53,7 +56,8 @@ class TrainSettings:
     """
 
     base: str = "embedded"
-    loss: Loss = "cached-contrastive"
+    loss: str = "cached-contrastive"
+    scorer: str = scorers.DEFAULT
     temperature: float = 1.0
     batch: int = 32
     learning_rate: float = 3e-5
@@ -81,7 +85,8 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "report_to", tuple(self.report_to))
-        _one_of("loss", self.loss, get_args(Loss))
+        _one_of("loss", self.loss, tuple(LOSSES))
+        scorers.check(self.scorer)
         _one_of("train_only", self.train_only, get_args(Part))
         _one_of("dtype", self.dtype, DTYPES)
         for name in ("temperature", "learning_rate", "epochs"):
@@ -94,7 +99,7 @@ class TrainSettings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"Expected {name} as a whole number of {least} or more, got {value!r}: correct it.")
-        if self.loss in ("contrastive", "cached-contrastive") and self.batch < 2:
+        if LOSSES[self.loss].loss.in_batch and self.batch < 2:
             raise InputError("Expected a batch of 2 or more, since the other rows are the negatives: raise it.")
         if self.false_negative_threshold is not None:
             _number("false_negative_threshold", self.false_negative_threshold, above=0.0)

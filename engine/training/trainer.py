@@ -3,72 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from sentence_transformers import MultiVectorEncoderTrainer, MultiVectorEncoderTrainingArguments
 from sentence_transformers.base.training_args import BatchSamplers
 from transformers.trainer_callback import PrinterCallback
 
-from engine.errors import CorruptDataError, InputError
-from engine.training import losses
-from engine.training.batches import Features, used_tokens
-from engine.training.losses import LateInteractionLoss
+from engine.errors import InputError
+from engine.training.batches import Features, text_of
+from engine.training.checkpoints import CHECKPOINTS, load_weights, save_weights
+from engine.training.data import TrainingData
+from engine.training.losses import LOSSES, LateInteractionLoss
 from engine.training.settings import TrainSettings
 from engine.training.watch import Watcher
 
-if TYPE_CHECKING:
-    from engine.training.run import Run
 
-DEFAULT_MINI_BATCH = {"cpu": 1024, "cuda": 16384}
-
-
-def build_loss(model: Any, settings: TrainSettings) -> LateInteractionLoss:
-    """The loss that the settings name.
-
-    Args:
-        model: The model.
-        settings: Of the run.
-
-    Returns:
-        The loss; its mini-batches may change after the probe.
-    """
-    size = settings.mini_batch_tokens or DEFAULT_MINI_BATCH.get(model.device.type, 1024)
-    sizes: dict[str, Any] = {"mini_batch_tokens": size, "graph_tokens": size}
-    if settings.loss == "contrastive":
-        sizes["graph_tokens"] = None
-    if settings.loss == "distillation":
-        return losses.DistillationLoss(model, settings.temperature, **sizes)
-    if settings.loss == "margin-mse":
-        return losses.MarginMSELoss(model, **sizes)
-    return losses.ContrastiveLoss(
-        model, settings.temperature, settings.false_negative_threshold, settings.gather, **sizes
-    )
-
-
-def build_trainer(run: Run, loss: LateInteractionLoss, watcher: Watcher, steps: int) -> CheckpointTrainer:
+def build_trainer(
+    settings: TrainSettings,
+    model: Any,
+    rows: TrainingData,
+    loss: LateInteractionLoss,
+    watcher: Watcher,
+    batch: int,
+    steps: int,
+) -> CheckpointTrainer:
     """The trainer of a run.
 
     Args:
-        run: Settings, data and model.
+        settings: Of the run.
+        model: A MultiVectorEncoder, trained in place.
+        rows: With the negatives of the moment.
         loss: From `build_loss`.
         watcher: Turns what happens into events.
+        batch: Rows a step and process.
         steps: Of the run.
 
     Returns:
         The trainer, ready to train.
     """
-    from engine.training.run import CHECKPOINTS
-
-    settings, model = run.settings, run.encoder.model
-    contrastive = settings.loss in ("contrastive", "cached-contrastive")
-    _check_device(settings, model)
+    in_batch = LOSSES[settings.loss].loss.in_batch
+    if settings.dtype == "bfloat16" and model.device.type == "mps":
+        raise InputError("bfloat16 training does not work on mps: choose float32.")
     lengths = {"query": settings.query_length, "document": settings.document_length}
     arguments = MultiVectorEncoderTrainingArguments(
         output_dir=str(Path(settings.output) / CHECKPOINTS),
         max_steps=steps,
-        per_device_train_batch_size=run.batch,
+        per_device_train_batch_size=batch,
         learning_rate=settings.learning_rate,
         warmup_steps=round(settings.warmup * steps),
         weight_decay=settings.weight_decay,
@@ -82,9 +63,9 @@ def build_trainer(run: Run, loss: LateInteractionLoss, watcher: Watcher, steps: 
         save_strategy="steps",
         save_steps=settings.save_every or steps,
         save_total_limit=2,
-        dataloader_drop_last=contrastive,  # a last batch of one row would have no negatives
-        batch_sampler=BatchSamplers.NO_DUPLICATES if contrastive else BatchSamplers.BATCH_SAMPLER,
-        prompts=column_prompts(model, list(run.rows.columns)),
+        dataloader_drop_last=in_batch,  # a last batch of one row would have no negatives
+        batch_sampler=BatchSamplers.NO_DUPLICATES if in_batch else BatchSamplers.BATCH_SAMPLER,
+        prompts=column_prompts(model, list(rows.columns)),
         max_length={task: length for task, length in lengths.items() if length} or None,
         report_to=list(settings.report_to) or "none",
         disable_tqdm=True,
@@ -92,38 +73,30 @@ def build_trainer(run: Run, loss: LateInteractionLoss, watcher: Watcher, steps: 
         ddp_find_unused_parameters=False,
     )
     trainer = CheckpointTrainer(
-        model=model, args=arguments, train_dataset=run.rows.to_dataset(), loss=loss, callbacks=[watcher]
+        model=model, args=arguments, train_dataset=rows.to_dataset(), loss=loss, callbacks=[watcher]
     )
-    trainer.watcher, watcher.log = watcher, trainer.log
+    trainer.watcher, watcher.log, trainer.scorer = watcher, trainer.log, loss.scorer
     trainer.remove_callback(PrinterCallback)  # it prints every step where a command's result belongs
     return trainer
 
 
 class CheckpointTrainer(MultiVectorEncoderTrainer):
-    """Saves and loads checkpoints by state, so that adapters and frozen parts resume as they were."""
+    """Saves and loads checkpoints by state, so that adapters, frozen parts and scorers resume as they were."""
 
     watcher: Watcher
+    scorer: torch.nn.Module
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """With what the watcher measured, so that every tracker gets it too."""
         super().log({**logs, **self.watcher.rates()} if "loss" in logs else logs, start_time)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        from engine.training.run import WEIGHTS
-
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(_state(self.model), folder / WEIGHTS)
+        save_weights(folder, self.model, self.scorer)  # type: ignore[arg-type]
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        from engine.training.run import WEIGHTS
-
-        path = Path(resume_from_checkpoint) / WEIGHTS
-        stored = load_file(path)
-        own = self.model.state_dict()
-        if {key: value.shape for key, value in stored.items()} != {key: value.shape for key, value in own.items()}:
-            raise CorruptDataError(f"{path} belongs to another model: resume with the settings of that run.")
-        self.model.load_state_dict(stored)
+        load_weights(Path(resume_from_checkpoint), self.model, self.scorer)  # type: ignore[arg-type]
 
 
 def column_prompts(model: Any, columns: list[str]) -> dict[str, str]:
@@ -156,15 +129,5 @@ def typical_batch(trainer: CheckpointTrainer) -> list[Features]:
 
 def describe_batch(model: Any, columns: list[Features]) -> str:
     """Name a batch by its first question."""
-    ids = columns[0]["input_ids"][0][used_tokens(columns[0])[0]]
-    text = model.tokenizer.decode(ids, skip_special_tokens=True)
-    return f"the batch of {len(columns[0]['input_ids'])} rows whose first question is {text[:80]!r}"
-
-
-def _state(model: Any) -> dict[str, torch.Tensor]:
-    return {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}
-
-
-def _check_device(settings: TrainSettings, model: Any) -> None:
-    if settings.dtype == "bfloat16" and model.device.type == "mps":
-        raise InputError("bfloat16 training does not work on mps: choose float32.")
+    first = text_of(model, columns[0], 0)
+    return f"the batch of {len(columns[0]['input_ids'])} rows whose first question is {first[:80]!r}"

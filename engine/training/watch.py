@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +11,10 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
+from engine.batching import used_tokens
 from engine.errors import TrainingError
-from engine.training.batches import Features, used_tokens
+from engine.machine import peak_memory
+from engine.training.batches import Features
 from engine.training.events import OnEvent, Saved, Step, Stop
 
 ZERO_STEPS = 3  # exact zeros in a row that end a run: one can be chance on a tiny batch
@@ -107,7 +107,7 @@ class Watcher(TrainerCallback):
     def rates(self) -> dict[str, float]:
         """What the trainer does not know of the step that ends."""
         seconds = max(time.perf_counter() - self._last, 1e-9)
-        return {"tokens_per_second": (self.guard.tokens - self._tokens) / seconds, "memory_bytes": peak_memory()}
+        return {"tokens_per_second": (self.guard.tokens - self._tokens) / seconds, "memory_bytes": _peak()}
 
     def on_log(
         self, args: Any, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **kwargs: Any
@@ -139,9 +139,7 @@ class Watcher(TrainerCallback):
         self.on_event(Saved(state.global_step, f"{args.output_dir}/checkpoint-{state.global_step}"))
 
 
-def peak_memory() -> int:
+def _peak() -> int:
     """Bytes at the peak so far: of the CUDA device where one is used, else of this process."""
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        return torch.cuda.max_memory_allocated()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    on_cuda = torch.cuda.is_available() and torch.cuda.is_initialized()
+    return torch.cuda.max_memory_allocated() if on_cuda else peak_memory()

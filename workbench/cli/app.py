@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from engine.errors import WorkbenchError
-from workbench.cli.output import complain, reading_notes
+from workbench.cli.output import complain
 
 app = typer.Typer(
     name="workbench",
@@ -32,8 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     commands.register(app)
     try:
-        with reading_notes():
-            app(args=list(arguments) if arguments is not None else None)
+        app(args=list(arguments) if arguments is not None else None)
     except WorkbenchError as error:
         complain(str(error))
         sys.exit(2)

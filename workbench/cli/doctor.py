@@ -24,12 +24,13 @@ def machine() -> dict[str, Any]:
     import psutil
     import torch
 
+    from engine.machine import processor
     from engine.models import resolve_device
 
     record = {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),

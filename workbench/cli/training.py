@@ -23,6 +23,7 @@ def train(
     settings: Annotated[str | None, typer.Option("--settings", help="A recipe's name, or a YAML file.")] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="Repeatable: name=value, as batch=64.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Train anew where a model or checkpoints are.")] = False,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -35,6 +36,8 @@ def train(
     from engine.training import Evaluated, Event, Started, Step, Stop, TrainSettings, fine_tune, read_training_data
     from engine.training.run import is_first_process
 
+    if resume and replace:
+        raise InputError("--resume goes on and --replace starts anew: choose one of the two.")
     options = {"base": model, "seed": seed, "device": device, "max_steps": max_steps}
     chosen = TrainSettings.from_dict(_settings(settings, setting or [], options) | {"output": str(destination)})
     rows = read_training_data(data)
@@ -50,7 +53,7 @@ def train(
             elif isinstance(event, Evaluated):
                 note(f"step {event.step}: nDCG@10 {event.ndcg:.4f} ({event.low:.3f} to {event.high:.3f})")
 
-        done = fine_tune(chosen, rows, show, loaded, resume, stop)
+        done = fine_tune(chosen, rows, show, loaded, resume, stop, replace=replace)
     if not is_first_process():  # torchrun starts several, and one result is enough
         return
     scores = {"before": done.before, "after": done.after}

@@ -97,8 +97,7 @@ def fit_adapter(
     from torch.nn import functional
     from torch.nn.utils import parametrize
 
-    from engine.training.batches import Ragged
-    from engine.training.scoring import all_pairs
+    from engine.maxsim.differentiable import Ragged, maxsim_ragged
 
     torch.manual_seed(settings.seed)
     model.requires_grad_(False)
@@ -116,7 +115,7 @@ def fit_adapter(
             queries = _encode(model, [source.queries[i] for i in rows], "query", QUERY_LENGTH)
             texts = [source.documents[i] for i in rows]
             documents = _encode(model, texts, "document", settings.document_length)
-        scores = all_pairs(Ragged(*queries), Ragged(*documents))
+        scores = maxsim_ragged(Ragged(*queries), Ragged(*documents))
         contrast = functional.cross_entropy(scores / settings.temperature, torch.arange(len(rows)))
         divergence = _divergence(scores, torch.from_numpy(source.teacher.scores(rows)), settings.sharpness)
         optimizer.zero_grad()

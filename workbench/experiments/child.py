@@ -23,6 +23,7 @@ import numpy as np
 from engine import TokenEmbeddings, create_index
 from engine.errors import UnsupportedError, WorkbenchError
 from engine.indexes import Index
+from engine.machine import forget_peak, peak_memory
 from engine.retrieval import Ranking
 
 WARM_UP = 8  # searches before the clock counts: files are read, codes that pay only for several queries are built
@@ -127,26 +128,6 @@ def fastest_that_reaches(
     return None
 
 
-def peak_bytes() -> int:
-    """The largest resident memory of this process since its start, or since `forget_peak`."""
-    try:  # not getrusage: on Linux it counts the process that this one was forked from
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def forget_peak() -> None:
-    """Let the peak begin anew, where the system can."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
 def rehearse(job: dict[str, Any], documents: TokenEmbeddings, queries: TokenEmbeddings) -> None:
     """Build and search a small index of the kind, so that neither time nor memory counts what happens only once."""
     count = min(REHEARSAL, len(documents))
@@ -180,7 +161,7 @@ def measure(folder: Path) -> dict[str, Any]:
     build = time.perf_counter() - start
     report("build", len(documents), len(documents))
     points = [{"point": "as given", **outcome_of(index, queries, job["k"], report)}]
-    peak = peak_bytes()
+    peak = peak_memory()
     if job["ladder"]:
         points.append({**matched(index, job, queries, points[0]), "point": "matched"})
     return {

@@ -15,10 +15,11 @@ import numpy as np
 from engine import Collection, Encoder, TokenEmbeddings, evaluate, load_collection, rerank
 from engine.errors import InputError
 from engine.indexes import Index
+from engine.machine import machine, versions
 from engine.retrieval import Ranking
 from engine.statistics import bootstrap
 from workbench.cache import cached_embeddings, cached_index, cached_pooled, content_key, embeddings_folder
-from workbench.environment import git_state, machine, versions
+from workbench.environment import git_state
 from workbench.experiments.experiment import Experiment
 from workbench.runs.record import Run
 from workbench.runs.store import abandon, begin, delete, find, finish, runs_folder

@@ -42,6 +42,7 @@ class TrainingControl(StaticFallback):
         development: Evaluated before and after, and during the run if the settings say so.
         pinned: (question, text) pairs whose matrices are followed.
         theme: "light" or "dark".
+        replace: A model or checkpoints in the output folder may go.
     """
 
     def __init__(
@@ -51,9 +52,10 @@ class TrainingControl(StaticFallback):
         development: Collection | None = None,
         pinned: Sequence[tuple[str, str]] = (),
         theme: str = "light",
+        replace: bool = False,
     ) -> None:
         self.settings, self.data, self.development = settings, data, development
-        self.pinned, self.theme = tuple(pinned), theme
+        self.pinned, self.theme, self.replace = tuple(pinned), theme, replace
         self.events: list[Event] = []
         self.report: Report | None = None
         self.error: Exception | None = None
@@ -133,7 +135,13 @@ class TrainingControl(StaticFallback):
     def _run(self) -> None:
         try:
             self.report = fine_tune(
-                self.settings, self.data, self._on_event, self.development, stop=self._stop, pinned=self.pinned
+                self.settings,
+                self.data,
+                self._on_event,
+                self.development,
+                stop=self._stop,
+                pinned=self.pinned,
+                replace=self.replace,
             )
             self.status.value = _outcome(self.report)
         except Exception as error:  # a thread has no caller: `wait` raises it, and the page shows its sentence

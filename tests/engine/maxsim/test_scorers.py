@@ -1,23 +1,34 @@
-"""Scorers: values by plain loops, gradients by finite differences, padding and empty documents."""
+"""Scorers: values by plain loops, gradients by finite differences, empty documents, names, and what is kept."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from engine import maxsim
-from engine.errors import InputError
-from engine.maxsim.scorers import XTR, MaxSim, MeanMaxSim, Scorer, SmoothMaxSim, TopMeanSim, WeightedMaxSim, score_all
+from engine import TokenEmbeddings, maxsim, rerank
+from engine.errors import CorruptDataError, InputError
+from engine.maxsim import scorer_kinds, scorers
+from engine.maxsim.differentiable import Ragged
+from engine.maxsim.scorer_kinds import XTR, MeanMaxSim, SmoothMaxSim, TopMeanSim, WeightedMaxSim
+from engine.maxsim.scorers import Scorer
 from tests.conftest import ragged
 
 DIM = 6
+SETTINGS = {"smooth-maxsim": ":temperature=0.1", "top-mean": ":m=2", "xtr": ":retrieved=5"}
 
 
-def scorers() -> list[Scorer]:
-    weighted = WeightedMaxSim(DIM)
-    weighted.direction.data = torch.linspace(-1, 1, DIM)
-    return [MaxSim(), MeanMaxSim(), SmoothMaxSim(0.1), TopMeanSim(2), XTR(5), weighted]
+def made(name: str) -> Scorer:
+    """A scorer of every name, with settings in which it differs from MaxSim."""
+    scorer = scorers.get(name + SETTINGS.get(name, ""), dim=DIM)
+    if isinstance(scorer, WeightedMaxSim):
+        scorer.direction.data = torch.linspace(-1, 1, DIM)
+    return scorer
+
+
+every_scorer = pytest.mark.parametrize("scorer", [made(name) for name in scorers.names()], ids=scorers.names())
 
 
 def by_hand(scorer: Scorer, query: np.ndarray, document: np.ndarray, everything: np.ndarray) -> float:
@@ -40,11 +51,16 @@ def by_hand(scorer: Scorer, query: np.ndarray, document: np.ndarray, everything:
     return best.sum()
 
 
-@pytest.mark.parametrize("scorer", scorers(), ids=lambda s: type(s).__name__)
-def test_values_by_hand(scorer):
+def tensors(embeddings: TokenEmbeddings, gradient: bool = False) -> Ragged:
+    values = torch.from_numpy(embeddings.values.copy()).requires_grad_(gradient)
+    return Ragged(values, torch.from_numpy(embeddings.offsets))
+
+
+@every_scorer
+def test_values_by_hand(scorer: Scorer) -> None:
     rng = np.random.default_rng(0)
     queries, documents = ragged(rng, [4, 7], DIM), ragged(rng, [1, 9, 0, 3], DIM)
-    scores = score_all(scorer, queries, documents)
+    scores = scorer.score(queries, documents)
     assert scores.dtype == np.float32
     assert (scores[:, 2] == -np.inf).all()
     for i in range(2):
@@ -55,74 +71,141 @@ def test_values_by_hand(scorer):
     assert scorer.source
 
 
-@pytest.mark.parametrize("scorer", scorers(), ids=lambda s: type(s).__name__)
-def test_gradients_by_finite_differences(scorer):
+@every_scorer
+def test_training_sees_the_scores_of_search(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scorer_kinds, "BLOCK_TOKENS", 4)  # several blocks of documents
+    rng = np.random.default_rng(2)
+    queries, documents = ragged(rng, [4, 7, 1], DIM), ragged(rng, [2, 9, 0, 3], DIM)
+    scores = scorer(tensors(queries), tensors(documents)).detach().numpy()
+    np.testing.assert_allclose(scorer.score(queries, documents), scores, atol=2e-5)
+    part = scorer.score(queries, documents.select([3, 1]), within=documents)
+    np.testing.assert_allclose(part, scores[:, [3, 1]], atol=2e-5)
+    columns = [tensors(documents.select(rows)) for rows in ([0, 1, 3], [3, 0, 1])]
+    own = scorer.matched(tensors(queries), columns).detach().numpy()
+    whole = scorer(tensors(queries), tensors(documents.select([0, 1, 3, 3, 0, 1]))).detach().numpy()
+    np.testing.assert_allclose(own, np.stack([whole[range(3), [0, 1, 2]], whole[range(3), [3, 4, 5]]], 1), atol=2e-5)
+
+
+@every_scorer
+@pytest.mark.parametrize("matched", [False, True])
+def test_gradients_by_finite_differences(scorer: Scorer, matched: bool) -> None:
     torch.manual_seed(0)
-    q, d = torch.randn(2, 3, DIM, requires_grad=True), torch.randn(3, 5, DIM, requires_grad=True)
-    q_mask, d_mask = torch.ones(2, 3, dtype=torch.bool), torch.ones(3, 5, dtype=torch.bool)
-    q_mask[0, 2] = d_mask[1, 4] = d_mask[1, 3] = False
-    weight = torch.randn(2, 3)
+    rng = np.random.default_rng(3)
+    sides = tensors(ragged(rng, [3, 2], DIM)), tensors(ragged(rng, [5, 3, 4, 1], DIM))
+    queries, documents = (Ragged(side.values.double().requires_grad_(), side.offsets) for side in sides)
+    weight = torch.randn(2, 4, dtype=torch.float64)
 
-    def loss(q, d):
-        return (scorer(q, q_mask, d, d_mask) * weight).sum()
+    def loss() -> torch.Tensor:
+        if matched:
+            columns = [documents.slice(0, 2), documents.slice(2, 4)]
+            return (scorer.matched(queries, columns) * weight[:, :2]).sum()
+        return (scorer(queries, documents) * weight).sum()
 
-    inputs = [q, d, *scorer.parameters()]
-    gradients = torch.autograd.grad(loss(q, d), inputs)
-    step = 1e-2
+    inputs = [queries.values, documents.values, *scorer.parameters()]  # type: ignore[attr-defined]
+    gradients = torch.autograd.grad(loss(), inputs)
     for tensor, gradient in zip(inputs, gradients, strict=True):
+        step = 1e-6 if tensor.dtype == torch.float64 else 1e-3
         for place in torch.randperm(tensor.numel())[:8].tolist():
             with torch.no_grad():
                 flat = tensor.view(-1)
                 old = flat[place].item()
                 flat[place] = old + step
-                high = loss(q, d).item()
+                high = loss().item()
                 flat[place] = old - step
-                low = loss(q, d).item()
+                low = loss().item()
                 flat[place] = old
-            assert gradient.reshape(-1)[place].item() == pytest.approx((high - low) / (2 * step), abs=2e-2)
-    assert (gradients[0][0, 2] == 0).all()
-    assert (gradients[1][1, 3:] == 0).all()
+            assert gradient.reshape(-1)[place].item() == pytest.approx((high - low) / (2 * step), abs=1e-4)
 
 
-def test_limits_that_equal_maxsim():
+def test_limits_that_equal_maxsim() -> None:
     rng = np.random.default_rng(1)
     queries, documents = ragged(rng, [5, 2], DIM), ragged(rng, [4, 8, 1], DIM)
     plain = maxsim(queries, documents)
-    for scorer in (MaxSim(), TopMeanSim(1), SmoothMaxSim(1e-4), WeightedMaxSim(DIM)):
-        np.testing.assert_allclose(score_all(scorer, queries, documents), plain, atol=1e-3)
+    for name in ("maxsim", "top-mean:m=1", "smooth-maxsim:temperature=0.0001", "weighted-maxsim"):
+        np.testing.assert_allclose(scorers.get(name, dim=DIM).score(queries, documents), plain, atol=1e-3)
     lengths = queries.lengths[:, None]
-    np.testing.assert_allclose(score_all(MeanMaxSim(), queries, documents) * lengths, plain, atol=1e-5)
-    np.testing.assert_allclose(score_all(XTR(10**6), queries, documents) * lengths, plain, atol=1e-5)
+    for name in ("mean-maxsim", "xtr:retrieved=1000000"):
+        np.testing.assert_allclose(scorers.score(name, queries, documents) * lengths, plain, atol=1e-5)
 
 
-def test_an_empty_document_gives_no_nan_gradient():
-    for scorer in scorers():
-        q, d = torch.randn(1, 3, DIM, requires_grad=True), torch.randn(2, 4, DIM, requires_grad=True)
-        mask = torch.ones(2, 4, dtype=torch.bool)
-        mask[1] = False
-        scorer(q, torch.ones(1, 3, dtype=torch.bool), d, mask)[:, 0].sum().backward()
-        assert q.grad is not None
-        assert d.grad is not None
-        assert torch.isfinite(q.grad).all()
-        assert torch.isfinite(d.grad).all()
+@every_scorer
+def test_an_empty_document_gives_no_nan_gradient(scorer: Scorer) -> None:
+    rng = np.random.default_rng(4)
+    queries, documents = tensors(ragged(rng, [3], DIM), True), tensors(ragged(rng, [4, 0], DIM), True)
+    scores = scorer(queries, documents)
+    assert scores[0, 1] == -torch.inf
+    torch.softmax(scores, 1)[0, 0].backward()
+    for side in (queries, documents):
+        assert side.values.grad is not None
+        assert torch.isfinite(side.values.grad).all()
 
 
-def test_the_weights_learn_which_token_counts():
+@every_scorer
+def test_texts_of_which_nothing_is_left_and_vectors_that_are_no_numbers(scorer: Scorer) -> None:
+    rng = np.random.default_rng(5)
+    documents = ragged(rng, [2, 0], DIM)
+    assert scorer.score(ragged(rng, [0, 2], DIM), documents)[0].tolist() == [0.0, -np.inf]
+    assert (scorer.score(ragged(rng, [2], DIM), ragged(rng, [0, 0], DIM)) == -np.inf).all()
+    broken = ragged(rng, [2], DIM)
+    broken.values[0, 0] = np.nan
+    with pytest.raises(InputError, match="query 0"):
+        scorer.score(broken, documents)
+
+
+def test_the_weights_learn_which_token_counts() -> None:
     torch.manual_seed(0)
     scorer = WeightedMaxSim(2)
-    q = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
-    d = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])
-    masks = torch.ones(1, 2, dtype=torch.bool), torch.ones(2, 1, dtype=torch.bool)
+    queries = Ragged(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 2]))
+    documents = Ragged(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1, 2]))
     optimizer = torch.optim.SGD(scorer.parameters(), lr=0.5)
     for _ in range(20):
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(scorer(q, masks[0], d, masks[1]), torch.tensor([1])).backward()
+        torch.nn.functional.cross_entropy(scorer(queries, documents), torch.tensor([1])).backward()
         optimizer.step()
-    weights = scorer.weights(q, masks[0])[0]
+    weights = scorer.weights(queries.values)
     assert weights[1] > 1.3 > 0.7 > weights[0]
 
 
-def test_mistakes_are_named():
-    for make in (lambda: SmoothMaxSim(0), lambda: TopMeanSim(0), lambda: XTR(0)):
-        with pytest.raises(InputError):
-            make()
+@pytest.mark.parametrize("name", ["maxsim", "xtr:retrieved=4", "top-mean:m=2"])
+def test_rerank_gives_the_order_of_scoring_everything(name: str) -> None:
+    rng = np.random.default_rng(6)
+    queries, documents = ragged(rng, [3, 5], DIM), ragged(rng, [4, 8, 1, 6, 3], DIM)
+    scores = scorers.score(name, queries, documents)
+    found = rerank(queries, [["1", "4", "0"]] * 2, [str(i) for i in range(5)], documents, 3, scorer=name)
+    for row, ranking in zip(scores, found, strict=True):
+        assert ranking.ids == sorted(["0", "1", "4"], key=lambda i: -row[int(i)])
+        np.testing.assert_allclose(ranking.scores, row[[int(i) for i in ranking.ids]], atol=1e-5)
+
+
+def test_learned_weights_are_kept_with_the_model_and_found_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="come from training"):
+        scorers.get("weighted-maxsim")
+    with pytest.raises(InputError, match="come from training"):
+        scorers.get("weighted-maxsim", tmp_path)
+    scorer = made("weighted-maxsim")
+    scorers.save(scorer, "weighted-maxsim", tmp_path)
+    again = scorers.get("weighted-maxsim", tmp_path)
+    assert again.describe() == scorer.describe() != scorers.get("weighted-maxsim", dim=DIM).describe()
+    assert scorers.get("maxsim", tmp_path).describe() == {}
+    (tmp_path / scorers.WEIGHTS).write_bytes(b"\0" * 40)
+    with pytest.raises(CorruptDataError, match="train it again"):
+        scorers.get("weighted-maxsim", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("minsim", "choose among maxsim"),
+        ("xtr:k=3", "no setting 'k': it has retrieved"),
+        ("maxsim:m=1", "it has none"),
+        ("top-mean:m=1.5", "whole number"),
+        ("top-mean:m=0", "1 is MaxSim"),
+        ("smooth-maxsim:temperature=0", "above 0"),
+        ("smooth-maxsim:temperature=NaN", "above 0"),
+        ("xtr:retrieved", "name=number"),
+        ("xtr:retrieved=true", "name=number"),
+    ],
+)
+def test_mistakes_are_named(name: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        scorers.check(name)

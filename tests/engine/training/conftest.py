@@ -1,17 +1,19 @@
-"""A tiny random BERT with a WordPiece vocabulary, made here, and pairs that it can learn."""
+"""A tiny random BERT with a WordPiece vocabulary, made here, pairs that it can learn, and runs that are killed."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from sentence_transformers import MultiVectorEncoder
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from engine import Collection
-from engine.training import TrainingData, read_training_data
+from engine.training import Event, Step, TrainingData, TrainSettings, read_training_data
 
 torch.set_num_threads(1)
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -92,3 +94,39 @@ def development() -> Collection:
     documents = {topic: sentence(generator, topic, 12) for topic in topics}
     queries = {f"q-{topic}": f"how to find the {topic}" for topic in topics}
     return Collection(documents, queries, {f"q-{topic}": {topic: 1} for topic in topics}, "topics")
+
+
+@pytest.fixture
+def settings(backbone: Path, tmp_path: Path) -> TrainSettings:
+    return TrainSettings(
+        base=str(backbone),
+        batch=16,
+        max_steps=6,
+        learning_rate=2e-3,
+        projection=16,
+        mini_batch_tokens=256,
+        device="cpu",
+        output=str(tmp_path / "model"),
+    )
+
+
+def weights(folder: str) -> dict[str, torch.Tensor]:
+    return MultiVectorEncoder(folder, device="cpu").state_dict()
+
+
+class Killed(Exception):
+    """Ends a run as a kill would."""
+
+
+def killed_after(step: int) -> Callable[[Event], None]:
+    """A listener that kills the run at a step."""
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Step) and event.step == step:
+            raise Killed
+
+    return listen
+
+
+def contents(folder: str) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()}

@@ -15,7 +15,6 @@ from engine.training import (
     TrainingData,
     TrainSettings,
     collection_pairs,
-    development_sample,
     fine_tune,
     read_training_data,
 )
@@ -88,13 +87,9 @@ def test_broken_sources_say_where(tmp_path: Path) -> None:
         read_training_data([{**ROWS[0], "scores": [1.0]}])
 
 
-def test_judgements_are_pairs_and_samples_keep_their_documents(tiny_collection: Collection) -> None:
+def test_judgements_are_pairs(tiny_collection: Collection) -> None:
     assert len(collection_pairs(tiny_collection)) == 5
     assert len(collection_pairs(tiny_collection, least_grade=2)) == 3
-    sample = development_sample(tiny_collection, queries=2, documents=5)
-    assert len(sample.queries) == 2
-    assert len(sample.documents) == 5
-    assert all(name in sample.documents for grades in sample.qrels.values() for name in grades)
 
 
 class Overlap:

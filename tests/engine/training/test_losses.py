@@ -14,13 +14,14 @@ from sentence_transformers import MultiVectorEncoder
 from sentence_transformers.multi_vector_encoder import losses as library
 from torch.nn import functional
 
+from engine.batching import used_tokens
 from engine.errors import InputError
+from engine.maxsim import scorers
+from engine.maxsim.differentiable import Ragged, maxsim_ragged
 from engine.training import TrainSettings
-from engine.training.batches import Ragged, cut_mini_batches, used_tokens
+from engine.training.batches import cut_mini_batches
 from engine.training.losses import ContrastiveLoss, DistillationLoss, MarginMSELoss, mask_false_negatives
 from engine.training.model import load_for_training, projection_in_float32
-from engine.training.proof import check_gradients
-from engine.training.scoring import all_pairs, matched_pairs
 
 
 @pytest.fixture
@@ -86,20 +87,6 @@ def test_cached_equals_plain_with_dropout(model: Any, rows: list[dict[str, str]]
     torch.testing.assert_close(cached[1], plain[1], atol=1e-5, rtol=1e-4)
 
 
-def test_proof_mode_finds_agreement_and_a_broken_cache(model: Any, rows: list[dict[str, str]]) -> None:
-    columns = features(model, rows[:6], ("query", "positive"))
-    loss = ContrastiveLoss(model, mini_batch_tokens=64)
-    proof = check_gradients(loss, columns)
-    assert proof.agrees
-    assert proof.largest_difference <= 1e-5 * max(proof.largest_gradient, 1.0)
-
-    class Broken(ContrastiveLoss):
-        def on_vectors(self, queries: Ragged, documents: list[Ragged], labels: Any = None) -> torch.Tensor:
-            return super().on_vectors(queries, documents, labels) * (1.0 if self.graph_tokens else 1.01)
-
-    assert not check_gradients(Broken(model, mini_batch_tokens=64), columns).agrees
-
-
 def test_golden_checkpoint_equals_the_library(golden: Path) -> None:
     texts = json.loads((golden / "losses.json").read_text())
     model = MultiVectorEncoder(str(golden / "pylate-checkpoint"), device="cpu")
@@ -126,7 +113,7 @@ def test_scores_equal_a_loop_and_their_gradients_pass_a_numerical_check() -> Non
     (q, q_offsets), (d, d_offsets) = ragged(lengths), ragged(sizes)
 
     def score(q: torch.Tensor, d: torch.Tensor) -> torch.Tensor:
-        return all_pairs(Ragged(q, q_offsets), Ragged(d, d_offsets))
+        return maxsim_ragged(Ragged(q, q_offsets), Ragged(d, d_offsets))
 
     scores = score(q, d)
     for i in range(3):
@@ -134,8 +121,8 @@ def test_scores_equal_a_loop_and_their_gradients_pass_a_numerical_check() -> Non
             query, document = q[q_offsets[i] : q_offsets[i + 1]], d[d_offsets[j] : d_offsets[j + 1]]
             assert scores[i, j].item() == pytest.approx((query @ document.T).amax(1).sum().item(), abs=1e-9)
     assert torch.autograd.gradcheck(score, (q, d))
-    own = matched_pairs(Ragged(q, q_offsets), Ragged(d[:8], d_offsets[:4]))
-    torch.testing.assert_close(own, scores.diagonal()[:3])
+    own = scorers.get().matched(Ragged(q, q_offsets), [Ragged(d[:8], d_offsets[:4])])
+    torch.testing.assert_close(own[:, 0], scores.diagonal()[:3])
 
 
 def test_mini_batches_cover_every_row_once_and_keep_to_the_budget(model: Any, rows: list[dict[str, str]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,28 +25,12 @@ from engine.training import (
     TrainingData,
     TrainSettings,
     fine_tune,
+    push_to_hub,
     read_training_data,
 )
 from engine.training.recipes import load_recipe, recipes
 from engine.training.watch import Guard
-
-
-@pytest.fixture
-def settings(backbone: Path, tmp_path: Path) -> TrainSettings:
-    return TrainSettings(
-        base=str(backbone),
-        batch=16,
-        max_steps=6,
-        learning_rate=2e-3,
-        projection=16,
-        mini_batch_tokens=256,
-        device="cpu",
-        output=str(tmp_path / "model"),
-    )
-
-
-def weights(folder: str) -> dict[str, torch.Tensor]:
-    return MultiVectorEncoder(folder, device="cpu").state_dict()
+from tests.engine.training.conftest import weights
 
 
 def test_a_run_learns_reports_and_saves(settings: TrainSettings, pairs: TrainingData, development: Collection) -> None:
@@ -75,10 +58,13 @@ def test_a_run_learns_reports_and_saves(settings: TrainSettings, pairs: Training
     assert Encoder.load(settings.output, device="cpu", dtype="float32").fingerprint == report.encoder.fingerprint
     card = (Path(settings.output) / "README.md").read_text()
     assert f"{report.after.ndcg:.4f}" in card
-    command = next(line for line in card.splitlines() if line.startswith("workbench train"))
-    told = dict(word.split("=") for word in shlex.split(command) if "=" in word)
-    assert told == {"batch": "16", "learning_rate": "0.002", "max_steps": "40", "evaluate_every": "20",
-                    "mini_batch_tokens": "256", "projection": "16"}  # fmt: skip
+    program = card.partition("## Train again")[2].partition("```python\n")[2].partition("```")[0]
+    asked: dict[str, Any] = {}
+    names = {"fine_tune": lambda settings, data, development: asked.update(settings=settings, data=data)}
+    lines = [line for line in program.splitlines() if "import" not in line]
+    known = {"TrainSettings": TrainSettings, "read_training_data": str, "load_collection": str}
+    exec("\n".join(lines), {**known, **names})
+    assert asked == {"settings": settings, "data": pairs.name}
     query, document, before, after = report.changed[0]
     assert document in development.qrels[query]
     assert before.similarity.shape == after.similarity.shape
@@ -110,33 +96,6 @@ def test_trackers_get_what_the_events_tell(
     ):
         assert [entry.value for entry in found.Scalars(tag)] == pytest.approx(values), tag
     assert [entry.step for entry in found.Scalars("eval/ndcg@10")] == [3, 6]
-
-
-@pytest.mark.parametrize("lora_rank", [0, 4])
-def test_killed_and_resumed_ends_with_the_same_weights(
-    settings: TrainSettings, pairs: TrainingData, tmp_path: Path, lora_rank: int
-) -> None:
-    settings = replace(settings, save_every=2, lora_rank=lora_rank)
-    whole = fine_tune(replace(settings, output=str(tmp_path / "whole")), pairs)
-
-    class Killed(Exception):
-        pass
-
-    def kill(event: Event) -> None:
-        if isinstance(event, Step) and event.step == 5:
-            raise Killed
-
-    with pytest.raises(Killed):
-        fine_tune(settings, pairs, kill)
-    steps: list[int] = []
-    resumed = fine_tune(
-        settings, pairs, lambda event: steps.append(event.step) if isinstance(event, Step) else None, resume=True
-    )
-    assert steps == [5, 6]  # the last checkpoint before the kill was that of step 4
-    assert resumed.steps == whole.steps == 6
-    expected = weights(str(tmp_path / "whole"))
-    for name, value in weights(settings.output).items():
-        assert torch.equal(value, expected[name]), name
 
 
 def test_negatives_are_mined_again_and_a_resumed_run_sees_the_same(
@@ -267,7 +226,7 @@ def test_an_upload_leaves_checkpoints_out_and_a_failed_one_gets_a_sentence(
     calls: list[dict[str, Any]] = []
     monkeypatch.setattr("huggingface_hub.HfApi.create_repo", lambda self, name, **given: calls.append(given))
     monkeypatch.setattr("huggingface_hub.HfApi.upload_folder", lambda self, **given: calls.append(given) or "done")
-    assert report.push_to_hub("someone/model") == "done"
+    assert push_to_hub(report.folder, "someone/model") == "done"
     assert calls[0]["private"] is True
     assert calls[1]["folder_path"] == settings.output
     assert "checkpoints/*" in calls[1]["ignore_patterns"]
@@ -277,4 +236,4 @@ def test_an_upload_leaves_checkpoints_out_and_a_failed_one_gets_a_sentence(
 
     monkeypatch.setattr("huggingface_hub.HfApi.create_repo", refuse)
     with pytest.raises(NotFoundError, match="no network"):
-        report.push_to_hub("someone/model")
+        push_to_hub(report.folder, "someone/model")

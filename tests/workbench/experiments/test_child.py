@@ -9,8 +9,9 @@ from engine import Collection, create_index, maxsim
 from engine.errors import InputError, NotFoundError
 from engine.indexes import BUILT_IN, index_class
 from engine.indexes.hnsw import HnswIndex
+from engine.machine import peak_memory
 from workbench.compare_indexes import compare_indexes, exact_rankings
-from workbench.experiments.child import matched, peak_bytes, recall_against
+from workbench.experiments.child import matched, recall_against
 from workbench.experiments.views.index_tables import as_markdown
 from workbench.experiments.views.indexes import (
     IndexRecord,
@@ -226,7 +227,7 @@ def test_the_peak_is_that_of_this_process_alone():
     import sys
 
     ballast = np.ones(400 << 20, np.uint8)  # a child must not inherit the peak of the process that started it
-    code = "from workbench.experiments.child import peak_bytes; print(peak_bytes())"
+    code = "from engine.machine import peak_memory; print(peak_memory())"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(ran.stdout) < peak_bytes()
+    assert int(ran.stdout) < peak_memory()
     assert len(ballast) > 0

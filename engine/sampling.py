@@ -1,22 +1,22 @@
-"""A part of a collection that can still be evaluated: for quick runs of notebooks and first looks."""
+"""A part of a collection that can still be evaluated: for quick runs, and to watch a training run with."""
 
 from __future__ import annotations
 
 import random
 
-from engine import Collection
+from engine.collection import Collection
 from engine.errors import InputError
 
 
-def smaller(collection: Collection, documents: int, queries: int | None = None, seed: int = 0) -> Collection:
-    """Keep some judged queries, every document that is relevant to them, and other documents at random.
+def sample(collection: Collection, documents: int, queries: int | None = None, seed: int = 0) -> Collection:
+    """Keep some judged queries, every document that is judged for them, and other documents at random.
 
     With fewer documents to confuse, every system scores higher than on the whole collection: compare only results on
     the same part.
 
     Args:
         collection: Any collection.
-        documents: How many documents; more when the kept queries have more relevant ones, all when it has fewer.
+        documents: How many documents; more when the kept queries have more that are judged, all when it has fewer.
         queries: How many judged queries; all of them when None or more than there are.
         seed: Of the choice.
 
@@ -31,7 +31,7 @@ def smaller(collection: Collection, documents: int, queries: int | None = None, 
     generator = random.Random(seed)
     judged = collection.judged_queries
     asked = set(judged if queries is None else generator.sample(judged, min(queries, len(judged))))
-    kept = {name for query in asked for name, grade in collection.qrels[query].items() if grade > 0}
+    kept = {name for query in asked for name in collection.qrels[query]}
     others = [name for name in collection.documents if name not in kept]
     kept |= set(generator.sample(others, max(min(documents - len(kept), len(others)), 0)))
     chosen = {name: text for name, text in collection.documents.items() if name in kept}

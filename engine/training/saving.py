@@ -1,0 +1,107 @@
+"""A run's model in its folder, with its card and its record, and both read again or uploaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from engine.encoder import Encoder
+from engine.errors import CorruptDataError, InputError, NotFoundError
+from engine.maxsim import scorers
+from engine.storage import replace_text
+from engine.training.card import model_card
+from engine.training.checkpoints import REPORT
+from engine.training.evaluation import Score
+from engine.training.layout import use_shared_layout
+from engine.training.report import Report
+
+
+def save_report(report: Report, scorer: Any) -> Path:
+    """Write the model, for sentence-transformers and as far as it goes PyLate, with its card and its record.
+
+    The record goes first and comes last: a folder that has one holds the whole model of that run.
+
+    Args:
+        report: Of the run; its folder is created when absent.
+        scorer: That it was trained with; its weights are kept where it has some.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    path = Path(report.folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        for name in (REPORT, scorers.FILE, scorers.WEIGHTS):
+            (path / name).unlink(missing_ok=True)
+        report.encoder.model.save_pretrained(str(path), create_model_card=False)
+        use_shared_layout(report.encoder.model, path)
+        scorers.save(scorer, report.settings["scorer"], path)
+        replace_text(path / "README.md", model_card(report))
+        replace_text(path / REPORT, json.dumps(report.as_dict(), indent=1))
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}): make room or choose another folder.") from None
+    return path
+
+
+def load_report(folder: str | Path, device: str = "auto") -> Report:
+    """Read what `save_report` wrote.
+
+    Args:
+        folder: Of the model.
+        device: To load the model on.
+
+    Returns:
+        The report, without the alignments of the pairs that changed.
+
+    Raises:
+        NotFoundError: it holds no record of a run.
+        CorruptDataError: the record cannot be read.
+    """
+    path = Path(folder) / REPORT
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        scores = [None if stored[name] is None else Score(**stored[name]) for name in ("before", "after")]
+        same = ("reason", "steps", "seconds", "losses", "p_value", "counts", "development", "settings", "origin")
+        values = {name: stored[name] for name in (*same, "parts")}
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"{folder} holds no record of a training run: give the folder of a trained model."
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptDataError(f"{path} cannot be read ({error}): train again with replace.") from None
+    encoder = Encoder.load(str(folder), device=device, dtype="float32")
+    return Report(
+        folder=str(folder), before=scores[0], after=scores[1], changed=[], data_name=stored["data"], encoder=encoder,
+        **values,
+    )  # fmt: skip
+
+
+def push_to_hub(folder: str | Path, name: str, private: bool = True) -> str:
+    """Upload a saved model, without checkpoints.
+
+    Args:
+        folder: Of the model.
+        name: "user/model" on the Hugging Face hub; you must be logged in there.
+        private: Whether only you see it.
+
+    Returns:
+        The address of the upload.
+
+    Raises:
+        NotFoundError: the hub cannot be reached or refuses.
+    """
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    try:
+        api.create_repo(name, private=private, exist_ok=True)
+        ignored = ["checkpoints/*", "*.lock"]
+        done = api.upload_folder(repo_id=name, folder_path=str(folder), ignore_patterns=ignored)
+    except Exception as error:  # the client raises many types: no network, no token, no right
+        reason = str(error).splitlines()[0]
+        raise NotFoundError(f"{name} could not be uploaded ({reason}): log in and connect.") from None
+    return str(done)
