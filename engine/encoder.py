@@ -12,8 +12,9 @@ import numpy as np
 from engine.batching import Batch, cut_batches, in_threads
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
-from engine.models import fingerprint, load_model, resolve_device
-from engine.precision import DTYPES, choose_dtype, instructions, round_weights
+from engine.fingerprint import model_fingerprint
+from engine.models import load_model, resolve_device
+from engine.precision import DTYPES, choose_dtype, computed_in, instructions, round_weights
 from engine.tokens import Token, tokens_of
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ class Encoder:
         self.name = name
         self.note = note
         self.batch_tokens = batch_tokens or BATCH_TOKENS.get(model.device.type, 2048)
-        self.fingerprint = fingerprint(model)
-        self.linear = ""  # what the linear layers compute in where the rest is in float32
+        self._identity = model_fingerprint(model)
         self.choice = "given"  # why this dtype
         self._pool: dict[Any, Any] | None = None  # processes of `spread`
         self._tokenizing = threading.RLock()  # the length at which a tokenizer cuts is its state, not its argument
@@ -94,7 +94,7 @@ class Encoder:
         Raises:
             InputError: int8 away from a CPU with AVX2 or AVX-512.
         """
-        self.linear = round_weights(self.model, dtype)
+        round_weights(self.model, dtype)
         return self
 
     @contextmanager
@@ -122,7 +122,12 @@ class Encoder:
     @property
     def dtype(self) -> str:
         """What the model computes in; on a CPU "bfloat16" and "int8" are the linear layers, the rest is float32."""
-        return self.linear or str(next(self.model.parameters()).dtype).removeprefix("torch.")
+        return computed_in(self.model)
+
+    @property
+    def fingerprint(self) -> str:
+        """What identifies its vectors: 16 hex digits for the model as it was loaded, and the dtype it computes in."""
+        return f"{self._identity}-{self.dtype}"
 
     @property
     def device(self) -> str:

@@ -1,8 +1,7 @@
-"""Finding and loading a MultiVectorEncoder: registered names, folders, hub names; and its fingerprint."""
+"""Finding and loading a MultiVectorEncoder: registered names, folders, hub names."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -119,33 +118,6 @@ def _has_own_projection(name: str) -> bool:
         return False
     return not any(module["type"].endswith("Pooling") and "Token" not in module["type"]
                    for module in json.loads(Path(modules_path).read_text()))  # fmt: skip
-
-
-def fingerprint(model: MultiVectorEncoder) -> str:
-    """Hash over the weights, the tokenizer and everything that changes a vector, 16 hex digits.
-
-    Args:
-        model: Any MultiVectorEncoder.
-
-    Returns:
-        The fingerprint; the device and the dtype of the weights do not enter, so that a float32 index accepts bfloat16
-        queries of the same model.
-    """
-    import torch
-
-    digest = hashlib.blake2b(digest_size=8)
-    for key, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{key}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().to("cpu", torch.bfloat16).contiguous().view(torch.int16).numpy().tobytes())
-    for module in model.children():
-        config = getattr(module, "get_config_dict", dict)()
-        digest.update(json.dumps(config, sort_keys=True, default=str).encode())
-    digest.update(json.dumps(model.prompts, sort_keys=True, default=str).encode())
-    digest.update(str(model.max_seq_length).encode())
-    tokenizer = model.tokenizer
-    if tokenizer is not None:
-        digest.update(json.dumps(sorted(tokenizer.get_vocab().items())).encode())
-    return digest.hexdigest()
 
 
 def resolve_device(device: str) -> str:

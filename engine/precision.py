@@ -74,16 +74,13 @@ def choose_dtype(model: str, device: str, available: Collection[str]) -> tuple[s
     return "float32", f"nothing else was measured on {kind} devices like this one"
 
 
-def round_weights(model: MultiVectorEncoder, dtype: str) -> str:
-    """Round the weights of a float32 model, in place.
+def round_weights(model: MultiVectorEncoder, dtype: str) -> None:
+    """Round the weights of a model, in place.
 
     Args:
-        model: In float32.
-        dtype: "float32", "bfloat16" (on a CPU the linear layers, where torch can), "float16" or "int8" (the linear
-            layers).
-
-    Returns:
-        The dtype when it is that of the linear layers alone, the rest in float32; else "".
+        model: As it was loaded.
+        dtype: "float32", "bfloat16" (on a CPU the linear layers, where torch can, the rest in float32), "float16" or
+            "int8" (the linear layers, the rest in float32).
 
     Raises:
         InputError: int8 away from a CPU with AVX2 or AVX-512.
@@ -95,11 +92,31 @@ def round_weights(model: MultiVectorEncoder, dtype: str) -> str:
             raise InputError(f"Expected int8 on a CPU, got device {model.device}: choose bfloat16 there.")
         from engine.quantised_layers import quantise_layers
 
-        quantise_layers(model)
-        return dtype
-    from engine.packed_layers import pack_layers
+        quantise_layers(model.float())
+    elif dtype == "bfloat16" and model.device.type == "cpu":
+        from engine.packed_layers import pack_layers
 
-    if dtype == "bfloat16" and model.device.type == "cpu" and pack_layers(model):
-        return dtype
-    model.to(getattr(torch, dtype))
-    return ""
+        if not pack_layers(model.float()):
+            model.to(torch.bfloat16)
+    else:
+        model.to(getattr(torch, dtype))
+
+
+def computed_in(model: MultiVectorEncoder) -> str:
+    """What a model computes in, found in its layers.
+
+    Args:
+        model: Rounded or not.
+
+    Returns:
+        A name of DTYPES; on a CPU "bfloat16" and "int8" are the linear layers, the rest is float32.
+    """
+    from engine.packed_layers import PackedLinear
+    from engine.quantised_layers import Int8Linear
+
+    for module in model.modules():
+        if isinstance(module, Int8Linear):
+            return "int8"
+        if isinstance(module, PackedLinear):
+            return "bfloat16"
+    return str(next(model.parameters()).dtype).removeprefix("torch.")

@@ -13,9 +13,14 @@ PART_WORK = 1 << 22  # multiply-adds: less than this is not worth a thread
 class Int8Linear(torch.nn.Module):
     """A linear layer that computes in integers; for inference only.
 
+    Its numbers are buffers, so that the state of a model names everything that it computes with.
+
     Args:
         layer: The float32 layer; its input features are a multiple of 8 and its output features of 16.
     """
+
+    weights: torch.Tensor
+    terms: torch.Tensor
 
     def __init__(self, layer: torch.nn.Linear) -> None:
         super().__init__()
@@ -27,14 +32,16 @@ class Int8Linear(torch.nn.Module):
         rounded = np.rint(weight / scale[:, None])
         bias = layer.bias.detach().float().numpy() if layer.bias is not None else np.zeros(len(weight), np.float32)
         self.in_features, self.out_features = layer.in_features, layer.out_features
-        self.weights = weight_panels(rounded.astype(np.int8))
-        self.terms = np.concatenate([scale, rounded.sum(axis=1) * scale, bias]).astype(np.float32)
+        terms = np.concatenate([scale, rounded.sum(axis=1) * scale, bias]).astype(np.float32)
+        self.register_buffer("weights", torch.from_numpy(weight_panels(rounded.astype(np.int8))))
+        self.register_buffer("terms", torch.from_numpy(terms))
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """[.., in_features] to [.., out_features], float32 on the CPU."""
         from engine.simd import threads
         from engine.simd.linear import linear
 
+        weights, terms = self.weights.numpy(), self.terms.numpy()
         flat = values.detach().contiguous().view(-1).numpy()
         rows = len(flat) // self.in_features
         out = torch.empty(*values.shape[:-1], self.out_features)
@@ -43,9 +50,7 @@ class Int8Linear(torch.nn.Module):
         bounds = np.linspace(0, rows, parts + 1).astype(np.int64)
 
         def part(k: int) -> None:
-            linear(
-                flat, bounds[k], bounds[k + 1], self.in_features, self.weights, self.terms, self.out_features, target
-            )
+            linear(flat, bounds[k], bounds[k + 1], self.in_features, weights, terms, self.out_features, target)
 
         threads.run_parts(part, parts)
         return out

@@ -44,9 +44,9 @@ def _texts(name: str) -> Collection:
 
 
 @st.cache_resource(show_spinner="Opening the index", max_entries=4)
-def _open(run_id: str, _experiment: Experiment, fingerprint: str, model: str) -> Opened:
+def _open(run_id: str, _experiment: Experiment, fingerprint: str, model: str, dtype: str) -> Opened:
     """Cached by the run; its index is the one that the run kept, or is built again from the same vectors."""
-    collection, encoder = _texts(_experiment.collection), _model(_experiment.model, _experiment.dtype)
+    collection, encoder = _texts(_experiment.collection), _model(_experiment.model, dtype)
     if collection.fingerprint != fingerprint:
         raise InputError(f"The texts of {collection.name!r} changed since run {run_id}: run it again.")
     if encoder.fingerprint != model:
@@ -73,7 +73,9 @@ def opened(run: Run) -> Opened:
         WorkbenchError: one of them is not there any more, or changed.
     """
     record = run.record
-    return _open(run.id, run.experiment, record["collection"]["fingerprint"], record["model"]["fingerprint"])
+    model = record["model"]
+    dtype = model.get("dtype", run.experiment.dtype)
+    return _open(run.id, run.experiment, record["collection"]["fingerprint"], model["fingerprint"], dtype)
 
 
 def reasons(run: Run, question: str, document: str) -> tuple[Alignment, Trace]:

@@ -84,8 +84,9 @@ def vectors(state: State, items: TokenEmbeddings, names: list[str] | None) -> No
         raise InputError(f"Expected vectors of dimension {state.dim}, got {items.dim}: use the same model.")
     mine, theirs = state.fingerprint, items.fingerprint
     if mine is not None and theirs is not None and mine != theirs:
+        (model, _, dtype), (other, _, _) = mine.partition("-"), theirs.partition("-")
+        first = f'load the model with dtype="{dtype}"' if dtype and model == other else "encode with the first"
         raise InputError(
-            f"The index was built with model {mine}, these vectors come from {theirs}: encode with the first, or "
-            "build a new index."
+            f"The index was built with model {mine}, these vectors come from {theirs}: {first}, or build a new index."
         )
     items.check(names)

@@ -62,7 +62,7 @@ def test_cut_texts_are_counted(embedded_encoder):
     assert embedded_encoder.encode_document(TEXTS).lengths.max() == embedded_encoder.max_length("document")
 
 
-def test_int8_stays_close_and_shares_the_fingerprint(embedded_encoder):
+def test_int8_stays_close_and_is_named_in_the_fingerprint(embedded_encoder):
     from engine.simd.linear import AVAILABLE
 
     if not AVAILABLE:
@@ -70,7 +70,8 @@ def test_int8_stays_close_and_shares_the_fingerprint(embedded_encoder):
     narrow = Encoder.load("embedded", device="cpu", dtype="int8")
     assert narrow.dtype == "int8"
     assert narrow.describe()["dtype"] == "int8"
-    assert narrow.fingerprint == embedded_encoder.fingerprint
+    assert narrow.fingerprint == embedded_encoder.fingerprint.replace("-float32", "-int8")
+    assert Encoder(narrow.model).dtype == "int8"
     plain, found = embedded_encoder.encode_document(TEXTS), narrow.encode_document(TEXTS)
     assert found.values.dtype == np.float16
     cosine = (plain.values * found.values.astype(np.float32)).sum(axis=1)
@@ -132,7 +133,7 @@ def test_one_string_is_a_mistake(embedded_encoder):
 def test_bfloat16_on_a_cpu_rounds_the_linear_layers(embedded_encoder):
     narrow = Encoder.load("embedded", device="cpu", dtype="bfloat16")
     assert narrow.describe()["dtype"] == "bfloat16"
-    assert narrow.fingerprint == embedded_encoder.fingerprint
+    assert narrow.fingerprint == embedded_encoder.fingerprint.replace("-float32", "-bfloat16")
     expected, found = embedded_encoder.encode_document(TEXTS), narrow.encode_document(TEXTS)
     assert found.values.dtype == np.float16
     cosine = (expected.values * found.values.astype(np.float32)).sum(axis=1)
