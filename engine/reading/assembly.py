@@ -39,7 +39,7 @@ def choose_split(splits: Sized[str], asked: str | None, source: str) -> tuple[st
         return (USUAL_SPLIT if splits else None), []
     return None, [
         f"no judgements were read: there are none of the split {USUAL_SPLIT!r}, the splits that are there: {there}; "
-        f"choose one with split={min(splits)!r} (--split)"
+        f"choose one with --split or split="
     ]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from engine.errors import WorkbenchError
-from workbench.cli.output import complain
+from workbench.cli.output import complain, reading_notes
 
 app = typer.Typer(
     name="workbench",
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     commands.register(app)
     try:
-        app(args=list(arguments) if arguments is not None else None)
+        with reading_notes():
+            app(args=list(arguments) if arguments is not None else None)
     except WorkbenchError as error:
         complain(str(error))
         sys.exit(2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from workbench.cli import browser, doctor, experiments, indexes, pooling, runs, search, tracing, training
+from workbench.cli.options import with_split_option
 
 
 def register(app: typer.Typer) -> None:
@@ -26,3 +27,6 @@ def register(app: typer.Typer) -> None:
     app.command()(training.train)
     app.command()(training.mine)
     app.command()(doctor.doctor)
+    for registered in app.registered_commands:
+        if registered.callback is not None:
+            registered.callback = with_split_option(registered.callback)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from engine.errors import InputError
 
 CollectionOption = Annotated[
     str,
@@ -25,3 +30,39 @@ PublicOption = Annotated[
     typer.Option("--public-name", help="A name under which a proxy in front is asked; may be given several times."),
 ]
 NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")]
+SplitOption = Annotated[
+    str | None, typer.Option("--split", help="Judgements of the collection: test where they are there, else name one.")
+]
+
+
+def with_split_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that takes a collection the option --split: the collection's name then ends with it.
+
+    Args:
+        command: With a parameter "collection" (a name or a list of names) or "development" (a name), or neither.
+
+    Returns:
+        The command with the option, or as it is where it takes no collection.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    name = next((name for name in ("collection", "development") if name in signature.parameters), None)
+    if name is None:
+        return command
+
+    @functools.wraps(command)
+    def wrapped(*, split: str | None = None, **options: Any) -> None:
+        from engine.reading import with_split
+
+        given = options[name]
+        if split is not None and not given:
+            raise InputError("Expected a collection for --split: name it with --collection.")
+        one = isinstance(given, str)
+        if split is not None:
+            options[name] = with_split(given, split) if one else [with_split(entry, split) for entry in given]
+        command(**options)
+
+    option = inspect.Parameter("split", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=SplitOption)
+    wrapped.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]
+    del wrapped.__wrapped__  # typer would read the options of the function inside
+    wrapped.__annotations__ = {entry.name: entry.annotation for entry in [*signature.parameters.values(), option]}
+    return wrapped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -43,6 +44,34 @@ def complain(sentence: str) -> None:
 def note(sentence: str) -> None:
     """Print a remark to standard error."""
     err.print(sentence, style="dim", soft_wrap=True)
+
+
+class _Notes(logging.Handler):
+    """Prints what the readers leave out or replace, each sentence once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sentence = record.getMessage()
+        if sentence not in self.told:
+            self.told.add(sentence)
+            note(sentence)
+
+
+@contextmanager
+def reading_notes() -> Iterator[None]:
+    """Print the notes of every collection and of all training rows that are read meanwhile, wherever that happens."""
+    log, handler = logging.getLogger("engine.reading"), _Notes()
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def show_json(value: Any, output: Path | None = None) -> None:

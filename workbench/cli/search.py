@@ -158,17 +158,18 @@ def evaluate(
 
     Example: `workbench evaluate --collection ../scifact --metric ndcg@10 --metric recall@100`
     """
+    from engine import load_collection
+    from engine.collection import require_judgements
     from engine.evaluation import DEFAULT_METRICS, check_metrics
     from engine.evaluation import evaluate as score
     from workbench.cache import cached_embeddings
     from workbench.workspace import open_workspace
 
     metrics = check_metrics(metric or DEFAULT_METRICS)
+    loaded = load_collection(collection)
+    require_judgements(loaded)
     with progress_bars() as report:
-        workspace = open_workspace(collection, model, index, report, device)
-        loaded = workspace.collection
-        if not loaded.judged_queries:
-            raise InputError(f"{loaded.name!r} has no judgements: give a collection with queries and qrels.")
+        workspace = open_workspace(loaded, model, index, report, device)
         texts = list(loaded.queries.values())
         queries = cached_embeddings(
             workspace.encoder, texts, "query", lambda done, total: report("queries", done, total), "float32"

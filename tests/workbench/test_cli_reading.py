@@ -1,0 +1,82 @@
+"""What every command says about the data it reads: notes, splits, and refusals before anything is encoded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from workbench.cli import main
+from workbench.cli.app import app
+from workbench.cli.commands import register
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Judged in another split than the usual one, and with judgements of what is not there."""
+    path = tmp_path / "data"
+    (path / "qrels").mkdir(parents=True)
+    rows = [("a", "The moon lifts the sea"), ("b", "Bread is made of flour"), ("empty", "")]
+    (path / "corpus.jsonl").write_text("\n".join(json.dumps({"_id": name, "text": text}) for name, text in rows))
+    (path / "queries.jsonl").write_text('{"_id": "q", "text": "what lifts the sea"}')
+    (path / "qrels" / "dev.tsv").write_text("q\ta\t1\nq\tgone\t1\n")
+    return path
+
+
+def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    printed = capsys.readouterr()
+    return int(ended.value.code or 0), printed.out, " ".join(printed.err.split())
+
+
+def test_a_split_is_asked_for_before_anything_is_encoded(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = said(["evaluate", "--collection", str(folder), "--index", "exact"], capsys)
+    assert (code, out) == (2, "")
+    assert "the splits that are there: dev" in err
+    assert "Encoding" not in err
+    code, _, err = said(["evaluate", "--collection", str(folder), "--split", "train"], capsys)
+    assert code == 2
+    assert "no judgements of the split 'train'" in err
+    code, out, err = said(
+        ["evaluate", "--collection", str(folder), "--split", "dev", "--index", "exact", "--json"], capsys
+    )
+    assert code == 0
+    assert json.loads(out)["mean"]["ndcg@10"] == 1.0
+    assert err.count("data: 1 judgements of documents that are not there were left out, first 'gone'.") == 1
+
+
+@pytest.mark.parametrize("command", ["search", "encode", "index", "mine"])
+def test_every_command_prints_what_the_reader_left_out(
+    folder: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pairs.jsonl").write_text(
+        '{"query": "moon", "positive": "The moon"}\n{"query": "bread", "positive": "x"}'
+    )
+    arguments = {
+        "search": ["moon", "--collection", str(folder), "--index", "exact"],
+        "encode": [str(folder), str(tmp_path / "vectors")],
+        "index": [str(tmp_path / "index"), "--collection", str(folder), "--index", "exact", "--split", "dev"],
+        "mine": ["--data", str(tmp_path / "pairs.jsonl"), "--collection", str(folder), "--margin", "2",
+                 "--output", str(tmp_path / "mined.jsonl")],
+    }[command]  # fmt: skip
+    code, _, err = said([command, *arguments], capsys)
+    assert code == 0
+    assert err.count("data: 1 documents with empty texts were left out, first 'empty'.") == 1
+
+
+def test_every_command_that_takes_a_collection_takes_a_split() -> None:
+    register(app)
+    import typer
+
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for name, command in commands.items():
+        options = {option for parameter in command.params for option in parameter.opts}
+        if "--collection" in options and name != "mine":  # it needs no judgements
+            assert "--split" in options, name
