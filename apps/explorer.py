@@ -11,9 +11,12 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is i
 os.environ.setdefault("GRADIO_SSR_MODE", "False")
 
 import gradio as gr
+from fastapi.exceptions import RequestValidationError
 
 from apps import look
-from apps.guard import Guard, Names, credentials
+from apps.calls import Calls, Listeners, logged_in, unreadable
+from apps.guard import Guard, credentials
+from apps.names import Names
 from apps.pages import api
 from apps.registry import pages
 from apps.workspaces import Workspaces
@@ -90,21 +93,27 @@ def serve(
         InputError: a host that others can reach and no login, or a public name that is none.
     """
     login, names = credentials(host, auth), Names(host, public)
+    workspaces = Workspaces(workspace)
+    blocks = build(workspaces)
+    calls = Calls(blocks)
 
     @asynccontextmanager
     async def guarded(app: Any) -> AsyncIterator[None]:
-        app.middleware_stack = Guard(app.middleware_stack, names, CLOSED)  # outside of what Gradio adds itself
+        inner = Listeners(app.middleware_stack, workspaces.listeners)
+        known = logged_in(app)
+        app.middleware_stack = Guard(inner, names, CLOSED, calls.check, known)  # outside of what Gradio adds itself
         yield
 
-    workspaces = Workspaces(workspace)
-    blocks = build(workspaces)
     blocks.queue(max_size=32, default_concurrency_limit=2)
     options: dict[str, Any] = {
         "server_name": host, "server_port": port or None, "inbrowser": open_browser, "prevent_thread_lock": True,
         "quiet": True, "share": False, "run_history": False, "footer_links": [], "show_error": True,
         "enable_monitoring": False, "ssr_mode": False, "pwa": False, "max_file_size": 1, "strict_cors": True,
         "theme": look.theme(), "head": look.head(), "auth": login,
-        "app_kwargs": {"lifespan": guarded, "docs_url": None, "redoc_url": None, "openapi_url": None},
+        "app_kwargs": {
+            "lifespan": guarded, "exception_handlers": {RequestValidationError: unreadable},
+            "docs_url": None, "redoc_url": None, "openapi_url": None,
+        },
     }  # fmt: skip
     app, url, _ = blocks.launch(**options)
     assert isinstance(app.middleware_stack, Guard)

@@ -7,27 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import json
 import os
-import re
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from apps.logins import Logins
+from apps.names import LOOPBACK, Names, plain_address
 from engine.errors import InputError
 
 AUTH_VARIABLE = "WORKBENCH_AUTH"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-EVERYWHERE = ("0.0.0.0", "::", "")
 LARGEST_REQUEST = 32_000_000  # bytes: the largest collection that the pages take, and its JSON quotes
 LARGEST_FORM = 10_000  # bytes of a login
 SHORTEST_PASSWORD = 8
 LOGIN = "/login"  # the one form; everything else is JSON
 DRAINED = 20  # seconds that the rest of a refused request is read for, so that its sender sees the answer
 BODIES = ("POST", "PUT", "PATCH", "DELETE")
-AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::(\d{1,5}))?")
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -81,72 +76,6 @@ def credentials(host: str, given: str | None = None) -> tuple[str, str] | None:
     return user, password
 
 
-class Names:
-    """Under which names a server answers: loopback's, the one that it listens on, and those that a proxy uses.
-
-    Args:
-        host: Where it listens.
-        public: Further names, "name" or "name:port".
-
-    Raises:
-        InputError: a public name that is none.
-    """
-
-    def __init__(self, host: str = "127.0.0.1", public: Collection[str] = ()) -> None:
-        for name in public:
-            if not AUTHORITY.fullmatch(name.lower()):
-                raise InputError(
-                    f"Expected a public name such as search.example.com, got {name!r}: leave out the rest."
-                )
-        self._public = {name.lower() for name in public}
-        self._hosts = {*LOOPBACK, *(_name(name) for name in self._public)}
-        self._anywhere = host in EVERYWHERE
-        if not self._anywhere:
-            self._hosts.add(_address(host.lower().strip("[]")))
-
-    def hosts(self, authority: str, local: str) -> bool:
-        """Whether a `Host` header names this server.
-
-        Args:
-            authority: "name" or "name:port"; the port is a tunnel's or a proxy's own matter.
-            local: The address of this machine that the connection arrived at.
-
-        Returns:
-            Yes or no.
-        """
-        name = _name(authority)
-        return bool(name) and (name in self._hosts or (self._anywhere and name == _address(local)))
-
-    def origins(self, origin: str, authority: str) -> bool:
-        """Whether a page of an origin may ask: one of this server's own.
-
-        Args:
-            origin: The `Origin` header.
-            authority: The `Host` header of the same request.
-
-        Returns:
-            Yes or no.
-        """
-        parts = urlsplit(origin.lower())
-        if parts.scheme not in ("http", "https") or not AUTHORITY.fullmatch(parts.netloc):
-            return False
-        return parts.netloc in (authority.lower(), *self._public)
-
-
-def _name(authority: str) -> str:
-    found = AUTHORITY.fullmatch(authority.lower())
-    return _address(found[1] or found[2]) if found else ""
-
-
-def _address(text: str) -> str:
-    """One spelling of an address; a name stays as it is."""
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return text
-    return str(getattr(address, "ipv4_mapped", None) or address)
-
-
 class Guard:
     """The outermost layer of a server: refuses with one sentence what the application should never see.
 
@@ -155,16 +84,18 @@ class Guard:
         names: Under which it answers.
         closed: Paths, or how they begin, that are never answered.
         check: Looks at the body of a request (path, bytes); raises `Refused`.
+        known: Whether a request comes from somebody who may send one; everybody may log in.
     """
 
     def __init__(
         self, app: App, names: Names, closed: tuple[str, ...] = (),
-        check: Callable[[str, bytes], None] | None = None,
+        check: Callable[[str, bytes], None] | None = None, known: Callable[[Message], bool] | None = None,
     ) -> None:  # fmt: skip
         self.app = app
         self.names = names
         self.closed = closed
         self.check = check
+        self.known = known
         self.logins = Logins()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -212,6 +143,8 @@ class Guard:
         kind = ",".join(_values(scope, b"content-type")).partition(";")[0].strip().lower()
         if path != LOGIN and kind != "application/json":
             raise Refused(415, f"Expected application/json, got {kind[:60] or 'nothing'!r}: send JSON.")
+        if path != LOGIN and self.known is not None and not self.known(scope):
+            raise Refused(401, "Expected a login: open the page and log in.")
         parts, size, more = [], 0, True
         while more:
             message = await receive()
@@ -228,7 +161,7 @@ class Guard:
 
     async def _login(self, scope: Message, receive: Receive, send: Send) -> None:
         """One guess at a time, and a while after a wrong one: whoever guesses waits longer each time."""
-        address = _address(str((scope.get("client") or ("",))[0]))
+        address = plain_address(str((scope.get("client") or ("",))[0]))
         status = 0
 
         async def watched(message: Message) -> None:

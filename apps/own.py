@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from apps.text import visible
+from apps.text import asked, visible
 from engine import Collection, load_collection
 from engine.errors import InputError, WorkbenchError
 
@@ -47,7 +47,7 @@ def read_files(files: Any, types: Sequence[str], most: int = MOST_FILES) -> list
     for entry in entries:
         if not isinstance(entry, Mapping) or not isinstance(entry.get("text"), str):
             raise InputError("Expected files with a name and a text: choose them again.")
-        name = visible(re.split(r"[\\/]", str(entry.get("name") or "file"))[-1])[-LONGEST_NAME:]
+        name = visible(re.split(r"[\\/]", asked(entry, "name", "file"))[-1])[-LONGEST_NAME:]
         if Path(name).suffix.lower() not in types:
             raise InputError(f"Expected {', '.join(types)}, got {name!r}: save it as one of these.")
         text = entry["text"].encode("utf-8", "replace")
@@ -73,8 +73,8 @@ def own_collection(request: Mapping[str, Any]) -> Collection:
     Raises:
         InputError: a limit is passed, or there is no text.
     """
-    name = visible(str(request.get("name") or "")).strip()[:LONGEST_NAME]
-    pasted, paragraphs = str(request.get("text") or ""), request.get("cut") == "paragraphs"
+    name = visible(asked(request, "name")).strip()[:LONGEST_NAME]
+    pasted, paragraphs = asked(request, "text"), request.get("cut") == "paragraphs"
     if pasted.strip():
         files = read_files([{"name": "pasted.txt", "text": pasted}], PLAIN)
         collection = Collection(_plain([("paragraph", files[0][1])], True), name=name or "pasted text")
@@ -96,7 +96,7 @@ def own_collection(request: Mapping[str, Any]) -> Collection:
             f"Expected at most {MOST_DOCUMENTS:,} documents, got {len(collection.documents):,}: start the workbench on "
             "them instead, `workbench ui --collection my-folder`."
         )
-    return _with_questions(collection, str(request.get("questions") or ""))
+    return _with_questions(collection, asked(request, "questions"))
 
 
 def _plain(files: Sequence[tuple[str, str]], paragraphs: bool) -> dict[str, str]:

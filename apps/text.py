@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from engine.errors import InputError
 from engine.tokens import Token
 from workbench.exports import visible
 
 _FIRST_WIDE = 0x2E80  # from here on (CJK and its neighbours) words are not runs of letters
+
+
+def asked(request: Mapping[str, Any], name: str, default: str = "") -> str:
+    """A text that a browser or a program sent.
+
+    Args:
+        request: What was sent.
+        name: Of the text.
+        default: For an absent, null or empty one.
+
+    Returns:
+        The text.
+
+    Raises:
+        InputError: a list, a number or an object where a text belongs.
+    """
+    value = request.get(name)
+    if value is not None and not isinstance(value, str):
+        raise InputError(f"Expected {name} as text, got {str(value)[:60]!r}: send a text.")
+    return value or default
 
 
 def word_groups(text: str, tokens: Sequence[Token]) -> list[list[int]]:

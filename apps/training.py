@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps.own import read_files
 from apps.records import level, rounded
-from apps.text import visible
+from apps.text import asked, visible
 from apps.workspaces import models_folder
 from engine import Collection
 from engine.errors import InputError, WorkbenchError
@@ -89,13 +89,13 @@ def read_request(
     watched = None if development is None else sample(development, WATCHED_DOCUMENTS, WATCHED_QUESTIONS)
     data = data.check(None, watched)
     numbers = {name: _whole(name, request.get(name), *bounds) for name, bounds in BOUNDS.items()}
-    way = str(request.get("way"))
+    way = asked(request, "way")
     if way not in WAYS:
         raise InputError(f"Expected one of {', '.join(WAYS)}, got {way!r}: choose what is trained.")
     settings = TrainSettings.from_dict({
-        "base": str(request.get("base") or "embedded"), "loss": str(request.get("loss")), **WAYS[way],
+        "base": asked(request, "base", "embedded"), "loss": asked(request, "loss"), **WAYS[way],
         "learning_rate": _rate(request.get("rate")), "max_steps": numbers["steps"], "batch": numbers["batch"],
-        "evaluate_every": numbers["every"], "seed": numbers["seed"], "output": str(_folder(str(request.get("name")))),
+        "evaluate_every": numbers["every"], "seed": numbers["seed"], "output": str(_folder(asked(request, "name"))),
     })  # fmt: skip
     return settings, data, watched
 

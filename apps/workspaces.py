@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import secrets
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from apps.text import asked
 from engine import Encoder, plugins
 from engine.errors import InputError, NotFoundError
 from workbench.paths import data_folder
@@ -32,6 +33,7 @@ class Workspaces:
         self.models = Models(first.encoder)
         self._others: OrderedDict[str, Workspace] = OrderedDict()
         self._lock = threading.Lock()
+        self.listeners: Counter[str] = Counter()  # open streams of each visitor's page
 
     def of(self, request: Mapping[str, Any]) -> Workspace:
         """The workspace that a request is about.
@@ -45,7 +47,7 @@ class Workspaces:
         Raises:
             NotFoundError: no such key here.
         """
-        key = str(request.get("on") or "")
+        key = asked(request, "on")
         if not key:
             return self.first
         with self._lock:

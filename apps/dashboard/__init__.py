@@ -12,7 +12,7 @@ import webbrowser
 from collections.abc import Collection
 from pathlib import Path
 
-from apps.guard import Names
+from apps.names import Names
 from engine.errors import BusyError
 
 SCRIPT = Path(__file__).with_name("served.py")

@@ -9,7 +9,8 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from apps.dashboard import HOST, PUBLIC
-from apps.guard import Guard, Names
+from apps.guard import Guard
+from apps.names import Names
 
 NAMES = Names(os.environ.get(HOST, "127.0.0.1"), os.environ.get(PUBLIC, "").split())
 CLOSED = ("/_stcore/upload_file",)  # the page takes no files

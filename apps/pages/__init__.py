@@ -12,7 +12,7 @@ import gradio as gr
 from apps.components import component
 from apps.live import Stops
 from apps.registry import pages
-from engine.errors import WorkbenchError
+from engine.errors import InputError, WorkbenchError
 
 HEAVY = "heavy"  # the queue of what keeps the machine busy: one run at a time
 
@@ -43,7 +43,10 @@ def live(view: Any, run: Callable[[dict[str, Any], str], Iterator[dict[str, Any]
 
     def begin(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
         sent = event._data if isinstance(event._data, dict) else {}
-        yield from run(sent, request.session_hash or "")
+        try:
+            yield from run(sent, request.session_hash or "")
+        except WorkbenchError as error:
+            raise gr.Error(str(error), print_exception=False) from None
 
     def halt(request: gr.Request) -> None:
         stops.stop(request.session_hash or "")
@@ -61,7 +64,9 @@ def answering(function: Callable[[Any, dict[str, Any]], dict[str, Any]]) -> Call
     @wraps(function)
     def call(self: Any, request: dict[str, Any]) -> dict[str, Any]:
         try:
-            return function(self, request if isinstance(request, dict) else {})
+            if request is not None and not isinstance(request, dict):
+                raise InputError(f"Expected an object with names and values, got {str(request)[:60]!r}: correct it.")
+            return function(self, request or {})
         except Exception as error:  # the boundary to the browser: whatever it is, the person gets a sentence
             return {"error": sentence(error)}
 

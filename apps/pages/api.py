@@ -9,6 +9,7 @@ import gradio as gr
 from apps.pages import sentence
 from apps.pages.search import question_of
 from apps.records import rounded
+from apps.text import asked
 from apps.workspaces import Workspaces
 from engine.errors import InputError
 
@@ -23,23 +24,22 @@ def endpoints(workspaces: Workspaces) -> None:
     """
     workspace = workspaces.first
 
-    def search(question: str, k: float = 10) -> dict[str, Any]:
+    def search(question: str, k: int = 10) -> dict[str, Any]:
         """Search the collection: documents with their scores, best first."""
         try:
-            if not 1 <= k <= MOST_HITS:
-                raise InputError(f"Expected k from 1 to {MOST_HITS}, got {k}: correct it.")
-            result = workspace.search(question_of({"question": question}), int(k))
+            result = workspace.search(question_of({"question": question}), _count(k))
         except Exception as error:
-            raise gr.Error(sentence(error)) from None
+            raise _refused(error) from None
         hits = [{"rank": hit.rank, "id": hit.id, "title": hit.title, "score": hit.score} for hit in result.hits]
         return {"question": question, "hits": hits}
 
     def explain(question: str, document: str) -> dict[str, Any]:
         """Explain the score of one document: each query token, its best match and its contribution."""
         try:
-            found = workspace.explain(question_of({"question": question}), document)
+            name = asked({"document": document}, "document")
+            found = workspace.explain(question_of({"question": question}), name)
         except Exception as error:
-            raise gr.Error(sentence(error)) from None
+            raise _refused(error) from None
         matches = [
             {"token": token.text, "kind": token.kind, "match": found.document_tokens[best].text, "contribution": value}
             for token, best, value in zip(
@@ -50,3 +50,15 @@ def endpoints(workspaces: Workspaces) -> None:
 
     gr.api(search, api_name="search")
     gr.api(explain, api_name="explain")
+
+
+def _count(k: Any) -> int:
+    """How many documents, of whatever a program sent; JSON may write 3 as 3.0."""
+    number = isinstance(k, int | float) and not isinstance(k, bool)
+    if not number or not 1 <= k <= MOST_HITS or int(k) != k:
+        raise InputError(f"Expected k as a whole number from 1 to {MOST_HITS}, got {str(k)[:60]!r}: correct it.")
+    return int(k)
+
+
+def _refused(error: Exception) -> gr.Error:
+    return gr.Error(sentence(error), print_exception=False)  # what is our own fault is logged by `sentence`

@@ -8,6 +8,7 @@ from apps.components import component
 from apps.images import FORMATS, MOST_BYTES, image_patches, page_record, printed_page, read_image
 from apps.pages import answering, bar
 from apps.pages.search import LONGEST_TEXT, question_of
+from apps.text import asked
 from apps.workspaces import Workspaces, label
 from engine.errors import InputError, NotFoundError
 
@@ -67,7 +68,7 @@ class ImagePage:
             See `page_record`; and the "text".
         """
         workspace, question = self.workspaces.of(request), question_of(request)
-        text, name = str(request.get("text") or ""), str(request.get("document") or "")
+        text, name = asked(request, "text"), asked(request, "document")
         if len(text) > LONGEST_TEXT:
             raise InputError(f"Expected a text of at most {LONGEST_TEXT:,} characters, got {len(text):,}: shorten it.")
         if not text.strip():
@@ -88,7 +89,7 @@ class ImagePage:
         Returns:
             See `page_record`.
         """
-        question, model = question_of(request), str(request.get("model") or "").strip()
+        question, model = question_of(request), asked(request, "model").strip()
         image = read_image(request.get("image"))
         if not model:
             raise InputError("Name a model that reads images, such as vidore/colpali-v1.3-hf.")

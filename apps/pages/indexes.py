@@ -9,6 +9,7 @@ from apps.components import component
 from apps.index_records import conditions, index_row
 from apps.live import Stops, follow
 from apps.pages import answering, bar, live, sentence
+from apps.text import asked
 from apps.workspaces import Workspaces
 from engine import machine
 from engine.errors import InputError, MissingExtraError
@@ -62,7 +63,7 @@ class IndexPage:
             "kinds": [{"name": kind, "missing": _missing(kind)} for kind, _ in default_indexes()],
             "limits": [limit for limit in MOST_QUERIES if limit < len(collection.queries)],
             "traced": [kind for kind, found in classes().items() if found.traced],
-            "run": self.finished.get(str(request.get("on") or ""), _run("empty", [])),
+            "run": self.finished.get(asked(request, "on"), _run("empty", [])),
         }  # fmt: skip
 
     def compare(self, request: dict[str, Any], session: str) -> Iterator[dict[str, Any]]:
@@ -84,7 +85,7 @@ class IndexPage:
             if not questions:
                 raise InputError(f"{workspace.collection.name!r} has no questions to compare indexes with: add some.")
             yield {"run": _run("running", rows, step)}
-            most = int(request.get("queries") or 0) or None
+            most = _most(request.get("queries"))
             target = TARGET if request.get("matched") else None
             queries = cached_embeddings(workspace.encoder, questions, "query", dtype="float32")
             running = follow(
@@ -105,7 +106,7 @@ class IndexPage:
                 yield {"run": _run("stopped", rows, "", shared)}
             else:
                 finished = _run("done", rows, "", shared)
-                self.finished[str(request.get("on") or "")] = finished
+                self.finished[asked(request, "on")] = finished
                 yield {"run": finished}
         except Exception as error:  # the boundary to the browser
             yield {"run": {**_run("error", rows, "", shared), "error": sentence(error)}}
@@ -126,6 +127,12 @@ def _specs(texts: Any) -> list[tuple[str, dict[str, Any]]]:
     if not 1 <= len(words) <= MOST_SPECS:
         raise InputError(f"Expected 1 to {MOST_SPECS} indexes, got {len(words)}: tick those to compare.")
     return [parse_spec(word) for word in words]
+
+
+def _most(value: Any) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise InputError(f"Expected a whole number of queries, 0 for all, got {str(value)[:60]!r}: correct it.")
+    return value or None
 
 
 def _missing(kind: str) -> str:

@@ -9,6 +9,7 @@ from apps.components import component
 from apps.live import Stops, follow
 from apps.own import limits, own_collection
 from apps.pages import answering, bar, live, sentence
+from apps.text import asked
 from apps.workspaces import Workspaces
 from engine.errors import InputError
 from workbench.workspace import Workspace, open_workspace
@@ -80,7 +81,7 @@ class OwnPage:
                 raise InputError("Choose first where the texts come from.")
             collection = opened.collection if request["source"] == "open" else own_collection(request)
             yield job("running", step="Loading the model")
-            encoder = self.workspaces.models.get(str(request.get("model") or ""))
+            encoder = self.workspaces.models.get(asked(request, "model"))
 
             def start(report: Callable[..., None]) -> Iterator[Workspace]:
                 def told(stage: str, done: int, total: int) -> None:

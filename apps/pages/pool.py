@@ -11,6 +11,7 @@ from apps.components import component
 from apps.live import Stops, follow
 from apps.pages import answering, bar, live, sentence
 from apps.pool_records import factor_row, merged
+from apps.text import asked
 from apps.workspaces import Workspaces
 from engine import machine
 from engine.errors import InputError, NotFoundError
@@ -143,13 +144,13 @@ class PoolPage:
         Returns:
             See `merged`; or a sentence under "error".
         """
-        name = str(request.get("document"))
+        name = asked(request, "document")
         workspace = self.workspaces.of(request)
         text = workspace.collection.documents.get(name)
         if text is None:
             raise NotFoundError(f"No document is called {name!r}: type the beginning of a name and choose one.")
-        label, method = str(request.get("factor")), cast(Method, request.get("method"))
-        if label != "one" and not label.replace(".", "", 1).isdigit():
+        label, method = asked(request, "factor"), cast(Method, asked(request, "method"))
+        if label != "one" and not label.replace(".", "", 1).isdecimal():
             raise InputError(f"Expected a pool factor, got {label!r}: choose one with the slider.")
         return merged(workspace.encoder, text, math.inf if label == "one" else float(label), method)
 
@@ -163,7 +164,7 @@ class PoolPage:
         Returns:
             "names", at most 20.
         """
-        text = str(request.get("text", "")).lower()
+        text = asked(request, "text").lower()
         found = [name for name in self.workspaces.of(request).collection.documents if text in name.lower()]
         ordered = sorted(found, key=lambda name: (not name.lower().startswith(text), len(name), name))
         return {"names": ordered[:SUGGESTIONS]}
@@ -171,9 +172,9 @@ class PoolPage:
 
 def _key(request: dict[str, Any], method: str = "", index: str = "") -> tuple[str, str, str]:
     return (
-        str(request.get("on") or ""),
-        str(request.get("method") or method),
-        str(request.get("index") or index),
+        asked(request, "on"),
+        asked(request, "method", method),
+        asked(request, "index", index),
     )
 
 

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from apps.components import component
 from apps.pages import answering, bar
 from apps.records import explanation, matched, rounded, snippet
-from apps.text import visible
+from apps.text import asked, visible
 from apps.workspaces import Workspaces, label
 from engine.errors import InputError, NotFoundError
 from engine.explain import explain
@@ -84,7 +84,7 @@ class SearchFunctions:
         workspace, question = self.workspaces.of(request), question_of(request)
         with self._turns:
             result = workspace.search(question, HITS)
-            wanted = request.get("document") or ""
+            wanted = asked(request, "document")
             name = wanted if wanted in workspace.collection.documents else result.hits[0].id
             return {"question": question, "found": _found(workspace, result), "pair": _pair(workspace, question, name)}
 
@@ -99,7 +99,7 @@ class SearchFunctions:
             "pair", the explanation.
         """
         with self._turns:
-            return {"pair": _pair(self.workspaces.of(request), question_of(request), str(request.get("document")))}
+            return {"pair": _pair(self.workspaces.of(request), question_of(request), asked(request, "document"))}
 
     @answering
     def rescore(self, request: dict[str, str]) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class SearchFunctions:
             "pair", the explanation of the changed text under the document's name.
         """
         workspace, question = self.workspaces.of(request), question_of(request)
-        name, text = str(request.get("document")), str(request.get("text") or "")
+        name, text = asked(request, "document"), asked(request, "text")
         text = text.encode("utf-8", "replace").decode()
         if len(text) > LONGEST_TEXT:
             raise InputError(f"Expected a text of at most {LONGEST_TEXT:,} characters, got {len(text):,}: shorten it.")
@@ -132,7 +132,7 @@ class SearchFunctions:
             "pair", the explanation, and "model", its name.
         """
         collection, question = self.workspaces.of(request).collection, question_of(request)
-        name, model = str(request.get("document")), str(request.get("model"))
+        name, model = asked(request, "document"), asked(request, "model")
         if name not in collection.documents:
             raise NotFoundError(f"No document is called {name!r}: choose one of the list.")
         alignment = explain(self.workspaces.models.get(model), question, collection.documents[name])
@@ -185,7 +185,7 @@ def question_of(request: dict[str, str]) -> str:
     Raises:
         InputError: empty, or too long.
     """
-    question = str(request.get("question") or "").encode("utf-8", "replace").decode()
+    question = asked(request, "question").encode("utf-8", "replace").decode()
     if len(question) > LONGEST_QUESTION:
         raise InputError(
             f"Expected a question of at most {LONGEST_QUESTION:,} characters, got {len(question):,}: shorten it."

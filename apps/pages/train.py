@@ -10,6 +10,7 @@ from apps import training
 from apps.components import component
 from apps.live import Stops, follow
 from apps.pages import answering, bar, live, sentence
+from apps.text import asked
 from apps.workspaces import Workspaces
 from engine import Collection
 from engine.errors import InputError, missing_extra
@@ -100,11 +101,11 @@ class TrainPage:
             stop.set()
 
     def _base(self, request: dict[str, Any]) -> str:
-        name = str(request.get("base") or "embedded")
+        name = asked(request, "base", "embedded")
         return name if name == "embedded" else self.workspaces.models.source(name)
 
     def _pinned(self, request: dict[str, Any], collection: Collection) -> tuple[str, str]:
-        question, name = str(request.get("question") or ""), str(request.get("document") or "")
+        question, name = asked(request, "question"), asked(request, "document")
         example = _example(collection)
         text = collection.documents.get(name, collection.documents[example[1]])
         return question.strip() or example[0], text

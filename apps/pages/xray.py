@@ -10,6 +10,7 @@ from apps.components import component
 from apps.live import Stops, follow
 from apps.pages import answering, bar, live, sentence
 from apps.pages.search import question_of
+from apps.text import asked
 from apps.workspaces import Workspaces
 from apps.xray_records import lost_record, trace_record
 from engine.errors import InputError, NotFoundError
@@ -81,13 +82,13 @@ class XrayPage:
         Raises:
             InputError: a kind that the page does not offer.
         """
-        workspace, spec = self.workspaces.of(request), str(request.get("kind"))
+        workspace, spec = self.workspaces.of(request), asked(request, "kind")
         kind, settings = parse_spec(spec)
         if kind not in traced_kinds():
             raise InputError(f"Expected one of {', '.join(traced_kinds())}, got {kind!r}: choose an index.")
         if spec == workspace.index.kind:
             return workspace.index
-        key = (str(request.get("on") or ""), spec)
+        key = (asked(request, "on"), spec)
         with self._opening:
             if key not in self._indexes:
                 ids = list(workspace.collection.documents)
@@ -106,7 +107,7 @@ class XrayPage:
         Returns:
             See `trace_record`.
         """
-        question, name = question_of(request), str(request.get("document"))
+        question, name = question_of(request), asked(request, "document")
         workspace = self.workspaces.of(request)
         text = workspace.collection.documents.get(name)
         if text is None:
@@ -129,7 +130,7 @@ class XrayPage:
         Yields:
             "survey".
         """
-        key, stop = (str(request.get("on") or ""), str(request.get("kind"))), self.stops.begin(session)
+        key, stop = (asked(request, "on"), asked(request, "kind")), self.stops.begin(session)
 
         def value(status: str, **parts: Any) -> dict[str, Any]:
             return {"survey": {"status": status, "step": "", "error": "", "report": None, **parts}}

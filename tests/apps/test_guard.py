@@ -17,7 +17,8 @@ pytest.importorskip("gradio", reason="needs Gradio: pip install 'late-interactio
 
 from apps import logins
 from apps.explorer import serve
-from apps.guard import LARGEST_REQUEST, Guard, Names
+from apps.guard import LARGEST_REQUEST, Guard
+from apps.names import Names
 from engine.errors import InputError
 from tests.apps.conftest import QUESTIONS
 
