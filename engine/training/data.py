@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.collection import Collection
-from engine.errors import InputError, NotFoundError
+from engine.errors import InputError
+from engine.reading import LOG
+from engine.reading.rows import TABLES, Table, read_table
 from engine.storage import replace_text
+from engine.training.examples import consistent_examples, judged_examples
+from engine.training.formats import HEADERLESS, NAMES, Example, find_roles, read_example
 
 if TYPE_CHECKING:
     from engine.encoder import Encoder
 
 Kind = Literal["pairs", "negatives", "scored"]
-NAMES = {
-    "query": ("query", "question", "anchor", "queries"),
-    "positive": ("positive", "pos", "answer", "document", "text", "passage"),
-    "scores": ("scores", "score", "label", "labels"),
-}
+ABSENT = -1  # the key of a document that a row does not have
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,12 @@ class TrainingData:
     """Rows of one query and its documents.
 
     Args:
-        columns: "query", "positive", then "negative_1", "negative_2", ...: each a list of n texts. Rows of scored
-            lists have their documents in the same columns, best first or not.
+        columns: "query", "positive", then "negative_1", "negative_2", ...: each a list of n texts, "" where a row has
+            fewer negatives than others. Rows of scored lists have their documents in the same columns, best first.
         scores: n lists of one teacher score a document, or None.
-        counts: What reading and checking found: "rows", "kept", "empty", "duplicate", "over_long", "leaking".
+        counts: What reading and checking found: "rows", "kept", "empty", "duplicate", "over_long", "leaking", and
+            where there were some "several_positives" (rows that became one for each), "contradicting" (negatives that
+            are positives of the same question, left out), "without_positive", "replaced" (unusable letters).
         name: Where it came from.
     """
 
@@ -94,7 +96,8 @@ class TrainingData:
     def rows(self) -> list[dict[str, Any]]:
         """The rows as dicts, with "scores" where there are some: what `read_training_data` takes."""
         rows: list[dict[str, Any]] = [
-            dict(zip(self.columns, texts, strict=True)) for texts in zip(*self.columns.values(), strict=True)
+            {column: text for column, text in zip(self.columns, texts, strict=True) if text}
+            for texts in zip(*self.columns.values(), strict=True)
         ]
         for row, scores in zip(rows, self.scores or (), strict=False):
             row["scores"] = scores
@@ -105,14 +108,38 @@ class TrainingData:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         replace_text(Path(path), "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows()))
 
-    def to_dataset(self) -> Any:
-        """The rows as a `datasets.Dataset`, the columns in the order that losses expect."""
+    def answers(self) -> dict[int, tuple[int, ...]]:
+        """Key of a question -> the keys of all its positives, over all rows: never negatives of that question."""
+        found: dict[int, dict[int, None]] = {}
+        for query, positive in zip(self.columns["query"], self.columns["positive"], strict=True):
+            found.setdefault(text_key(query), {})[text_key(positive)] = None
+        return {query: tuple(keys) for query, keys in found.items()}
+
+    def to_dataset(self, keys: bool = False) -> Any:
+        """The rows as a `datasets.Dataset`, the columns in the order that losses expect.
+
+        Args:
+            keys: Label each row with the keys of its texts instead of its scores, as contrastive losses need them to
+                leave out what is absent or another answer. An absent text is the question again, which costs least.
+        """
         from datasets import Dataset
 
-        columns: dict[str, Any] = dict(self.columns)
-        if self.scores is not None:
+        queries = self.columns["query"]
+        columns: dict[str, Any] = {
+            name: [text or query for text, query in zip(texts, queries, strict=True)]
+            for name, texts in self.columns.items()
+        }
+        if keys:
+            rows = zip(*self.columns.values(), strict=True)
+            columns["label"] = [[text_key(text) if text else ABSENT for text in row] for row in rows]
+        elif self.scores is not None:
             columns["label"] = self.scores
         return Dataset.from_dict(columns)
+
+
+def text_key(text: str) -> int:
+    """A number of 63 bits for a text, the same in every process."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "little") >> 1
 
 
 def read_training_data(
@@ -120,47 +147,37 @@ def read_training_data(
     columns: Mapping[str, str] | None = None,
     limit: int | None = None,
 ) -> TrainingData:
-    """Read rows with a question and one or more documents.
+    """Read rows with a question and one or more documents; docs/formats.md shows every format.
 
     Args:
-        source: A .jsonl, .csv, .tsv or .parquet file, a `datasets.Dataset`, or a list of dicts.
+        source: A .jsonl, .json, .csv, .tsv or .parquet file, a `datasets.Dataset`, a data frame, or a list of dicts.
         columns: Our name -> the source's, for "query", "positive", "negative", "scores"; others are found by name.
-            A negative column may hold lists; every column that begins with "negative" is taken.
+            Several columns are joined by +, and "" says that there is none. A cell may hold a list; every column that
+            begins with "negative", "neg" or "hard_neg" is taken, unless it holds ids or scores.
         limit: Rows to read at most.
 
     Returns:
-        The rows without empty texts and duplicates, which are counted.
+        One row a positive, without empty texts and duplicates, which are counted.
 
     Raises:
         NotFoundError: there is no such file.
         InputError: an unknown format, a column that is missing, a malformed line (named by its number), or no rows.
     """
-    name, rows = _read_rows(source, limit)
-    if not rows:
-        raise InputError(f"{name} holds no rows: training needs at least two.")
-    mapping = _find_columns(name, list(rows[0]), columns or {})
-    kept, scores, counts, seen = [], [], {"rows": len(rows), "empty": 0, "duplicate": 0}, set()
-    for number, row in enumerate(rows, start=1):
-        texts = _row_texts(row, mapping)
-        if any(not isinstance(text, str) or not text.strip() for text in texts):
-            counts["empty"] += 1
-            continue
-        if tuple(texts) in seen:
-            counts["duplicate"] += 1
-            continue
-        seen.add(tuple(texts))
-        if mapping["scores"]:
-            scores.append(_row_scores(row[mapping["scores"][0]], len(texts) - 1, number, name))
-        kept.append(texts)
-    if not kept:
-        raise InputError(f"All {len(rows)} rows of {name} have an empty text: check its columns.")
-    width = min(len(texts) for texts in kept)
-    if mapping["scores"] and any(len(texts) != width for texts in kept):
-        raise InputError(f"Expected as many documents in every row of {name}, since each has a score: even them out.")
-    names = ["query", "positive", *(f"negative_{i}" for i in range(1, width - 1))]
-    texts_by_column = {column: [texts[i] for texts in kept] for i, column in enumerate(names)}
-    counts["kept"] = len(kept)
-    return TrainingData(texts_by_column, scores if mapping["scores"] else None, counts, name)
+    table = _table(source, limit)
+    if not table.rows:
+        raise InputError(f"{table.name} holds no rows: training needs at least two.")
+    roles = find_roles(table, columns or {})
+    found = [read_example(row, roles, table.where(position)) for position, row in enumerate(table.rows)]
+    counts = {"rows": len(found), "empty": sum(example is None for example in found), "duplicate": 0}
+    examples = [example for example in found if example is not None]
+    if roles.labels:
+        examples = judged_examples(examples, counts)
+    data = _assemble(table.name, consistent_examples(examples, counts), counts)
+    unused = [column for column in table.columns if column not in roles.used()]
+    notes = [*table.notes, *([f"columns without a role were not read: {', '.join(unused)}"] if unused else [])]
+    for note in notes:
+        LOG.info("%s: %s.", Path(table.name).name, note)
+    return data
 
 
 def collection_pairs(collection: Collection, least_grade: int = 1) -> TrainingData:
@@ -187,90 +204,47 @@ def collection_pairs(collection: Collection, least_grade: int = 1) -> TrainingDa
     return replace(read_training_data(rows), name=collection.name)
 
 
-def _read_rows(source: Any, limit: int | None) -> tuple[str, list[dict[str, Any]]]:
-    if not isinstance(source, (str, Path)):
-        rows = [dict(row) for row in (source if limit is None else list(source)[:limit])]
-        return type(source).__name__ + " data", rows
-    path = Path(source)
-    if not path.is_file():
-        raise NotFoundError(f"There is no file {path}: give a .jsonl, .csv, .tsv or .parquet file of training rows.")
-    if path.suffix in (".jsonl", ".json"):
-        return str(path), _read_jsonl(path, limit)
-    if path.suffix in (".csv", ".tsv", ".parquet"):
-        import pandas as pd
-
-        try:
-            if path.suffix == ".parquet":
-                frame = pd.read_parquet(path)
-            else:
-                frame = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", keep_default_na=False)
-        except (ValueError, OSError) as error:
-            raise InputError(f"{path} cannot be read ({str(error).splitlines()[0]}): correct it.") from None
-        return str(path), frame.head(limit).to_dict("records") if limit else frame.to_dict("records")  # type: ignore
-    raise InputError(f"Unknown format {path.suffix!r} of {path}: give .jsonl, .csv, .tsv or .parquet.")
-
-
-def _read_jsonl(path: Path, limit: int | None) -> list[dict[str, Any]]:
-    rows = []
-    with path.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream, start=1):
-            if limit is not None and len(rows) >= limit:
-                break
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise InputError(f"Line {number} of {path} is not JSON ({error.msg}): correct or remove it.") from None
-            if not isinstance(row, dict):
-                raise InputError(f"Line {number} of {path} is no JSON object: write one object a line.")
-            rows.append(row)
-    return rows
-
-
-def _find_columns(name: str, present: list[str], mapped: Mapping[str, str]) -> dict[str, list[str]]:
-    unknown = next((key for key in mapped if key not in ("query", "positive", "negative", "scores")), None)
-    if unknown is not None:
-        raise InputError(f"Unknown role {unknown!r} in the columns: map query, positive, negative or scores.")
-    missing = next((column for column in mapped.values() if column not in present), None)
-    if missing is not None:
-        raise InputError(f"{name} has no column {missing!r}: it has {', '.join(present)}.")
-    found: dict[str, list[str]] = {}
-    for role, candidates in NAMES.items():
-        chosen = [mapped[role]] if role in mapped else [column for column in candidates if column in present][:1]
-        if not chosen and role != "scores":
-            raise InputError(
-                f"{name} has no column for the {role}: name one {' or '.join(candidates[:3])}, or map it (its columns "
-                f"are {', '.join(present)})."
-            )
-        found[role] = chosen
-    taken = {column for chosen in found.values() for column in chosen}
-    negatives = [column for column in present if column.startswith(("negative", "neg_")) or column == "neg"]
-    found["negative"] = [mapped["negative"]] if "negative" in mapped else [c for c in negatives if c not in taken]
-    return found
-
-
-def _row_texts(row: Mapping[str, Any], mapping: Mapping[str, list[str]]) -> list[Any]:
-    texts: list[Any] = []
-    for role in ("query", "positive", "negative"):
-        for column in mapping[role]:
-            value: Any = row.get(column)
-            value = value.tolist() if hasattr(value, "tolist") else value  # Parquet gives arrays
-            texts += value if isinstance(value, list) else list(value) if isinstance(value, tuple) else [value]
-    return texts
-
-
-def _row_scores(value: Any, documents: int, number: int, name: str) -> list[float]:
+def _table(source: Any, limit: int | None) -> Table:
+    if isinstance(source, (str, Path)):
+        path = Path(source)
+        if path.is_dir():
+            raise InputError(f"{path} is a folder: give a file of training rows ({', '.join(TABLES)}).")
+        table = read_table(path, NAMES, HEADERLESS)
+        cut = len(table.rows) if limit is None else limit
+        return replace(table, rows=table.rows[:cut], numbers=table.numbers[:cut])
+    name = type(source).__name__ + " data"
+    if hasattr(source, "to_dict") and hasattr(source, "notna"):  # a data frame
+        source = source.astype(object).where(source.notna(), None).to_dict("records")
     try:
-        scores = [float(score) for score in (json.loads(value) if isinstance(value, str) else value)]
-    except (TypeError, ValueError):
-        raise InputError(f"Row {number} of {name} has scores {value!r}: give a list of numbers.") from None
-    if len(scores) != documents or not all(map(math.isfinite, scores)):
+        rows = list(source)
+    except TypeError:
+        raise InputError(f"Expected a file or rows, got {type(source).__name__}: give a path or a list.") from None
+    return Table.of_rows(name, rows if limit is None else rows[:limit])
+
+
+def _assemble(name: str, examples: Sequence[Example], counts: dict[str, int]) -> TrainingData:
+    kept: dict[tuple[str, ...], Example] = {}
+    for example in examples:
+        texts = (example.query, *example.positives, *example.negatives)
+        if texts in kept:
+            counts["duplicate"] += 1
+        else:
+            kept[texts] = example
+    if not kept:
+        raise InputError(f"All {counts['rows']} rows of {name} lack a question or an answer: check its columns.")
+    width = max(len(texts) for texts in kept)
+    scores = [list(example.scores) for example in kept.values() if example.scores is not None]
+    uneven = next((i for i, texts in enumerate(kept) if len(texts) != width), None) if scores else None
+    if uneven is not None:
+        texts = list(kept)[uneven]
         raise InputError(
-            f"Row {number} of {name} has {len(scores)} scores for {documents} documents, or one that is not finite: "
-            "give one number a document."
+            f"Expected as many documents in every row of {name}, since each has a score: others have {width - 1}, the "
+            f"row of {texts[0][:60]!r} has {len(texts) - 1}; even them out."
         )
-    return scores
+    names = ["query", "positive", *(f"negative_{i}" for i in range(1, width - 1))]
+    padded = [texts + ("",) * (width - len(texts)) for texts in kept]
+    by_column = {column: [texts[i] for texts in padded] for i, column in enumerate(names)}
+    return TrainingData(by_column, scores or None, {**counts, "kept": len(kept)}, name)
 
 
 def _count_over_long(data: TrainingData, encoder: Encoder) -> int:

@@ -52,6 +52,13 @@ def gather_documents(documents: Ragged) -> tuple[Ragged, int]:
     return Ragged(values, offsets), sum(len(part) for part in lengths[:rank])  # type: ignore[arg-type]
 
 
+def gather_keys(keys: list[int]) -> list[int]:
+    """Join the documents' keys of all processes, in the order of `gather_documents`."""
+    parts: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(parts, keys)
+    return [key for part in parts for key in part]
+
+
 def average_gradients(parameters: Iterable[Tensor]) -> None:
     """Average the gradients of all processes; a weight that one process did not use counts as zero there."""
     world = torch.distributed.get_world_size()

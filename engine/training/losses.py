@@ -9,7 +9,7 @@ A new loss is a class here and a line in `LOSSES`: settings, the trainer and the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,7 +23,8 @@ from engine.maxsim import scorers
 from engine.maxsim.differentiable import Ragged, concatenate
 from engine.maxsim.scorers import Scorer
 from engine.training.batches import Features, encode_columns, join, replay, text_of
-from engine.training.distributed import average_gradients, gather_documents
+from engine.training.distributed import average_gradients, gather_documents, gather_keys
+from engine.training.negatives import hide_answers
 
 ALL_TOKENS = 1 << 62  # room for every graph: nothing is encoded twice
 
@@ -57,6 +58,7 @@ class LateInteractionLoss(nn.Module):
         self.scorer: Any = scorer or scorers.get()
         self.mini_batch_tokens = mini_batch_tokens
         self.graph_tokens = ALL_TOKENS if graph_tokens is None else graph_tokens
+        self.answers: Mapping[int, Sequence[int]] = {}  # key of a query -> keys of all its positives in the data
         self.watch: Callable[[list[Features], float], None] | None = None
 
     def use_mini_batches(self, tokens: int) -> None:
@@ -155,13 +157,17 @@ class ContrastiveLoss(LateInteractionLoss):
         self.gather = gather
 
     def on_vectors(self, queries: Ragged, documents: list[Ragged], labels: Tensor | None = None) -> Tensor:
-        """See the base."""
+        """See the base; `labels`, if any, are the keys of each row's texts, int64 [batch, 1 + columns]."""
         batch, first = len(queries), 0
         candidates = concatenate(documents)
+        keys = None if labels is None else labels[:, 1:].T.reshape(-1).tolist()  # in the order of the candidates
         if self.gather and torch.distributed.is_initialized():
             candidates, first = gather_documents(candidates)
+            keys = None if keys is None else gather_keys(keys)
         targets = torch.arange(batch, device=queries.values.device) + first
         scores = self.scorer(queries, candidates)
+        if labels is not None and keys is not None:
+            scores = hide_answers(scores, targets, labels[:, 0].tolist(), keys, self.answers)
         if self.false_negative_threshold is not None:
             scores = mask_false_negatives(scores, targets, self.false_negative_threshold)
         return functional.cross_entropy(scores / self.temperature, targets)

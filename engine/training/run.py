@@ -152,6 +152,7 @@ class Run:
         self.settings, self.data, self.encoder = settings, data, encoder
         self.development, self.on_event, self.stop, self.pinned = development, on_event, stop, pinned
         self.loss: LateInteractionLoss = build_loss(encoder.model, settings)
+        self.loss.answers = data.answers()
         self.stopped = False
         self.steps_done = 0
         self.losses: list[float] = []

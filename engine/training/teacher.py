@@ -113,6 +113,12 @@ def add_teacher_scores(data: TrainingData, teacher: CachedTeacher) -> TrainingDa
     names = [name for name in data.columns if name != "query"]
     if len(names) < 2:
         raise InputError(f"Expected rows with negatives, got pairs from {data.name}: mine negatives first.")
+    uneven = next((i for name in names for i, text in enumerate(data.columns[name]) if not text), None)
+    if uneven is not None:
+        raise InputError(
+            f"Expected as many negatives in every row of {data.name}, since each gets a score, the row of "
+            f"{data.columns['query'][uneven][:60]!r} has fewer: mine as many for all."
+        )
     pairs = [(query, data.columns[name][i]) for i, query in enumerate(data.columns["query"]) for name in names]
     scores = teacher(pairs).reshape(len(data), len(names))
     return replace(data, scores=[[float(score) for score in row] for row in scores])

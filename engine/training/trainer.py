@@ -73,7 +73,7 @@ def build_trainer(
         ddp_find_unused_parameters=False,
     )
     trainer = CheckpointTrainer(
-        model=model, args=arguments, train_dataset=rows.to_dataset(), loss=loss, callbacks=[watcher]
+        model=model, args=arguments, train_dataset=rows.to_dataset(in_batch), loss=loss, callbacks=[watcher]
     )
     trainer.watcher, watcher.log, trainer.scorer = watcher, trainer.log, loss.scorer
     trainer.remove_callback(PrinterCallback)  # it prints every step where a command's result belongs
