@@ -102,14 +102,11 @@ def find_roles(table: Table, mapped: Mapping[str, str]) -> Roles:
         asked = mapped.get(role)
         chosen[role] = find_column(columns, usual) if asked is None else _asked(table, asked)
         if not chosen[role] and role != "scores":
-            ids = (
-                ", which look like ids: join the texts first"
-                if any(_NO_TEXT.fullmatch(plain_name(c)) for c in columns)
-                else ""
-            )
+            of_ids = any(re.fullmatch(r"(.*_)?(doc)?ids?", plain_name(column)) for column in columns)
+            hint = "; ids are no texts: join these first" if of_ids else ""
             raise InputError(
                 f"{table.name} has no column for the {role}: name one {' or '.join(usual[:3])}, or map it, as with "
-                f"--map {role}=COLUMN (its columns are {', '.join(columns)}{ids})."
+                f"--map {role}=COLUMN (its columns are {', '.join(columns)}{hint})."
             )
     asked = mapped.get("negative")
     taken = set(chosen.values())

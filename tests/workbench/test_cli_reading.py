@@ -80,3 +80,29 @@ def test_every_command_that_takes_a_collection_takes_a_split() -> None:
         options = {option for parameter in command.params for option in parameter.opts}
         if "--collection" in options and name != "mine":  # it needs no judgements
             assert "--split" in options, name
+
+
+def test_map_does_what_the_refusal_suggests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = ["ask\tgood\tbad", *(f"question {i}\tanswer {i}\twrong {i}" for i in range(4))]
+    (tmp_path / "rows.csv").write_text("\n".join(rows))
+    arguments = [
+        "mine",
+        "--data",
+        str(tmp_path / "rows.csv"),
+        "--output",
+        str(tmp_path / "mined.jsonl"),
+        "--margin",
+        "2",
+    ]
+    code, _, err = said(arguments, capsys)
+    assert code == 2
+    assert "--map query=COLUMN (its columns are ask, good, bad)" in err
+    code, _, err = said([*arguments, "--map", "query=ask,positive=good", "--json"], capsys)
+    assert code == 0
+    assert "rows.csv: columns without a role were not read: bad." in err
+    mined = [json.loads(line) for line in (tmp_path / "mined.jsonl").read_text().splitlines()]
+    assert [row["query"] for row in mined] == [f"question {i}" for i in range(4)]
+    for wrong in ("query", "query=ask,query=good", "=ask"):
+        code, _, err = said([*arguments, "--map", wrong], capsys)
+        assert code == 2
+        assert "Expected --map as role=column" in err

@@ -30,6 +30,10 @@ PublicOption = Annotated[
     typer.Option("--public-name", help="A name under which a proxy in front is asked; may be given several times."),
 ]
 NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")]
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option("--map", help="Columns of the data, as query=question,positive=answer,negative=n1+n2,scores=."),
+]
 SplitOption = Annotated[
     str | None, typer.Option("--split", help="Judgements of the collection: test where they are there, else name one.")
 ]
@@ -66,3 +70,24 @@ def with_split_option(command: Callable[..., None]) -> Callable[..., None]:
     del wrapped.__wrapped__  # typer would read the options of the function inside
     wrapped.__annotations__ = {entry.name: entry.annotation for entry in [*signature.parameters.values(), option]}
     return wrapped
+
+
+def column_map(given: list[str] | None) -> dict[str, str]:
+    """What --map says: role -> column.
+
+    Args:
+        given: Each "role=column,role=column".
+
+    Returns:
+        The mapping; an empty column means that there is none.
+
+    Raises:
+        InputError: a part is no role=column, or a role comes twice.
+    """
+    found: dict[str, str] = {}
+    for part in (part.strip() for text in given or [] for part in text.split(",")):
+        role, equals, column = (piece.strip() for piece in part.partition("="))
+        if not equals or not role or role in found:
+            raise InputError(f"Expected --map as role=column once a role, got {part!r}: try query=question.")
+        found[role] = column
+    return found

@@ -10,7 +10,7 @@ import typer
 import yaml
 
 from engine.errors import InputError
-from workbench.cli.options import DeviceOption, IndexOption, JsonOption, ModelOption, SeedOption
+from workbench.cli.options import DeviceOption, IndexOption, JsonOption, MapOption, ModelOption, SeedOption, column_map
 from workbench.cli.output import note, progress_bars, show_json, show_table
 
 
@@ -22,6 +22,7 @@ def train(
     development: Annotated[str | None, typer.Option("--collection", help="Evaluated before, during and after.")] = None,
     settings: Annotated[str | None, typer.Option("--settings", help="A recipe's name, or a YAML file.")] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="Repeatable: name=value, as batch=64.")] = None,
+    mapping: MapOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Train anew where a model or checkpoints are.")] = False,
     seed: SeedOption = 0,
@@ -40,7 +41,7 @@ def train(
         raise InputError("--resume goes on and --replace starts anew: choose one of the two.")
     options = {"base": model, "seed": seed, "device": device, "max_steps": max_steps}
     chosen = TrainSettings.from_dict(_settings(settings, setting or [], options) | {"output": str(destination)})
-    rows = read_training_data(data)
+    rows = read_training_data(data, column_map(mapping))
     loaded = load_collection(development) if development else None
     stop = Stop()
     with progress_bars() as report, _stopping(stop):
@@ -91,6 +92,7 @@ def mine(
     skip: Annotated[int, typer.Option("--skip", help="Best ranks to pass over: often unjudged answers.", min=0)] = 0,
     margin: Annotated[float, typer.Option("--margin", help="Most of the positive's score a negative may have.")] = 0.95,
     teacher: Annotated[str | None, typer.Option("--teacher", help="A cross-encoder that also filters.")] = None,
+    mapping: MapOption = None,
     scores: Annotated[bool, typer.Option("--scores", help="Add the teacher's scores, for distillation.")] = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -108,7 +110,7 @@ def mine(
     if destination.is_dir():
         raise InputError(f"{destination} is a folder: give --output a file, such as mined.jsonl.")
     chosen = MiningSettings(negatives, depth, skip, margin, index)
-    rows = read_training_data(data)
+    rows = read_training_data(data, column_map(mapping))
     texts = list(load_collection(corpus).documents.values()) if corpus else None
     judge = None
     if teacher is not None:
