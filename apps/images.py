@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import io
-import re
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,16 +13,13 @@ import numpy as np
 from apps.records import rounded
 from apps.text import visible, word_groups
 from engine import Encoder
-from engine.errors import InputError, UnsupportedError
+from engine.errors import UnsupportedError
 from engine.explain import align
 from engine.tokens import Token
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FORMATS = ("PNG", "JPEG", "WEBP")
-MOST_BYTES = 8_000_000
-MOST_PIXELS = 40_000_000
 SHOWN = 1400  # pixels of the longer side that the browser gets
 PATCH = 36  # pixels of a printed page's patches; a line of its text is as high
 COLUMNS, MOST_ROWS = 20, 26  # patches of a printed page, with a patch of margin on all sides
@@ -50,35 +44,19 @@ class Patches:
     rows: int
 
 
-def read_image(data: Any) -> Image:
-    """A picture that a browser sent, checked before it is decoded.
+def check_reads_images(encoder: Encoder) -> None:
+    """Refuse a model that takes no pictures, before one is decoded for it.
 
     Args:
-        data: A data URL.
-
-    Returns:
-        The picture, RGB.
+        encoder: A model.
 
     Raises:
-        InputError: no picture, another format, or too large.
+        UnsupportedError: it reads text only.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    head, comma, body = str(data or "").partition(",")
-    if not comma or not re.fullmatch(r"data:image/[\w.+-]+;base64", head):
-        raise InputError("There is no picture yet: choose a PNG, JPEG or WebP file.")
-    if len(body) > MOST_BYTES * 4 / 3 + 4:
-        raise InputError(f"Expected a picture of at most {MOST_BYTES // 1_000_000} MB: save it smaller.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(base64.b64decode(body, validate=True)), formats=FORMATS)
-        if image.width * image.height > MOST_PIXELS or min(image.size) < 8:
-            raise InputError(f"Expected 8 pixels a side or more and at most {MOST_PIXELS:,}, got {image.size}: resize.")
-        return image.convert("RGB")
-    except (UnidentifiedImageError, binascii.Error, OSError, ValueError, SyntaxError, Image.DecompressionBombError,
-            Image.DecompressionBombWarning):  # fmt: skip
-        raise InputError("This is no picture that can be read: choose a PNG, JPEG or WebP file.") from None
+    if "image" not in encoder.model.modalities:
+        raise UnsupportedError(
+            f"Model {encoder.name!r} reads text only: name a ColPali-style model, or print a text on a page."
+        )
 
 
 def image_patches(encoder: Encoder, image: Image) -> Patches:
@@ -96,11 +74,8 @@ def image_patches(encoder: Encoder, image: Image) -> Patches:
     """
     from sentence_transformers.multi_vector_encoder.interpretability import get_n_patches
 
+    check_reads_images(encoder)
     model: Any = encoder.model
-    if "image" not in model.modalities:
-        raise UnsupportedError(
-            f"Model {encoder.name!r} reads text only: name a ColPali-style model, or print a text on a page."
-        )
     try:
         columns, rows = get_n_patches(model, image.size)
     except (NotImplementedError, ValueError) as error:

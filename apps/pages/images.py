@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from apps.components import component
-from apps.images import FORMATS, MOST_BYTES, image_patches, page_record, printed_page, read_image
+from apps.images import check_reads_images, image_patches, page_record, printed_page
 from apps.pages import answering, bar
 from apps.pages.search import LONGEST_TEXT, question_of
+from apps.pictures import FORMATS, MOST_BYTES, Turns, read_image
 from apps.text import asked
 from apps.workspaces import Workspaces, label
 from engine.errors import InputError, NotFoundError
@@ -33,6 +34,7 @@ class ImagePage:
 
     def __init__(self, workspaces: Workspaces) -> None:
         self.workspaces = workspaces
+        self.turns = Turns()
 
     @answering
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -90,8 +92,10 @@ class ImagePage:
             See `page_record`.
         """
         question, model = question_of(request), asked(request, "model").strip()
-        image = read_image(request.get("image"))
         if not model:
             raise InputError("Name a model that reads images, such as vidore/colpali-v1.3-hf.")
-        encoder = self.workspaces.models.get(model)
-        return {**page_record(encoder, question, image_patches(encoder, image)), "model": label(model)}
+        with self.turns.turn():
+            encoder = self.workspaces.models.get(model)
+            check_reads_images(encoder)
+            patches = image_patches(encoder, read_image(request.get("image")))
+            return {**page_record(encoder, question, patches), "model": label(model)}

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import threading
+import time
+import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
-from apps.images import COLUMNS, Patches, image_patches, page_record, printed_page, read_image
+from apps.images import COLUMNS, Patches, image_patches, page_record, printed_page
+from apps.pages.images import ImagePage
 from engine import Encoder, TokenEmbeddings
-from engine.errors import InputError, UnsupportedError
+from engine.errors import UnsupportedError
 from engine.maxsim.reference import maxsim_reference
 from tests.apps.conftest import QUESTIONS
 
@@ -124,23 +130,44 @@ def test_a_text_model_says_that_it_reads_text_only(embedded_encoder: Encoder) ->
         image_patches(embedded_encoder, Image.new("RGB", (32, 32)))
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        "", "data:image/png;base64,", "data:image/png;base64,!!!", "data:text/html;base64,PGI+", "/etc/passwd",
-        "data:image/svg+xml;base64," + base64.b64encode(b"<svg onload='x'/>").decode(),
-        data_url(Image.new("RGB", (20, 20)), "GIF"), data_url(Image.new("RGB", (2, 2))),
-        "data:image/png;base64," + "A" * 12_000_000,
-    ],
-)  # fmt: skip
-def test_what_is_no_picture_gets_one_sentence(data: str) -> None:
-    with pytest.raises(InputError):
-        read_image(data)
+def test_a_picture_for_a_text_model_is_never_decoded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.pages.images.read_image", lambda data: pytest.fail("it was decoded"))
+    page = ImagePage(server.workspaces)
+    for model, expected in (("", "Name a model"), ("embedded", "text only")):
+        told = page.picture({"question": "a", "model": model, "image": data_url(Image.new("RGB", (64, 64)))})
+        assert expected in told["error"]
 
 
-def test_a_picture_with_too_many_pixels_is_refused_before_it_is_decoded() -> None:
-    with pytest.raises(InputError):
-        read_image(data_url(Image.new("1", (30_000, 30_000))))
+@pytest.mark.slow
+def test_ten_large_pictures_at_once_are_answered_within_bounded_memory(server: Server, colpali: Path) -> None:
+    server.workspaces.models._loaded["own/colpali"] = Encoder.load(str(colpali), device="cpu", dtype="float32")
+    number = next(key for key, block in server.blocks.blocks.items() if hasattr(block, "picture"))
+    picture = data_url(Image.new("RGB", (6300, 6300), "#0b6e6e"))
+    sent = {"question": "where is the total", "model": "own/colpali", "image": picture}
+    body = json.dumps({"data": sent, "component_id": number, "session_hash": "x", "fn_name": "picture"}).encode()
+    answers: list[dict[str, Any]] = []
+
+    def post() -> None:
+        asked = urllib.request.Request(
+            f"{server.url}gradio_api/component_server", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(asked, timeout=200) as answer:
+            answers.append(json.load(answer))
+
+    post()
+    process, peak = psutil.Process(), 0
+    before = process.memory_info().rss
+    threads = [threading.Thread(target=post) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        peak = max(peak, process.memory_info().rss)
+        time.sleep(0.01)
+    assert len(answers) == 11
+    assert all("score" in answer for answer in answers)
+    assert peak - before < 500e6
+    time.sleep(1)
+    assert process.memory_info().rss - before < 150e6
 
 
 @pytest.mark.browser
