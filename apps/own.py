@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -11,8 +13,10 @@ from typing import Any
 from apps.text import asked, visible
 from engine import Collection, load_collection
 from engine.errors import InputError, WorkbenchError
+from engine.reading.lines import GZIP, Lines
+from engine.reading.values import clean
 
-PLAIN, TABLES = (".txt", ".md"), (".jsonl", ".csv", ".tsv")
+PLAIN, TABLES = (".txt", ".md"), (".jsonl", ".json", ".csv", ".tsv")
 BEIR = {"corpus.jsonl": "corpus.jsonl", "queries.jsonl": "queries.jsonl"}  # and the judgements, in any .tsv
 MOST_FILES = 200
 MOST_BYTES = 20_000_000
@@ -26,38 +30,50 @@ def limits() -> dict[str, Any]:
     return {"files": MOST_FILES, "bytes": MOST_BYTES, "documents": MOST_DOCUMENTS, "types": [*PLAIN, *TABLES]}
 
 
-def read_files(files: Any, types: Sequence[str], most: int = MOST_FILES) -> list[tuple[str, str]]:
+def read_files(files: Any, types: Sequence[str], most: int = MOST_FILES) -> list[tuple[str, bytes]]:
     """Check what a browser sent as files.
 
     Args:
-        files: A list of {"name", "text"}.
+        files: A list of {"name", "data"} (a data address in base64, the file as it is), or {"name", "text"}.
         types: Suffixes that are taken.
         most: How many.
 
     Returns:
-        Name (its last part, shortened) and text of each.
+        Name (its last part, shortened) and content of each.
 
     Raises:
-        InputError: too many or too large, another type, or no text.
+        InputError: too many or too large, another type, or no content.
     """
     entries = files if isinstance(files, list) else []
     if len(entries) > most:
         raise InputError(f"Expected at most {most} files, got {len(entries)}: choose fewer, or join them in a .jsonl.")
     found, size = [], 0
     for entry in entries:
-        if not isinstance(entry, Mapping) or not isinstance(entry.get("text"), str):
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("data", entry.get("text")), str):
             raise InputError("Expected files with a name and a text: choose them again.")
-        name = visible(re.split(r"[\\/]", asked(entry, "name", "file"))[-1])[-LONGEST_NAME:]
+        name = visible(re.split(r"[\\/]", str(entry.get("name") or "file"))[-1])[-LONGEST_NAME:]
         if Path(name).suffix.lower() not in types:
             raise InputError(f"Expected {', '.join(types)}, got {name!r}: save it as one of these.")
-        text = entry["text"].encode("utf-8", "replace")
-        size += len(text)
+        content = _content(entry, name)
+        size += len(content)
         if size > MOST_BYTES:
             raise InputError(f"Expected at most {MOST_BYTES // 1_000_000} MB in all: choose fewer files.")
-        if b"\0" in text[:4096]:
-            raise InputError(f"{name!r} is no text: save it as UTF-8 text.")
-        found.append((name, text.decode("utf-8")))
+        if content.startswith(GZIP):  # unpacked it may have any size
+            raise InputError(f"{name!r} is compressed: unpack it first.")
+        found.append((name, content))
     return found
+
+
+def _content(entry: Mapping[str, Any], name: str) -> bytes:
+    if "data" not in entry:
+        return entry["text"].encode("utf-8", "replace")
+    head, comma, body = entry["data"].partition(",")
+    try:
+        if not comma or not head.startswith("data:") or not head.endswith(";base64"):
+            raise binascii.Error
+        return base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        raise InputError(f"{name!r} did not arrive whole: choose it again.") from None
 
 
 def own_collection(request: Mapping[str, Any]) -> Collection:
@@ -76,21 +92,19 @@ def own_collection(request: Mapping[str, Any]) -> Collection:
     name = visible(asked(request, "name")).strip()[:LONGEST_NAME]
     pasted, paragraphs = asked(request, "text"), request.get("cut") == "paragraphs"
     if pasted.strip():
-        files = read_files([{"name": "pasted.txt", "text": pasted}], PLAIN)
-        collection = Collection(_plain([("paragraph", files[0][1])], True), name=name or "pasted text")
+        content = read_files([{"name": "pasted.txt", "text": pasted}], PLAIN)[0][1]
+        collection = _plain([("paragraph", content)], True, name or "pasted text")
     else:
         files = read_files(request.get("files"), (*PLAIN, *TABLES))
         if not files:
             raise InputError("There is no text yet: paste some, or choose files.")
         tables = [entry for entry in files if Path(entry[0]).suffix.lower() in TABLES]
         if not tables:
-            collection = Collection(_plain(files, paragraphs), name=name or files[0][0])
+            collection = _plain(files, paragraphs, name or files[0][0])
         elif len(tables) == len(files):
             collection = _tables(files, name)
         else:
             raise InputError("Expected either texts (.txt, .md) or one table (.jsonl, .csv, .tsv): choose one kind.")
-    if not collection.documents:
-        raise InputError("Every text is empty: choose others.")
     if len(collection.documents) > MOST_DOCUMENTS:
         raise InputError(
             f"Expected at most {MOST_DOCUMENTS:,} documents, got {len(collection.documents):,}: start the workbench on "
@@ -99,46 +113,71 @@ def own_collection(request: Mapping[str, Any]) -> Collection:
     return _with_questions(collection, asked(request, "questions"))
 
 
-def _plain(files: Sequence[tuple[str, str]], paragraphs: bool) -> dict[str, str]:
+def _plain(files: Sequence[tuple[str, bytes]], paragraphs: bool, title: str) -> Collection:
     documents: dict[str, str] = {}
-    for name, text in files:
-        parts = [part.strip() for part in re.split(r"\n[ \t]*\n", text)] if paragraphs else [text.strip()]
-        kept = [part for part in parts if part]
-        for number, part in enumerate(kept, start=1):
-            key = f"{name} {number}" if len(kept) > 1 else name
-            while key in documents:
-                key += "'"
-            documents[key] = part
-    return documents
+    notes: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="workbench-") as temporary:
+        path = Path(temporary) / "text.txt"
+        for name, content in files:
+            path.write_bytes(content)
+            lines = Lines(path)
+            try:
+                text = clean(lines.text())
+            except WorkbenchError as error:
+                raise InputError(str(error).replace(str(path), name)) from None
+            notes += [note.replace(path.name, name) for note in lines.notes]
+            parts = [part.strip() for part in re.split(r"\n[ \t]*\n", text)] if paragraphs else [text.strip()]
+            kept = [part for part in parts if part]
+            if not kept:
+                notes.append(f"{name} is empty and was left out")
+            for number, part in enumerate(kept, start=1):
+                key = f"{name} {number}" if len(kept) > 1 else name
+                while key in documents:
+                    key += "'"
+                documents[key] = part
+    if not documents:
+        raise InputError("Every text is empty: choose others.")
+    return Collection(documents, name=title, notes=tuple(notes))
 
 
-def _tables(files: Sequence[tuple[str, str]], name: str) -> Collection:
+def _tables(files: Sequence[tuple[str, bytes]], name: str) -> Collection:
     """One table, or the three files of a BEIR collection, read by the engine from a folder with names of our own."""
-    given = {entry.lower(): text for entry, text in files}
+    given = {entry.lower(): content for entry, content in files}
     with tempfile.TemporaryDirectory(prefix="workbench-") as temporary:
         folder = Path(temporary)
+        names = {}  # ours -> the person's
         if "corpus.jsonl" in given:
             for source, target in BEIR.items():
                 if source in given:
-                    (folder / target).write_text(given[source], encoding="utf-8")
-            judgements = [text for entry, text in given.items() if entry.endswith(".tsv")]
+                    (folder / target).write_bytes(given[source])
+            judgements = [entry for entry in given if entry.endswith(".tsv")]
             if judgements:
                 (folder / "qrels").mkdir()
-                (folder / "qrels" / "test.tsv").write_text(judgements[0], encoding="utf-8")
+                (folder / "qrels" / "test.tsv").write_bytes(given[judgements[0]])
+                names["qrels/test.tsv"] = judgements[0]
             source, fallback = folder, "corpus.jsonl"
         elif len(files) == 1:
             fallback = files[0][0]
             source = folder / f"documents{Path(fallback).suffix.lower()}"
-            source.write_text(files[0][1], encoding="utf-8")
+            source.write_bytes(files[0][1])
+            names[source.name] = fallback
         else:
             raise InputError(
                 "Expected one table, or corpus.jsonl with queries.jsonl and a .tsv of judgements: choose these."
             )
+
+        def named(sentence: str) -> str:
+            told = sentence.replace(f"{folder}/", "").replace(str(folder), "the files").replace(repr(folder.name), "it")
+            for ours, theirs in names.items():
+                told = told.replace(ours, theirs)
+            return told
+
         try:
             read = load_collection(str(source))
         except WorkbenchError as error:
-            raise InputError(str(error).replace(str(source), fallback).replace(str(folder), "the files")) from None
-    return Collection(read.documents, read.queries, read.qrels, name or fallback, read.notes, read.titles)
+            raise InputError(named(str(error))) from None
+    notes = tuple(named(note) for note in read.notes)
+    return Collection(read.documents, read.queries, read.qrels, name or fallback, notes, read.titles)
 
 
 def _with_questions(collection: Collection, text: str) -> Collection:

@@ -106,10 +106,10 @@ def _uploaded(file: Any) -> TrainingData:
     found = read_files([file] if file else [], TYPES, 1)
     if not found:
         raise InputError("There is no file of pairs yet: choose a .jsonl, .csv or .tsv with query and positive.")
-    name, text = found[0]
+    name, content = found[0]
     with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
         path = Path(folder) / f"pairs{Path(name).suffix.lower()}"
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content)
         try:
             return replace(read_training_data(path), name=name)
         except WorkbenchError as error:

@@ -86,9 +86,6 @@ def assemble(
                     f"{len(unjudged)} queries without judgements in {split or 'the file'!r} were left out, first "
                     f"{unjudged[0]!r}"
                 )
-    own = [query for query, text in asked.items() if documents.texts.get(query) == text]
-    if own:
-        found.append(f"{len(own)} queries are also documents, with the same id and text, first {own[0]!r}")
     return Collection(documents.texts, asked, qrels, name, tuple(found), documents.titles)
 
 

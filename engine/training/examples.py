@@ -64,6 +64,9 @@ def consistent_examples(examples: Sequence[Example], counts: dict[str, int]) -> 
         if several:
             counts["several_positives"] = counts.get("several_positives", 0) + 1
         others = None if example.scores is None else example.scores[len(example.positives) :]
+        if not several and negatives == example.negatives:
+            found.append(example)
+            continue
         for i, positive in enumerate(example.positives):
             scores = None if example.scores is None or others is None else (example.scores[i], *others)
             found.append(replace(example, positives=(positive,), negatives=negatives, scores=scores))
@@ -73,11 +76,11 @@ def consistent_examples(examples: Sequence[Example], counts: dict[str, int]) -> 
 def _cleaned(examples: Sequence[Example], counts: dict[str, int]) -> list[Example]:
     cleaned = []
     for example in examples:
-        usable = replace(
-            example, query=clean(example.query), positives=tuple(map(clean, example.positives)),
-            negatives=tuple(map(clean, example.negatives)),
-        )  # fmt: skip
-        if usable != example:
+        texts = (example.query, *example.positives, *example.negatives)
+        usable = [clean(text) for text in texts]
+        if any(text is not before for text, before in zip(usable, texts, strict=True)):
             counts["replaced"] = counts.get("replaced", 0) + 1
-        cleaned.append(usable)
+            cut = 1 + len(example.positives)
+            example = replace(example, query=usable[0], positives=tuple(usable[1:cut]), negatives=tuple(usable[cut:]))  # noqa: PLW2901
+        cleaned.append(example)
     return cleaned

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from apps import own
 from apps.own import own_collection, read_files
+from engine import load_collection
 from engine.errors import InputError
 from tests.apps.conftest import HOSTILE
 
@@ -74,6 +77,32 @@ def test_what_cannot_be_taken_gets_one_sentence(given: dict[str, Any], sentence:
     with pytest.raises(InputError, match=sentence) as raised:
         own_collection(given)
     assert "/tmp" not in str(raised.value)
+
+
+def test_files_arrive_as_they_are_in_any_encoding() -> None:
+    def sent(name: str, content: bytes) -> dict[str, Any]:
+        return {"files": [{"name": name, "data": "data:text/plain;base64," + base64.b64encode(content).decode()}]}
+
+    read = own_collection(sent("t.csv", "id,text\na,café au lait\n".encode("cp1252")))
+    assert read.documents == {"a": "café au lait"}
+    assert read.notes[0].startswith("t.csv is not UTF-8 in 1 lines, first line 2")
+    assert own_collection(sent("t.txt", "café".encode("utf-16"))).documents == {"t.txt": "café"}
+    assert own_collection(sent("t.tsv", b'1\t"quoted\n2\tmore\n')).notes[0].startswith("t.tsv has no header")
+    for content, sentence in ((gzip.compress(b"text"), "compressed"), (b"id,text\n", "t.csv holds a header")):
+        with pytest.raises(InputError, match=sentence):
+            own_collection(sent("t.csv", content))
+    with pytest.raises(InputError, match="did not arrive whole"):
+        own_collection({"files": [{"name": "t.csv", "data": "data:text/plain;base64,?"}]})
+
+
+def test_the_page_says_what_a_command_says(tmp_path: Path) -> None:
+    broken = '{"text": "x"}\n{"text": ["y"]}\n'
+    (tmp_path / "t.jsonl").write_text(broken)
+    with pytest.raises(InputError) as command:
+        load_collection(tmp_path / "t.jsonl")
+    with pytest.raises(InputError) as page:
+        own_collection(files(t__jsonl=broken))
+    assert str(page.value) == str(command.value).replace(f"{tmp_path}/", "")
 
 
 def test_the_limits_hold(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -238,12 +238,6 @@ def test_what_is_left_out_is_told_once_for_all_commands(tmp_path: Path, caplog: 
     assert caplog.messages == ["t: 1 documents with empty texts were left out, first 'b'."]
 
 
-def test_queries_that_are_documents_are_noted(tmp_path: Path) -> None:
-    queries = [{"_id": "1", "text": "A title a text"}, {"_id": "2", "text": "not that document"}]
-    collection = load_collection(write_beir(tmp_path / "b", CORPUS, queries))
-    assert collection.notes == ("1 queries are also documents, with the same id and text, first '1'",)
-
-
 def test_cranfield(shared_collections: Path) -> None:
     collection = load_collection(shared_collections / "cranfield")
     assert (len(collection.documents), len(collection.queries)) == (1398, 225)
