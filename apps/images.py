@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from apps.text import visible, word_groups
 from engine import Encoder
 from engine.errors import UnsupportedError
 from engine.explain import align
-from engine.tokens import Token
+from engine.tokens import Token, single_tokens
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -104,7 +104,9 @@ def printed_page(encoder: Encoder, text: str) -> Patches:
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    vectors, tokens = encoder.encode_document([text])[0].astype(np.float32), encoder.tokens(text, "document")
+    placed = single_tokens(encoder.tokens(text, "document"))
+    vectors = encoder.encode_document([text])[0][[position for position, _ in placed]].astype(np.float32)
+    tokens = [token for _, token in placed]
     font = ImageFont.load_default(TYPE)
     words = list(_set_in_lines(text, tokens, font.getlength))
     rows = 2 + max((row for _, _, row, _ in words), default=1)
@@ -155,7 +157,7 @@ def page_record(encoder: Encoder, question: str, patches: Patches) -> dict[str, 
         and "score".
     """
     query = encoder.encode_query([question])
-    tokens = _named(question, encoder.tokens(question, "query"))
+    tokens = encoder.tokens(question, "query")
     cells = [Token(f"row {i // patches.columns + 1}, column {i % patches.columns + 1}", -1, -1, "text")
              for i in range(len(patches.vectors))]  # fmt: skip
     alignment = align(query[0], patches.vectors, tokens, cells)
@@ -173,17 +175,6 @@ def page_record(encoder: Encoder, question: str, patches: Patches) -> dict[str, 
 def _word(question: str, tokens: Sequence[Token], group: Sequence[int]) -> str:
     first, last = tokens[group[0]], tokens[group[-1]]
     return visible(question[first.start : last.end] if first.start >= 0 else first.text)
-
-
-def _named(question: str, tokens: Sequence[Token]) -> list[Token]:
-    """Tokens of a processor that rewrites the question (as ColPali's do) count as its words when they occur in it."""
-    words = question.lower()
-    named = []
-    for token in tokens:
-        text = token.text.strip("▁Ġ#").lower()
-        in_question = token.kind == "special" and not token.text.startswith(("<", "[")) and text and text in words
-        named.append(replace(token, kind="text") if in_question else token)
-    return named
 
 
 def _data_url(image: Image) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.errors import InputError
-from engine.tokens import Token
+from engine.tokens import Token, single_tokens
 from workbench.exports import visible
 
 _FIRST_WIDE = 0x2E80  # from here on (CJK and its neighbours) words are not runs of letters
@@ -53,6 +53,8 @@ def word_groups(text: str, tokens: Sequence[Token]) -> list[list[int]]:
 
 
 def _joined(text: str, before: Token, token: Token) -> bool:
+    if before.start == before.end:  # a tokenizer's mark of a space belongs to the word behind it
+        return token.start == before.end
     if token.start < before.end:  # several tokens for one character, as byte-level tokenizers give
         return True
     if token.start > before.end:
@@ -80,13 +82,10 @@ def segments(text: str, tokens: Sequence[Token], groups: Sequence[Sequence[int]]
     """
     pieces: list[dict[str, object]] = []
     cursor = 0
-    for number, group in enumerate(groups):
-        start, end = tokens[group[0]].start, tokens[group[-1]].end
-        if start < 0:
-            continue
-        if start < cursor and pieces:  # shares its characters with the unit before
+    for begin, end, number in _placed(tokens, groups):
+        if begin < cursor and pieces:  # shares its characters with the unit before
             pieces[-1]["units"] = [*pieces[-1]["units"], number]  # type: ignore[misc]
-            start = cursor
+        start = max(begin, cursor)
         if start > cursor:
             pieces.append({"text": visible(text[cursor:start]), "units": []})
         if end > start:
@@ -97,6 +96,16 @@ def segments(text: str, tokens: Sequence[Token], groups: Sequence[Sequence[int]]
     return pieces
 
 
+def _placed(tokens: Sequence[Token], groups: Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:
+    """Start, end and number of each group that is in the text; of merged tokens each part has its own."""
+    found: list[tuple[int, int, int]] = []
+    for number, group in enumerate(groups):
+        parts = tokens[group[0]].parts
+        spans = [(part.start, part.end) for part in parts] or [(tokens[group[0]].start, tokens[group[-1]].end)]
+        found += [(start, end, number) for start, end in spans if start >= 0]
+    return sorted(found, key=lambda item: item[0]) if any(token.parts for token in tokens) else found
+
+
 def read_until(tokens: Sequence[Token]) -> int:
     """How many characters of the text the model read: the end of the last token that is in it."""
-    return max((token.end for token in tokens), default=0)
+    return max((token.end for _, token in single_tokens(tokens)), default=0)

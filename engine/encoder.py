@@ -13,9 +13,10 @@ from engine.batching import Batch, cut_batches, in_threads
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
 from engine.fingerprint import model_fingerprint
+from engine.merging import vector_groups
 from engine.models import load_model, resolve_device
 from engine.precision import DTYPES, choose_dtype, computed_in, instructions, round_weights
-from engine.tokens import Token, tokens_of
+from engine.tokens import Token, merged, tokens_of
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
@@ -205,21 +206,29 @@ class Encoder:
             task: "query" or "document".
 
         Returns:
-            One token a vector, with its characters in `text` and its kind.
+            One token a vector, with its characters in `text` and its kind; of a vector that the model merged from
+            several, a token with these as its parts.
+
+        Raises:
+            InputError: an empty text.
+            UnsupportedError: the model merges vectors in a way that does not tell which.
         """
+        import torch
+
         features = self._preprocess(_check([text]), task)
         given = features["attention_mask"][0].bool().clone()
-        features = self._masked(features, task)
-        mask = features["attention_mask"][0].bool().cpu()
-        ids = features["input_ids"][0].cpu()
-        expanded = features.get("query_expansion_positions")
-        expansion = (mask & False) if expanded is None else expanded[0].bool().cpu()
+        ids, expanded = features["input_ids"][0].cpu(), features.get("query_expansion_positions")
+        expansion = (given & False) if expanded is None else expanded[0].bool().cpu()
         attended = given | expansion
+        with torch.inference_mode(False), torch.no_grad():
+            groups = vector_groups(self.model, features, task)
         with self._tokenizing:
             named = tokens_of(
                 self.model.tokenizer, ids[attended].tolist(), expansion[attended].tolist(), text, self._prompt(task)
             )
-        return [token for token, kept in zip(named, mask[attended].tolist(), strict=True) if kept]
+        places = attended.nonzero()[:, 0].tolist()
+        token_at = dict(zip(places, named, strict=True))
+        return [merged([token_at[place] for place in group]) for group in groups]
 
     def _prompt(self, task: Task) -> str:
         prompts = self.model.prompts
@@ -229,18 +238,6 @@ class Encoder:
     def _preprocess(self, texts: Sequence[str], task: Task) -> dict[str, Any]:
         with self._tokenizing:
             return self.model.preprocess(list(texts), prompt=self._prompt(task) or None, task=task)
-
-    def _masked(self, features: dict[str, Any], task: Task) -> dict[str, Any]:
-        """Features as the model masks them: without a forward pass, which only a query that is expanded may need."""
-        import torch
-        from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
-
-        masks = [module for module in self.model.children() if isinstance(module, MultiVectorMask)]
-        expanded = task == "query" and getattr(self.model[0], "query_expansion", None) is not None
-        if expanded or len(masks) != 1:
-            return self._forward(features, task)
-        with torch.inference_mode():
-            return masks[0](features, task=task)
 
     def _forward(self, features: dict[str, Any], task: Task) -> dict[str, Any]:
         import torch

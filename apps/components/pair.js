@@ -34,9 +34,9 @@
 
   /* The score as a sum, in words. */
   LIW.parts.sum = (view, score) => {
-    const parts = { text: [], special: [], prefix: [], expansion: [] };
+    const parts = { text: [], merged: [], special: [], prefix: [], expansion: [] };
     view.query.forEach((unit, i) => parts[unit.kind].push(view.contribution[i]));
-    const names = { text: "your words", special: "special tokens", prefix: "the model's prefix", expansion: "expansion tokens" };
+    const names = { text: "your words", merged: "merged tokens", special: "special tokens", prefix: "the model's prefix", expansion: "expansion tokens" };
     const node = el("p", { class: "sum" });
     Object.keys(names).filter((kind) => parts[kind].length).forEach((kind, i) =>
       node.append(i ? " + " : "", el("b", {}, fixed(plain(parts[kind]))), ` from ${names[kind]} (${parts[kind].length})`));
