@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from engine.batching import cut_batches, used_tokens
 from engine.maxsim.differentiable import Ragged
+from engine.training.dropout import drawing, row_keys
 
 Features = dict[str, Any]
 
@@ -24,11 +27,13 @@ class MiniBatch:
         rows: int64 [n], positions in the column.
         features: What the model takes.
         tokens: n times the width, padding included.
+        keys: uint64 [n], what each row's dropout is drawn from; None draws from torch's generator.
     """
 
     rows: Tensor
     features: Features
     tokens: int
+    keys: np.ndarray | None = None
 
 
 def text_of(model: Any, features: Features, row: int) -> str:
@@ -36,18 +41,21 @@ def text_of(model: Any, features: Features, row: int) -> str:
     return model.tokenizer.decode(features["input_ids"][row][used_tokens(features)[row]], skip_special_tokens=True)
 
 
-def cut_mini_batches(features: Features, most_tokens: int) -> list[MiniBatch]:
+def cut_mini_batches(features: Features, most_tokens: int, keys: np.ndarray | None = None) -> list[MiniBatch]:
     """Cut a padded column into mini-batches of similar length, longest rows first; see `engine.batching.cut_batches`.
 
     Args:
         features: Of n rows.
         most_tokens: Tokens of a mini-batch, padding included.
+        keys: uint64 [n], see `MiniBatch`.
 
     Returns:
         The mini-batches.
     """
-    cut = cut_batches(features, most_tokens)
-    return [MiniBatch(torch.tensor(rows), part, part["attention_mask"].numel()) for rows, part in cut]
+    return [
+        MiniBatch(torch.tensor(rows), part, part["attention_mask"].numel(), None if keys is None else keys[rows])
+        for rows, part in cut_batches(features, most_tokens)
+    ]
 
 
 def encode(model: Any, batch: MiniBatch) -> tuple[Tensor, Tensor]:
@@ -60,7 +68,8 @@ def encode(model: Any, batch: MiniBatch) -> tuple[Tensor, Tensor]:
     Returns:
         Vectors of the scored tokens [tokens, dim], row after row, and how many each row has, int64 [n].
     """
-    output = model(dict(batch.features), task=batch.features["task"])
+    with drawing(batch.keys):
+        output = model(dict(batch.features), task=batch.features["task"])
     mask = output["attention_mask"].bool()
     return output["token_embeddings"][mask], mask.sum(1)
 
@@ -114,7 +123,13 @@ def encode_columns(
     Returns:
         The mini-batches, in the order of the pass.
     """
-    batches = [(i, batch) for i, column in enumerate(columns) for batch in cut_mini_batches(column, most_tokens)]
+    keys: list[np.ndarray | None] = [None] * len(columns)
+    if model.training:  # one draw a step, whatever the mini-batches are
+        step, process = int(torch.randint(2**62, ())), int(os.environ.get("RANK", "0"))
+        keys = [row_keys(len(column["input_ids"]), step, process, i) for i, column in enumerate(columns)]
+    batches = [
+        (i, batch) for i, column in enumerate(columns) for batch in cut_mini_batches(column, most_tokens, keys[i])
+    ]
     kept, room = set(), graph_tokens if torch.is_grad_enabled() else 0
     for i in range(len(batches) - 1, -1, -1):  # the last ones, so that none waits while others are encoded
         if batches[i][1].tokens > room:
