@@ -61,9 +61,9 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
 class Lines:
     """The lines of a text file; after the last one, `notes` says what was guessed or replaced.
 
-    Lines end at a line feed alone: other separators of Unicode are text. A byte order mark names the encoding, zeros
-    at every second byte mean UTF-16, all else is UTF-8; a line that is not is Windows-1252, or UTF-8 with damage where
-    it holds letters that only UTF-8 has.
+    Lines end at a line feed, or at a carriage return where the file begins with no line feed at all; other separators
+    of Unicode are text. A byte order mark names the encoding, zeros at every second byte mean UTF-16, all else is
+    UTF-8; a line that is not is Windows-1252, or UTF-8 with damage where it holds letters that only UTF-8 has.
 
     Args:
         path: The file.
@@ -77,7 +77,8 @@ class Lines:
     def __iter__(self) -> Iterator[tuple[int, str]]:
         """Yield (number, line with its end), counted from 1."""
         with reading(self.path), open_bytes(self.path) as stream:
-            encoding = _encoding(stream.peek(HEAD)[:HEAD], self.path)  # type: ignore[attr-defined]
+            head = stream.peek(HEAD)[:HEAD]  # type: ignore[attr-defined]
+            encoding = _encoding(head, self.path)
             if encoding != "utf-8":
                 wrapped = io.TextIOWrapper(cast(IO[bytes], stream), encoding, errors="replace", newline="\n")
                 for number, text in enumerate(wrapped, start=1):
@@ -85,12 +86,13 @@ class Lines:
                         self._damaged.append(number)
                     yield number, text
                 return
-            for number, line in enumerate(stream, start=1):
+            returns = b"\r" in head and b"\n" not in head
+            for number, line in enumerate(_cut(stream) if returns else stream, start=1):
                 try:
                     text = line.decode("utf-8")
                 except UnicodeDecodeError:
                     text = self._repaired(line, number)
-                yield number, text.removeprefix("\ufeff") if number == 1 else text
+                yield number, text.lstrip("\ufeff") if number == 1 else text
 
     def _repaired(self, line: bytes, number: int) -> str:
         text = line.decode("utf-8", "replace")
@@ -122,6 +124,11 @@ class Lines:
                 "replaced by U+FFFD"
             )
         return found
+
+
+def _cut(stream: IO[bytes]) -> Iterator[bytes]:
+    for line in stream:
+        yield from line.splitlines(keepends=True)
 
 
 def _encoding(head: bytes, path: Path) -> str:

@@ -92,10 +92,10 @@ def read_table(path: Path, names: Iterable[str] = (), headerless: Mapping[int, S
     kind = table_kind(path)
     if kind is None:
         raise InputError(f"Unknown format of {path}: give {', '.join(TABLES)}, or one of these as .gz.")
+    if kind == ".json" or (kind in (".jsonl", ".ndjson") and _is_array(path)):
+        return _json(path)
     if kind in (".jsonl", ".ndjson"):
         return _table(path, _json_lines, Lines(path))
-    if kind == ".json":
-        return _json(path)
     if kind == ".parquet":
         return _parquet(path)
     lines = Lines(path)
@@ -141,6 +141,10 @@ def _json_lines(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[
         if not isinstance(row, dict):
             raise InputError(f"Line {number} of {path} holds a {_named(row)}, expected an object: correct it.")
         yield number, row
+
+
+def _is_array(path: Path) -> bool:
+    return next((line.lstrip().startswith("[") for _, line in Lines(path) if line.strip()), False)
 
 
 def _named(value: Any) -> str:
@@ -205,7 +209,7 @@ def _with_header(
 ) -> Table:
     width, numbers, found = len(header), [], []
     for number, cells in rows:
-        if len(cells) > width:
+        if len(cells) > width and any(cells[width:]):
             raise InputError(
                 f"Line {number} of {path} has {len(cells)} fields, expected {width} ({', '.join(header)}): quote or "
                 "replace the separator in its text."
@@ -216,7 +220,7 @@ def _with_header(
 
 
 def _csv(path: Path, lines: Lines) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
-    numbered = iter(_carriage_returns(lines))
+    numbered = iter(lines)
     first = next((entry for entry in numbered if entry[1].strip()), None)
     if first is None:
         return [], iter(())
@@ -250,16 +254,6 @@ def _csv(path: Path, lines: Lines) -> tuple[list[str], Iterator[tuple[int, list[
 
     found = rows()
     return _checked(next(found)[1], path), found
-
-
-def _carriage_returns(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """The lines, also cut where an old file ends them with a carriage return alone."""
-    number = 0
-    for _, line in lines:
-        for part in re.split(r"(?<=\r)(?!\n)", line) if "\r" in line else (line,):
-            if part:
-                number += 1
-                yield number, part
 
 
 def _tsv(path: Path, lines: Lines, names: set[str], headerless: Mapping[int, Sequence[str]]) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.collection import join_title
@@ -15,12 +15,15 @@ from engine.reading.values import (
     TITLE_COLUMNS,
     as_text,
     asked_column,
+    cell_of,
     clean,
     find_column,
-    first_of,
+    listed,
 )
 
 HEADERLESS = {1: ("text",), 2: ("id", "text"), 4: ("id", "url", "title", "text")}  # the last two as MS MARCO ships them
+DOCUMENT_ROLES = {"id": ID_COLUMNS, "text": TEXT_COLUMNS, "title": TITLE_COLUMNS}
+QUERY_ROLES = {"id": ("query_id", "qid", *ID_COLUMNS), "text": QUERY_TEXT_COLUMNS}
 NAMES = {*ID_COLUMNS, *TEXT_COLUMNS, *TITLE_COLUMNS, *QUERY_TEXT_COLUMNS}
 
 
@@ -93,22 +96,25 @@ def gather_documents(tables: Iterable[Table], asked: Mapping[str, str | None] | 
         InputError: no column of texts, a row without an id among others that have one, a repeated id, a cell that is
             no text.
     """
-    found, several = Texts(), list(tables)
+    found, several, named = Texts(), list(tables), asked or {}
     for table in several:
         columns = {
-            role: _column(table, (asked or {}).get(role), usual)
-            for role, usual in (("id", ID_COLUMNS), ("text", TEXT_COLUMNS), ("title", TITLE_COLUMNS))
+            role: find_column(table.columns, usual)
+            if (name := named.get(role)) is None
+            else asked_column(table.columns, name, table.name)
+            for role, usual in DOCUMENT_ROLES.items()
         }
         if columns["text"] is None and columns["title"] is None and table.rows:
             raise InputError(
-                f"{table.name} has no text column among {list(TEXT_COLUMNS)}, it has {list(table.columns)}: rename it, "
-                "or name it with text_column."
+                f"{table.name} has no text column among {list(TEXT_COLUMNS)}, it has {listed(table.columns)}: rename "
+                "it, or name it with text_column."
             )
         if columns["text"] is None and table.rows:
             found.notes.append(f"{table.name} has no column of texts: its titles alone are searched")
         if columns["id"] is None and len(several) > 1:
             raise InputError(f"{table.name} has no column of ids, which a corpus of several files needs: add one.")
-        _gather(found, table, columns)
+        usual = {role: () if named.get(role) else names for role, names in DOCUMENT_ROLES.items()}
+        _gather(found, table, columns, usual)
     return found
 
 
@@ -116,32 +122,24 @@ def gather_queries(tables: Iterable[Table]) -> Texts:
     """Queries from rows; see `gather_documents`, except that every query needs an id."""
     found = Texts("queries")
     for table in tables:
-        columns = {"id": find_column(table.columns, ("query_id", "qid", *ID_COLUMNS)), "title": None,
-                   "text": find_column(table.columns, QUERY_TEXT_COLUMNS)}  # fmt: skip
-        missing = next((role for role in ("id", "text") if columns[role] is None), None)
+        columns = {role: find_column(table.columns, usual) for role, usual in QUERY_ROLES.items()}
+        missing = next((role for role, column in columns.items() if column is None), None)
         if missing is not None and table.rows:
             raise InputError(
-                f"{table.name} has no {missing} column, it has {list(table.columns)}: queries need `_id` and `text`."
+                f"{table.name} has no {missing} column, it has {listed(table.columns)}: queries need `_id` and `text`."
             )
-        _gather(found, table, columns)
+        _gather(found, table, columns, QUERY_ROLES)
     return found
 
 
-def _column(table: Table, asked: str | None, usual: Iterable[str]) -> str | None:
-    return asked_column(table.columns, asked, table.name) if asked is not None else find_column(table.columns, usual)
-
-
-def _gather(found: Texts, table: Table, columns: Mapping[str, str | None]) -> None:
+def _gather(found: Texts, table: Table, columns: Mapping[str, str | None], usual: Mapping[str, Sequence[str]]) -> None:
     found.notes.extend(table.notes)
-    name, text, title = columns["id"], columns["text"], columns["title"]
     for position, row in enumerate(table.rows):
         where = table.where(position)
-        key = str(table.numbers[position]) if name is None else as_text(row.get(name), "the id", where)
+        cells = {
+            role: as_text(cell_of(row, column, usual[role]), f"the {role}", where) for role, column in columns.items()
+        }
+        key = str(table.numbers[position]) if columns["id"] is None else cells["id"]
         if key is None or not key.strip():
-            raise InputError(f"{where} has no id in the column {name!r}, as others have: give it one.")
-        found.add(
-            key,
-            as_text(first_of(row, title), "the title", where),
-            as_text(first_of(row, text), "the text", where),
-            where,
-        )
+            raise InputError(f"{where} has no id in the column {columns['id']!r}, as others have: give it one.")
+        found.add(key, cells.get("title"), cells["text"], where)

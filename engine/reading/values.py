@@ -14,6 +14,7 @@ TEXT_COLUMNS = ("text", "contents", "content", "body", "passage", "document", "a
 TITLE_COLUMNS = ("title", "headline", "subject")
 QUERY_TEXT_COLUMNS = ("text", "query", "question", "query_text", "contents", "title")
 
+MOST_NAMED = 12  # columns in a sentence
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -54,6 +55,8 @@ def as_text(value: Any, what: str, where: str) -> str | None:
     if isinstance(value, float):
         if math.isnan(value):
             return None
+        if math.isinf(value):
+            raise InputError(f"{where} holds an infinite number where a text belongs ({what}): write one text.")
         return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
@@ -94,10 +97,19 @@ def asked_column(columns: Iterable[str], asked: str, source: str) -> str:
         return asked
     other = find_column(found, [plain_name(asked)])
     if other is None:
-        raise InputError(f"{source} has no column {asked!r}, it has {found}: name one of these.")
+        raise InputError(f"{source} has no column {asked!r}, it has {listed(found)}: name one of these.")
     return other
 
 
-def first_of(row: Mapping[str, Any], column: str | None) -> Any:
-    """The row's cell, None where there is no such column."""
-    return None if column is None else row.get(column)
+def listed(columns: Iterable[str]) -> str:
+    """The first columns as a list for a sentence."""
+    names = list(columns)
+    return str(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+
+
+def cell_of(row: Mapping[str, Any], column: str | None, usual: Iterable[str] = ()) -> Any:
+    """The row's cell in a column, or in the first of the usual ones where the row lacks the column; else None."""
+    if column is None or column in row:
+        return None if column is None else row[column]
+    other = find_column(row, usual)
+    return None if other is None else row[other]

@@ -13,6 +13,7 @@ from engine.collection import Collection
 from engine.errors import InputError
 from engine.reading import LOG
 from engine.reading.rows import TABLES, Table, read_table
+from engine.reading.values import listed
 from engine.storage import replace_text
 from engine.training.examples import consistent_examples, judged_examples
 from engine.training.formats import HEADERLESS, NAMES, Example, find_roles, read_example
@@ -174,7 +175,7 @@ def read_training_data(
         examples = judged_examples(examples, counts)
     data = _assemble(table.name, consistent_examples(examples, counts), counts)
     unused = [column for column in table.columns if column not in roles.used()]
-    notes = [*table.notes, *([f"columns without a role were not read: {', '.join(unused)}"] if unused else [])]
+    notes = [*table.notes, *([f"columns without a role were not read: {listed(unused)}"] if unused else [])]
     for note in notes:
         LOG.info("%s: %s.", Path(table.name).name, note)
     return data

@@ -17,14 +17,14 @@ from typing import Any
 from engine.collection import join_title
 from engine.errors import InputError
 from engine.reading.rows import Row, Table
-from engine.reading.values import TEXT_COLUMNS, TITLE_COLUMNS, as_text, asked_column, find_column, plain_name
+from engine.reading.values import TEXT_COLUMNS, TITLE_COLUMNS, as_text, asked_column, find_column, listed, plain_name
 
 QUERY = ("query", "question", "anchor", "queries", "query_text")
 POSITIVE = (
     "positive", "pos", "positives", "positive_passages", "positive_ctxs", "positive_passage", "positive_document",
-    "answer", "document", "documents", "text", "passage", "response",
+    "answer", "document", "documents", "docs", "text", "passage", "response", "answers",
 )  # fmt: skip
-SCORES = ("scores", "score", "label", "labels")
+SCORES = ("scores", "score", "label", "labels", "relevance", "relevant", "is_relevant", "rel", "grade")
 POSITIVE_SCORES, NEGATIVE_SCORES = ("pos_scores", "positive_scores"), ("neg_scores", "negative_scores")
 NAMES = {*QUERY, *POSITIVE, *SCORES, "negative", "neg"}
 HEADERLESS = {2: ("query", "positive"), 3: ("query", "positive", "negative")}
@@ -106,7 +106,7 @@ def find_roles(table: Table, mapped: Mapping[str, str]) -> Roles:
             hint = "; ids are no texts: join these first" if of_ids else ""
             raise InputError(
                 f"{table.name} has no column for the {role}: name one {' or '.join(usual[:3])}, or map it, as with "
-                f"--map {role}=COLUMN (its columns are {', '.join(columns)}{hint})."
+                f"--map {role}=COLUMN (its columns are {listed(columns)}{hint})."
             )
     asked = mapped.get("negative")
     taken = set(chosen.values())

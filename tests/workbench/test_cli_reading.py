@@ -96,10 +96,10 @@ def test_map_does_what_the_refusal_suggests(tmp_path: Path, capsys: pytest.Captu
     ]
     code, _, err = said(arguments, capsys)
     assert code == 2
-    assert "--map query=COLUMN (its columns are ask, good, bad)" in err
+    assert "--map query=COLUMN (its columns are ['ask', 'good', 'bad'])" in err
     code, _, err = said([*arguments, "--map", "query=ask,positive=good", "--json"], capsys)
     assert code == 0
-    assert "rows.csv: columns without a role were not read: bad." in err
+    assert "rows.csv: columns without a role were not read: ['bad']." in err
     mined = [json.loads(line) for line in (tmp_path / "mined.jsonl").read_text().splitlines()]
     assert [row["query"] for row in mined] == [f"question {i}" for i in range(4)]
     for wrong in ("query", "query=ask,query=good", "=ask"):

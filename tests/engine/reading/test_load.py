@@ -197,6 +197,12 @@ def test_columns_are_resolved_over_all_rows(tmp_path: Path) -> None:
     assert load_collection(tmp_path / "t.jsonl").documents == {"0": "name 0", "1": "name 1"}
 
 
+def test_rows_may_name_their_columns_differently(tmp_path: Path) -> None:
+    rows = [{"_id": "a", "text": "first", "content": "not this"}, {"id": "b", "content": "second"}]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert load_collection(tmp_path / "t.jsonl").documents == {"a": "first", "b": "second"}
+
+
 def test_nothing_becomes_the_word_none(tmp_path: Path) -> None:
     rows = [{"_id": 1, "title": None, "text": "one"}, {"_id": 2.0, "title": "T", "text": None},
             {"_id": "00123", "text": 1936}, {"_id": 12345678901234567890123, "text": 2.5}]  # fmt: skip

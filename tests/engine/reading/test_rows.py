@@ -94,6 +94,11 @@ def test_tab_separated_lines_have_no_quoting(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_old_line_ends_are_line_ends(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_bytes(b"id\ttext\ra\tone\rb\ttwo\r")
+    assert load_collection(tmp_path / "t.tsv").documents == {"a": "one", "b": "two"}
+
+
 def test_tab_separated_lines_without_a_header_get_the_usual_columns(tmp_path: Path) -> None:
     (tmp_path / "collection.tsv").write_text('7067032\tThe first\n7067033\tabout "quotes\n')
     collection = load_collection(tmp_path / "collection.tsv")
@@ -108,8 +113,17 @@ def test_tab_separated_lines_without_a_header_get_the_usual_columns(tmp_path: Pa
         load_collection(tmp_path / "odd.tsv")
 
 
-@pytest.mark.parametrize("text", ["id;text\na;one, two\n", "id\ttext\na\tone, two\n", "id, text\na, \"one, two\"\n",
-                                  "id,text\ra,\"one, two\"\r", "ID,Text\r\na,\"one, two\"\r\n"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id;text\na;one, two\n",
+        "id\ttext\na\tone, two\n",
+        'id, text\na, "one, two"\n',
+        'id,text\ra,"one, two"\r',
+        'id,text\na,"one, two",,\n',
+        'ID,Text\r\na,"one, two"\r\n',
+    ],
+)
 def test_csv_as_spreadsheets_write_it(tmp_path: Path, text: str) -> None:
     (tmp_path / "t.csv").write_text(text, newline="")
     assert load_collection(tmp_path / "t.csv").documents == {"a": "one, two"}
@@ -125,6 +139,8 @@ def test_a_field_has_any_length(tmp_path: Path) -> None:
 def test_json_in_its_usual_shapes(tmp_path: Path, text: str) -> None:
     (tmp_path / "t.json").write_text(text)
     assert load_collection(tmp_path / "t.json").documents == {"1": "x"}
+    (tmp_path / "t.jsonl").write_text("\n[\n" + '{"text": "x"}, {"text": "y"}]')
+    assert load_collection(tmp_path / "t.jsonl").documents == {"1": "x", "2": "y"}
     (tmp_path / "t.json").write_text('{"text": "x"}\n{"text": "y"}\n')
     assert load_collection(tmp_path / "t.json").documents == {"1": "x", "2": "y"}
 
@@ -139,6 +155,8 @@ BAD = {
     "list.jsonl": (b'{"text": "x"}\n\n["x"]\n', "Line 3 of .*holds a list"),
     "deep.jsonl": (b'{"text": ' + b"[" * 200_000 + b"]" * 200_000 + b"}", "Line 1 of .*nested too deeply"),
     "deep.json": (b"[" * 200_000 + b"]" * 200_000, "nested too deeply"),
+    "endless.jsonl": (b'{"text": 1e999}', "Line 1 of .*infinite number"),
+    "wide.json": (json.dumps([{f"column {i}": "x" for i in range(99)}]).encode(), "and 87 more"),
     "text.json": (b'"x"', "expected an array of objects"),
     "mixed.json": (b'[{"text": "x"}, 3]', "Row 2 of .*expected an object"),
     "open.csv": (b'id,text\na,one\nb,"two\nc,three\n', "Line 3 of .*no CSV"),

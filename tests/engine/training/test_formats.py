@@ -145,6 +145,11 @@ def test_labels_are_grouped_by_question() -> None:
     assert data.counts["without_positive"] == 1
 
 
+def test_a_judgement_beside_a_document_is_never_ignored() -> None:
+    rows = [{"query": "a", "document": "p", "relevance": 1}, {"query": "a", "document": "n", "relevance": 0}]
+    assert texts(read_training_data(rows)) == [("a", "p", "n")]
+
+
 def test_columns_are_mapped_and_what_has_no_role_is_told(caplog: pytest.LogCaptureFixture) -> None:
     rows = [
         {"q": "a", "d": "p", "x": "n1", "y": "n2", "score": 0.5},
@@ -153,7 +158,7 @@ def test_columns_are_mapped_and_what_has_no_role_is_told(caplog: pytest.LogCaptu
     mapped = {"query": "q", "positive": "d", "negative": "x+y", "scores": ""}
     with caplog.at_level("INFO", "engine.reading"):
         assert texts(read_training_data(rows, mapped)) == [("a", "p", "n1", "n2"), ("b", "q", "m1", "m2")]
-    assert caplog.messages == ["list data: columns without a role were not read: score."]
+    assert caplog.messages == ["list data: columns without a role were not read: ['score']."]
     with pytest.raises(InputError, match="Unknown role 'document'"):
         read_training_data(rows, {"document": "d"})
     with pytest.raises(InputError, match="no column 'z'"):
