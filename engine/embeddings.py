@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
 from engine import storage
-from engine.errors import InputError
+from engine.errors import CorruptDataError, InputError
 
 KIND = "token-embeddings"
 
@@ -85,13 +87,31 @@ class TokenEmbeddings:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def __getitem__(self, position: int) -> np.ndarray:
-        """The vectors of one item, [tokens, dim], without a copy."""
-        n = len(self)
+    @overload
+    def __getitem__(self, position: int) -> np.ndarray: ...
+
+    @overload
+    def __getitem__(self, position: slice) -> TokenEmbeddings: ...
+
+    def __getitem__(self, position: int | slice) -> np.ndarray | TokenEmbeddings:
+        """The vectors of one item, [tokens, dim], or the items of a slice; neither copies (but a slice with a step)."""
+        if isinstance(position, slice):
+            return self._slice(position)
+        n, position = len(self), operator.index(position)
         if not -n <= position < n:
             raise IndexError(f"position {position} is outside 0 to {n - 1}")
         position %= n
         return self.values[self.offsets[position] : self.offsets[position + 1]]
+
+    def _slice(self, part: slice) -> TokenEmbeddings:
+        start, stop, step = part.indices(len(self))
+        if step != 1:
+            return self.select(np.arange(start, stop, step))
+        if (start, stop) == (0, len(self)):
+            return self
+        offsets = self.offsets[start : max(stop, start) + 1]
+        values = self.values[offsets[0] : offsets[-1]]
+        return TokenEmbeddings(values, offsets - offsets[0], self.fingerprint)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[i] for i in range(len(self)))
@@ -132,9 +152,37 @@ class TokenEmbeddings:
         rows = np.repeat(self.offsets[positions] - offsets[:-1], lengths) + np.arange(offsets[-1])
         return TokenEmbeddings(self.values[rows], offsets, self.fingerprint)
 
-    def astype(self, dtype: str | np.dtype) -> TokenEmbeddings:
-        """The same vectors in float16 or float32."""
-        return TokenEmbeddings(self.values.astype(dtype, copy=False), self.offsets, self.fingerprint, self.truncated)
+    def astype(self, dtype: str | np.dtype, names: Sequence[str] | None = None) -> TokenEmbeddings:
+        """The same vectors in float16 or float32.
+
+        Args:
+            dtype: "float16" or "float32".
+            names: n names for the error message; positions are used when absent.
+
+        Raises:
+            InputError: a finite value is beyond the range of float16; the sentence names its item.
+        """
+        with np.errstate(over="ignore"):
+            values = self.values.astype(dtype, copy=False)
+        if values.dtype == np.float16 and self.values.dtype != np.float16:
+            self._check_range(values, names)
+        return TokenEmbeddings(values, self.offsets, self.fingerprint, self.truncated)
+
+    def _check_range(self, halves: np.ndarray, names: Sequence[str] | None) -> None:
+        """Raise InputError where a finite value of ours became infinite in float16."""
+        for start in range(0, len(halves), 65536):
+            # the sum of a row is finite only if all of it is; of a row that is not, the values decide
+            with np.errstate(over="ignore", invalid="ignore"):
+                rows = np.flatnonzero(~np.isfinite(halves[start : start + 65536].sum(axis=1, dtype=np.float32))) + start
+            beyond = np.isinf(halves[rows]) & np.isfinite(self.values[rows])
+            if beyond.any():
+                row, column = np.argwhere(beyond)[0]
+                item = int(np.searchsorted(self.offsets, rows[row], side="right")) - 1
+                raise InputError(
+                    f"Expected values that float16 can hold, up to {np.finfo(np.float16).max:,.0f}, got "
+                    f"{self.values[rows[row], column]:g} in token {int(rows[row] - self.offsets[item])} of "
+                    f"{_name(item, names)}: scale the vectors down, or keep them in float32."
+                )
 
     def check(self, names: Sequence[str] | None = None) -> None:
         """Find vectors that no score can be computed from.
@@ -155,10 +203,9 @@ class TokenEmbeddings:
         if len(bad) == 0:
             return
         item = int(np.searchsorted(self.offsets, bad[0], side="right")) - 1
-        name = repr(names[item]) if names is not None else f"item {item}"
         raise InputError(
-            f"Expected finite vectors, got NaN or infinity in token {int(bad[0] - self.offsets[item])} of {name}: "
-            "encode it again or leave it out."
+            f"Expected finite vectors, got NaN or infinity in token {int(bad[0] - self.offsets[item])} of "
+            f"{_name(item, names)}: encode it again or leave it out."
         )
 
     def save(self, path: str | Path) -> None:
@@ -181,9 +228,32 @@ class TokenEmbeddings:
 
         Returns:
             The embeddings, memory-mapped and read-only.
+
+        Raises:
+            NotFoundError: nothing was saved there.
+            CorruptDataError: the files are damaged, as far as their lengths and offsets can tell; `verify` reads all.
         """
         folder = Path(path)
         manifest = storage.read_manifest(folder, KIND)
         values = storage.open_array(folder, manifest, "values")
         offsets = storage.open_array(folder, manifest, "offsets", mmap=False)
-        return cls(values, offsets, manifest.record["fingerprint"], manifest.record["truncated"])
+        try:
+            return cls(values, offsets, manifest.record["fingerprint"], manifest.record["truncated"])
+        except (InputError, KeyError) as error:
+            raise CorruptDataError(f"{folder} is damaged ({error}): restore it or save it again.") from None
+
+    @staticmethod
+    def verify(path: str | Path) -> None:
+        """Compare the files of a saved folder with their checksums.
+
+        Args:
+            path: A folder written by `save`.
+
+        Raises:
+            CorruptDataError: a file differs from what was written.
+        """
+        storage.verify(Path(path), storage.read_manifest(Path(path), KIND))
+
+
+def _name(item: int, names: Sequence[str] | None) -> str:
+    return repr(names[item]) if names is not None else f"item {item}"

@@ -275,7 +275,9 @@ def _open_rows(path: Path, entry: Mapping[str, Any], mmap: bool) -> np.ndarray:
     dtype, row = np.dtype(entry["dtype"]), entry["row"]
     count = entry["bytes"] // (dtype.itemsize * math.prod(row)) if math.prod(row) else 0
     if count == 0:
-        return np.empty((0, *row), dtype)
+        empty = np.empty((0, *row), dtype)
+        empty.flags.writeable = not mmap  # as mapped ones are: one type for the compiled loops
+        return empty
     if mmap:
         return np.memmap(path, dtype, "r", shape=(count, *row))
     return np.fromfile(path, dtype, count * math.prod(row)).reshape(count, *row)

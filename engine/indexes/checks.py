@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
-
-if TYPE_CHECKING:
-    from engine.indexes.base import State
+from engine.indexes.state import State
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,8 @@ ABILITIES = {
     "stored": "gives back the vectors that it stores",
     "exact-scores": "returns the MaxSim on the stored vectors within 1e-3",
     "crash-safe": "keeps its last complete state when a writer is killed",
+    "snapshots": "answers a search beside a change of the same object as before or after the change",
+    "empty-documents": "keeps documents without token vectors, which score minus infinity",
     "deterministic": "gives the same rankings for the same inputs, settings and seed",
 }
 
@@ -54,8 +54,21 @@ def settings(kind: str, settings_class: type[Settings], given: Mapping[str, Any]
     return settings_class(**given)
 
 
-def documents(state: State, names: list[str], items: TokenEmbeddings) -> None:
-    """Raise InputError unless these documents can be added to an index in this state."""
+class Checked(Protocol):
+    """What a check has to know of an index."""
+
+    kind: Any
+    state: State
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """What it can do."""
+        ...
+
+
+def documents(index: Checked, names: list[str], items: TokenEmbeddings) -> None:
+    """Raise InputError unless these documents can be added to an index in the state it is in."""
+    state = index.state
     if len(names) != len(items):
         raise InputError(f"Expected one id a document, got {len(names)} ids for {len(items)} documents: match them.")
     seen: set[str] = set()
@@ -66,8 +79,11 @@ def documents(state: State, names: list[str], items: TokenEmbeddings) -> None:
             raise InputError(f"Document {name!r} is given twice or already in the index: remove it first.")
         seen.add(name)
     empty = np.flatnonzero(items.lengths == 0)
-    if len(empty):
-        raise InputError(f"Document {names[empty[0]]!r} has no token vectors: leave it out.")
+    if len(empty) and "empty-documents" not in index.abilities:
+        raise InputError(
+            f"Document {names[empty[0]]!r} has no token vectors, which index kind {index.kind!r} cannot hold: leave it "
+            "out, or choose exact, hnsw or plaid."
+        )
     if len(names):
         vectors(state, items, names)
 
@@ -80,8 +96,10 @@ def vectors(state: State, items: TokenEmbeddings, names: list[str] | None) -> No
         items: Queries or documents.
         names: Ids for the sentence, or None for queries.
     """
-    if state.dim and items.dim != state.dim:
-        raise InputError(f"Expected vectors of dimension {state.dim}, got {items.dim}: use the same model.")
+    if items.dim == 0 or (state.dim and items.dim != state.dim):
+        raise InputError(
+            f"Expected vectors of dimension {state.dim or '1 or more'}, got {items.dim}: use the same model."
+        )
     mine, theirs = state.fingerprint, items.fingerprint
     if mine is not None and theirs is not None and mine != theirs:
         (model, _, dtype), (other, _, _) = mine.partition("-"), theirs.partition("-")

@@ -50,11 +50,12 @@ class FastPlaidIndex(ForeignIndex):
     """Centroids, residual codes and inverted lists (Santhanam and others, arXiv 2205.09707), as fast-plaid does it."""
 
     kind = "fast-plaid"
+    alters_files = True
     settings_class = FastPlaidSettings
     search_settings = ("n_ivf_probe", "n_full_scores")
     packages = ("fast-plaid",)
     compared: ClassVar = {}
-    can = frozenset(ABILITIES) - {"exact-scores", "deterministic"}
+    can = frozenset(ABILITIES) - {"exact-scores", "deterministic", "snapshots", "empty-documents"}
 
     @classmethod
     def check_installed(cls) -> None:
@@ -79,7 +80,8 @@ class FastPlaidIndex(ForeignIndex):
 
         return FastPlaid(str(folder), device=self.settings.device)
 
-    def _close_native(self, native: Any) -> None:
+    @staticmethod
+    def _close_native(native: Any) -> None:
         native.close()
 
     def _add(self, names: list[str], documents: TokenEmbeddings) -> None:
@@ -173,4 +175,4 @@ def _tensors(embeddings: TokenEmbeddings) -> list[Any]:
     """One float16 torch tensor an item, as fast-plaid computes."""
     import torch
 
-    return list(torch.from_numpy(embeddings.values.astype(np.float16)).split(embeddings.lengths.tolist()))
+    return list(torch.from_numpy(embeddings.astype("float16").values).split(embeddings.lengths.tolist()))

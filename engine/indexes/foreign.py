@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import inspect
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
+from errno import ENOSPC
 from importlib import metadata
 from pathlib import Path
+from threading import RLock
 from typing import Any
+from weakref import WeakKeyDictionary, finalize
 
 import numpy as np
 
 from engine import storage
 from engine.embeddings import TokenEmbeddings
-from engine.errors import CorruptDataError, missing_extra
+from engine.errors import CorruptDataError, WorkbenchError, missing_extra
 from engine.indexes.base import Index
 from engine.indexes.ids import IdTable
+from engine.indexes.state import State
 from engine.indexes.trace import Stage, TokenTrace
 from engine.retrieval import Ranking, top_positions
 
@@ -56,14 +62,43 @@ def signature_defaults(label: str, owner: Any, *methods: str) -> dict[str, Any]:
     }
 
 
+def list_files(folder: Path) -> dict[str, dict[str, int]]:
+    """Size and CRC-32 of every file in a folder, by its path there."""
+    return {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "crc32": storage.checksum(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def check_files(folder: Path, expected: Mapping[str, Mapping[str, int]]) -> None:
+    """Raise CorruptDataError unless files are as `list_files` saw them; others may lie beside them."""
+    for name, entry in expected.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != entry["bytes"] or storage.checksum(path) != entry["crc32"]:
+            raise CorruptDataError(f"{path} differs from what was written: restore it or build the index again.")
+
+
+# The folder of every generation that somebody in this process can still search.
+_OPEN: WeakKeyDictionary[State, Path | None] = WeakKeyDictionary()
+_GUARD = RLock()  # reentrant: the end of a generation may come at any moment
+
+
+def _folders_in_use() -> set[Path | None]:
+    with _GUARD:
+        return set(_OPEN.values())
+
+
 class ForeignIndex(Index):
     """Keeps ids and token counts itself, and the other library's files in a folder that is copied before each change.
 
-    The copy is why a killed writer loses nothing: the manifest names the old folder until the new one is complete.
-    A backend fills in `_open_native`, `_search`, and `_add` and `_remove`, which hand `_commit` the change of the copy.
+    The copy is why a killed writer loses nothing: the manifest names the old folder until the new one is complete. It
+    is also why a search goes on beside a change: the old folder stays until nobody searches in it. A backend fills in
+    `_open_native`, `_search`, and `_add` and `_remove`, which hand `_commit` the change of the copy.
     """
 
     traced = False
+    alters_files = False  # whether the library changes its files when it opens them: they have no checksums then
     native: Any = None
     lengths: np.ndarray
 
@@ -81,6 +116,18 @@ class ForeignIndex(Index):
             if folder is not None and not folder.is_dir():
                 raise CorruptDataError(f"{folder} is missing: restore it from a copy or build the index again.")
             self.native = self._open_native(folder)
+            with _GUARD:
+                _OPEN[self.state] = folder
+            finalize(self.state, self._done, self.path, folder, self.native).atexit = False
+
+    @classmethod
+    def _done(cls, path: Path, folder: Path | None, native: Any) -> None:
+        """The last search of a generation is over: let go of it, and remove its folder if another is in force."""
+        cls._close_native(native)
+        with suppress(WorkbenchError, OSError):
+            in_force = storage.read_manifest(path).record.get("native")
+            if folder is not None and folder.name != in_force and folder not in _folders_in_use():
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _folder(self) -> Path | None:
         """The other library's folder in force; None for one that keeps its data elsewhere."""
@@ -91,14 +138,23 @@ class ForeignIndex(Index):
         """Open what the other library wrote."""
         raise NotImplementedError
 
-    def _close_native(self, native: Any) -> None:
-        """Let go of the files, where the other library holds them open or locked."""
+    @staticmethod
+    def _close_native(native: Any) -> None:
+        """Let go of what the other library holds of a generation that nobody searches any more."""
+
+    def _verify(self, manifest: storage.Manifest) -> None:
+        super()._verify(manifest)
+        name = manifest.record.get("native")
+        if name:
+            check_files(self.path / name, manifest.record.get("native_files", {}))
 
     def _commit(
         self, ids: IdTable, lengths: np.ndarray, documents: TokenEmbeddings | None, change: Callable[[Path], None],
         **more: Any,
     ) -> None:  # fmt: skip
         """Copy the other library's folder, change the copy, and put it in force.
+
+        The old folder stays until the last search in it is over; remains of a killed writer go now.
 
         Args:
             ids: All ids afterwards.
@@ -107,24 +163,27 @@ class ForeignIndex(Index):
             change: Changes the copy.
             more: See `_record`.
         """
-        if self.native is not None:
-            self._close_native(self.native)
         generation = storage.next_generation(self.path)
         target, old = self.path / f"native.{generation:06d}", self._folder()
-        shutil.rmtree(target, ignore_errors=True)
-        if len(ids):
-            if old is not None:
-                shutil.copytree(old, target)
-            try:
-                change(target)
-            except BaseException:
-                shutil.rmtree(target, ignore_errors=True)
-                self.native = self._open_native(old) if len(self) else None  # searches go on with what was there
-                raise
-        self._record(ids, lengths, documents, target.name if len(ids) else None, **more)
+        in_use = _folders_in_use() | {old}
         for path in self.path.glob("native.*"):
-            if path.is_dir() and not (len(ids) and path == target):
+            if path.is_dir() and path not in in_use:
                 shutil.rmtree(path, ignore_errors=True)
+        if len(ids) == 0:
+            self._record(ids, lengths, documents, None, **more)
+            return
+        try:
+            if old is not None:
+                check_files(old, self.state.manifest.record.get("native_files", {}))
+                shutil.copytree(old, target)
+            change(target)
+            more["native_files"] = {} if self.alters_files else list_files(target)
+            self._record(ids, lengths, documents, target.name, **more)
+        except BaseException as error:
+            shutil.rmtree(target, ignore_errors=True)
+            if "No space left" in str(error) and not isinstance(error, OSError):  # the words of a library in Rust
+                raise OSError(ENOSPC, os.strerror(ENOSPC)) from None
+            raise
 
     def _record(
         self, ids: IdTable, lengths: np.ndarray, documents: TokenEmbeddings | None, native: str | None, **more: Any

@@ -14,17 +14,17 @@ from engine import storage
 from engine.embeddings import TokenEmbeddings
 from engine.errors import CorruptDataError, InputError
 from engine.indexes.base import require_positive
-from engine.indexes.exact import ExactSettings, StoredVectorsIndex
+from engine.indexes.stored import StoredSettings, StoredVectorsIndex
 from engine.indexes.trace import Stage, TokenTrace, exact_stage, stage
-from engine.maxsim import maxsim
-from engine.retrieval import Ranking
+from engine.retrieval import Ranking, top_positions
 
+LARGEST = {"float8": 1.0, "e4m3": 448.0}  # what a value of the graph can hold
 STORAGE = {"float32": "Float32", "float8": "Float8", "e4m3": "E4M3"}
 WIDEST = 4096  # neighbours a query token; a search that needs more scores every document, which is then cheaper
 
 
 @dataclass(frozen=True)
-class HnswSettings(ExactSettings):
+class HnswSettings(StoredSettings):
     """Settings of the HNSW index.
 
     Args:
@@ -71,10 +71,32 @@ class Neighbours:
     exhausted: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """The documents that one search scored.
+
+    Args:
+        positions: int64, sorted storage positions.
+        scores: float32, their MaxSim on the stored vectors.
+        notes: What was done beyond the settings.
+        neighbours: How many were fetched for each query token in the end.
+        found: int64, sorted positions that the neighbours gave; None where every document was scored.
+        estimate: float32, the estimates of those.
+    """
+
+    positions: np.ndarray
+    scores: np.ndarray
+    notes: tuple[str, ...] = ()
+    neighbours: int = 0
+    found: np.ndarray | None = None
+    estimate: np.ndarray | None = None
+
+
 class HnswIndex(StoredVectorsIndex):
     """Approximate nearest neighbours of each query token (Malkov and Yashunin, arXiv 1603.09320), then exact MaxSim.
 
-    Tokens of removed documents stay in the graph, unseen, until they are more than half of it; then it is rebuilt.
+    The graph numbers tokens as the file of values does. Tokens of removed documents stay in it, marked when it is read,
+    until they are more than half of it; then it is built anew.
     """
 
     kind = "hnsw"
@@ -83,7 +105,9 @@ class HnswIndex(StoredVectorsIndex):
     packages = ("voyager",)
     # All processors build the graph here, as its users do, which gives up that two builds are equal.
     compared: ClassVar = {"build_threads": os.cpu_count() or 1}
-    graph: Any = None
+    growing: ClassVar[frozenset[str]] = StoredVectorsIndex.growing | {"graph"}  # checked when it is read
+    graph: Any = None  # read for one generation, never changed
+    owners: np.ndarray  # int64 [tokens of the graph], the storage position of each token's document, -1 after removal
 
     @classmethod
     def ladder(cls, settings: HnswSettings) -> tuple[dict[str, Any], ...]:
@@ -112,16 +136,26 @@ class HnswIndex(StoredVectorsIndex):
         super()._load()
         self.graph, self.owners = None, np.empty(0, np.int64)
         if self.state.dim:
-            self.graph = self._read_graph()
-            self.owners = storage.open_array(self.path, self.state.manifest, "owners", mmap=False)
+            places = np.full(len(self.documents), -1, np.int64)
+            places[self.slots] = np.arange(len(self.slots))
+            self.owners = np.repeat(places, self.documents.lengths)
+            if "graph" in self.state.manifest.files:  # else no document has a vector
+                self.graph = self._read_graph()
+            for label in np.flatnonzero(self.owners < 0).tolist():
+                self.graph.mark_deleted(label)
 
     def _read_graph(self) -> Any:
-        voyager = import_module("voyager")
-        path = storage.file_path(self.path, self.state.manifest, "graph")
+        """The graph as it is stored: checked whole, since a wrong link in it would end the process."""
+        voyager, manifest = import_module("voyager"), self.state.manifest
+        storage.verify(self.path, manifest, ("graph",))
+        path = storage.file_path(self.path, manifest, "graph")
         try:
-            return voyager.Index.load(str(path))
+            graph = voyager.Index.load(str(path))
         except (RuntimeError, ValueError, OSError) as error:
             raise CorruptDataError(f"{path} cannot be read ({error}): restore it or build it again.") from None
+        if (graph.num_elements, graph.num_dimensions) != (self.documents.n_tokens, self.state.dim):
+            raise CorruptDataError(f"{path} does not fit the vectors beside it: restore it or build it again.")
+        return graph
 
     def _empty_graph(self, dim: int, tokens: int) -> Any:
         voyager = import_module("voyager")
@@ -133,67 +167,50 @@ class HnswIndex(StoredVectorsIndex):
         )
 
     def _add(self, names: list[str], documents: TokenEmbeddings) -> None:
-        joined = self._joined(documents)
-        new = joined.select(np.arange(len(self), len(joined)))
-        if self.settings.storage == "float8" and np.abs(new.values).max() > 1:
+        limit = LARGEST.get(self.settings.storage, np.inf)
+        largest = max(float(documents.values.max(initial=0)), -float(documents.values.min(initial=0)))
+        if largest > limit:
             raise InputError(
-                "Expected values between -1 and 1 for storage float8, got larger ones: normalise the vectors, or "
-                "choose storage float32."
+                f"Expected values between -{limit:g} and {limit:g} for storage {self.settings.storage}, got "
+                f"{largest:g}: normalise the vectors, or choose storage float32."
             )
-        # Read again rather than change the graph in memory: if this write fails, searches go on with the old one.
-        graph = self._read_graph() if self.graph is not None else self._empty_graph(new.dim, new.n_tokens)
-        graph.add_items(
-            new.values.astype(np.float32),
-            np.arange(len(self.owners), len(self.owners) + new.n_tokens),
-            num_threads=self.settings.build_threads,
-        )
-        owners = np.repeat(np.arange(len(self), len(joined)), new.lengths)
-        self._write_graph(self.state.ids.joined(names), joined, graph, np.concatenate([self.owners, owners]))
+        super()._add(names, documents)
 
-    def _remove(self, positions: np.ndarray) -> None:
-        kept = self._kept(positions)
-        renumbered = np.cumsum(~np.isin(np.arange(len(self)), positions)) - 1
-        renumbered[positions] = -1
-        owners = np.where(self.owners >= 0, renumbered[self.owners], -1)
-        ids = self.state.ids.without(positions)
-        if len(kept) == 0:
-            self._write(ids, kept)
-        elif kept.n_tokens * 2 < len(owners):
-            graph = self._empty_graph(kept.dim, kept.n_tokens)
-            graph.add_items(kept.values.astype(np.float32), num_threads=self.settings.build_threads)
-            self._write_graph(ids, kept, graph, np.repeat(np.arange(len(kept)), kept.lengths))
-        else:
-            graph = self._read_graph()
-            for label in np.flatnonzero((owners < 0) & (self.owners >= 0)):
-                graph.mark_deleted(int(label))
-            self._write_graph(ids, kept, graph, owners)
+    def _grown(self, documents: TokenEmbeddings) -> dict[str, Path]:
+        # Read again rather than change the graph in memory, which searches use.
+        first = self.documents.n_tokens
+        graph = self._read_graph() if self.graph is not None else self._empty_graph(documents.dim, documents.n_tokens)
+        return self._written(graph, documents, np.arange(first, first + documents.n_tokens))
 
-    def _write_graph(self, ids: Any, documents: TokenEmbeddings, graph: Any, owners: np.ndarray) -> None:
-        draft = Path(self.path) / f".graph.{os.getpid()}.voyager"
-        graph.save(str(draft))
-        self._write(ids, documents, arrays={"owners": owners}, adopt={"graph": draft})
+    def _anew(self, documents: TokenEmbeddings) -> dict[str, Path]:
+        graph = self._empty_graph(documents.dim, documents.n_tokens)
+        return self._written(graph, documents, np.arange(documents.n_tokens))
+
+    def _written(self, graph: Any, documents: TokenEmbeddings, labels: np.ndarray) -> dict[str, Path]:
+        """A file of the graph with more tokens; none without new ones, since an empty graph cannot be read."""
+        if len(labels) == 0:
+            return {}
+        graph.add_items(documents.values.astype(np.float32), labels, num_threads=self.settings.build_threads)
+        draft = self.path / f".graph.{os.getpid()}.voyager"
+        with storage.writing(draft), draft.open("wb") as stream:
+            graph.save(stream)
+        return {"graph": draft}
 
     def _stages(
         self, query: TokenEmbeddings, position: int, k: int
     ) -> tuple[tuple[Stage, ...], TokenTrace | None, tuple[str, ...]]:
         """Neighbours, candidates, exact scores."""
-        every = np.arange(len(self))
-        chosen, notes = self.candidates(query.values, k)
-        stages = []
-        if len(chosen) < len(self):
-            n = self.settings.neighbours
-            while True:  # as often as `candidates` widened
-                found, estimate = estimates(self.neighbours(query.values, n))
-                if len(found) >= k:
-                    break
-                n *= 2
+        left = self._chosen(query, k)
+        stages = ()
+        if left.found is not None:
             limit = max(self.settings.candidates, k) if self.settings.candidates else len(self)
-            stages = [
-                stage("neighbours", "neighbours", n, position, every, None, found),
-                stage("candidates", "candidates", limit, position, found, estimate, chosen),
-            ]
-        scores = maxsim(query, self.documents.select(chosen))[0]
-        return (*stages, exact_stage(position, scores, self.state.ids.tie_order[chosen], chosen, k)), None, notes
+            every = np.arange(len(self))
+            stages = (
+                stage("neighbours", "neighbours", left.neighbours, position, every, None, left.found),
+                stage("candidates", "candidates", limit, position, left.found, left.estimate, left.positions),
+            )
+        ties = self.state.ids.tie_order[left.positions]
+        return (*stages, exact_stage(position, left.scores, ties, left.positions, k)), None, left.notes
 
     def neighbours(self, query: np.ndarray, n: int) -> Neighbours:
         """Ask the graph for the token vectors nearest to each query token.
@@ -206,9 +223,7 @@ class HnswIndex(StoredVectorsIndex):
             The documents that own them; fewer columns, and `exhausted`, where the graph cannot give n.
         """
         voyager = import_module("voyager")
-        assert self.graph is not None
-        live = self.documents.n_tokens
-        wanted = min(n, live)
+        wanted = min(n, self.state.manifest.record["tokens"]) if self.graph is not None else 0
         while wanted:
             ef = max(wanted, self.settings.ef or wanted)
             try:
@@ -220,13 +235,11 @@ class HnswIndex(StoredVectorsIndex):
         return Neighbours(np.empty((len(query), 0), np.int64), np.empty((len(query), 0), np.float32), True)
 
     def _search(self, queries: TokenEmbeddings, k: int, subset: np.ndarray | None) -> list[Ranking]:
-        return [self._search_one(query, k, subset) for query in queries]
+        return [self._search_one(queries.select([number]), k, subset) for number in range(len(queries))]
 
-    def _search_one(self, query: np.ndarray, k: int, subset: np.ndarray | None) -> Ranking:
-        positions, notes = self.candidates(query, k, subset)
-        chosen = self.documents.select(positions)
-        scores = maxsim(TokenEmbeddings.from_list([query]), chosen)[0]
-        return self._ranking(positions, scores, k, notes)
+    def _search_one(self, query: TokenEmbeddings, k: int, subset: np.ndarray | None) -> Ranking:
+        left = self._chosen(query, k, subset)
+        return self._ranking(left.positions, left.scores, k, left.notes)
 
     def candidates(
         self, query: np.ndarray, k: int, subset: np.ndarray | None = None
@@ -241,23 +254,36 @@ class HnswIndex(StoredVectorsIndex):
         Returns:
             int64 sorted storage positions, and notes on what was done beyond the settings.
         """
-        everything = np.arange(len(self)) if subset is None else subset
+        left = self._pinned()._chosen(TokenEmbeddings.from_list([query]), k, subset)
+        return left.positions, left.notes
+
+    def _chosen(self, query: TokenEmbeddings, k: int, subset: np.ndarray | None = None) -> Chosen:
+        """Look for documents among the neighbours, wider until there are enough, and score them."""
+        everything = np.flatnonzero(self.documents.lengths[self.slots]) if subset is None else subset
         limit = max(self.settings.candidates, k) if self.settings.candidates else len(self)
-        if len(query) == 0 or len(everything) <= k:
-            return everything, ()
+
+        def every(*notes: str) -> Chosen:
+            return Chosen(everything, self._scores(query, everything)[0], notes)
+
+        if query.n_tokens == 0 or len(everything) <= k:
+            return every()
         if subset is not None and len(subset) <= limit:
-            return everything, ("every document of the subset was scored",)
-        n, notes = self.settings.neighbours, ()
+            return every("every document of the subset was scored")
+        ties, n, notes = self.state.ids.tie_order, self.settings.neighbours, ()
         while n <= WIDEST:
-            found = self.neighbours(query, n)
+            found = self.neighbours(query.values, n)
             documents, estimate = estimates(found, everything if subset is not None else None)
             if len(documents) >= k:
-                return cut(documents, estimate, limit), notes
+                positions = cut(documents, estimate, limit, ties[documents])
+                scores = self._scores(query, positions)[0]
+                best = positions[top_positions(scores, ties[positions], k)]
+                if self.graph.num_elements <= n or not np.isin(best, at_edge(found)).any():
+                    return Chosen(positions, scores, notes, n, documents, estimate)
             if found.exhausted:
                 break
             n *= 2
             notes = (f"widened to {n} neighbours a token to find {k} documents",)
-        return everything, ("every document was scored: the neighbours gave too few",)
+        return every("every document was scored: the neighbours gave too few")
 
 
 def estimates(found: Neighbours, among: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -286,8 +312,12 @@ def estimates(found: Neighbours, among: np.ndarray | None = None) -> tuple[np.nd
     return documents[inside], estimate[inside]
 
 
-def cut(documents: np.ndarray, estimate: np.ndarray, limit: int) -> np.ndarray:
-    """The `limit` documents with the best estimates, sorted by position; equal estimates by position."""
-    if len(documents) <= limit:
-        return documents
-    return np.sort(documents[np.lexsort((documents, -estimate))[:limit]])
+def at_edge(found: Neighbours) -> np.ndarray:
+    """The documents known only by neighbours as far as the last ones: others just like them may not have been found."""
+    nearer = found.similarity > found.similarity.min(axis=1, keepdims=True)
+    return np.setdiff1d(found.documents, found.documents[nearer])
+
+
+def cut(documents: np.ndarray, estimate: np.ndarray, limit: int, ties: np.ndarray | None = None) -> np.ndarray:
+    """The `limit` documents with the best estimates, sorted by position; of equal ones those first in `ties`."""
+    return np.sort(documents[top_positions(estimate, documents if ties is None else ties, limit)])

@@ -28,7 +28,7 @@ class Kind:
 
     kind: ClassVar[str]
     settings_class: ClassVar[type[Settings]] = Settings
-    can: ClassVar[frozenset[str]] = frozenset(ABILITIES)
+    can: ClassVar[frozenset[str]] = frozenset(ABILITIES) - {"empty-documents"}
     search_settings: ClassVar[tuple[str, ...]] = ()
     packages: ClassVar[tuple[str, ...]] = ()
     compared: ClassVar[Mapping[str, Any] | None] = None

@@ -58,7 +58,7 @@ class LanceIndex(NumberedIndex):
     settings_class = LanceSettings
     search_settings = ("nprobes", "refine")
     packages = ("lancedb",)
-    can = frozenset(ABILITIES) - {"deterministic"}
+    can = frozenset(ABILITIES) - {"deterministic", "empty-documents"}
 
     @classmethod
     def check_installed(cls) -> None:

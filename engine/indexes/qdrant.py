@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError, NotFoundError
-from engine.indexes.checks import ABILITIES, Settings, require_positive
+from engine.indexes.checks import Settings, require_positive
 from engine.indexes.foreign import NumberedIndex, check_package, signature_defaults
 from engine.indexes.ids import IdTable
 from engine.retrieval import Ranking
@@ -87,7 +87,7 @@ class QdrantIndex(NumberedIndex):
     @property
     def abilities(self) -> frozenset[str]:
         """A server's graph is not repeatable, and a change that is cut short leaves the server ahead of the folder."""
-        return self.can - {"crash-safe", "deterministic"} if self.settings.address else frozenset(ABILITIES)
+        return self.can - {"crash-safe", "deterministic", "snapshots"} if self.settings.address else self.can
 
     @property
     def _name(self) -> str:
@@ -198,6 +198,8 @@ class QdrantIndex(NumberedIndex):
     def _search_one(self, query: np.ndarray, k: int, allowed: np.ndarray | None) -> Ranking:
         if len(query) == 0:
             return self._nothing_asked(k, allowed)
+        if not self.settings.address:
+            return self._with_ties(query, k, allowed)
         ranking = self._ask(query, k, k, allowed, self.settings.exact)
         if len(ranking) == k:
             return ranking
@@ -205,6 +207,16 @@ class QdrantIndex(NumberedIndex):
         unknown = max(self.native.count(self._name, exact=True).count - len(self), 0)
         note = f"every document was scored: the first answer held fewer than {k}"
         return self._ask(query, k, k + unknown, allowed, True, (note,))
+
+    def _with_ties(self, query: np.ndarray, k: int, allowed: np.ndarray | None) -> Ranking:
+        """The client keeps any of those that tie at the cut: ask for more until the last one found scores less."""
+        n, last = k + 1, len(self) if allowed is None else len(allowed)
+        while True:
+            n = min(n, last)
+            more = self._ask(query, n, n, allowed, self.settings.exact)
+            if n == last or more.scores[-1] < more.scores[k - 1]:
+                return Ranking(more.ids[:k], more.scores[:k], more.notes)
+            n *= 2
 
     def _ask(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,11 @@ class XtrWarpIndex(NumberedIndex):
     """WARP (Scheerer and others, arXiv 2501.17788): scores from probed clusters only, the rest imputed."""
 
     kind = "xtr-warp"
+    thread: int  # whose searches the library answers; in any other it panics
     settings_class = XtrWarpSettings
     search_settings = ("nprobe", "t_prime", "max_candidates", "threads")
     packages = ("xtr-warp-rs",)
-    can = frozenset(ABILITIES) - {"exact-scores", "deterministic", "stored"}
+    can = frozenset(ABILITIES) - {"exact-scores", "deterministic", "stored", "snapshots", "empty-documents"}
 
     @classmethod
     def check_installed(cls) -> None:
@@ -78,7 +80,8 @@ class XtrWarpIndex(NumberedIndex):
         native = _library()(str(folder), device="cpu")
         return native.load(device="cpu") if folder is not None and (folder / "metadata.json").exists() else native
 
-    def _close_native(self, native: Any) -> None:
+    @staticmethod
+    def _close_native(native: Any) -> None:
         native.free()
 
     def _add(self, names: list[str], documents: TokenEmbeddings) -> None:
@@ -106,7 +109,15 @@ class XtrWarpIndex(NumberedIndex):
     def _delete(self, folder: Path, numbers: np.ndarray) -> None:
         _library()(str(folder), device="cpu").delete(numbers.tolist())
 
+    def _load(self) -> None:
+        super()._load()
+        self.thread = get_ident()
+
     def _search(self, queries: TokenEmbeddings, k: int, subset: np.ndarray | None) -> list[Ranking]:
+        if get_ident() != self.thread:
+            raise UnsupportedError(
+                "xtr-warp-rs answers only the thread that opened or last changed the index: open it again in this one."
+            )
         allowed = None if subset is None else self.numbers[subset]
         wanted = min(k, len(self) if allowed is None else len(allowed))
         # One at a time: a batch is padded with zero vectors, which are probed and scored like tokens.

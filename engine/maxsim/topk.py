@@ -7,7 +7,7 @@ import numpy as np
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
 from engine.maxsim.checks import check_pair, check_scores
-from engine.maxsim.exact import maxsim, query_blocks, score_chosen
+from engine.maxsim.exact import query_blocks, score_chosen
 from engine.maxsim.quantised import QuantizedDocuments
 
 WORTH = 8  # queries from which building the codes costs less than it saves
@@ -18,6 +18,7 @@ def maxsim_topk(
     documents: TokenEmbeddings | QuantizedDocuments,
     k: int,
     tie_order: np.ndarray | None = None,
+    among: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the k documents with the highest MaxSim, the same ones with the same scores as `maxsim` over all.
 
@@ -26,10 +27,11 @@ def maxsim_topk(
         documents: n documents; pass `QuantizedDocuments.build(documents)` where several calls share them.
         k: How many, 1 or more.
         tie_order: int [n], lower goes first among equal scores; positions when None.
+        among: int64, distinct positions of the documents that may be found; all when None.
 
     Returns:
-        int64 [m, j] positions, best first, and float32 [m, j] scores, where j is k or the number of documents that
-        have tokens, whichever is less.
+        int64 [m, j] positions, best first, and float32 [m, j] scores, where j is k or the number of those
+        documents that have tokens, whichever is less.
 
     Raises:
         InputError: k below 1, other dimensions, or a vector that holds NaN or infinity.
@@ -39,55 +41,64 @@ def maxsim_topk(
     stored = documents.documents if isinstance(documents, QuantizedDocuments) else documents
     check_pair(queries, stored)
     tie_order = np.arange(len(stored)) if tie_order is None else tie_order
-    found = min(int(k), int(np.count_nonzero(stored.lengths)))
+    among = np.arange(len(stored)) if among is None else among
+    found = min(int(k), int(np.count_nonzero(stored.lengths[among])))
     positions, scores = np.empty((len(queries), found), np.int64), np.empty((len(queries), found), np.float32)
     if isinstance(documents, TokenEmbeddings) and len(queries) >= WORTH:
         documents = QuantizedDocuments.build(documents)
     if isinstance(documents, TokenEmbeddings) or not documents.provable:
-        for i, row in enumerate(maxsim(queries, stored)):
-            positions[i] = _best(row, np.arange(len(row)), tie_order, found)
-            scores[i] = row[positions[i]]
+        every = score_chosen(queries, stored, among)
+        check_scores(every, queries, stored)
+        for i, row in enumerate(every):
+            best = _best(row, tie_order[among], found)
+            positions[i], scores[i] = among[best], row[best]
         return positions, scores
     queries.check([f"query {i}" for i in range(len(queries))])
     for rows in query_blocks(queries):
         for i, (approximate, bound) in enumerate(_scan(queries, rows, documents), start=rows.start):
             query = TokenEmbeddings.from_list([queries[i]], dim=queries.dim)
-            positions[i], scores[i] = _proven(query, documents, approximate, bound, tie_order, found)
+            at, scores[i] = _proven(query, documents, among, approximate[among], bound[among], tie_order[among], found)
+            positions[i] = among[at]
     return positions, scores
 
 
-def _best(scores: np.ndarray, positions: np.ndarray, tie_order: np.ndarray, k: int) -> np.ndarray:
-    """The k best of some positions, best first, ties by `tie_order`."""
+def _best(scores: np.ndarray, tie_order: np.ndarray, k: int) -> np.ndarray:
+    """Where the k best scores are, best first, ties by `tie_order`."""
+    places = np.arange(len(scores))
     if k == 0:
-        return positions[:0]
+        return places[:0]
     if k < len(scores):
-        edge = np.partition(scores, len(scores) - k)[len(scores) - k]
-        kept = scores >= edge  # all ties at the edge stay until the sort decides
-        scores, positions = scores[kept], positions[kept]
-    return positions[np.lexsort((tie_order[positions], -scores))[:k]]
+        places = np.flatnonzero(
+            scores >= np.partition(scores, len(scores) - k)[len(scores) - k]
+        )  # and ties at the edge
+    return places[np.lexsort((tie_order[places], -scores[places]))[:k]]
 
 
 def _proven(
     query: TokenEmbeddings,
     codes: QuantizedDocuments,
+    among: np.ndarray,
     approximate: np.ndarray,
     bound: np.ndarray,
     tie_order: np.ndarray,
     k: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Score the k best on the codes in float32: their lowest score is one that no other winner can be below."""
+    """Score the k best on the codes in float32: their lowest score is one that no other winner can be below.
+
+    The arrays are those of the documents `among`, and so are the places that come back.
+    """
     if k == 0:
         return np.empty(0, np.int64), np.empty(0, np.float32)
-    scores = np.full(len(codes), -np.inf, np.float32)
+    scores = np.full(len(among), -np.inf, np.float32)
     likely = np.argpartition(approximate, len(approximate) - k)[-k:] if k < len(approximate) else np.arange(k)
-    scores[likely] = score_chosen(query, codes.documents, likely)[0]
+    scores[likely] = score_chosen(query, codes.documents, among[likely])[0]
     possible = approximate + bound >= scores[likely].min()
     possible[likely] = False
     doubtful = np.flatnonzero(possible)
-    scores[doubtful] = score_chosen(query, codes.documents, doubtful)[0]
+    scores[doubtful] = score_chosen(query, codes.documents, among[doubtful])[0]
     candidates = np.concatenate([likely, doubtful])
     check_scores(scores[None, candidates], query, codes.documents)
-    best = _best(scores[candidates], candidates, tie_order, k)
+    best = candidates[_best(scores[candidates], tie_order[candidates], k)]
     return best, scores[best]
 
 

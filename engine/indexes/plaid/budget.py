@@ -196,6 +196,6 @@ class Meter:
             return
         stages = list(self.costs)
         before = sum(self.costs[name] for name in stages[: stages.index(stage)])
-        share = (before + self.costs[stage] * done / total) / sum(self.costs.values())
+        share = (before + self.costs[stage] * done / max(total, 1)) / sum(self.costs.values())
         left = (time.perf_counter() - self.start) * (1 - share) / share
         self.report(BuildProgress(stage, done, total, share, left))

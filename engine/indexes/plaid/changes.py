@@ -18,6 +18,7 @@ import numpy as np
 from engine import storage
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
+from engine.indexes import slots
 from engine.indexes.plaid import budget, inverted, kmeans
 from engine.indexes.plaid.assign import nearest
 from engine.indexes.plaid.budget import Meter, Plan
@@ -29,6 +30,10 @@ ORIGINALS_LIMIT = 1 << 16  # tokens up to which the vectors are kept as they cam
 SAMPLE_BLOCK = 4096  # tokens of the sample read at once
 FAR = 2.0  # times the mean squared distance of the training sample: beyond it, a token asks for a new centroid
 RELIST = 0.25  # share of the tokens that may be outside the stored inverted lists
+# Files that a change leaves alone, appends to, or checks when it copies them; ids and slots are written anew each time.
+KEPT = frozenset(
+    {"codes", "residuals", "ends", "originals", "centroids", "steps", "lengths", "list_offsets", "list_documents"}
+)
 LARGEST = 60_000.0  # centroids are stored in float16
 
 
@@ -59,6 +64,8 @@ def train(documents: TokenEmbeddings, made: Plan, settings: PlaidSettings, meter
     Returns:
         The codec, and the mean squared distance of the sample to its centroids.
     """
+    if documents.n_tokens == 0:  # the codec is trained when documents with vectors come
+        documents = TokenEmbeddings(np.zeros((1, documents.dim), np.float32), np.array([0, 1]))
     chosen = budget.sample_positions(made.tokens, made.sample, settings.seed)
     sample = np.empty((len(chosen), documents.dim), np.float32)
     for start in range(0, len(chosen), SAMPLE_BLOCK):
@@ -101,12 +108,15 @@ def extend(
     meter: Meter,
 ) -> Written:
     """Append documents to an index that has some."""
-    record = manifest.record
+    record, arrays = manifest.record, {}
     codec, codes = _assigned(layout.codec, documents, record, made, settings)
-    arrays = _codec_arrays(codec) if codec is not layout.codec else {}
+    if codec is not layout.codec:
+        storage.verify(folder, manifest, ("centroids", "steps", "lengths"))
+        arrays = _codec_arrays(codec)
     growing = ("codes", "residuals", "ends", "slots", "originals")
     entries = {name: manifest.files[name] for name in growing if name in manifest.files}
     if np.dtype(entries["codes"]["dtype"]) != codec.code_dtype:  # more centroids than 16 bits can number
+        storage.verify(folder, manifest, ("codes",))
         entry = storage.grow_entry("codes", storage.next_generation(folder), codec.code_dtype)
         entries["codes"] = storage.append_rows(folder, entry, layout.codes.astype(codec.code_dtype))
     first, start = len(layout.alive), int(layout.offsets[-1])
@@ -118,10 +128,9 @@ def extend(
     return Written(files, arrays, {"listed": listed, "largest": max(largest, codec.farthest)})
 
 
-def compacted(folder: Path, layout: Layout, originals: np.ndarray | None) -> Written:
-    """Write the living documents anew, without the room of those removed; `originals` are those of `layout`."""
+def compacted(folder: Path, layout: Layout, alive: np.ndarray, originals: np.ndarray | None) -> Written:
+    """Write the documents in the slots `alive` anew, without the room of others; `originals` are those of `layout`."""
     generation, codec = storage.next_generation(folder), layout.codec
-    alive = np.flatnonzero(layout.alive)
     lengths = layout.offsets[alive + 1] - layout.offsets[alive]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     codes = np.empty(offsets[-1], codec.code_dtype)
@@ -145,12 +154,6 @@ def compacted(folder: Path, layout: Layout, originals: np.ndarray | None) -> Wri
     entry = storage.grow_entry("list_documents", generation, "<i4")
     files["list_documents"] = storage.append_rows(folder, entry, lists.documents)
     return Written(files, {"list_offsets": lists.offsets}, {"listed": len(alive)})
-
-
-def remaining(folder: Path, slots: np.ndarray) -> dict[str, Any]:
-    """Write which slots are left, and return the entry of the file."""
-    entry = storage.grow_entry("slots", storage.next_generation(folder), "<i4")
-    return storage.append_rows(folder, entry, slots.astype(np.int32))
 
 
 def _codec_arrays(codec: Codec) -> dict[str, np.ndarray]:
@@ -188,7 +191,7 @@ def _append(
         The entries, and the largest distance of the codes of a token from their middle.
     """
     files, n, largest = dict(entries), documents.n_tokens, 0.0
-    for start in range(0, n, chunk):
+    for start in range(0, max(n, 1), chunk):
         values = documents.values[start : start + chunk]
         codes = nearest(values, codec.centroids)[0] if known is None else known[start : start + chunk]
         rows = {"codes": codes.astype(codec.code_dtype), "residuals": codec.encode(values, codes)}
@@ -199,8 +202,7 @@ def _append(
             files[name] = storage.append_rows(folder, files[name], some)
         meter.step("encode", start + len(values), n)
     files["ends"] = storage.append_rows(folder, files["ends"], first_token + documents.offsets[1:])
-    slots = np.arange(first_slot, first_slot + len(documents), dtype=np.int32)
-    files["slots"] = storage.append_rows(folder, files["slots"], slots)
+    files["slots"] = slots.append(folder, files["slots"], first_slot, len(documents))
     return files, largest
 
 

@@ -135,7 +135,7 @@ class Codec:
             squares[part] = _largest_square(rows, self.bits, self.layout.wide, self.middle)
 
         run_parts(work, len(squares))
-        return float(np.sqrt(squares.max()))
+        return float(np.sqrt(squares.max(initial=0.0)))
 
     @cached_property
     def reach(self) -> float:

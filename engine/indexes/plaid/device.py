@@ -93,7 +93,12 @@ class DeviceLayout:
 
 
 def run(
-    layout: DeviceLayout, settings: PlaidSettings, query: np.ndarray, k: int, allowed: np.ndarray
+    layout: DeviceLayout,
+    settings: PlaidSettings,
+    query: np.ndarray,
+    k: int,
+    allowed: np.ndarray,
+    order: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Run all stages for one query on the device.
 
@@ -103,17 +108,19 @@ def run(
         query: [m, dim] float16 or float32, m at least 1.
         k: How many documents are wanted.
         allowed: uint8 [slots], 1 for documents that may be found.
+        order: int64 [slots], lower goes on among equal scores at a cut.
 
     Returns:
         Slots that got a score from their stored vectors, int64, rising; those scores, float32; and notes.
     """
     asked = torch.from_numpy(query.astype(np.float32)).to(layout.device)
     permitted = torch.from_numpy(np.array(allowed, bool)).to(layout.device)
+    ties = torch.from_numpy(order).to(layout.device)
     table = layout.centroids @ asked.T
     wanted = min(k, int(permitted.sum()))
     points, notes = _probe(layout, settings, table, wanted, permitted)
     found = torch.nonzero(points).ravel()
-    candidates = found[_best(points[found], max(settings.n_candidates, wanted))]
+    candidates = found[_best(points[found], max(settings.n_candidates, wanted), ties[found])]
     rows, low, unit = _rounded(layout, table, asked, settings.centroid_threshold)
     sums = _coarse(layout, candidates, rows)
     n_full = max(settings.n_full_scores, wanted)
@@ -123,9 +130,9 @@ def run(
     if len(candidates) > n_full:
         margin = settings.centroid_margin * len(query) / unit
         near = torch.nonzero(sums >= torch.sort(sums, descending=True).values[n_full - 1] - margin).ravel()
-        survivors = candidates[near[_best(sums[near], max(n_full, settings.n_refined))]]
+        survivors = candidates[near[_best(sums[near], max(n_full, settings.n_refined), ties[candidates[near]])]]
         if layout.codec.bits < 16 and len(survivors) > n_full:
-            survivors = survivors[_best(_fine(layout, survivors, rows, low, asked), n_full)]
+            survivors = survivors[_best(_fine(layout, survivors, rows, low, asked), n_full, ties[survivors])]
     scores = _plain(layout, survivors, asked)
     return survivors.cpu().numpy(), scores.float().cpu().numpy(), notes
 
@@ -204,6 +211,7 @@ def _maxima(values: torch.Tensor, owner: torch.Tensor, n: int) -> torch.Tensor:
     return out.scatter_reduce_(0, owner[:, None].expand_as(values), values, "amax")
 
 
-def _best(scores: torch.Tensor, n: int) -> torch.Tensor:
-    """Positions of the n highest scores, rising; among equal scores at the edge the first."""
-    return torch.sort(torch.sort(scores, descending=True, stable=True).indices[:n]).values
+def _best(scores: torch.Tensor, n: int, ties: torch.Tensor) -> torch.Tensor:
+    """Positions of the n highest scores, rising; among equal scores at the edge those first in `ties`."""
+    order = torch.argsort(ties)
+    return torch.sort(order[torch.sort(scores[order], descending=True, stable=True).indices[:n]]).values

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,13 +12,13 @@ import numpy as np
 from engine import storage
 from engine.embeddings import TokenEmbeddings
 from engine.errors import CorruptDataError, InputError
-from engine.indexes.base import Index
+from engine.indexes import slots
+from engine.indexes.base import ABILITIES, Index
+from engine.indexes.folder import empty_record
 from engine.indexes.ids import IdTable
-from engine.indexes.plaid import changes, inverted, search, selftest
+from engine.indexes.plaid import changes, opening, search, selftest
 from engine.indexes.plaid.budget import BuildProgress, Estimate, Meter, estimate, plan
 from engine.indexes.plaid.changes import Written, check_range
-from engine.indexes.plaid.codec import Codec, RowLayout
-from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.search import Layout, Stages
 from engine.indexes.plaid.settings import LADDER, SEARCH_SETTINGS, PlaidSettings
 from engine.indexes.plaid.trace import describe_stages, token_trace
@@ -38,14 +37,16 @@ class PlaidIndex(Index):
     kind = "plaid"
     settings_class = PlaidSettings
     search_settings = SEARCH_SETTINGS
+    can = frozenset(ABILITIES)
+    growing = changes.KEPT
     compared: ClassVar = {}
 
     progress: Callable[[BuildProgress], None] | None = None  # called after each step of a build
     built: dict[str, Any] | None = None  # estimate and actual of a build by this object; times never go into files
     device: str | None = None  # where torch searches; None for the compiled loops
     layout: Layout | None
-    slots: np.ndarray  # int64 [documents], the slot of each storage position
-    _moved: Any = None  # the layout that was copied to the device, and the copy
+    slots: np.ndarray  # int64 [documents], the slot of each storage position, rising
+    kept: dict[str, Any]  # what searches of one generation leave for the next: order of ties, copies on devices
 
     @classmethod
     def ladder(cls, settings: PlaidSettings) -> tuple[dict[str, Any], ...]:
@@ -84,33 +85,11 @@ class PlaidIndex(Index):
         return f"{self.settings.bits + (8 * layout.codec.layout.wide / layout.codec.dim if layout else 0):.3g}"
 
     def _load(self) -> None:
-        record = self.state.manifest.record
-        if record["dim"] == 0:
-            self.layout, self.slots = None, np.empty(0, np.int64)
+        if self.state.dim == 0:
+            self.layout, self.slots, self.kept = None, np.empty(0, np.int64), {}
             return
-        if "steps" not in self.state.manifest.files:
-            raise CorruptDataError(f"{self.path} is of an earlier version with another codec: build it again.")
-        centroids, steps, lengths = (self._array(name, False) for name in ("centroids", "steps", "lengths"))
-        largest = record.get("largest", np.inf)
-        rows = RowLayout.of(record["dim"], self.settings.bits, self.settings.wide_share)
-        centroids, steps, lengths = (part.astype(np.float32) for part in (centroids, steps, lengths))
-        codec = Codec(rows, centroids, steps, lengths, largest)
-        offsets = np.concatenate([[0], self._array("ends", False)])
-        codes, packed = self._array("codes"), self._array("residuals")
-        base = Lists(self._array("list_offsets", False), self._array("list_documents"))
-        if not selftest.fit_together(codec, offsets, codes, packed, base):
-            raise CorruptDataError(f"{self.path} holds arrays that do not fit together: restore it or build it again.")
-        listed = record["listed"]
-        lists = (base, inverted.build(codes, offsets, listed, len(centroids))) if listed < len(offsets) - 1 else (base,)
-        self.slots = self._array("slots", False).astype(np.int64)
-        alive = np.zeros(len(offsets) - 1, np.uint8)
-        slots = self.slots
-        if len(slots) != len(self) or (len(slots) and (slots[0] < 0 or slots[-1] >= len(alive))):
-            raise CorruptDataError(f"The slots in {self.path} fit no document: restore the folder or build it again.")
-        if (np.diff(slots) <= 0).any():
-            raise CorruptDataError(f"The slots in {self.path} do not rise: restore the folder or build it again.")
-        alive[slots] = 1
-        self.layout = Layout(codec, offsets, codes, packed, lists, alive)
+        self.layout, self.slots = opening.read(self.path, self.state.manifest, self.settings, len(self))
+        self.kept = {}
 
     def _array(self, name: str, mmap: bool = True) -> np.ndarray:
         return np.asarray(storage.open_array(self.path, self.state.manifest, name, mmap))
@@ -128,7 +107,7 @@ class PlaidIndex(Index):
             InputError: torch has no such device here.
         """
         other = copy(self)
-        other.device, other._moved = resolve_device(device), None
+        other.device = resolve_device(device)
         return other
 
     def _search(self, queries: TokenEmbeddings, k: int, subset: np.ndarray | None) -> list[Ranking]:
@@ -158,14 +137,14 @@ class PlaidIndex(Index):
     ) -> list[Ranking]:
         from engine.indexes.plaid.device import DeviceLayout, run
 
-        layout = self.layout
+        layout, copies = self.layout, self.kept
         assert layout is not None
-        if self._moved is None or self._moved[0] is not layout:
-            self._moved = (layout, DeviceLayout.of(layout, device))
+        if device not in copies:
+            copies[device] = DeviceLayout.of(layout, device)
         allowed, rankings = self._allowed(subset), []
         for query in queries:
             if len(query):
-                rankings.append(self._rank(*run(self._moved[1], self.settings, query, k, allowed), k))
+                rankings.append(self._rank(*run(copies[device], self.settings, query, k, allowed, self._ties()), k))
             else:
                 rankings.append(self._no_words(k, subset))
         return rankings
@@ -177,12 +156,22 @@ class PlaidIndex(Index):
         if subset is None:
             return layout.alive
         allowed = np.zeros_like(layout.alive)
-        allowed[self.slots[subset]] = 1
+        chosen = self.slots[subset]
+        allowed[chosen] = layout.alive[chosen]
         return allowed
 
+    def _ties(self) -> np.ndarray:
+        """int64 [slots], the rank of each slot's id: of equal scores at a cut the lower goes on."""
+        if "ties" not in self.kept:
+            assert self.layout is not None
+            ties = np.zeros(len(self.layout.alive), np.int64)
+            ties[self.slots] = self.state.ids.tie_order
+            self.kept["ties"] = ties
+        return self.kept["ties"]
+
     def _no_words(self, k: int, subset: np.ndarray | None) -> Ranking:
-        """A query without tokens scores 0 everywhere."""
-        positions = np.arange(len(self)) if subset is None else subset
+        """A query without tokens scores 0 wherever there are vectors."""
+        positions = np.flatnonzero(self._allowed(subset)[self.slots])
         best = positions[top_positions(np.zeros(len(positions)), self.state.ids.tie_order[positions], k)]
         return Ranking([self.state.ids[int(i)] for i in best], np.zeros(len(best), np.float32))
 
@@ -198,9 +187,9 @@ class PlaidIndex(Index):
         Returns:
             The stages.
         """
-        layout = self.layout
-        assert layout is not None
-        return search.run(layout, self.settings, query, k, self._allowed(subset), threads)
+        now = self._pinned()
+        assert now.layout is not None
+        return search.run(now.layout, now.settings, query, k, now._allowed(subset), threads, now._ties())
 
     def _stored_scores(self, query: TokenEmbeddings) -> np.ndarray:
         assert self.layout is not None
@@ -237,6 +226,8 @@ class PlaidIndex(Index):
         """
         for position in range(len(self)) if positions is None else positions.tolist():
             assert self.layout is not None
+            if not self.layout.alive[self.slots[position]]:
+                continue  # a document without vectors is in no ranking
             slot, vectors = int(self.slots[position]), self._vectors(np.array([position]))
             query = selftest.question(vectors)
             left = self.stages(query[0], 1, np.array([position]))
@@ -266,17 +257,18 @@ class PlaidIndex(Index):
         check_range(documents.values)
         before, layout = self.state.manifest, self.layout
         ids, n = self.state.ids.joined(names), documents.n_tokens + before.record["tokens"]
-        if layout is None or ("originals" in before.files and n >= 2 * before.record["trained"]):
+        trained = before.record.get("trained", 0)
+        if layout is None or trained == 0 or ("originals" in before.files and n >= 2 * trained):
             self._build(ids, documents if layout is None else self._originals(documents))
         else:
             existing = len(layout.codec.centroids)
-            made = plan(self.settings, documents.n_tokens, len(documents), documents.dim, existing)
+            made = plan(self.settings, max(documents.n_tokens, 1), len(documents), documents.dim, existing)
             meter = Meter(self.progress, made, self.settings.iterations)
             written = changes.extend(self.path, before, layout, documents, made, self.settings, meter)
             self._commit(ids, written, documents, before.files)
 
     def _build(self, ids: IdTable, documents: TokenEmbeddings) -> None:
-        made = plan(self.settings, documents.n_tokens, len(documents), documents.dim)
+        made = plan(self.settings, max(documents.n_tokens, 1), len(documents), documents.dim)
         expected = self.estimate(documents) if documents.n_tokens >= ESTIMATED else None
         start, meter = time.perf_counter(), Meter(self.progress, made, self.settings.iterations)
         self._commit(ids, changes.build(self.path, documents, made, self.settings, meter), documents, {})
@@ -287,7 +279,14 @@ class PlaidIndex(Index):
     def _originals(self, more: TokenEmbeddings) -> TokenEmbeddings:
         """The living documents as they came, and some more."""
         assert self.layout is not None
-        mine = TokenEmbeddings(self._array("originals"), self.layout.offsets).select(self.slots)
+        values, files = (
+            np.empty((0, more.dim), np.float16),
+            self.state.manifest.files,
+        )  # nothing, where no token came yet
+        if "originals" in files:
+            storage.verify(self.path, self.state.manifest, ("originals", "ends"))
+            values = self._array("originals")
+        mine = TokenEmbeddings(values, self.layout.offsets).select(self.slots)
         values = np.concatenate([mine.values.astype(np.float32), more.values.astype(np.float32)])
         offsets = np.concatenate([mine.offsets, mine.offsets[-1] + more.offsets[1:]])
         return TokenEmbeddings(values, offsets, more.fingerprint)
@@ -305,6 +304,7 @@ class PlaidIndex(Index):
             "fingerprint": self.state.fingerprint or documents.fingerprint,
             "documents": len(ids),
             "tokens": tokens,
+            "without_vectors": int((documents.lengths == 0).sum()) + (before.get("without_vectors", 0) if files else 0),
         }
         arrays = {**ids.arrays(), **written.arrays}
         keep = {name: entry for name, entry in {**files, **written.files}.items() if name not in arrays}
@@ -314,32 +314,24 @@ class PlaidIndex(Index):
         before, layout = self.state.manifest, self.layout
         assert layout is not None
         if len(positions) == len(self):
-            record = {"settings": asdict(self.settings), "dim": 0, "fingerprint": None, "documents": 0, "tokens": 0}
-            storage.commit(self.path, f"index/{self.kind}", record, IdTable.from_list([]).arrays())
+            ids, record = IdTable.from_list([]), empty_record(self.settings)
+            storage.commit(self.path, f"index/{self.kind}", record, ids.arrays())
             return
-        gone = self.slots[positions]
-        tokens = int((layout.offsets[gone + 1] - layout.offsets[gone]).sum())
+        lengths = np.diff(layout.offsets)[np.delete(self.slots, positions)]
         ids = self.state.ids.without(positions)
-        record = {**before.record, "documents": len(ids), "tokens": before.record["tokens"] - tokens}
+        counts = {"tokens": int(lengths.sum()), "without_vectors": int((lengths == 0).sum())}
+        record = {**before.record, "documents": len(ids), **counts}
         keep = {name: entry for name, entry in before.files.items() if name not in ("ids", "id_offsets")}
-        keep["slots"] = changes.remaining(self.path, np.delete(self.slots, positions))
+        keep["slots"] = slots.write(self.path, np.delete(self.slots, positions))
         storage.commit(self.path, f"index/{self.kind}", record, ids.arrays(), keep)
 
-    def compact(self) -> None:
-        """Give back the room of removed documents; ids and rankings stay as they are.
-
-        Raises:
-            BusyError: another process is writing.
-        """
-        with storage.writer_lock(self.path):
-            self.refresh()
-            before, layout = self.state.manifest, self.layout
-            if layout is None or layout.alive.all():
-                return
-            originals = self._array("originals") if "originals" in before.files else None
-            written = changes.compacted(self.path, layout, originals)
-            keep = {name: before.files[name] for name in ("centroids", "steps", "lengths")} | written.files
-            arrays = {**self.state.ids.arrays(), **written.arrays}
-            storage.commit(self.path, f"index/{self.kind}", {**before.record, **written.record}, arrays, keep)
-            self.refresh()
-            self._changed()
+    def _compact(self) -> None:
+        before, layout = self.state.manifest, self.layout
+        if layout is None or len(self.slots) == len(layout.alive):
+            return
+        storage.verify(self.path, before, {"codes", "residuals", "ends", "originals"} & before.files.keys())
+        originals = self._array("originals") if "originals" in before.files else None
+        written = changes.compacted(self.path, layout, self.slots, originals)
+        keep = {name: before.files[name] for name in ("centroids", "steps", "lengths")} | written.files
+        arrays = {**self.state.ids.arrays(), **written.arrays}
+        storage.commit(self.path, f"index/{self.kind}", {**before.record, **written.record}, arrays, keep)

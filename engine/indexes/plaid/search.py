@@ -31,7 +31,7 @@ class Layout:
         codes: [tokens] centroid numbers.
         packed: uint8 [tokens, row size] residuals.
         lists: Inverted lists, which together cover every slot.
-        alive: uint8 [slots], 0 after removal.
+        alive: uint8 [slots], 0 after removal and for documents without vectors.
     """
 
     codec: Codec
@@ -74,7 +74,13 @@ class Stages:
 
 
 def run(
-    layout: Layout, settings: PlaidSettings, query: np.ndarray, k: int, allowed: np.ndarray, threads: int = 0
+    layout: Layout,
+    settings: PlaidSettings,
+    query: np.ndarray,
+    k: int,
+    allowed: np.ndarray,
+    threads: int = 0,
+    ties: np.ndarray | None = None,
 ) -> Stages:
     """Run all stages for one query.
 
@@ -85,6 +91,7 @@ def run(
         k: How many documents are wanted.
         allowed: uint8 [slots], 1 for documents that may be found.
         threads: How many to use, 0 for all; the result does not depend on it.
+        ties: int [slots], lower goes on among equal scores at a cut; slots when None.
 
     Returns:
         What every stage left; the best k of `survivors` are the result.
@@ -93,6 +100,7 @@ def run(
     wanted = min(k, int(np.count_nonzero(allowed)))
     n_full = max(settings.n_full_scores, wanted)
     slots = len(layout.alive)
+    ties = np.arange(slots) if ties is None else ties
     refines, most = codec.bits < 16, max(settings.n_refined, n_full)
     room = (max(settings.n_candidates, wanted), most, n_full if refines else most)
     crew = _crew(layout, query, tuple(min(size, slots) for size in room), threads)
@@ -100,16 +108,16 @@ def run(
         probes, points, notes = _probe(layout, settings, crew, len(query), wanted, allowed)
         found = np.flatnonzero(points)
         points = points[found]
-        candidates = found[best_positions(points, room[0])]
+        candidates = found[best_positions(points, room[0], ties[found])]
         unit, origin = byte_range(codec, crew.maxima, query, settings.centroid_threshold, crew.low, crew.factor)
         crew.work(ROWS, len(codec.centroids))
         sums = crew.documents(COARSE, candidates)
         if n_full > settings.n_full_scores:
             notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
         margin = settings.centroid_margin * len(query) / unit
-        refined = candidates[near_best(sums, n_full, margin, most)]
+        refined = candidates[near_best(sums, n_full, margin, most, ties[candidates])]
         fine = crew.documents(FINE, refined) if refines and len(refined) > n_full else None
-        survivors = refined if fine is None else refined[best_positions(fine, n_full)]
+        survivors = refined if fine is None else refined[best_positions(fine, n_full, ties[refined])]
         scores = crew.documents(EXACT, survivors)
     finally:
         crew.close()
@@ -158,31 +166,38 @@ def exact(layout: Layout, query: np.ndarray, slots: np.ndarray) -> np.ndarray:
         slots: int64 [n].
 
     Returns:
-        float32 [n].
+        float32 [n], minus infinity for a document without vectors.
     """
-    crew = _crew(layout, query.astype(np.float32), (0, 0, len(slots)), 0)
+    scores = np.full(len(slots), -np.inf, np.float32)
+    some = np.flatnonzero(layout.offsets[slots + 1] > layout.offsets[slots])  # the kernel takes no others
+    crew = _crew(layout, query.astype(np.float32), (0, 0, len(some)), 0)
     try:
-        return crew.documents(EXACT, slots)
+        scores[some] = crew.documents(EXACT, slots[some])
     finally:
         crew.close()
+    return scores
 
 
-def near_best(scores: np.ndarray, n: int, margin: float, most: int) -> np.ndarray:
+def near_best(scores: np.ndarray, n: int, margin: float, most: int, ties: np.ndarray | None = None) -> np.ndarray:
     """Positions of the n highest scores and of those at most `margin` below, rising.
 
-    There are at most the larger of n and `most`, the highest, among equal scores at the edge the first.
+    There are at most the larger of n and `most`, the highest, among equal scores at the edge as
+    `best_positions` chooses.
     """
     if n >= len(scores):
         return np.arange(len(scores))
     near = np.flatnonzero(scores >= np.partition(scores, len(scores) - n)[len(scores) - n] - margin)
-    return near[best_positions(scores[near], max(n, most))]
+    return near[best_positions(scores[near], max(n, most), None if ties is None else ties[near])]
 
 
-def best_positions(scores: np.ndarray, n: int) -> np.ndarray:
-    """Positions of the n highest scores, rising; among equal scores at the edge the first."""
+def best_positions(scores: np.ndarray, n: int, ties: np.ndarray | None = None) -> np.ndarray:
+    """Positions of the n highest scores, rising; among equal scores at the edge those first in `ties`, or the first."""
     if n >= len(scores):
         return np.arange(len(scores))
     edge = np.partition(scores, len(scores) - n)[len(scores) - n]
     chosen = scores > edge
-    chosen[np.flatnonzero(scores == edge)[: n - int(np.count_nonzero(chosen))]] = True
+    equal, room = np.flatnonzero(scores == edge), n - int(np.count_nonzero(chosen))
+    if ties is not None and room < len(equal):
+        equal = equal[np.argpartition(ties[equal], room - 1)]
+    chosen[equal[:room]] = True
     return np.flatnonzero(chosen)

@@ -18,7 +18,7 @@ def fit_together(codec: Codec, offsets: np.ndarray, codes: np.ndarray, packed: n
     return bool(
         len(codes) == len(packed) == offsets[-1]
         and packed.shape[1:] == (codec.layout.size,)
-        and (np.diff(offsets) > 0).all()
+        and (np.diff(offsets) >= 0).all()
         and (len(codes) == 0 or codes.max() < len(codec.centroids))
         and all(np.isfinite(part).all() for part in (codec.centroids, codec.step, codec.scales))
         and codec.step.shape == (codec.dim,)

@@ -30,7 +30,6 @@ KNOWN: dict[tuple[str, str], str] = {
     ("fast-plaid", "test_one_document"): "it trains its codec on documents held out, and cannot build from one",
     ("fast-plaid", "test_ties_are_ordered_by_id"): "among equal scores at the cut it keeps any",
     ("lancedb", "test_ties_are_ordered_by_id"): "among equal scores at the cut it keeps any",
-    ("qdrant", "test_ties_are_ordered_by_id"): "among equal scores at the cut it keeps any",
     ("xtr-warp", "test_ties_are_ordered_by_id"): "among equal scores at the cut it keeps any",
     ("xtr-warp", "test_one_document"): "it trains its codec on documents held out, and cannot build from fewer than 3",
     ("xtr-warp", "test_finds_what_exact_search_finds"): "it imputes similarities instead of computing them",
@@ -213,14 +212,50 @@ def test_searches_without_documents_or_queries(kind, tmp_path, index):
     assert [len(ranking) for ranking in empty.search(QUERIES, 5)] == [0, 0, 0]
 
 
+def test_ties_at_the_cut_go_to_the_lowest_ids(index):
+    """Many equal documents, the lowest ids in the middle of the storage order, and fewer wanted than there are."""
+    needs(index, "deterministic")
+    names = [f"t{i:03d}" for i in np.random.default_rng(2).permutation(150)]
+    index.add(names, TokenEmbeddings.from_list([QUERIES[0]] * 150, "model-a"))
+    for tuned in (index, *(index.tuned(**rung) for rung in type(index).ladder(index.settings))):
+        for k in (1, 7, 60):
+            assert tuned.search(QUERIES, k)[0].ids == sorted(names)[:k]
+
+
+def test_documents_without_vectors_are_kept_and_never_found(kind, tmp_path):
+    index, empty = create_index(kind, tmp_path / "i"), TokenEmbeddings.from_list([DOCUMENTS[0][:0]] * 2, "model-a")
+    if "empty-documents" not in index.abilities:
+        with pytest.raises(InputError, match=r"'a' has no token vectors.*leave it out"):
+            index.add(["a", "b"], empty)
+        return
+    index.add(["a", "b"], empty)  # before the first vector
+    assert [len(ranking) for ranking in index.search(QUERIES, 5)] == [0, 0, 0]
+    index.add(IDS[:20], DOCUMENTS[:20])
+    index.add(["c"], empty[:1])  # and after it
+    index.remove(["a"])
+    index = open_index(index.path)
+    assert (len(index), index.describe()["without_vectors"]) == (22, 2)
+    for ranking in index.search(QUERIES, 100):
+        assert sorted(ranking.ids) == IDS[:20]
+        np.testing.assert_allclose(ranking.scores[:3], np.sort(ranking.scores)[::-1][:3])
+    assert sorted(index.search(QUERIES, 100, subset=["b", "doc-03"])[0].ids) == ["doc-03"]
+    assert np.isneginf(index.trace(QUERIES[:1], "b").stored_score)
+    assert index.stored(["b", "doc-03"]).lengths.tolist() == [0, len(DOCUMENTS[3])]
+    nothing = TokenEmbeddings(np.empty((0, 16), np.float32), np.array([0, 0]))  # a query without tokens
+    assert index.search(nothing, 3)[0].ids == IDS[:3]
+    index.compact()
+    index.verify()
+    index.remove(IDS[:20])
+    assert index.ids == ["b", "c"]
+    assert len(index.search(QUERIES, 5)[0]) == 0
+
+
 def bad_inputs():
     nan = DOCUMENTS.select([0, 1])
     nan.values[2, 3] = np.nan
     other = TokenEmbeddings(DOCUMENTS.values, DOCUMENTS.offsets, "model-b").select([0, 1])
-    hollow = TokenEmbeddings.from_list([DOCUMENTS[0], DOCUMENTS[1][:0]])
     two = DOCUMENTS.select([0, 1])
     return {
-        "empty document": (["x", "y"], hollow, "'y' has no token"),
         "not finite": (["x", "y"], nan, "finite.*'x'"),
         "wrong dimension": (["x", "y"], ragged(RNG, [3, 3], 8), "dimension 16, got 8"),
         "another model": (["x", "y"], other, "model-a.*model-b"),
