@@ -55,6 +55,8 @@ def word_groups(text: str, tokens: Sequence[Token]) -> list[list[int]]:
 def _joined(text: str, before: Token, token: Token) -> bool:
     if before.start == before.end:  # a tokenizer's mark of a space belongs to the word behind it
         return token.start == before.end
+    if token.end <= before.start:  # merged tokens stand in the order of their vectors
+        return False
     if token.start < before.end:  # several tokens for one character, as byte-level tokenizers give
         return True
     if token.start > before.end:
@@ -88,6 +90,7 @@ def segments(text: str, tokens: Sequence[Token], groups: Sequence[Sequence[int]]
         start = max(begin, cursor)
         if start > cursor:
             pieces.append({"text": visible(text[cursor:start]), "units": []})
+            cursor = start
         if end > start:
             pieces.append({"text": visible(text[start:end]), "units": [number]})
             cursor = end

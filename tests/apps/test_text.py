@@ -58,3 +58,18 @@ def test_added_tokens_have_no_segment() -> None:
 def test_a_text_without_tokens_is_itself(text: str) -> None:
     assert segments(text, [], []) == ([{"text": text, "units": []}] if text else [])
     assert read_until([]) == 0
+
+
+def test_tokens_out_of_order_are_no_word_and_a_mark_repeats_no_character():
+    text = "one two"
+    tokens = [Token("two", 4, 7, "text"), Token("one", 0, 3, "text")]
+    assert word_groups(text, tokens) == [[0], [1]]
+    marked = [
+        Token("▁", 0, 0, "text"),
+        Token("one", 0, 3, "text"),
+        Token("▁", 4, 4, "text"),
+        Token("two", 4, 7, "text"),
+    ]
+    assert word_groups(text, marked) == [[0, 1], [2, 3]]
+    for groups in ([[0, 1], [2, 3]], [[0], [1], [2], [3]]):
+        assert "".join(str(piece["text"]) for piece in segments(text, marked, groups)) == text
