@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from apps.text import visible
-from workbench.experiments.views.indexes import IndexRecord, changed_settings, format_spec
+from workbench.experiments.plan import changed_settings, format_spec
+from workbench.experiments.views.indexes import IndexRow
 
 
-def index_row(record: IndexRecord) -> dict[str, Any]:
+def index_row(record: IndexRow) -> dict[str, Any]:
     """One measured index.
 
     Args:
@@ -50,7 +51,7 @@ def index_row(record: IndexRecord) -> dict[str, Any]:
     }
 
 
-def conditions(record: IndexRecord) -> dict[str, Any]:
+def conditions(record: IndexRow) -> dict[str, Any]:
     """What all rows of a comparison share.
 
     Args:

@@ -11,12 +11,12 @@ import numpy as np
 from apps.text import segments, visible
 from engine import Collection, Encoder
 from engine.pooling import Method, pool_groups
-from workbench.pool_study import PoolRecord, sentence
+from workbench.experiments.views.pooling import PoolPoint, sentence
 
 MOST_QUESTIONS = 40  # shown a side
 
 
-def factor_row(record: PoolRecord, before: PoolRecord, collection: Collection) -> dict[str, Any]:
+def factor_row(record: PoolPoint, before: PoolPoint, collection: Collection) -> dict[str, Any]:
     """One factor of a study.
 
     Args:
@@ -52,7 +52,7 @@ def factor_row(record: PoolRecord, before: PoolRecord, collection: Collection) -
     }
 
 
-def start_sentence(record: PoolRecord) -> str:
+def start_sentence(record: PoolPoint) -> str:
     """The sentence for factor 1, where nothing is merged."""
     metric = next(iter(record.mean))
     return (
@@ -61,7 +61,7 @@ def start_sentence(record: PoolRecord) -> str:
     )
 
 
-def question(name: str, record: PoolRecord, before: PoolRecord, collection: Collection) -> dict[str, Any]:
+def question(name: str, record: PoolPoint, before: PoolPoint, collection: Collection) -> dict[str, Any]:
     """A question that moved: its text, its metric before and after, and the document that was first before."""
     metric = next(iter(record.mean))
     first = record.rankings.get(name) or ("",)

@@ -7,20 +7,20 @@ where each index lost relevant documents.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.data import SMALL, Embedded, small_set
 from engine import Collection, create_index
-from workbench.compare_indexes import compare_indexes, default_indexes
+from workbench.experiments.plan import default_indexes, parse_spec
+from workbench.experiments.prepare import prepare
+from workbench.experiments.studies import compare_indexes
 from workbench.experiments.views.index_tables import as_markdown
-from workbench.experiments.views.indexes import parse_spec
+from workbench.experiments.views.indexes import write_rows
 from workbench.experiments.views.tracing import costs_as_markdown, lost_documents
 
 
@@ -57,20 +57,19 @@ def main() -> None:
     specs = [parse_spec(text) for text in options.index] if options.index else default_indexes()
     records, start = [], time.perf_counter()
     for record in compare_indexes(
-        data.collection,
+        prepare(data.collection, documents=data.documents, queries=data.queries),
         specs,
-        documents=data.documents,
-        queries=data.queries,
         k=options.k,
         max_queries=options.max_queries,
         progress=lambda what, done, total: print(f"\r{what} {done}/{total}   ", end="", file=sys.stderr),
+        force=True,
     ):
         records.append(record)
         print(f"\n{time.perf_counter() - start:.0f} s: {record.row()}", file=sys.stderr, flush=True)
     print(as_markdown(records))
     print(f"\n{time.perf_counter() - start:.0f} s in all; {records[0].machine}; {records[0].versions}")
     if options.output:
-        options.output.write_text(json.dumps([asdict(record) for record in records], indent=1), encoding="utf-8")
+        write_rows(records, options.output)
     if options.lost:
         for kind, settings in specs:
             with tempfile.TemporaryDirectory() as scratch:

@@ -17,8 +17,9 @@ from typing import Any
 
 from benchmarks.contract_table import ROOT, replace_between
 from workbench import figures
+from workbench.experiments.plan import changed_settings, format_spec
 from workbench.experiments.views.index_tables import as_markdown, number
-from workbench.experiments.views.indexes import changed_settings, format_spec, read_records
+from workbench.experiments.views.indexes import read_rows
 from workbench.exports import markdown_table
 
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "indexes.md"
@@ -26,7 +27,7 @@ RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "indexes.md"
 
 def comparison(path: Path) -> str:
     """Tables of a comparison, its conditions and its figure in light and dark."""
-    records = read_records(path)
+    records = read_rows(path)
     folder = PAGE.parent / "indexes"
     folder.mkdir(exist_ok=True)
     for theme, end in (("light", ""), ("dark", "-dark")):

@@ -20,8 +20,8 @@ from engine import (
 from workbench import runs
 from workbench.experiments.execute import run
 from workbench.experiments.experiment import Experiment
+from workbench.experiments.sweep import sweep
 from workbench.experiments.views.comparison import compare
-from workbench.sweep import sweep
 
 __all__ = [
     "Alignment",

@@ -6,18 +6,19 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
 
-from engine import Encoder, TokenEmbeddings, pool
+from engine import Encoder, TokenEmbeddings, storage
 from engine.encoder import Progress, Task
 from engine.errors import BusyError, CorruptDataError, NotFoundError
 from engine.indexes import Index, create_index, index_class, open_index
-from engine.pooling import Method
 from workbench.paths import data_folder
 
 BLOCK_TEXTS = 2048
@@ -106,62 +107,89 @@ def _encode_in_blocks(
 
 
 def cached_pooled(
-    documents: TokenEmbeddings, source: str, factor: float, method: str = "hierarchical", protected: int = 1
-) -> tuple[TokenEmbeddings, bool]:
+    merge: Callable[[], TokenEmbeddings], source: str, factor: float, method: str, protected: int, keep: bool = True
+) -> tuple[TokenEmbeddings, float | None, bool]:
     """Pool documents, or open what was kept from the last time.
 
     Args:
-        documents: n documents.
-        source: Key of their embeddings: the name of their `embeddings_folder`.
+        merge: Pools them.
+        source: Hash of the documents before pooling.
         factor: See `pool`.
         method: See `pool`.
         protected: See `pool`.
+        keep: Whether they are kept for next time.
 
     Returns:
-        The pooled documents, and whether they were opened rather than computed; factor 1 returns the documents.
+        The pooled documents, the seconds that pooling took (None where nobody knows any more), and whether they were
+        opened rather than computed.
     """
-    if factor == 1:
-        return documents, False
     folder = data_folder("cache", "pooled") / content_key(source, method, f"{float(factor)!r}", protected)
     try:
-        return TokenEmbeddings.open(folder), True
+        return TokenEmbeddings.open(folder), _seconds_of(folder), True
     except NotFoundError:
         pass
     except CorruptDataError:
         shutil.rmtree(folder)
-    pooled = pool(documents, factor, method=cast(Method, method), protected=protected)
+    start = time.perf_counter()
+    pooled = merge()
+    seconds = time.perf_counter() - start
+    if keep:
+        with contextlib.suppress(BusyError):  # another process is keeping the same
+            pooled.save(folder)
+            _remember_seconds(folder, seconds)
+    return pooled, seconds, False
+
+
+def _remember_seconds(folder: Path, seconds: float) -> None:
+    """Keep beside a folder what making it took, for records of runs that find it there."""
+    storage.replace_text(folder.with_name(f"{folder.name}.seconds"), f"{seconds:.6f}")
+
+
+def _seconds_of(folder: Path) -> float | None:
     try:
-        pooled.save(folder)
-    except BusyError:
-        return pooled, False
-    return TokenEmbeddings.open(folder), False
+        return float(folder.with_name(f"{folder.name}.seconds").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
 
 
-def cached_index(kind: str, ids: Sequence[str], documents: TokenEmbeddings, **settings: Any) -> tuple[Index, bool]:
-    """Build an index, or open the one kept from the last time.
+def cached_index(
+    kind: str, ids: Sequence[str], documents: TokenEmbeddings, /, scratch: Path | None = None, **settings: Any
+) -> tuple[Index, float | None, bool]:
+    """Build an index, or open the one kept from the last time; search settings do not make another one.
 
     Args:
         kind: A kind of index.
         ids: n ids.
         documents: n documents.
+        scratch: A folder to keep it in instead of the cache, for as long as the caller wants it.
         settings: Settings of the kind.
 
     Returns:
-        The index, and whether it was opened rather than built.
+        The index, the seconds that building took (None where nobody knows any more), and whether it was opened rather
+        than built.
     """
-    parsed = index_class(kind).parse_settings(settings)
+    found = index_class(kind)
+    parsed = asdict(found.parse_settings(settings))
+    searching = {name: parsed.pop(name) for name in found.search_settings}
     values = hashlib.blake2b(np.ascontiguousarray(documents.values).data, digest_size=10).hexdigest()
-    key = content_key(kind, str(parsed), documents.fingerprint or "", documents.lengths.tolist(), values, *ids)
-    folder = data_folder("cache", "indexes") / f"{kind}-{key}"
+    key = content_key(kind, parsed, documents.fingerprint or "", documents.lengths.tolist(), values, *ids)
+    folder = (scratch or data_folder("cache", "indexes")) / f"{kind}-{key}"
     with FileLock(f"{folder}.lock"):  # a second process waits for the first one's index instead of building its own
         try:
             index = open_index(folder)
             if len(index) == len(ids):
-                return index, True
+                return _tuned(index, searching), _seconds_of(folder), True
         except (NotFoundError, CorruptDataError):
             pass
         if folder.exists():
             shutil.rmtree(folder)  # an interrupted build
-        index = create_index(kind, folder, **settings)
+        index = create_index(kind, folder, **parsed)
+        start = time.perf_counter()
         index.add(list(ids), documents)
-    return index, False
+        seconds = time.perf_counter() - start
+        _remember_seconds(folder, seconds)
+    return _tuned(index, searching), seconds, False
+
+
+def _tuned(index: Index, settings: dict[str, Any]) -> Index:
+    return index.tuned(**settings) if settings else index

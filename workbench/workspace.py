@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from engine import Alignment, Collection, Encoder, TokenEmbeddings, load_collection
+from engine import Alignment, Collection, Encoder, TokenEmbeddings
 from engine.errors import InputError, NotFoundError
 from engine.explain import align
 from engine.indexes import DEFAULT_KIND, Index
 from engine.retrieval import check_k
 from engine.tokens import Token
-from workbench.cache import cached_embeddings, cached_index
-
-QUICK_S = 0.2  # a collection that does not exist is known by then
-
-OnProgress = Callable[[str, int, int], None]  # stage, done, all
+from workbench.cache import cached_index
+from workbench.experiments.prepare import Prepared, prepare
+from workbench.experiments.progress import Progress, Steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +30,8 @@ class Hit:
         id: The document's id.
         title: Its title, or its id.
         text: Its whole text.
-        score: MaxSim on the document's own vectors.
-        contribution: float32 [query tokens], sums to `score`.
+        score: The index's, on the vectors that it stores.
+        alignment: How the score comes about; see `SearchResult.scored_on`.
     """
 
     rank: int
@@ -42,7 +39,12 @@ class Hit:
     title: str
     text: str
     score: float
-    contribution: np.ndarray
+    alignment: Alignment
+
+    @property
+    def contribution(self) -> np.ndarray:
+        """float32 [query tokens], sums to `score` within 1e-3 where the index gives back what it stores."""
+        return self.alignment.contribution
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +54,9 @@ class SearchResult:
     Args:
         question: The question.
         query_tokens: Its tokens, one a contribution.
-        hits: Best first, ties by id.
-        seconds: Wall time of encoding, searching and scoring.
+        hits: Best first, ties by id: the ranking of the index.
+        seconds: Wall time of encoding, searching and explaining.
+        scored_on: Which vectors the scores and their parts are of, in words.
         notes: What the index did beyond its settings.
     """
 
@@ -61,6 +64,7 @@ class SearchResult:
     query_tokens: list[Token]
     hits: list[Hit]
     seconds: float
+    scored_on: str
     notes: tuple[str, ...] = ()
 
 
@@ -68,28 +72,48 @@ class Workspace:
     """Searches a collection and explains what it finds; use `open_workspace`.
 
     Args:
-        collection: The documents.
-        encoder: The model.
-        documents: Its vectors of the documents, in their order.
+        prepared: The collection, its vectors and the model that made them.
         index: An index over the same vectors.
     """
 
-    def __init__(self, collection: Collection, encoder: Encoder, documents: TokenEmbeddings, index: Index) -> None:
-        self.collection = collection
-        self.encoder = encoder
-        self.documents = documents
+    def __init__(self, prepared: Prepared, index: Index) -> None:
+        if prepared.encoder is None:
+            raise InputError("Expected vectors that a model made, since questions need it: prepare with a model.")
+        self.prepared = prepared
+        self.collection: Collection = prepared.collection
+        self.encoder: Encoder = prepared.encoder
+        self.documents: TokenEmbeddings = prepared.documents
         self.index = index
-        self._positions = {name: position for position, name in enumerate(collection.documents)}
+        self._positions = {name: position for position, name in enumerate(self.collection.documents)}
         self._query = lru_cache(maxsize=64)(self._encode_query)
-        self._document_tokens = lru_cache(maxsize=1024)(lambda text: encoder.tokens(text, "document"))
+        self._document_tokens = lru_cache(maxsize=1024)(lambda text: self.encoder.tokens(text, "document"))
+        self.explain = lru_cache(maxsize=256)(self._explain)  # a page explains what it has just found
 
     def _encode_query(self, question: str) -> tuple[TokenEmbeddings, list[Token]]:
         if not question.strip():
             raise InputError("Expected a question, got an empty one: type a few words.")
-        return self.encoder.encode_query([question]), self.encoder.tokens(question, "query")
+        encoded = self.encoder.encode_query([question]).astype(self.prepared.vectors)  # as those that are evaluated
+        return encoded, self.encoder.tokens(question, "query")
+
+    def query(self, question: str) -> TokenEmbeddings:
+        """The vectors of a question, kept as those that are evaluated.
+
+        Raises:
+            InputError: an empty question.
+        """
+        return self._query(question)[0]
+
+    @property
+    def scored_on(self) -> str:
+        """Which vectors scores and their parts are of, in words."""
+        kind, settings = self.index.kind, asdict(self.index.settings)
+        if "stored" not in self.index.abilities:
+            return f"what the {kind} index stores, their parts on the original vectors, which may differ a little"
+        precision = f"{settings['bits']}-bit" if settings.get("bits") else settings.get("dtype", "stored")
+        return f"the {precision} vectors of the {kind} index"
 
     def search(self, question: str, k: int = 10, subset: Sequence[str] | None = None) -> SearchResult:
-        """Find the documents for a question: candidates from the index, scores from the documents' own vectors.
+        """Find the documents for a question: order and scores of the index, as `evaluate` takes them.
 
         Args:
             question: The question.
@@ -97,7 +121,7 @@ class Workspace:
             subset: Ids to search among, or None.
 
         Returns:
-            The result; its scores are exact MaxSim, whatever the index compresses.
+            The result.
 
         Raises:
             InputError: an empty question or k below 1.
@@ -106,34 +130,22 @@ class Workspace:
         start = time.perf_counter()
         query, tokens = self._query(question)
         ranking = self.index.search(query, k=k, subset=subset)[0]
-        found = [(name, self._contribution(query[0], name)) for name in ranking.ids]
-        found.sort(key=lambda item: (-float(item[1].sum()), item[0]))
+        titles, texts = self.collection.titles, self.collection.documents
         hits = [
-            Hit(
-                rank,
-                name,
-                self.collection.titles.get(name, name),
-                self.collection.documents[name],
-                float(part.sum()),
-                part,
-            )
-            for rank, (name, part) in enumerate(found, start=1)
+            Hit(rank, name, titles.get(name, name), texts[name], float(score), self.explain(question, name))
+            for rank, (name, score) in enumerate(zip(ranking.ids, ranking.scores, strict=True), start=1)
         ]
-        return SearchResult(question, tokens, hits, time.perf_counter() - start, ranking.notes)
+        return SearchResult(question, tokens, hits, time.perf_counter() - start, self.scored_on, ranking.notes)
 
-    def _contribution(self, query: np.ndarray, name: str) -> np.ndarray:
-        document = self.documents[self._positions[name]].astype(np.float32)
-        return (query.astype(np.float32) @ document.T).max(axis=1)
-
-    def explain(self, question: str, document_id: str) -> Alignment:
-        """Show how a document's score for a question comes about, on the same vectors as `search`.
+    def _explain(self, question: str, document_id: str) -> Alignment:
+        """Show how a document's score for a question comes about, on the vectors that the index stores.
 
         Args:
             question: The question.
             document_id: A document of the collection.
 
         Returns:
-            The alignment.
+            The alignment; on the original vectors where the index cannot give back what it stores.
 
         Raises:
             NotFoundError: no such document.
@@ -141,7 +153,10 @@ class Workspace:
         if document_id not in self._positions:
             raise NotFoundError(f"{self.collection.name!r} has no document {document_id!r}: take one from a result.")
         query, tokens = self._query(question)
-        vectors = self.documents[self._positions[document_id]]
+        if "stored" in self.index.abilities:
+            vectors = self.index.stored([document_id])[0]
+        else:
+            vectors = self.documents[self._positions[document_id]]
         return align(query[0], vectors, tokens, self._document_tokens(self.collection.documents[document_id]))
 
     def explain_text(self, question: str, text: str) -> Alignment:
@@ -166,7 +181,7 @@ def open_workspace(
     collection: str | Collection = "embedded",
     model: str | Encoder = "embedded",
     index: str = DEFAULT_KIND,
-    on_progress: OnProgress | None = None,
+    on_progress: Progress | None = None,
     device: str = "auto",
     settings: Mapping[str, Any] | None = None,
 ) -> Workspace:
@@ -184,16 +199,9 @@ def open_workspace(
         The workspace.
     """
     report = on_progress or (lambda stage, done, total: None)
-    with ThreadPoolExecutor(1) as beside:  # texts are read by another process or the disk, the model by this one
-        reading = beside.submit(load_collection, collection) if isinstance(collection, str) else None
-        if reading is not None and wait([reading], timeout=QUICK_S).done:
-            reading.result()  # a wrong name is an error at once
-        encoder = Encoder.load(model, device=device) if isinstance(model, str) else model
-    loaded = reading.result() if reading is not None else collection
-    assert isinstance(loaded, Collection)
-    texts = list(loaded.documents.values())
-    documents = cached_embeddings(encoder, texts, "document", lambda done, total: report("encode", done, total))
-    report("index", 0, len(texts))
-    built, _ = cached_index(index, list(loaded.documents), documents, **(settings or {}))
-    report("index", len(texts), len(texts))
-    return Workspace(loaded, encoder, documents, built)
+    prepared = prepare(collection, model, device=device)
+    documents, _ = prepared.encode("document", Steps(lambda stage, done, total: report("encode", done, total)))
+    report("index", 0, len(documents))
+    built = cached_index(index, list(prepared.collection.documents), documents, **(settings or {}))[0]
+    report("index", len(documents), len(documents))
+    return Workspace(prepared, built)

@@ -11,8 +11,9 @@ from engine.errors import InputError, WorkbenchError
 from engine.explain import align
 from engine.indexes import Index
 from engine.indexes.trace import Trace
-from workbench.cache import cached_embeddings, cached_index, cached_pooled, embeddings_folder
+from workbench.cache import cached_index
 from workbench.experiments.experiment import Experiment
+from workbench.experiments.prepare import prepare
 from workbench.runs.record import Run
 
 
@@ -51,13 +52,12 @@ def _open(run_id: str, _experiment: Experiment, fingerprint: str, model: str, dt
         raise InputError(f"The texts of {collection.name!r} changed since run {run_id}: run it again.")
     if encoder.fingerprint != model:
         raise InputError(f"The model of run {run_id} changed since: run it again.")
-    texts = list(collection.documents.values())
-    full = cached_embeddings(encoder, texts, "document", dtype=_experiment.vectors)
-    source = embeddings_folder(encoder, texts, "document", _experiment.vectors).name
+    prepared = prepare(collection, encoder, vectors=_experiment.vectors)
     shape = (_experiment.pool_factor, _experiment.pool_method, _experiment.pool_protected)
-    pooled, _ = cached_pooled(full, source, *shape)
-    index, _ = cached_index(_experiment.index, list(collection.documents), pooled, **_experiment.index_settings)
-    return Opened(collection, encoder, full, index)
+    pooled, _, _ = prepared.pooled(*shape)
+    settings = _experiment.index_settings
+    index = cached_index(_experiment.index, list(collection.documents), pooled, **settings)[0]
+    return Opened(collection, encoder, prepared.documents, index)
 
 
 def opened(run: Run) -> Opened:
@@ -96,7 +96,7 @@ def reasons(run: Run, question: str, document: str) -> tuple[Alignment, Trace]:
     ids = list(found.collection.documents)
     if document not in found.collection.documents:
         raise InputError(f"{found.collection.name!r} has no document {document!r}: choose another.")
-    query = found.encoder.encode_query([question])
+    query = found.encoder.encode_query([question]).astype(run.experiment.vectors)
     tokens = (
         found.encoder.tokens(question, "query"),
         found.encoder.tokens(found.collection.documents[document], "document"),

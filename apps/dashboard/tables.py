@@ -61,7 +61,7 @@ def leaderboard(
                 row |= {"difference": difference.mean, "real": difference.excludes_zero}
         row |= {
             "ms": run.record.get("latency_ms", {}).get("p50"),
-            "MB": run.record.get("sizes", {}).get("bytes", 0) / 1e6,
+            "MB": (run.record.get("sizes", {}).get("bytes") or 0) / 1e6,
         }
         rows.append({**row, "started": run.created[:16].replace("T", " "), "id": run.id})
     table = pd.DataFrame(rows)

@@ -14,9 +14,8 @@ from apps.workspaces import Workspaces
 from engine import machine
 from engine.errors import InputError, MissingExtraError
 from engine.indexes import classes, index_class
-from workbench.cache import cached_embeddings
-from workbench.compare_indexes import TARGET, compare_indexes, default_indexes
-from workbench.experiments.views.indexes import parse_spec
+from workbench.experiments.plan import TARGET, default_indexes, parse_spec
+from workbench.experiments.studies import compare_indexes
 
 MOST_SPECS = 8
 MOST_QUERIES = (50, 200, 1000)
@@ -81,20 +80,17 @@ class IndexPage:
         try:
             specs = _specs(request.get("specs"))
             workspace = self.workspaces.of(request)
-            questions = list(workspace.collection.queries.values())
-            if not questions:
+            if not workspace.collection.queries:
                 raise InputError(f"{workspace.collection.name!r} has no questions to compare indexes with: add some.")
             yield {"run": _run("running", rows, step)}
             most = _most(request.get("queries"))
             target = TARGET if request.get("matched") else None
-            queries = cached_embeddings(workspace.encoder, questions, "query", dtype="float32")
             running = follow(
                 lambda report: compare_indexes(
-                    workspace.collection, specs, documents=workspace.documents, queries=queries,
-                    matched=target, max_queries=most, progress=report, should_stop=stop.is_set,
+                    workspace.prepared, specs, matched=target, max_queries=most, progress=report, stop=stop.is_set
                 ),
                 stop,
-            )  # fmt: skip
+            )
             for kind, told in running:
                 if kind == "record":
                     rows.append(index_row(told))

@@ -16,9 +16,8 @@ from apps.workspaces import Workspaces
 from engine import machine
 from engine.errors import InputError, NotFoundError
 from engine.pooling import METHODS, Method
-from workbench.cache import cached_embeddings
-from workbench.experiments.views.indexes import parse_spec
-from workbench.pool_study import FACTORS, pool_study
+from workbench.experiments.plan import FACTORS, parse_spec
+from workbench.experiments.studies import pool_study
 
 INDEXES = ("exact", "plaid", "plaid:bits=2", "plaid:bits=1")
 SUGGESTIONS = 20
@@ -101,30 +100,21 @@ class PoolPage:
             if not collection.judged_queries:
                 raise InputError(f"{collection.name!r} has no questions with judgements: nothing can be measured.")
             yield {"study": _study(key, "running", rows, "the questions")}
-            questions = list(collection.queries.values())
-            queries = cached_embeddings(workspace.encoder, questions, "query", dtype="float32")
-            before, method = None, cast(Method, key[1])
-            index, settings = parse_spec(key[2])
+            before, (index, settings) = None, parse_spec(key[2])
             running = follow(
                 lambda report: pool_study(
-                    collection,
-                    workspace.documents,
-                    queries,
-                    FACTORS,
-                    (method,),
-                    index=index,
-                    settings=settings,
-                    progress=report,
+                    workspace.prepared, FACTORS, (key[1],), index=index, settings=settings, progress=report,
+                    stop=stop.is_set,
                 ),
                 stop,
-            )
+            )  # fmt: skip
             following = ""
             for kind, told in running:
                 if kind == "record":
                     before = before or told
                     rows.append(factor_row(told, before, collection))
                 else:
-                    following = str(told[2])
+                    following = str(told[0])
                 yield {"study": _study(key, "running", rows, following)}
             status = "stopped" if stop.is_set() else "done"
             study = {**_study(key, status, rows), "seconds": time.perf_counter() - begin}

@@ -167,15 +167,15 @@ def _found(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
     grades = collection.qrels.get(query, {})
     hits = []
     for hit in result.hits:
-        alignment = workspace.explain(result.question, hit.id)
         hits.append({
             "rank": hit.rank, "id": hit.id, "title": visible(hit.title), "score": round(hit.score, 6),
             "grade": GRADES.get(min(grades.get(hit.id, 0), 2), ""),
             "contribution": rounded(hit.contribution, 5),
-            "snippet": snippet(hit.text, alignment.document_tokens, matched(alignment)),
+            "snippet": snippet(hit.text, hit.alignment.document_tokens, matched(hit.alignment)),
         })  # fmt: skip
     return {
         "hits": hits, "seconds": result.seconds, "documents": len(collection.documents), "index": workspace.index.kind,
+        "scored_on": result.scored_on,
     }  # fmt: skip
 
 

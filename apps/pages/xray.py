@@ -15,8 +15,8 @@ from apps.workspaces import Workspaces
 from apps.xray_records import lost_record, trace_record
 from engine.errors import InputError, NotFoundError
 from engine.indexes import Index, classes
-from workbench.cache import cached_embeddings, cached_index
-from workbench.experiments.views.indexes import parse_spec
+from workbench.cache import cached_index
+from workbench.experiments.plan import parse_spec
 from workbench.experiments.views.tracing import lost_documents
 
 K = 10
@@ -113,7 +113,7 @@ class XrayPage:
         if text is None:
             raise NotFoundError(f"No document is called {name!r}: take one from the results of a search.")
         alignment = workspace.explain(question, name)
-        query = workspace.encoder.encode_query([question])
+        query = workspace.query(question)
         index = self.index(request)
         originals = workspace.documents if index.ids == list(workspace.collection.documents) else None
         return trace_record(
@@ -142,16 +142,16 @@ class XrayPage:
             yield value("running", step="Opening the index")
             workspace, index = self.workspaces.of(request), self.index(request)
             collection = workspace.collection
-            queries = cached_embeddings(workspace.encoder, list(collection.queries.values()), "query", dtype="float32")
             running = follow(
                 lambda report: iter([lost_documents(
-                    index, collection, workspace.documents, queries, K, progress=report, should_stop=stop.is_set
+                    index, collection, workspace.documents, workspace.prepared.queries, K, progress=report,
+                    stop=stop.is_set,
                 )]),
                 stop,
             )  # fmt: skip
             for what, told in running:
                 if what == "progress":
-                    yield value("running", step=f"{told[0]} of {told[1]} questions")
+                    yield value("running", step=f"{told[1]} of {told[2]} questions")
                 else:
                     record = lost_record(told, collection)
                     if not stop.is_set():

@@ -45,7 +45,7 @@ class HnswSettings(StoredSettings):
     neighbours: int = 200
     candidates: int = 1024
     ef: int = 0
-    seed: int = 1
+    seed: int = 0
     build_threads: int = 1
 
     def __post_init__(self) -> None:
@@ -103,8 +103,7 @@ class HnswIndex(StoredVectorsIndex):
     settings_class = HnswSettings
     search_settings = ("neighbours", "candidates", "ef")
     packages = ("voyager",)
-    # All processors build the graph here, as its users do, which gives up that two builds are equal.
-    compared: ClassVar = {"build_threads": os.cpu_count() or 1}
+    compared: ClassVar = {}
     growing: ClassVar[frozenset[str]] = StoredVectorsIndex.growing | {"graph"}  # checked when it is read
     graph: Any = None  # read for one generation, never changed
     owners: np.ndarray  # int64 [tokens of the graph], the storage position of each token's document, -1 after removal

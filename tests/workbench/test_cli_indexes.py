@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from workbench.cli import main
-from workbench.compare_indexes import default_indexes
-from workbench.experiments.views.indexes import read_records
+from workbench.experiments.plan import default_indexes
+from workbench.experiments.views.indexes import read_rows
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +66,7 @@ def test_a_comparison_is_kept_drawn_repeated_and_compared_with_an_earlier_one(fo
     (folder / "earlier.json").write_text(json.dumps(earlier))
     assert run(*command, "--threads", "1", "--against", "earlier.json") == 0
     assert "exact: Version of numpy changed from '0.1' to " in said(capsys)
-    assert [record.settings["dtype"] for record in read_records(folder / "first.json")] == ["float16", "float32"]
+    assert [record.settings["dtype"] for record in read_rows(folder / "first.json")] == ["float16", "float32"]
 
 
 def test_mistakes_are_named_before_anything_is_measured(folder, capsys) -> None:
@@ -115,7 +115,7 @@ def test_a_recommendation_prints_a_command_that_it_understands(capsys) -> None:
 def test_a_kind_of_another_package_is_compared_tuned_and_named(folder, capsys) -> None:
     command = ("compare-indexes", "--collection", "tiny", "--index", "toy:candidates=1", "--k", "5", "--threads", "1")
     assert run(*command, "--output", "toy.json") == 0
-    given, tuned = read_records(folder / "toy.json")
+    given, tuned = read_rows(folder / "toy.json")
     assert [given.name, tuned.name] == ["toy", "toy, matched"]
     assert given.settings == {"candidates": 1}
     assert tuned.recall_100 is not None

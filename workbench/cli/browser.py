@@ -116,7 +116,9 @@ def demo(
 
     Example: `workbench demo`
     """
-    from workbench.demo import as_records, demo_rows
+    from dataclasses import asdict
+
+    from workbench.experiments.studies import demo as measure
     from workbench.workspace import open_workspace
 
     start = time.perf_counter()
@@ -133,10 +135,10 @@ def demo(
         err.print(f"The page answers at {server.url} after {time.perf_counter() - start:.0f} s.", style="bold")
     rows = []
     with progress_bars() as report:
-        rows.extend(demo_rows(workspace, report))
+        rows.extend(measure(workspace.prepared, report))
     collection = workspace.collection
     if as_json:
-        show_json({"collection": collection.describe(), "rows": as_records(rows)})
+        show_json({"collection": collection.describe(), "rows": [asdict(row) for row in rows]})
     else:
         cells = [
             (

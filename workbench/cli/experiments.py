@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,9 +11,6 @@ from engine.errors import InputError
 from workbench.cli.options import JsonOption
 from workbench.cli.output import note, out, progress_bars, show_json, show_table
 from workbench.runs import Run
-
-if TYPE_CHECKING:
-    from workbench.experiments.execute import RunEvent
 
 
 def run(
@@ -38,18 +34,13 @@ def run(
         raise InputError("Expected a file with an experiment: `workbench run --example > exp.yaml` makes one.")
     wanted = Experiment.read(experiment)
     with progress_bars() as report:
-        finished = execute(wanted, _shown(report), name=name, force=force)
+        finished = execute(wanted, report, name=name, force=force)
     if as_json:
         show_json(finished.record)
     else:
         show_run(finished)
     if finished.reused:
         note("This run was there already: nothing was computed.")
-
-
-def _shown(report: Callable[[str, int, int], None]) -> Callable[[RunEvent], None]:
-    """Events of a run as progress bars."""
-    return lambda event: report(event.stage + (" (kept)" if event.cached else ""), event.done, event.total)
 
 
 def show_run(run: Run) -> None:
@@ -141,7 +132,7 @@ def resume(
     from workbench.experiments.execute import resume as take_up
 
     with progress_bars() as report:
-        finished = take_up(run_id, _shown(report))
+        finished = take_up(run_id, report)
     if as_json:
         show_json(finished.record)
     else:

@@ -9,6 +9,8 @@ import typer
 
 from workbench.cli.options import (
     CollectionOption,
+    DeviceOption,
+    ForceOption,
     JsonOption,
     KOption,
     ModelOption,
@@ -17,7 +19,7 @@ from workbench.cli.options import (
 from workbench.cli.output import note, out, progress_bars, show_json, show_table
 
 if TYPE_CHECKING:
-    from workbench.experiments.views.indexes import IndexRecord
+    from workbench.experiments.views.indexes import IndexRow
 
 
 def compare_indexes(
@@ -37,6 +39,8 @@ def compare_indexes(
         Path | None,
         typer.Option("--against", help="A file of --output: say what changed since."),
     ] = None,
+    device: DeviceOption = "auto",
+    force: ForceOption = False,
     as_json: JsonOption = False,
     output: OutputOption = None,
 ) -> None:
@@ -46,40 +50,34 @@ def compare_indexes(
 
     Example: `workbench compare-indexes --collection ../scifact --index exact --index plaid --index hnsw`
     """
-    from dataclasses import asdict
-
     from workbench import figures
-    from workbench.compare_indexes import compare_indexes as compare
-    from workbench.compare_indexes import default_indexes
-    from workbench.experiments.views.indexes import parse_spec, read_records, write_records
+    from workbench.experiments.plan import default_indexes, parse_spec
+    from workbench.experiments.prepare import prepare
+    from workbench.experiments.studies import compare_indexes as compare
+    from workbench.experiments.views.indexes import read_rows
 
     specs = [parse_spec(text) for text in index] if index else default_indexes()
-    before = read_records(against) if against is not None else []
+    before = read_rows(against) if against is not None else []
     if figure is not None:
         figures.check_place(figure)
-    records = []
+    rows: list[IndexRow] = []
+    prepared = prepare(collection, model, device=device)
     try:
         with progress_bars() as report:
-            for record in compare(
-                collection, specs, model, k=k, matched=matched or None, threads=threads, max_queries=max_queries,
-                progress=report,
-            ):  # fmt: skip
-                records.append(record)
-                note(f"{record.name}: {record.error or 'measured'}")
+            for row in compare(prepared, specs, k, matched or None, max_queries, threads, progress=report, force=force):
+                rows.append(row)
+                note(f"{row.name}: {row.error or 'measured'}")
     except KeyboardInterrupt:
         note("Stopped: what follows was finished.")
-    if figure is not None and any(not record.error for record in records):
-        note(f"Wrote {figures.export(figures.index_frontier(records), figure)}.")
-    if output is not None:
-        note(f"Wrote {write_records(records, output)}.")
-    elif as_json:
-        show_json([asdict(record) for record in records])
-        return
-    if records:
-        show_comparison(records, before)
+    if figure is not None and any(not row.error for row in rows):
+        note(f"Wrote {figures.export(figures.index_frontier(rows), figure)}.")
+    if output is not None or as_json:
+        show_json([row.values for row in rows], output)
+    if rows and not (as_json and output is None):
+        show_comparison(rows, before)
 
 
-def show_comparison(records: list[IndexRecord], before: list[IndexRecord]) -> None:
+def show_comparison(records: list[IndexRow], before: list[IndexRow]) -> None:
     """Print a comparison: tables, settings and remarks, what changed since another one, and how to repeat it."""
     from workbench.experiments.views.index_tables import found, remarks, taken
     from workbench.experiments.views.indexes import changes
@@ -101,7 +99,9 @@ def show_comparison(records: list[IndexRecord], before: list[IndexRecord]) -> No
 def recommend(
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
-    max_bytes: Annotated[int | None, typer.Option("--max-bytes", help="Of the index on disk.", min=1)] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option("--max-bytes", help="Of the files that a search reads.", min=1)
+    ] = None,
     max_ms: Annotated[float | None, typer.Option("--max-ms", help="Median milliseconds of a question.")] = None,
     min_quality: Annotated[float, typer.Option("--min-quality", help="Share of exact nDCG@10 to keep.")] = 0.99,
     prefer: Annotated[str | None, typer.Option("--prefer", help="small or fast; the limits decide.")] = None,
@@ -109,6 +109,8 @@ def recommend(
         list[str] | None, typer.Option("--index", help="Repeatable, kinds to try: exact, plaid and hnsw if not given.")
     ] = None,
     seconds: Annotated[float, typer.Option("--seconds", help="What the search may spend, after encoding.")] = 120.0,
+    k: KOption = 100,
+    device: DeviceOption = "auto",
     as_json: JsonOption = False,
     output: OutputOption = None,
 ) -> None:
@@ -116,21 +118,19 @@ def recommend(
 
     Example: `workbench recommend --collection ../scifact --min-quality 0.99 --max-ms 5`
     """
-    from dataclasses import asdict
-
     from engine.evaluation import metric_name
-    from workbench.experiments.studies import KINDS
+    from workbench.experiments.plan import RECOMMENDED, format_spec
+    from workbench.experiments.prepare import prepare
     from workbench.experiments.studies import recommend as search
     from workbench.experiments.views.index_tables import number
-    from workbench.experiments.views.indexes import format_spec
 
     with progress_bars() as report:
         found = search(
-            collection, max_bytes, max_ms, min_quality, seconds, cast(Any, prefer), index or KINDS, model,
-            progress=lambda what, spent, total: report(what if what.startswith("encode") else "seconds", spent, total),
+            prepare(collection, model, device=device), max_bytes, max_ms, min_quality, seconds, cast(Any, prefer),
+            index or RECOMMENDED, k, report,
         )  # fmt: skip
     if as_json or output:
-        show_json(asdict(found), output)
+        show_json(found.to_dict(), output)
         return
     columns = ("index", "pool\nfactor", "MB", "p50\nms", metric_name(found.metric).replace("@", "\n@"), "of exact",
                "difference\n(95%)", "R@10", "build\ns")  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +23,28 @@ KOption = Annotated[int, typer.Option("--k", help="Documents a query.", min=1)]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-OutputOption = Annotated[Path | None, typer.Option("--output", help="Write the result to this file, as JSON.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Measure again what is there already.")]
+
+
+def check_place(path: Path | None) -> Path | None:
+    """Refuse a file that could not be written, before the work; folders on the way are made when it is written.
+
+    Raises:
+        InputError: it is a folder, or its folder can neither be written nor made.
+    """
+    if path is None:
+        return None
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: give a file, such as {path / 'result.json'}.")
+    above = next((folder for folder in path.absolute().parents if folder.exists()), Path("/"))
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise InputError(f"{path} cannot be written, since {above} is no folder that can be: choose another place.")
+    return path
+
+
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", help="Write the result to this file, as JSON.", callback=check_place)
+]
 HostOption = Annotated[str, typer.Option("--host", help="Address to listen on; beyond loopback only with a login.")]
 PortOption = Annotated[int, typer.Option("--port", help="Port to listen on; 0 takes a free one.", min=0, max=65535)]
 PublicOption = Annotated[

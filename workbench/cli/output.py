@@ -9,15 +9,20 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from engine.errors import InputError
 from engine.storage import replace_text
 from workbench.exports import visible
+
+if TYPE_CHECKING:
+    from workbench.experiments.prepare import Prepared
+    from workbench.runs import Run
 
 
 class _Terminal(Console):
@@ -33,7 +38,7 @@ class _Terminal(Console):
 out = _Terminal()
 err = _Terminal(stderr=True)
 
-STAGES = {"encode": "Encoding documents", "queries": "Encoding queries", "index": "Building the index"}
+STAGES = {"encode": "Encoding documents", "index": "Building the index"}
 
 
 def complain(sentence: str) -> None:
@@ -44,6 +49,34 @@ def complain(sentence: str) -> None:
 def note(sentence: str) -> None:
     """Print a remark to standard error."""
     err.print(sentence, style="dim", soft_wrap=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that is replaced as a whole, with the folders on its way.
+
+    Raises:
+        InputError: the folder cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path.parent} cannot be made ({error.strerror}): choose another place.") from None
+    replace_text(path, text)
+
+
+def show_warnings(run: Run, prepared: Prepared) -> None:
+    """Print what a reader of a run's numbers has to know; the notes of its collection were printed as it was read."""
+    for sentence in run.warnings:
+        if sentence not in prepared.collection.notes:
+            note(sentence)
+
+
+def say_reused(*runs: Run) -> None:
+    """Say when what is shown was measured, where it was there already."""
+    found = [run for run in runs if run.reused]
+    if found:
+        which = "This was" if len(runs) == 1 else f"{len(found)} of {len(runs)} were"
+        note(f"{which} measured before, on {found[0].created[:16].replace('T', ' ')}: --force measures again.")
 
 
 class _Notes(logging.Handler):
@@ -81,7 +114,7 @@ def show_json(value: Any, output: Path | None = None) -> None:
     if missing:
         note(f"{len(missing)} values are no finite numbers and stand as null, first {missing[0]}.")
     if output is not None:
-        replace_text(output, text + "\n")
+        write_text(output, text + "\n")
         note(f"Wrote {output}.")
     else:
         sys.stdout.write(text + "\n")

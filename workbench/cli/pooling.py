@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from engine.errors import InputError
-from workbench.cli.options import DeviceOption, JsonOption, ModelOption, OutputOption, SeedOption
-from workbench.cli.output import note, out, progress_bars, show_json, show_table
+from workbench.cli.options import DeviceOption, ForceOption, JsonOption, ModelOption, OutputOption, SeedOption
+from workbench.cli.output import note, out, progress_bars, say_reused, show_json, show_table, show_warnings
+from workbench.experiments.progress import Steps
 
 if TYPE_CHECKING:
     from engine import Encoder
     from workbench.experiments.views.pool_document import Study
-    from workbench.pool_records import PoolRecord
+    from workbench.experiments.views.pooling import PoolPoint
 
 
 def pool_study(
@@ -34,7 +35,7 @@ def pool_study(
     ] = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
-    force: Annotated[bool, typer.Option("--force", help="Measure again what is there already.")] = False,
+    force: ForceOption = False,
     as_json: JsonOption = False,
     output: OutputOption = None,
     figure: Annotated[Path | None, typer.Option("--figure", help="Also draw it: an .html, .svg or .png file.")] = None,
@@ -47,15 +48,14 @@ def pool_study(
     """
     from engine import Encoder
     from workbench import figures
-    from workbench import pool_study as study
+    from workbench.experiments import plan
     from workbench.experiments.views.pool_document import collections_curve, numbers, write_report
-    from workbench.experiments.views.pooling import BITS
 
     if figure is not None:
         figures.check_place(figure)
-    factors = [_number(value) for value in factor] if factor else study.FACTORS
+    factors = [_number(value) for value in factor] if factor else plan.FACTORS
     methods = method or (["hierarchical", "sequential"] if report else ["hierarchical"])
-    widths = bits if bits is not None else (list(BITS) if report else [])
+    widths = bits if bits is not None else (list(plan.BITS) if report else [])
     encoder = Encoder.load(model, device=device)
     studies = [_study(name, encoder, factors, methods, widths, seed, force) for name in collection or ["embedded"]]
     if report is not None:
@@ -75,41 +75,28 @@ def pool_study(
 def _study(
     name: str, encoder: Encoder, factors: Any, methods: list[str], bits: list[int], seed: int, force: bool
 ) -> Study:
-    """Encode and measure one collection, or find what was measured before."""
-    from engine import load_collection
-    from workbench.cache import cached_embeddings, content_key, embeddings_folder
+    """Measure one collection, or find what was measured before."""
+    from workbench.experiments.prepare import prepare
+    from workbench.experiments.studies import pool_study as study
     from workbench.experiments.views.pool_document import Study
-    from workbench.experiments.views.pooling import full_study
-    from workbench.paths import data_folder
-    from workbench.pool_records import PoolStore
 
-    loaded = load_collection(name)
-    texts, questions = list(loaded.documents.values()), list(loaded.queries.values())
+    prepared = prepare(name, encoder)
+    title = prepared.collection.name
     with progress_bars() as show:
-        documents = cached_embeddings(
-            encoder, texts, "document", lambda done, total: show(f"{loaded.name}: encode", done, total)
-        )
-        queries = cached_embeddings(encoder, questions, "query", dtype="float32")
-        folders = [embeddings_folder(encoder, texts, "document", "float16"),
-                   embeddings_folder(encoder, questions, "query", "float32")]  # fmt: skip
-        key = content_key(*(folder.name for folder in folders), loaded.qrels, *loaded.documents, *loaded.queries)
-        store = PoolStore(data_folder("cache", "pool-studies", f"{loaded.name[:40]}-{key}"))
-        if force:
-            store.clear()
-        records = tuple(
-            full_study(
-                loaded, documents, queries, factors, cast(Any, methods), bits=bits, seed=seed, store=store,
-                progress=lambda done, total, text: show(f"{loaded.name}: {text.partition(',')[0]}", done, total),
+        prepared.encode("document", Steps(lambda stage, done, total: show(f"{title}: {stage}", done, total)))
+        points = tuple(
+            study(
+                prepared, factors, methods, bits=bits, seed=seed, force=force,
+                progress=lambda stage, done, total: show(f"{title}: {stage.partition(',')[0]}", done, total),
             )
         )  # fmt: skip
-    new = len(records) - store.reused
-    note(f"{loaded.name}: {new} measured, {store.reused} were there already." if new
-         else f"{loaded.name}: nothing was measured, all {len(records)} were there already.")  # fmt: skip
-    return Study(loaded, documents, records)
+    show_warnings(points[0].run, prepared)
+    say_reused(*(point.run for point in points))
+    return Study(prepared.collection, prepared.documents, points)
 
 
 def _show(entry: Study) -> None:
-    from workbench.pool_study import sentence
+    from workbench.experiments.views.pooling import sentence
 
     columns = ("pool\nfactor", "vectors", "nDCG@10", "95%", "recall\n@100", "better /\nworse", "MB", "ms")
     first = entry.records[0]
@@ -119,7 +106,7 @@ def _show(entry: Study) -> None:
         out.print(sentence(entry.curve[-1]), soft_wrap=True)
 
 
-def _row(record: PoolRecord, usual: str) -> tuple[str, ...]:
+def _row(record: PoolPoint, usual: str) -> tuple[str, ...]:
     low, high = record.interval["ndcg@10"]
     bits = f"\n{record.bits} bits" if record.index != "exact" else ""
     method = f"\n{record.method}" if record.method != usual else ""

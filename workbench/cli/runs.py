@@ -9,8 +9,8 @@ import typer
 import yaml
 
 from engine.errors import CorruptDataError, InputError
-from workbench.cli.options import JsonOption
-from workbench.cli.output import note, out, progress_bars, show_json, show_table
+from workbench.cli.options import JsonOption, check_place
+from workbench.cli.output import note, out, progress_bars, show_json, show_table, write_text
 
 if TYPE_CHECKING:
     from workbench.experiments.views.comparison import Comparison
@@ -29,13 +29,14 @@ def sweep(
     Example: `workbench sweep exp.yaml --over pool_factor=1,2,4 --over index=exact,plaid`
     """
     from workbench.experiments.experiment import Experiment
-    from workbench.experiments.preflight import Loaded, preflight
-    from workbench.sweep import grid
-    from workbench.sweep import sweep as execute
+    from workbench.experiments.plan import grid
+    from workbench.experiments.preflight import preflight
+    from workbench.experiments.prepare import Loader
+    from workbench.experiments.sweep import sweep as execute
 
     base, wanted = Experiment.read(experiment), dict(_values(text) for text in over)
-    loaded = Loaded()
-    costs = preflight(grid(base, wanted), processes, loaded)
+    loader = Loader()
+    costs = preflight(grid(base, wanted), processes, loader)
     note(str(costs))
     if dry_run:
         return
@@ -45,7 +46,7 @@ def sweep(
             wanted,
             lambda finished, total, run: report("runs", finished, total),
             processes=processes,
-            loaded=loaded,
+            loader=loader,
         )
     reused = sum(run.reused for run in done)
     note(f"{len(done) - reused} run, {reused} were there already." if reused < len(done)
@@ -70,7 +71,9 @@ def compare(
     name: Annotated[list[str] | None, typer.Option("--name", help="Repeatable, what to call them, in order.")] = None,
     metric: Annotated[list[str] | None, typer.Option("--metric", help="Repeatable; all that they share.")] = None,
     latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX table.")] = False,
-    html: Annotated[Path | None, typer.Option("--html", help="Also write the comparison to this file.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Also write the comparison to this file.", callback=check_place)
+    ] = None,
     seeds: Annotated[
         int, typer.Option("--seeds", help="Also run each under so many seeds: is a difference more than seed noise?")
     ] = 0,
@@ -82,7 +85,6 @@ def compare(
     """
     from dataclasses import asdict
 
-    from engine.storage import replace_text
     from workbench.experiments.views.comparison import compare as execute
     from workbench.experiments.views.comparison_page import comparison_page
 
@@ -91,7 +93,7 @@ def compare(
     found, names = _readable(runs, name)
     comparison = execute(*found, names=names, metrics=metric)
     if html is not None:
-        replace_text(html, comparison_page(comparison, _queries_of(found[0])))
+        write_text(html, comparison_page(comparison, _queries_of(found[0])))
         note(f"Wrote {html}.")
     if as_json:
         show_json(asdict(comparison))
@@ -145,7 +147,7 @@ def _queries_of(run: Run) -> dict[str, str]:
 
 def _show_noise(found: list[Run], names: list[str], comparison: Comparison, seeds: int) -> None:
     """Say of each difference whether it is larger than what seeds alone make of either system."""
-    from workbench.seeds import seed_noise
+    from workbench.experiments.studies import seed_noise
 
     for metric in next(iter(comparison.scores.values())):
         with progress_bars() as report:

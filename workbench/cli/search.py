@@ -12,13 +12,14 @@ from engine.errors import InputError
 from workbench.cli.options import (
     CollectionOption,
     DeviceOption,
+    ForceOption,
     IndexOption,
     JsonOption,
     KOption,
     ModelOption,
     OutputOption,
 )
-from workbench.cli.output import note, out, progress_bars, show_json, show_table
+from workbench.cli.output import note, out, progress_bars, say_reused, show_json, show_table, show_warnings
 
 SNIPPET = 90  # characters of a document in a table
 
@@ -50,7 +51,8 @@ def search(
             for hit in result.hits
         ]
         tokens = [token.text for token in result.query_tokens]
-        show_json({"question": question, "query_tokens": tokens, "hits": hits, "seconds": result.seconds}, output)
+        show_json({"question": question, "query_tokens": tokens, "hits": hits, "scored_on": result.scored_on,
+                   "seconds": result.seconds}, output)  # fmt: skip
         return
     rows = []
     for hit in result.hits:
@@ -59,7 +61,8 @@ def search(
         because = ", ".join(f"{result.query_tokens[i].text} {hit.contribution[i]:.2f}" for i in best)
         rows.append((f"{hit.rank} {hit.id}", text[:SNIPPET], f"{hit.score:.3f}", because))
     counted = f"{len(workspace.collection.documents):,} documents, {result.seconds * 1e3:.0f} ms"
-    show_table(question, ("document", "text", "score", "strongest tokens"), rows, counted)
+    caption = f"{counted}; scored on {result.scored_on}"
+    show_table(question, ("document", "text", "score", "strongest tokens"), rows, caption)
     for sentence in result.notes:
         note(sentence)
 
@@ -151,47 +154,48 @@ def evaluate(
     k: KOption = 100,
     metric: Annotated[list[str] | None, typer.Option("--metric", help="Repeatable; any name ranx knows.")] = None,
     device: DeviceOption = "auto",
+    force: ForceOption = False,
     as_json: JsonOption = False,
     output: OutputOption = None,
 ) -> None:
-    """Score a model and an index against a collection's judgements.
+    """Score a model and an index against a collection's judgements; it is a run, and found again when it is there.
 
     Example: `workbench evaluate --collection ../scifact --metric ndcg@10 --metric recall@100`
     """
-    from engine import load_collection
     from engine.collection import require_judgements
     from engine.evaluation import DEFAULT_METRICS, check_metrics
-    from engine.evaluation import evaluate as score
-    from workbench.cache import cached_embeddings
-    from workbench.workspace import open_workspace
+    from workbench.experiments.execute import run
+    from workbench.experiments.plan import parse_spec
+    from workbench.experiments.prepare import prepare
 
-    metrics = check_metrics(metric or DEFAULT_METRICS)
-    loaded = load_collection(collection)
-    require_judgements(loaded)
+    metrics, (kind, settings) = tuple(check_metrics(metric or DEFAULT_METRICS)), parse_spec(index)
+    prepared = prepare(collection, model, device=device)
+    require_judgements(prepared.collection)
+    wanted = prepared.experiment(index=kind, settings=settings, k=k, metrics=metrics)
     with progress_bars() as report:
-        workspace = open_workspace(loaded, model, index, report, device)
-        texts = list(loaded.queries.values())
-        queries = cached_embeddings(
-            workspace.encoder, texts, "query", lambda done, total: report("queries", done, total), "float32"
-        )
-    start = time.perf_counter()
-    rankings = workspace.index.search(queries, k)
-    milliseconds = (time.perf_counter() - start) / len(rankings) * 1e3
-    scores = score(rankings, loaded, metrics)
+        found = run(wanted, report, prepared=prepared, force=force)
+    milliseconds, mean = 1e3 / found.record["queries_per_second"], {name: found.mean[name] for name in metrics}
     if as_json or output:
         record = {
-            "collection": loaded.describe(),
-            "encoder": workspace.encoder.describe(),
-            "index": workspace.index.describe(),
-            "mean": scores.mean,
-            "per_query": scores.per_query,
-            "unjudged": scores.unjudged,
+            "run": found.id,
+            "collection": found.record["collection"],
+            "encoder": found.record["model"],
+            "index": found.record["index"],
+            "k": found.record["depth"],
+            "mean": mean,
+            "per_query": {name: found.per_query(name) for name in metrics},
+            "unjudged": found.record["unjudged"],
+            "exact": {name: value for name, value in found.mean.items() if name not in mean},
             "milliseconds_per_query": milliseconds,
+            "notes": found.warnings,
         }
         show_json(record, output)
         return
-    title = f"{loaded.name}: {len(loaded.documents):,} documents, {len(loaded.judged_queries)} judged queries"
-    rows = [(name, f"{value:.4f}") for name, value in scores.mean.items()]
-    show_table(title, ("metric", "mean"), rows, f"{index} index, {milliseconds:.1f} ms a query in one batch")
-    if scores.unjudged:
-        note(f"{len(scores.unjudged)} queries without judgements were left out, first {scores.unjudged[0]!r}.")
+    described = found.record["collection"]
+    title = f"{described['name']}: {described['documents']:,} documents, {found.record['judged']} judged queries"
+    rows = [(name, f"{value:.4f}") for name, value in mean.items()]
+    depth = found.record["depth"]
+    caption = f"{index} index, {depth} results, {milliseconds:.1f} ms a query in one batch; run {found.id}"
+    show_table(title, ("metric", "mean"), rows, caption)
+    show_warnings(found, prepared)
+    say_reused(found)

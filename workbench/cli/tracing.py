@@ -38,7 +38,7 @@ def trace(
 
     Example: `workbench trace "where is the biggest number" numpy.argmax --index plaid`
     """
-    from workbench.experiments.views.indexes import parse_spec
+    from workbench.experiments.plan import parse_spec
     from workbench.workspace import open_workspace
 
     kind, settings = parse_spec(index)
@@ -101,18 +101,15 @@ def _verdict(found: Trace, documents: int) -> str:
 
 
 def _all(workspace: Workspace, k: int, as_json: bool) -> None:
-    from workbench.cache import cached_embeddings
+    from workbench.experiments.progress import Steps
     from workbench.experiments.views.tracing import lost_documents, won_back
 
     collection = workspace.collection
     with progress_bars() as report:
-        queries = cached_embeddings(
-            workspace.encoder, list(collection.queries.values()), "query",
-            lambda done, total: report("queries", done, total),
-        )  # fmt: skip
+        queries, _ = workspace.prepared.encode("query", Steps(report))
         found = lost_documents(
             workspace.index, collection, workspace.documents, queries, k,
-            progress=lambda done, total: report("trace", done, total),
+            progress=report,
         )  # fmt: skip
         returns = won_back(workspace.index, collection, queries, found)
     if as_json:
@@ -124,7 +121,7 @@ def _all(workspace: Workspace, k: int, as_json: bool) -> None:
 
 
 def _show_costs(found: LostReport, name: str, returns: list[tuple[dict[str, Any], int]]) -> None:
-    from workbench.experiments.views.indexes import format_spec
+    from workbench.experiments.plan import format_spec
     from workbench.experiments.views.tracing import MODEL
 
     rows = [(c.stage, f"{c.lost:,}", f"{c.share:.1%}", f"{c.queries:,}", c.remedy) for c in found.costs]

@@ -1,8 +1,8 @@
 """Measure one index in a process of its own: `python -m workbench.experiments.child FOLDER`.
 
-A process of its own makes memory and times those of this index alone, and lets a person stop it at any moment. The
-folder holds `job.json`, `documents` and `queries`; progress goes to standard output as JSON lines, the outcome to
-`outcome.json`.
+A process of its own makes memory and times those of this index alone, survives a library that crashes, and lets a
+person stop at any moment. The folder holds `job.json`, `documents` and `queries`; progress goes to standard output as
+JSON lines, the outcome to `outcome.json`.
 """
 
 from __future__ import annotations
@@ -10,197 +10,234 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
 import shutil
+import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engine import TokenEmbeddings, create_index
+from engine import Ranking, TokenEmbeddings, create_index
 from engine.errors import UnsupportedError, WorkbenchError
 from engine.indexes import Index
 from engine.machine import forget_peak, peak_memory
-from engine.retrieval import Ranking
+from workbench.experiments.experiment import Experiment
+from workbench.experiments.measure import (
+    WARM_UP,
+    Built,
+    Clock,
+    Measurement,
+    Searched,
+    assess,
+    depth_of,
+    ready_documents,
+    search,
+    searched_bytes,
+    shares_found,
+    time_single,
+)
+from workbench.experiments.prepare import TRUTH_DEPTH, Prepared
+from workbench.experiments.progress import SILENT, Steps
 
-WARM_UP = 8  # searches before the clock counts: files are read, codes that pay only for several queries are built
 REHEARSAL = 64  # documents of an index that is thrown away: libraries are loaded and kernels compiled for the real one
-TIMED = 100  # queries asked one at a time, for latencies; the others are handed over at once, for throughput
-BATCH = 64  # queries that throughput is measured with at least, where there are as many
-DEPTH = 100  # of the recall that settings are matched at; k, when that is less
 TUNING_QUERIES = 32  # that each rung of a ladder is tried on
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS", "WORKBENCH_THREADS",
+           "NUMBA_NUM_THREADS")  # fmt: skip
 
 
-def set_threads(environment: dict[str, str], threads: int) -> None:
-    """Tell every library that a backend may use how many threads there are; before any of them is imported."""
-    for name in (
-        "OMP_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "RAYON_NUM_THREADS",
-        "WORKBENCH_THREADS",
-    ):
-        environment[name] = str(threads)
-    environment["NUMBA_NUM_THREADS"] = str(threads)
+class ChildError(WorkbenchError):
+    """A measurement in a process of its own failed; the sentence says why."""
 
 
-def recall_against(found: list[list[str]], truth: list[list[str]], k: int) -> float:
-    """Mean share of the k best documents of exact search that are among the k found.
+@dataclass(frozen=True, eq=False)
+class Alone:
+    """What a process of its own measured.
 
     Args:
-        found: m lists, best first.
-        truth: m lists of exact search, best first.
-        k: Depth.
+        given: With the settings of the experiment.
+        rung: The first search settings of the ladder that reach the target; None where none does.
+        tuned: The measurement with them.
+    """
+
+    given: Measurement
+    rung: dict[str, Any] | None = None
+    tuned: Measurement | None = None
+
+
+def measure_alone(
+    prepared: Prepared, experiment: Experiment, threads: int, ladder: Sequence[dict[str, Any]] = (),
+    target: float = 0.0, steps: Steps = SILENT,
+) -> Alone:  # fmt: skip
+    """Measure an experiment in a process of its own, and once more with the first rung that reaches a target.
+
+    Args:
+        prepared: Collection and vectors.
+        experiment: What to measure.
+        threads: For every library.
+        ladder: Search settings, cheapest first; none leaves the second measurement out.
+        target: Share of the exact results (the first k, at most 100) that the rung must find.
+        steps: Told of the progress.
 
     Returns:
-        Between 0 and 1.
+        One or two measurements of one build.
+
+    Raises:
+        ChildError: the process failed.
+        Stopped: the caller asked to stop; the process is ended.
     """
-    shares = [len(set(a[:k]) & set(b[:k])) / len(b[:k]) for a, b in zip(found, truth, strict=True) if b]
-    return float(np.mean(shares)) if shares else 1.0
+    clock = Clock(steps)
+    documents, pool_seconds = ready_documents(prepared, experiment, clock)
+    depth = depth_of(prepared, experiment)
+    with tempfile.TemporaryDirectory(prefix="workbench-") as name:
+        folder = Path(name)
+        documents.save(folder / "documents")
+        prepared.queries.save(folder / "queries")
+        job = {
+            "kind": experiment.index, "settings": experiment.index_settings, "k": depth, "ladder": list(ladder),
+            "ids": list(prepared.collection.documents), "target": target, "threads": threads,
+            "truth": prepared.truth_ids(steps)[:TUNING_QUERIES] if ladder else [],
+        }  # fmt: skip
+        outcome = _run(folder, job, steps)
+    if "error" in outcome:
+        raise ChildError(outcome["error"])
+
+    def measured(point: dict[str, Any]) -> Measurement:
+        rankings = tuple(
+            Ranking(e["ids"], np.array(e["scores"], np.float32), tuple(e["notes"])) for e in point["found"]
+        )
+        searched = Searched(rankings, tuple(point["latencies_ms"]), point["queries_per_second"])
+        built = Built(**point["built"])
+        return assess(prepared, experiment, built, searched, documents, pool_seconds, clock)
+
+    tuned = outcome.get("tuned")
+    return Alone(measured(outcome["given"]), outcome.get("rung"), measured(tuned) if tuned else None)
 
 
-def time_searches(index: Index, queries: TokenEmbeddings, k: int, report: Any) -> tuple[list[float], list[Ranking]]:
-    """Search the queries one at a time after a warm-up; milliseconds and rankings."""
-    for number in range(min(WARM_UP, len(queries))):
-        index.search(queries.select([number]), k)
-    milliseconds, rankings = [], []
-    for number in range(len(queries)):
-        query = queries.select([number])
-        start = time.perf_counter()
-        rankings += index.search(query, k)
-        milliseconds.append((time.perf_counter() - start) * 1e3)
-        report("single questions", number + 1, len(queries))
-    return milliseconds, rankings
+def _run(folder: Path, job: dict[str, Any], steps: Steps) -> dict[str, Any]:
+    """Do one job in its own process; what that process wrote."""
+    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    environment = {**os.environ, **dict.fromkeys(THREADS, str(job["threads"]))}  # before a library is imported
+    root = str(Path(__file__).resolve().parents[2])
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
+    with (folder / "errors.txt").open("w+", encoding="utf-8") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(folder)],
+            stdout=subprocess.PIPE, stderr=errors, text=True, env=environment,
+        )  # fmt: skip
+        lines: queue.Queue[str] = queue.Queue()
+        reader = threading.Thread(target=lambda: [lines.put(line) for line in process.stdout or ()], daemon=True)
+        reader.start()
+        try:
+            while process.poll() is None:
+                _forward(lines, job["kind"], steps)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            reader.join()
+        if (folder / "outcome.json").exists():
+            return json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
+        errors.seek(0)
+        last = (errors.read().strip().splitlines() or [f"it ended with code {process.returncode}"])[-1]
+        return {"error": f"The measurement of {job['kind']!r} ended early: {last}"}
 
 
-def outcome_of(index: Index, queries: TokenEmbeddings, k: int, report: Any) -> dict[str, Any]:
-    """Latencies, throughput and rankings of one index with its settings."""
-    milliseconds, rankings = time_searches(index, queries.select(np.arange(min(TIMED, len(queries)))), k, report)
-    rest = queries.select(np.arange(len(rankings), len(queries)))
-    batch = rest if len(rest) >= BATCH else queries.select(np.arange(min(BATCH, len(queries))))
-    start = time.perf_counter()
-    found = index.search(batch, k)
-    seconds = time.perf_counter() - start
-    rankings += found if batch is rest else index.search(rest, k)
-    report("search", len(queries), len(queries))
-    return {
-        "settings": asdict(index.settings),
-        "latencies_ms": milliseconds,
-        "queries_per_second": len(batch) / seconds if seconds else 0.0,
-        "ids": [ranking.ids for ranking in rankings],
-        "notes": sorted({note for ranking in rankings for note in ranking.notes}),
-    }
+def _forward(lines: queue.Queue[str], kind: str, steps: Steps) -> None:
+    """Pass on progress that arrives within a fifth of a second."""
+    end = time.monotonic() + 0.2
+    while (left := end - time.monotonic()) > 0:
+        try:
+            line = lines.get(timeout=left)
+        except queue.Empty:
+            break
+        if line.startswith('{"stage"'):  # a library may print too
+            told = json.loads(line)
+            steps(f"{kind}: {told['stage']}", told["done"], told["total"])
+    if steps.stop():
+        steps(kind, 0, 1)  # which raises
 
 
-def fastest_that_reaches(
-    index: Index,
-    ladder: Sequence[dict[str, Any]],
-    queries: TokenEmbeddings,
-    k: int,
-    truth: list[list[str]],
-    target: float,
-    report: Any,
-) -> tuple[Index, float] | None:
-    """Climb a ladder of search settings until the recall of exact results is there.
+def first_that_reaches(
+    index: Index, ladder: Sequence[dict[str, Any]], queries: TokenEmbeddings, k: int, truth: list[list[str]],
+    target: float, steps: Steps = SILENT,
+) -> int | None:  # fmt: skip
+    """Climb a ladder of search settings until the share of exact results is there; no clock decides.
 
     Args:
         index: As it was built.
         ladder: Search settings, cheapest first.
         queries: Those that each rung is tried on, one at a time.
-        k: Results a query: the recall is of as many, at most 100.
+        k: Results a query: the share is of as many, at most 100.
         truth: Ids of exact search for each query.
-        target: Recall to reach.
-        report: Progress.
+        target: Share to reach.
+        steps: Told of the progress.
 
     Returns:
-        The index with those settings and its median milliseconds; None if no rung reaches the target.
+        The number of the first rung that reaches it, or None.
     """
     for number, rung in enumerate(ladder):
-        tuned = index.tuned(**rung)
-        milliseconds, rankings = time_searches(tuned, queries, k, lambda *_: None)
-        report("tuning", number + 1, len(ladder))
-        if recall_against([ranking.ids for ranking in rankings], truth, min(k, DEPTH)) >= target:
-            report("tuning", len(ladder), len(ladder))
-            return tuned, float(np.median(milliseconds))
+        _, rankings = time_single(index.tuned(**rung), queries, k)
+        steps("tuning", number + 1, len(ladder))
+        shares = shares_found([ranking.ids for ranking in rankings], truth, min(k, TRUTH_DEPTH))
+        if float(np.mean(shares)) >= target:
+            steps("tuning", len(ladder), len(ladder))
+            return number
     return None
 
 
-def rehearse(job: dict[str, Any], documents: TokenEmbeddings, queries: TokenEmbeddings) -> None:
+def _rehearse(job: dict[str, Any], folder: Path, documents: TokenEmbeddings, queries: TokenEmbeddings) -> None:
     """Build and search a small index of the kind, so that neither time nor memory counts what happens only once."""
     count = min(REHEARSAL, len(documents))
-    index = create_index(job["kind"], f"{job['index_folder']}-rehearsal", **job["settings"])
+    index = create_index(job["kind"], folder / "rehearsal", **job["settings"])
     with contextlib.suppress(UnsupportedError):  # a kind that cannot build from so few
         index.add(job["ids"][:count], documents.select(np.arange(count)))
     index.search(queries.select(np.arange(min(WARM_UP, len(queries)))), job["k"])
     shutil.rmtree(index.path, ignore_errors=True)
 
 
-def measure(folder: Path) -> dict[str, Any]:
-    """Build the index that `job.json` describes and measure it.
-
-    Args:
-        folder: The job.
-
-    Returns:
-        JSON values: build, sizes, and one entry of "points" for the settings as given and one at the target recall.
-    """
+def _work(folder: Path) -> dict[str, Any]:
+    """Build the index that `job.json` describes and measure it; JSON values."""
     import psutil
 
-    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    steps, job = Steps(_tell), json.loads((folder / "job.json").read_text(encoding="utf-8"))
     documents, queries = TokenEmbeddings.open(folder / "documents"), TokenEmbeddings.open(folder / "queries")
-    rehearse(job, documents, queries)
-    index = create_index(job["kind"], job["index_folder"], **job["settings"])
+    _rehearse(job, folder, documents, queries)
+    index = create_index(job["kind"], folder / "index", **job["settings"])
     forget_peak()
     before = psutil.Process().memory_info().rss
-    report("build", 0, len(documents))
+    steps("build", 0, len(documents))
     start = time.perf_counter()
     index.add(job["ids"], documents)
-    build = time.perf_counter() - start
-    report("build", len(documents), len(documents))
-    points = [{"point": "as given", **outcome_of(index, queries, job["k"], report)}]
-    peak = peak_memory()
-    if job["ladder"]:
-        points.append({**matched(index, job, queries, points[0]), "point": "matched"})
-    return {
-        "build_seconds": build,
-        "peak_memory_bytes": max(peak - before, 0),
-        "describe": index.describe(),
-        "dependency_defaults": index.dependency_defaults(),
-        "points": points,
-    }
+    seconds = time.perf_counter() - start
+    steps("build", len(documents), len(documents))
+    searched, peak = search(index, queries, job["k"], steps), peak_memory()
 
+    def point(of: Index, found: Searched) -> dict[str, Any]:
+        built = Built(
+            of.describe(), searched_bytes(of), seconds, max(peak - before, 0), of.dependency_defaults(),
+            job["threads"], "child",
+        )  # fmt: skip
+        rankings = [{"ids": r.ids, "scores": np.asarray(r.scores).tolist(), "notes": r.notes} for r in found.rankings]
+        return {"built": asdict(built), "found": rankings, "latencies_ms": found.latencies_ms,
+                "queries_per_second": found.queries_per_second}  # fmt: skip
 
-def matched(index: Index, job: dict[str, Any], queries: TokenEmbeddings, given: dict[str, Any]) -> dict[str, Any]:
-    """The point with the fastest settings that reach the target: a rung of the ladder, or the settings as given.
-
-    Args:
-        index: As it was built.
-        job: With "k", "ladder", "target" and "truth".
-        queries: All of them.
-        given: The point with the settings as given.
-
-    Returns:
-        A point; its ids are empty where nothing reaches the target.
-    """
-    k, depth = job["k"], min(job["k"], DEPTH)
+    outcome = {"given": point(index, searched)}
     sample = queries.select(np.arange(min(TUNING_QUERIES, len(queries))))
-    truth = job["truth"][: len(sample)]
-    found = fastest_that_reaches(index, job["ladder"], sample, k, truth, job["target"], report)
-    reached = recall_against(given["ids"][: len(sample)], truth, depth) >= job["target"]
-    if found is None and not reached:
-        return given | {"ids": [], "notes": [f"no settings that were tried reach R@{depth} of {job['target']:g}"]}
-    best = float(np.median(given["latencies_ms"]))
-    tuned = None if found is None or (reached and best <= found[1]) else outcome_of(found[0], queries, k, report)
-    if tuned is None or (reached and best <= float(np.median(tuned["latencies_ms"]))):
-        return given | {"notes": [*given["notes"], "the settings as given are the fastest tried that reach the target"]}
-    return tuned
+    rung = first_that_reaches(index, job["ladder"], sample, job["k"], job["truth"], job["target"], steps)
+    if rung is not None:
+        tuned = index.tuned(**job["ladder"][rung])
+        outcome |= {"rung": job["ladder"][rung], "tuned": point(tuned, search(tuned, queries, job["k"], steps))}
+    return outcome
 
 
-def report(stage: str, done: int, total: int) -> None:
-    """Tell the parent process."""
+def _tell(stage: str, done: int, total: int) -> None:
     print(json.dumps({"stage": stage, "done": done, "total": total}), flush=True)
 
 
@@ -208,7 +245,7 @@ def main() -> None:
     """Measure the job in the folder given."""
     folder = Path(sys.argv[1])
     try:
-        outcome: dict[str, Any] = measure(folder)
+        outcome: dict[str, Any] = _work(folder)
     except WorkbenchError as error:
         outcome = {"error": str(error)}
     draft = folder / "outcome.draft"

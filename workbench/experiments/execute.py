@@ -1,269 +1,281 @@
-"""Run an experiment: only what is not kept from before, with progress, to be stopped and taken up again."""
+"""Execute: run experiments once and keep them, with progress, to be stopped and taken up again."""
 
 from __future__ import annotations
 
+import json
 import re
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engine import Collection, Encoder, TokenEmbeddings, evaluate, load_collection, rerank
-from engine.errors import InputError
-from engine.indexes import Index
+from engine import Collection, Encoder, storage
+from engine.errors import CorruptDataError, InputError, NotFoundError
+from engine.indexes import index_class
 from engine.machine import machine, versions
-from engine.retrieval import Ranking
 from engine.statistics import bootstrap
-from workbench.cache import cached_embeddings, cached_index, cached_pooled, content_key, embeddings_folder
+from workbench.cache import content_key
 from workbench.environment import git_state
+from workbench.experiments import plan
+from workbench.experiments.child import measure_alone
 from workbench.experiments.experiment import Experiment
+from workbench.experiments.measure import Measurement, depth_of, measure
+from workbench.experiments.prepare import Prepared, prepare
+from workbench.experiments.progress import Progress, Steps, Stop, Stopped
+from workbench.paths import data_folder
 from workbench.runs.record import Run
 from workbench.runs.store import abandon, begin, delete, find, finish, runs_folder
-
-STAGES = ("load", "encode documents", "encode queries", "pool", "index", "search", "evaluate")
-TIMED_QUERIES = 50
-NAMED = 5  # ids that a warning names
-
-
-@dataclass(frozen=True)
-class RunEvent:
-    """Progress of a run.
-
-    Args:
-        stage: One of STAGES, or "reused" or "done".
-        done: How much of the stage.
-        total: Of how much.
-        cached: Whether the stage took its result from before.
-        seconds: How long the stage took, at its end.
-    """
-
-    stage: str
-    done: int
-    total: int
-    cached: bool = False
-    seconds: float | None = None
-
-
-OnEvent = Callable[[RunEvent], None]
-
-
-class _Stopped(Exception):
-    """The caller asked to stop; never leaves this module."""
-
-
-@dataclass
-class _Job:
-    """What one run knows while it goes on."""
-
-    experiment: Experiment
-    on_event: OnEvent
-    stop: Callable[[], bool]
-    timings: dict[str, float] = field(default_factory=dict)
-    cached: list[str] = field(default_factory=list)
-
-    def report(self, stage: str, done: int, total: int) -> None:
-        if self.stop():
-            raise _Stopped
-        self.on_event(RunEvent(stage, done, total))
-
-    @contextmanager
-    def stage(self, name: str, total: int = 1) -> Iterator[None]:
-        """Time a stage and report its beginning and its end."""
-        self.report(name, 0, total)
-        start = time.perf_counter()
-        yield
-        self.timings[name] = time.perf_counter() - start
-        self.on_event(RunEvent(name, total, total, name in self.cached, self.timings[name]))
 
 
 def run(
     experiment: Experiment,
-    on_event: OnEvent | None = None,
-    stop: Callable[[], bool] | None = None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
     collection: Collection | None = None,
     encoder: Encoder | None = None,
     name: str = "",
     force: bool = False,
+    prepared: Prepared | None = None,
+    scratch: Path | None = None,
 ) -> Run:
     """Run an experiment, or find the run of the same experiment on the same texts and the same model.
 
     Args:
         experiment: What to run.
-        on_event: Called with each RunEvent.
+        progress: Called with (stage, done, total).
         stop: Asked often; True ends the run, and running it again takes up what is kept.
         collection: Already loaded; `experiment.collection` is then only its name.
         encoder: Already loaded; `experiment.model` is then only its name.
         name: What people call the run.
         force: Run again what is there already.
+        prepared: Collection and vectors, instead of the two.
+        scratch: A folder for indexes that are not kept for next time.
 
     Returns:
         The run: complete (`.reused` says whether it was found), or interrupted when `stop` said so.
 
     Raises:
-        InputError: the collection has no judgements.
+        InputError: the experiment asks for metrics and the collection has no judgements.
         NotFoundError: no such collection or model.
     """
-    job = _Job(experiment, on_event or (lambda event: None), stop or (lambda: False))
+    steps = Steps.of(progress, stop)
     try:
-        with job.stage("load"):
-            loaded = collection or load_collection(experiment.collection)
-            if not loaded.judged_queries:
-                raise InputError(f"{loaded.name!r} has no judgements, so nothing can be evaluated: add qrels.")
-            model = encoder or Encoder.load(experiment.model, dtype=experiment.dtype)
-    except _Stopped:
+        steps("load", 0, 1)
+        ready = prepared or prepare(
+            collection or experiment.collection, encoder or experiment.model,
+            dtype=experiment.dtype, vectors=experiment.vectors,
+        )  # fmt: skip
+        steps("load", 1, 1)
+    except Stopped:
         raise InputError("The run was stopped before anything was loaded: start it again.") from None
-    run_id = run_key(experiment, loaded, model)
-    if not force and (runs_folder() / run_id).is_dir():
-        job.on_event(RunEvent("reused", 1, 1, cached=True))
-        return replace(find(run_id), reused=True)
-    if force and (runs_folder() / run_id).is_dir():
-        delete(run_id)
-    return _execute(job, run_id, loaded, model, name)
+    check_questions(experiment, ready)
+    run_id = run_key(experiment, ready)
+    if not force and (found := _finished(run_id)) is not None:
+        steps.progress("reused", 1, 1)
+        return replace(found, reused=True)
+    folder = begin(run_id, _described(experiment, ready, name))
+    try:
+        measurement = measure(ready, experiment, steps, scratch)
+        return _kept(folder, experiment, ready, name, measurement)
+    except Stopped:
+        return abandon(folder)
+    except BaseException:
+        if folder.exists():
+            abandon(folder)
+        raise
 
 
-def run_key(experiment: Experiment, collection: Collection, encoder: Encoder) -> str:
-    """The name of a run: the collection's, and a hash of the experiment, the texts, the judgements and the model."""
-    described = experiment.to_dict() | {"collection": collection.fingerprint, "model": encoder.fingerprint}
-    plain = re.sub(r"[^A-Za-z0-9]+", "-", collection.name).strip("-").lower() or "run"
-    key = content_key(described, experiment.index_settings, encoder.dtype, encoder.device.partition(":")[0])
+def check_questions(experiment: Experiment, prepared: Prepared) -> None:
+    """Raise InputError unless there are questions, with judgements where the experiment has metrics of them."""
+    collection = prepared.collection
+    if experiment.metrics and not collection.judged_queries:
+        raise InputError(f"{collection.name!r} has no judgements, so nothing can be evaluated: add qrels.")
+    if not collection.queries:
+        raise InputError(f"{collection.name!r} has no queries, so nothing can be asked: add queries.jsonl.")
+
+
+def run_key(experiment: Experiment, prepared: Prepared) -> str:
+    """The name of a run: the collection's, and a hash of all that decides its numbers.
+
+    That is the texts, the judgements, what decides the vectors, pooling, the index with all its settings, the scorer,
+    how deep is searched, and the metrics with the seed of their intervals; not names, and not where it is measured.
+    """
+    described = experiment.to_dict()
+    for name in ("collection", "model", "dtype", "vectors", "k", "settings"):
+        del described[name]
+    if experiment.pool_factor == 1:  # without pooling all methods are the same
+        del described["pool_method"], described["pool_protected"]
+    settings = asdict(index_class(experiment.index).parse_settings(experiment.index_settings))
+    key = content_key(prepared.key, described, settings, depth_of(prepared, experiment))
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", prepared.collection.name).strip("-").lower() or "run"
     return f"{plain[:40]}-{key[:12]}"
 
 
-def _execute(job: _Job, run_id: str, collection: Collection, encoder: Encoder, name: str) -> Run:
-    record = {
+def is_kept(experiment: Experiment, prepared: Prepared) -> bool:
+    """Whether the run of an experiment is there already."""
+    return _finished(run_key(experiment, prepared)) is not None
+
+
+def _finished(run_id: str) -> Run | None:
+    """A finished run that can be read; one that is damaged is measured again."""
+    if not (runs_folder() / run_id).is_dir():
+        return None
+    try:
+        return find(run_id)
+    except (NotFoundError, CorruptDataError):
+        return None
+
+
+def _described(experiment: Experiment, prepared: Prepared, name: str) -> dict[str, Any]:
+    """What a run's record says before anything is measured."""
+    collection = prepared.collection
+    return {
         "name": name,
         "created": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-        "experiment": job.experiment.to_dict(),
+        "experiment": experiment.to_dict(),
         "collection": collection.describe() | {"judgements_fingerprint": content_key(collection.qrels)},
-        "model": encoder.describe(),
+        "model": prepared.model,
         "versions": versions(),
         "machine": machine(),
         "git": git_state(),
     }
-    folder = begin(run_id, record)
-    try:
-        results, scores, rankings = _stages(job, collection, encoder)
-    except _Stopped:
-        return abandon(folder)
-    except BaseException:
-        abandon(folder)
-        raise
-    finished = finish(folder, record | results, scores, rankings)
-    job.on_event(RunEvent("done", 1, 1))
-    return finished
 
 
-def _stages(
-    job: _Job, collection: Collection, encoder: Encoder
-) -> tuple[dict[str, Any], dict[str, dict[str, float]], dict[str, Ranking]]:
-    """Encode, pool, index, search and evaluate; the rest of the record, the scores and the rankings."""
-    experiment = job.experiment
-    full, queries = [_encoded(job, collection, encoder, task) for task in ("document", "query")]
-    texts = list(collection.documents.values())
-    source = embeddings_folder(encoder, texts, "document", experiment.vectors).name
-    with job.stage("pool"):
-        shape = (experiment.pool_factor, experiment.pool_method, experiment.pool_protected)
-        documents, kept = cached_pooled(full, source, *shape)
-        if kept:
-            job.cached.append("pool")
-    with job.stage("index"):
-        ids = list(collection.documents)
-        index, kept = cached_index(experiment.index, ids, documents, **experiment.index_settings)
-        if kept:
-            job.cached.append("index")
-    with job.stage("search", len(queries)):
-        rankings, latencies = _search(job, index, queries)
-        if experiment.scorer == "exact":
-            rankings = rerank(queries, [ranking.ids for ranking in rankings], ids, full, experiment.k)
-    found = dict(zip(collection.queries, rankings, strict=True))
-    with job.stage("evaluate"):
-        scores = evaluate(found, collection, experiment.metrics)
-        ends = {m: bootstrap(list(v.values()), experiment.seed) for m, v in scores.per_query.items()}
-    p50, p95 = np.percentile(latencies, [50, 95])
-    results = {
-        "index": index.describe(),
-        "sizes": {"tokens": documents.n_tokens, "tokens_full": full.n_tokens, "bytes": index.describe()["bytes"]},
+def _kept(folder: Path, experiment: Experiment, prepared: Prepared, name: str, measured: Measurement) -> Run:
+    """Finish the run of a measurement; an older one of the same key makes room."""
+    ends = {metric: bootstrap(list(v.values()), experiment.seed) for metric, v in measured.per_query.items()}
+    built, times = measured.built, measured.searched.latencies_ms
+    percentiles = zip(("p50", "p95", "p99"), np.percentile(times, [50, 95, 99]).tolist(), strict=True)
+    record = _described(experiment, prepared, name) | {
+        "index": built.describe,
+        "sizes": {"tokens": measured.tokens, "tokens_full": measured.tokens_full, "bytes": built.bytes,
+                  "documents": len(prepared.collection.documents), "dim": prepared.documents.dim},
         "scores": {metric: end._asdict() for metric, end in ends.items()},
-        "judged": len(next(iter(scores.per_query.values()))),
-        "unjudged": list(scores.unjudged),
-        "latency_ms": {"p50": float(p50), "p95": float(p95), "queries": len(latencies)},
-        "timings_s": job.timings,
-        "cached": job.cached,
-        "warnings": _warnings(collection, full, queries, scores.unjudged, found),
-    }
-    return results, scores.per_query, found
+        "judged": len(prepared.collection.judged_queries),
+        "unjudged": list(measured.unjudged),
+        "depth": measured.depth,
+        "latency_ms": {**dict(percentiles), "queries": len(times), "each": list(times)},
+        "queries_per_second": measured.searched.queries_per_second,
+        "costs": {"pool_s": measured.pool_seconds, "build_s": built.seconds, "peak_bytes": built.peak_memory_bytes},
+        "measured": {"where": built.where, "threads": built.threads},
+        "dependency_defaults": built.dependency_defaults,
+        "timings_s": measured.timings,
+        "cached": list(measured.cached),
+        "search_notes": sorted({note for ranking in measured.searched.rankings for note in ranking.notes}),
+        "warnings": list(measured.notes),
+    }  # fmt: skip
+    run_id = run_key(experiment, prepared)
+    if (runs_folder() / run_id).is_dir():
+        shutil.rmtree(runs_folder() / run_id)  # it was damaged, or is measured again
+    return finish(folder, record, measured.per_query, measured.rankings)
 
 
-def _encoded(job: _Job, collection: Collection, encoder: Encoder, task: Any) -> TokenEmbeddings:
-    texts = list((collection.documents if task == "document" else collection.queries).values())
-    name = "encode documents" if task == "document" else "encode queries"
-    with job.stage(name, len(texts)):
-        worked: list[int] = []
+@dataclass(frozen=True, eq=False)
+class RunsAlone:
+    """Runs that were measured in a process of their own.
 
-        def progress(done: int, total: int) -> None:
-            worked.append(done)
-            job.report(name, done, total)
+    Args:
+        given: With the settings of the experiment.
+        tuned: With the first search settings that reach the target; None where none does, or none can be tuned.
+        climbed: Whether there was a ladder to climb.
+    """
 
-        embeddings = cached_embeddings(encoder, texts, task, progress, job.experiment.vectors)
-        if not worked:
-            job.cached.append(name)
-    return embeddings
-
-
-def _search(job: _Job, index: Index, queries: TokenEmbeddings) -> tuple[list[Ranking], list[float]]:
-    """All rankings, and the milliseconds of the first questions asked one at a time."""
-    k, latencies = job.experiment.k, []
-    for position in range(min(TIMED_QUERIES, len(queries))):
-        single = queries.select([position])
-        if position == 0:
-            index.search(single, k=k)  # memory is mapped and kernels are compiled before the clock starts
-        start = time.perf_counter()
-        index.search(single, k=k)
-        latencies.append(1000 * (time.perf_counter() - start))
-        job.report("search", position, len(queries))
-    return index.search(queries, k=k), latencies
+    given: Run
+    tuned: Run | None = None
+    climbed: bool = False
 
 
-def _warnings(
-    collection: Collection,
-    documents: TokenEmbeddings,
-    queries: TokenEmbeddings,
-    unjudged: tuple[str, ...],
-    rankings: dict[str, Ranking],
-) -> list[str]:
-    found = list(collection.notes)
-    for kind, vectors in (("documents", documents), ("queries", queries)):
-        if vectors.truncated:
-            found.append(f"{vectors.truncated} of {len(vectors)} {kind} were cut at the model's maximum length.")
-    if unjudged:
-        named = ", ".join(unjudged[:NAMED]) + (", ..." if len(unjudged) > NAMED else "")
-        found.append(f"{len(unjudged)} queries have no judgements and are left out of the scores: {named}.")
-    empty = [query for query, ranking in rankings.items() if not len(ranking)]
-    if empty:
-        found.append(f"{len(empty)} queries found nothing and count as 0: {', '.join(empty[:NAMED])}.")
-    return found + sorted({note for ranking in rankings.values() for note in ranking.notes})
+def run_alone(
+    experiment: Experiment, prepared: Prepared, threads: int, target: float | None, steps: Steps, force: bool = False
+) -> RunsAlone:
+    """Run an experiment in a process of its own, and again with search settings that reach a share of exact results.
+
+    Args:
+        experiment: What to run.
+        prepared: Collection and vectors.
+        threads: For every library.
+        target: Share of the exact results (the first k, at most 100); None leaves the second run out.
+        steps: Told of the progress.
+        force: Run again what is there already.
+
+    Returns:
+        The runs; they are found again where they were measured like this before, on this machine with these versions.
+
+    Raises:
+        Stopped: the caller asked to stop; the run is left as interrupted.
+        WorkbenchError: the kind is not installed, or its process failed.
+    """
+    index_class(experiment.index).check_installed()
+    rungs = plan.ladder(experiment) if target else ()
+    run_id = run_key(experiment, prepared)
+    memory = data_folder("cache", "ladders") / f"{content_key(run_id, rungs, target)}.json"
+    if not force and (found := _found_alone(experiment, prepared, threads, bool(rungs), memory)) is not None:
+        return found
+    folder = begin(run_id, _described(experiment, prepared, ""))
+    try:
+        measured = measure_alone(prepared, experiment, threads, rungs, target or 0.0, steps)
+        given = _kept(folder, experiment, prepared, "", measured.given)
+    except BaseException:
+        if folder.exists():
+            abandon(folder)
+        raise
+    tuned = None
+    if measured.tuned is not None and measured.rung is not None:
+        wanted = _tuned(experiment, measured.rung)
+        part = begin(run_key(wanted, prepared), _described(wanted, prepared, ""))
+        tuned = _kept(part, wanted, prepared, "", measured.tuned)
+    storage.replace_text(memory, json.dumps(measured.rung))
+    return RunsAlone(given, tuned, bool(rungs))
 
 
-def resume(run_id: str, on_event: OnEvent | None = None, stop: Callable[[], bool] | None = None) -> Run:
+def _tuned(experiment: Experiment, rung: Mapping[str, Any]) -> Experiment:
+    return experiment.with_(settings={**experiment.settings, **rung})
+
+
+def _found_alone(
+    experiment: Experiment, prepared: Prepared, threads: int, climbed: bool, memory: Path
+) -> RunsAlone | None:
+    """The runs of `run_alone`, where all of them are there and were measured under the same conditions."""
+    conditions = {"where": "child", "threads": threads}
+
+    def fitting(wanted: Experiment) -> Run | None:
+        found = _finished(run_key(wanted, prepared))
+        alike = found is not None and (
+            found.record.get("measured"), found.record["versions"], found.record["machine"]
+        ) == (conditions, versions(), machine())  # fmt: skip
+        return replace(found, reused=True) if found is not None and alike else None
+
+    given = fitting(experiment)
+    if given is None or not climbed:
+        return None if given is None else RunsAlone(given)
+    try:
+        rung = json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    tuned = None if rung is None else fitting(_tuned(experiment, rung))
+    return None if rung is not None and tuned is None else RunsAlone(given, tuned, True)
+
+
+def resume(run_id: str, progress: Progress | None = None, stop: Stop | None = None) -> Run:
     """Take up an interrupted run: what it kept is used, the rest is computed.
 
     Args:
         run_id: Its name, or the beginning of it.
-        on_event: See `run`.
+        progress: See `run`.
         stop: See `run`.
 
     Returns:
         The run.
 
     Raises:
-        NotFoundError: there is no such run.
+        NotFoundError: there is no such run, or its collection or model is none that a name finds.
     """
     interrupted = find(run_id)
-    finished = run(interrupted.experiment, on_event, stop, name=interrupted.record.get("name", ""))
+    finished = run(interrupted.experiment, progress, stop, name=interrupted.record.get("name", ""))
     if finished.id != interrupted.id and interrupted.status == "interrupted":
         delete(interrupted.id)  # the texts or the model changed since: what it stood for is gone
     return finished

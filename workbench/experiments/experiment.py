@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,10 @@ class Experiment:
         settings: Settings of the index; those left out have their defaults.
         scorer: "index" ranks by the scores of the index, "exact" reranks its k documents by exact MaxSim on the vectors
             before pooling and compression.
-        k: Documents a query.
-        metrics: Names that ranx knows.
-        seed: Of the bootstrap, and of the index when it has a seed that `settings` leaves open.
+        k: Documents a query; where a metric looks deeper, as many are searched for.
+        metrics: Names that ranx knows; none leaves judgements out, and only the share of exact results is measured.
+        seed: Of the bootstrap, and of the index when it has a seed that `settings` leaves open; 0 leaves the index its
+            own default.
 
     Raises:
         InputError: an unknown name or an impossible value, before anything is loaded.
@@ -81,19 +82,15 @@ class Experiment:
         index_class(self.index).parse_settings(dict(self.settings))
 
     def _check_metrics(self) -> None:
-        if isinstance(self.metrics, str) or not self.metrics:
+        if isinstance(self.metrics, str) or not isinstance(self.metrics, Sequence):
             raise InputError(f"Expected a list of metrics such as [ndcg@10], got {self.metrics!r}: write a list.")
-        object.__setattr__(self, "metrics", tuple(check_metrics(self.metrics)))
-        for metric in self.metrics:
-            cutoff = metric.partition("@")[2]
-            if cutoff and int(cutoff) > self.k:
-                raise InputError(f"Metric {metric} looks at {cutoff} documents, k is {self.k}: raise k or lower it.")
+        object.__setattr__(self, "metrics", tuple(check_metrics(self.metrics)) if self.metrics else ())
 
     @property
     def index_settings(self) -> dict[str, Any]:
-        """The settings for `create_index`, with the experiment's seed where the kind has one."""
+        """The settings for `create_index`, with the experiment's seed where the kind has one and it is not 0."""
         known = {entry.name for entry in fields(index_class(self.index).settings_class)}
-        return {**({"seed": self.seed} if "seed" in known else {}), **self.settings}
+        return {**({"seed": self.seed} if "seed" in known and self.seed else {}), **self.settings}
 
     def with_(self, **changes: Any) -> Experiment:
         """A changed copy; "settings.bits" style names, as in `with_(**{"settings.bits": 2})`, change one setting.

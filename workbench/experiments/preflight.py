@@ -11,12 +11,13 @@ from statistics import median
 
 import psutil
 
-from engine import Collection, Encoder, TokenEmbeddings, load_collection
+from engine import TokenEmbeddings
 from engine.errors import InputError
 from workbench.cache import embeddings_folder
-from workbench.experiments.execute import run_key
+from workbench.experiments.execute import is_kept
 from workbench.experiments.experiment import Experiment
-from workbench.runs.store import list_runs, runs_folder
+from workbench.experiments.prepare import Loader, Prepared
+from workbench.runs.store import list_runs
 
 SAMPLE = 48  # documents that are encoded to learn how long they are and how long they take
 WARM_UP = 4
@@ -71,50 +72,33 @@ def _time(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s" if seconds >= 1 else "a second"
 
 
-class Loaded:
-    """Collections and models of a sweep, each loaded once, and what a sample of each says."""
+Rates = dict[int, tuple[float, float]]
 
-    def __init__(self) -> None:
-        self.collections: dict[str, Collection] = {}
-        self.encoders: dict[tuple[str, str], Encoder] = {}
-        self.rates: dict[tuple[str, str, str], tuple[float, float]] = {}
 
-    def collection(self, experiment: Experiment) -> Collection:
-        """The collection of an experiment."""
-        if experiment.collection not in self.collections:
-            self.collections[experiment.collection] = load_collection(experiment.collection)
-        return self.collections[experiment.collection]
-
-    def encoder(self, experiment: Experiment) -> Encoder:
-        """The model of an experiment."""
-        key = (experiment.model, experiment.dtype)
-        if key not in self.encoders:
-            self.encoders[key] = Encoder.load(experiment.model, dtype=experiment.dtype)
-        return self.encoders[key]
-
-    def rate(self, experiment: Experiment) -> tuple[float, float]:
-        """Tokens a document and seconds a token, of documents drawn from the collection and encoded now."""
-        key = (experiment.collection, experiment.model, experiment.dtype)
-        if key not in self.rates:
-            encoder, texts = self.encoder(experiment), list(self.collection(experiment).documents.values())
-            chosen = random.Random(0).sample(texts, min(SAMPLE, len(texts)))
-            encoder.encode_document(chosen[:WARM_UP])
-            start = time.perf_counter()
-            sample = encoder.encode_document(chosen)
-            seconds = time.perf_counter() - start
-            self.rates[key] = sample.n_tokens / len(sample), seconds / max(sample.n_tokens, 1)
-        return self.rates[key]
+def _rate(prepared: Prepared, rates: Rates) -> tuple[float, float]:
+    """Tokens a document and seconds a token, of documents drawn from the collection and encoded now."""
+    encoder = prepared.encoder
+    assert encoder is not None
+    if id(prepared) not in rates:
+        texts = list(prepared.collection.documents.values())
+        chosen = random.Random(0).sample(texts, min(SAMPLE, len(texts)))
+        encoder.encode_document(chosen[:WARM_UP])
+        start = time.perf_counter()
+        sample = encoder.encode_document(chosen)
+        seconds = time.perf_counter() - start
+        rates[id(prepared)] = sample.n_tokens / len(sample), seconds / max(sample.n_tokens, 1)
+    return rates[id(prepared)]
 
 
 def preflight(
-    experiments: Sequence[Experiment], processes: int | None = None, loaded: Loaded | None = None
+    experiments: Sequence[Experiment], processes: int | None = None, loader: Loader | None = None
 ) -> Preflight:
     """Estimate time and memory of a sweep; where documents must be encoded, a sample of them is.
 
     Args:
         experiments: From `grid`.
         processes: How many at once; None lets the free memory and the cores decide.
-        loaded: Collections and models that are there already.
+        loader: Collections and models that are there already.
 
     Returns:
         The estimate.
@@ -124,33 +108,33 @@ def preflight(
     """
     if processes is not None and processes < 1:
         raise InputError(f"Expected 1 process or more, got {processes}: leave it out to let memory decide.")
-    here = loaded or Loaded()
+    load, rates = loader or Loader(), Rates()
     known, seconds, missing_tokens, largest = 0, 0.0, 0, 0
-    seen: set[tuple[str, str, str, str]] = set()
+    seen: set[int] = set()
     for experiment in experiments:
-        collection, encoder = here.collection(experiment), here.encoder(experiment)
-        known += (runs_folder() / run_key(experiment, collection, encoder)).is_dir()
-        texts = list(collection.documents.values())
+        prepared = load(experiment)
+        encoder, texts = prepared.encoder, list(prepared.collection.documents.values())
+        assert encoder is not None
+        known += is_kept(experiment, prepared)
         folder = embeddings_folder(encoder, texts, "document", experiment.vectors)
         there = (folder / "manifest.json").exists()
-        tokens = TokenEmbeddings.open(folder).n_tokens if there else round(here.rate(experiment)[0] * len(texts))
+        tokens = TokenEmbeddings.open(folder).n_tokens if there else round(_rate(prepared, rates)[0] * len(texts))
         largest = max(largest, tokens * encoder.dim * (2 if experiment.vectors == "float16" else 4) * COPIES)
-        key = (experiment.collection, experiment.model, experiment.dtype, experiment.vectors)
-        if key not in seen and not there:
+        if id(prepared) not in seen and not there:
             missing_tokens += tokens
-            seconds += tokens * here.rate(experiment)[1]
-        seen.add(key)
+            seconds += tokens * _rate(prepared, rates)[1]
+        seen.add(id(prepared))
     run_bytes = largest + psutil.Process().memory_info().rss
     fit = max(int(psutil.virtual_memory().available * MEMORY_SHARE // run_bytes), 1)
     chosen = processes or min(fit, os.cpu_count() or 1, max(len(experiments) - known, 1))
     return Preflight(
-        tuple(experiments), known, missing_tokens, seconds, _run_seconds(experiments, here), run_bytes, chosen
+        tuple(experiments), known, missing_tokens, seconds, _run_seconds(experiments, load), run_bytes, chosen
     )
 
 
-def _run_seconds(experiments: Sequence[Experiment], loaded: Loaded) -> float | None:
+def _run_seconds(experiments: Sequence[Experiment], load: Loader) -> float | None:
     """Median seconds of the stages after encoding, in finished runs like these."""
-    alike = {(loaded.collection(experiment).fingerprint, experiment.index) for experiment in experiments}
+    alike = {(load(experiment).collection.fingerprint, experiment.index) for experiment in experiments}
     found = []
     for run in list_runs(status="complete"):
         described, timings = run.record["experiment"], run.record["timings_s"]

@@ -1,4 +1,4 @@
-"""Recommend an index: try kinds, bits, pool factors and probes on a person's own collection in a time budget."""
+"""Studies: questions that take several experiments, each a plan that is executed and a view of its runs."""
 
 from __future__ import annotations
 
@@ -7,179 +7,245 @@ import os
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from engine import Collection, Encoder, TokenEmbeddings, create_index, evaluate, pool
-from engine.errors import InputError
-from engine.indexes import Index
-from engine.retrieval import Ranking
-from engine.statistics import bootstrap
-from workbench.compare_indexes import Vectors, exact_rankings, vectors_of
-from workbench.experiments.child import recall_against
-from workbench.experiments.views.indexes import format_spec
+from engine.errors import InputError, WorkbenchError
+from engine.evaluation import DEFAULT_METRICS
+from workbench.embedded.single_vectors import MODEL, as_tokens, single_vectors
+from workbench.experiments import plan
+from workbench.experiments.execute import check_questions, is_kept, run, run_alone
+from workbench.experiments.experiment import Experiment
+from workbench.experiments.prepare import STAGES, TRUTH_DEPTH, Prepared, prepare
+from workbench.experiments.progress import Progress, Steps, Stop, Stopped
+from workbench.experiments.sweep import OnRun, sweep
+from workbench.experiments.views.demo import DemoRow, demo_row
+from workbench.experiments.views.indexes import MATCHED, IndexRow, command_for, failed_row, index_row
+from workbench.experiments.views.pooling import THRESHOLD, PoolPoint
 from workbench.experiments.views.recommendation import Option, Recommendation, choose, code_for
+from workbench.experiments.views.seeds import SeedNoise
 
-METRIC = "ndcg@10"
-TIMED_QUERIES = 50
-DEPTH = 10
-KINDS = ("exact", "plaid", "hnsw")
 PREFERENCES = ("small", "fast")
 HNSW_TOKENS_PER_SECOND = 2000  # inserted by one thread, about: until a first build of this run has been timed
-
-Progress = Callable[[str, int, int], None]  # what is being done, seconds spent, seconds in all
-
-# What is built, in the order of what is most often worth it: kind, build settings, pool factor.
-PLAN: tuple[tuple[str, dict[str, Any], float], ...] = (
-    ("plaid", {"bits": 4}, 1), ("plaid", {"bits": 2}, 1), ("plaid", {"bits": 4}, 2), ("plaid", {"bits": 2}, 2),
-    ("plaid", {"bits": 1}, 1), ("exact", {}, 2), ("plaid", {"bits": 4}, 3), ("plaid", {"bits": 2}, 3),
-    ("plaid", {"bits": 8}, 1), ("exact", {}, 4), ("plaid", {"bits": 4}, 4), ("hnsw", {"storage": "float8"}, 2),
-    ("hnsw", {"storage": "float8"}, 1),
-)  # fmt: skip
+BUDGET = "seconds of the budget"  # the stage that a recommendation's progress tells of
+DEMO = (("exact", "exact MaxSim"), ("plaid", "PLAID"), ("hnsw", "HNSW"))
 
 
-@dataclass
-class _Bench:
-    """What every measurement shares."""
+def compare_indexes(
+    prepared: Prepared,
+    indexes: Sequence[plan.Spec] | None = None,
+    k: int = 100,
+    matched: float | None = plan.TARGET,
+    max_queries: int | None = None,
+    threads: int | None = None,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+    force: bool = False,
+) -> Iterator[IndexRow]:
+    """Measure indexes on identical vectors, one after the other, each in a process of its own.
 
-    vectors: Vectors
-    metric: str
-    truth: list[Ranking]
-    scratch: Path
-    exact: Option | None = None
-    exact_values: np.ndarray = field(default_factory=lambda: np.empty(0))
-    pooled: dict[float, tuple[TokenEmbeddings, float]] = field(default_factory=dict)
+    Args:
+        prepared: Collection and vectors.
+        indexes: (kind, settings) each; `plan.parse_spec` reads them from text; None takes the kinds that ask for it.
+        k: Results a query.
+        matched: Share of the exact results (the first k, at most 100) that the search of every kind is also tuned to,
+            with its build left as it is; None measures the settings as given only.
+        max_queries: Ask only the first so many queries.
+        threads: For every library; all processors when None.
+        metrics: Against judgements; a collection without judgements is compared without.
+        progress: Called with (stage, done, total).
+        stop: Asked several times a second; once it says yes the index at hand is given up, and what was finished has
+            been yielded already.
+        force: Measure again what was measured like this before.
 
-    def documents(self, factor: float) -> tuple[TokenEmbeddings, float]:
-        """The documents at a pool factor, and the seconds that pooling took."""
-        if factor not in self.pooled:
-            start = time.perf_counter()
-            self.pooled[factor] = pool(self.vectors.documents, factor), time.perf_counter() - start
-        return self.pooled[factor]
+    Yields:
+        One row an index, and one more where its search can be tuned, as soon as they are there; without numbers when no
+        settings reach `matched`. A kind that is not installed gives a row with `error`.
 
-    def build(self, kind: str, settings: dict[str, Any], factor: float) -> tuple[Index, float]:
-        documents, pooling = self.documents(factor)
-        folder = Path(tempfile.mkdtemp(dir=self.scratch))
-        index = create_index(kind, folder, **settings)
-        start = time.perf_counter()
-        index.add(list(self.vectors.collection.documents), documents)
-        return index, time.perf_counter() - start + pooling
+    Raises:
+        InputError: an unknown kind, setting or metric, or no queries.
+    """
+    steps = Steps.of(progress, stop)
+    count, specs = threads or os.cpu_count() or 1, tuple(indexes or plan.default_indexes())
+    base = prepared.experiment(k=k, metrics=tuple(metrics))
+    wanted = plan.indexes(base, specs)
+    check_questions(base, prepared)
+    command = command_for(prepared.source, specs, k=k, threads=count, matched=matched or 0, max_queries=max_queries)
+    shared = {"target": matched or 0.0, "command": command}
+    try:
+        for task in STAGES:
+            prepared.encode(task, steps)
+        asked = prepared.first(max_queries) if max_queries else prepared
+        for experiment in wanted:
+            if steps.stop():
+                return
+            yield from _compared(experiment, asked, count, matched, steps, force, shared)
+    except Stopped:
+        return
 
-    def measure(self, index: Index, factor: float, seconds: float) -> Option:
-        """Quality over all queries, latency over the first few."""
-        queries = self.vectors.queries
-        rankings = index.search(queries, DEPTH)
-        values = self._values(rankings)
-        if self.exact is None:
-            self.exact_values = values
-        milliseconds = []
-        for number in range(min(TIMED_QUERIES, len(queries))):
-            query = queries.select([number])
-            start = time.perf_counter()
-            index.search(query, DEPTH)
-            milliseconds.append((time.perf_counter() - start) * 1e3)
-        base = float(self.exact_values.mean())
-        return Option(
-            kind=index.kind,
-            settings=asdict(index.settings),
-            factor=factor,
-            bytes=index.describe()["bytes"],
-            p50_ms=float(np.median(milliseconds)),
-            value=float(values.mean()),
-            quality=float(values.mean()) / base if base else 1.0,
-            difference=bootstrap(values - self.exact_values),
-            recall_10=recall_against([found.ids for found in rankings], [best.ids for best in self.truth], DEPTH),
-            build_seconds=seconds,
-        )
 
-    def _values(self, rankings: list[Ranking]) -> np.ndarray:
-        collection = self.vectors.collection
-        if collection.judged_queries:
-            scores = evaluate(rankings, collection, [self.metric]).per_query[self.metric]
-            return np.array([scores[query] for query in collection.judged_queries])
-        pairs = zip(rankings, self.truth, strict=True)
-        return np.array([recall_against([found.ids], [best.ids], DEPTH) for found, best in pairs])
+def _compared(
+    experiment: Experiment, prepared: Prepared, threads: int, target: float | None, steps: Steps, force: bool,
+    shared: dict[str, Any],
+) -> Iterator[IndexRow]:  # fmt: skip
+    """The rows of one index: as given, and the fastest measured one that reaches the target."""
+    if not prepared.collection.judged_queries:  # the first queries may have none, where others do
+        experiment = experiment.with_(metrics=())
+    try:
+        found = run_alone(experiment, prepared, threads, target, steps, force)
+    except WorkbenchError as error:
+        yield failed_row(experiment, prepared, str(error), **shared)
+        return
+    yield index_row(found.given, **shared)
+    if not found.climbed or target is None:
+        return
+    reached = found.given.found_exact(TRUTH_DEPTH) >= target
+    if found.tuned is None and not reached:
+        sentence = f"no settings that were tried reach R@{min(experiment.k, TRUTH_DEPTH)} of {target:g}"
+        yield failed_row(experiment, prepared, sentence, MATCHED, **shared)
+    elif found.tuned is None or (reached and found.given.p50_ms <= found.tuned.p50_ms):
+        note = "the settings as given are the fastest tried that reach the target"
+        yield index_row(found.given, MATCHED, [note], **shared)
+    else:
+        yield index_row(found.tuned, MATCHED, **shared)
+
+
+def pool_study(
+    prepared: Prepared,
+    factors: Sequence[float] = plan.FACTORS,
+    methods: Sequence[str] = ("hierarchical",),
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    index: str = "exact",
+    settings: dict[str, Any] | None = None,
+    protected: int = 1,
+    bits: Sequence[int] = (),
+    joint_factors: Sequence[float] = plan.JOINT_FACTORS,
+    threshold: float = THRESHOLD,
+    k: int = 100,
+    seed: int = 0,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+    force: bool = False,
+) -> Iterator[PoolPoint]:
+    """Measure a collection at several pool factors, one point the moment it is there.
+
+    Args:
+        prepared: Collection and vectors.
+        factors: 1 or more each; 1 is added in front when it is missing, since the rest is compared with it.
+        methods: Pooling methods.
+        metrics: The first decides which questions got better or worse.
+        index: Kind of index.
+        settings: Settings of the index.
+        protected: First tokens of a document that stay as they are.
+        bits: Also build a PLAID index at each number of bits, at the joint factors.
+        joint_factors: See `plan.pool_study`.
+        threshold: How far a question must move to count as better or worse.
+        k: Results a query.
+        seed: Of the bootstrap, and of the index.
+        progress: Called with (stage, done, total).
+        stop: Asked often; a yes ends the study after what was yielded.
+        force: Measure again what is there already.
+
+    Yields:
+        One point a method, factor and index, methods in turn, factors rising; every difference is to the first one's
+        run, that of factor 1 with `index`.
+
+    Raises:
+        InputError: no judgements, or factors, methods or metrics that make no sense, before anything is computed.
+    """
+    base = Experiment(**{
+        **prepared.experiment().to_dict(), "metrics": tuple(metrics), "index": index, "settings": settings or {},
+        "pool_protected": protected, "k": k, "seed": seed,
+    })  # fmt: skip
+    if not metrics:
+        raise InputError("Expected at least one metric, got none: name one, such as ndcg@10.")
+    if bits:
+        wanted = plan.pool_study(base, factors, methods, joint_factors, bits)
+    else:
+        wanted = plan.pool_factors(base, factors, methods)
+    check_questions(base, prepared)
+    report, first = progress or Steps().progress, None
+    with tempfile.TemporaryDirectory(prefix="pool-study-") as scratch:
+        for done, experiment in enumerate(wanted):
+            part = "" if experiment.index == index else f", {plan.format_spec(experiment.index, experiment.settings)}"
+            stage = f"{experiment.pool_method}, factor {experiment.pool_factor:g}{part}"
+            report(stage, done, len(wanted))
+            found = run(experiment, None, stop, force=force, prepared=prepared, scratch=Path(scratch))
+            if found.status != "complete":
+                return
+            first = first or found
+            yield PoolPoint(experiment, found, first, threshold)
+    report("done", len(wanted), len(wanted))
 
 
 def recommend(
-    collection: str | Collection = "embedded",
+    prepared: Prepared,
     max_bytes: int | None = None,
     max_ms: float | None = None,
     min_quality: float = 0.99,
     seconds: float = 120.0,
     prefer: Literal["small", "fast"] | None = None,
-    kinds: Sequence[str] = KINDS,
-    model: str | Encoder = "embedded",
-    documents: TokenEmbeddings | None = None,
-    queries: TokenEmbeddings | None = None,
+    kinds: Sequence[str] = plan.RECOMMENDED,
+    k: int = 100,
     progress: Progress | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    stop: Stop | None = None,
 ) -> Recommendation:
     """Find the smallest or fastest index that keeps the quality of exact search on a collection.
 
     Args:
-        collection: A name or path for `load_collection`, or a collection.
-        max_bytes: Of the index on disk.
+        prepared: Collection and vectors.
+        max_bytes: Of the files that a search reads.
         max_ms: Median milliseconds of a single query.
         min_quality: Share of exact nDCG@10 to keep; without judgements, share of the exact first ten to find.
         seconds: What the search may spend once the vectors are there; one build that was begun is finished.
         prefer: "small" or "fast"; when None, "fast" if only `max_bytes` is given, else "small".
         kinds: Kinds to try.
-        model: A name or path for `Encoder.load`, or an encoder.
-        documents: Vectors of the documents in their order, instead of encoding them.
-        queries: Vectors of the queries in their order.
-        progress: Called with (what is being done, seconds spent, seconds in all).
-        should_stop: Asked between measurements; a yes recommends from what was tried so far.
+        k: Results a query.
+        progress: Called with (stage, done, total); the stage of the budget counts seconds.
+        stop: Asked between measurements; a yes recommends from what was tried so far.
 
     Returns:
-        The recommendation with its evidence.
+        The recommendation with its evidence, each a run.
 
     Raises:
         InputError: limits that make no sense, or no queries.
     """
     _check_limits(max_bytes, max_ms, min_quality, seconds)
-    unknown = next((kind for kind in kinds if kind not in KINDS), None)
-    if unknown is not None:
-        raise InputError(f"No plan tries the index kind {unknown!r}: choose among {', '.join(KINDS)}.")
     if prefer not in (None, *PREFERENCES):
         raise InputError(f"Unknown preference {prefer!r}: choose small or fast.")
     prefer = prefer or ("fast" if max_bytes is not None and max_ms is None else "small")
-    limits = {
-        "max_bytes": max_bytes,
-        "max_ms": max_ms,
-        "min_quality": min_quality,
-        "prefer": prefer,
-        "seconds": seconds,
-    }
-    report = progress or (lambda what, done, total: None)
-    vectors = vectors_of(collection, model, documents, queries, report)
+    limits = {"max_bytes": max_bytes, "max_ms": max_ms, "min_quality": min_quality, "prefer": prefer,
+              "seconds": seconds}  # fmt: skip
+    base = prepared.experiment(k=k)
+    first, *rest = plan.tried(base, kinds)
+    check_questions(base, prepared)
+    metric = "ndcg@10" if base.metrics else f"exact@{min(10, k)}"
+    steps, halt = Steps.of(progress, None), stop or (lambda: False)
+    for task in STAGES:
+        prepared.encode(task, steps)
+    prepared.truth(steps)
     start = time.perf_counter()
-    tried: list[Option] = []
-    skipped: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="recommend-") as scratch:
-        truth = exact_rankings(list(vectors.collection.documents), vectors.documents, vectors.queries, DEPTH)
-        bench = _Bench(vectors, METRIC, truth, Path(scratch))
-        bench.exact = bench.measure(*_pair(bench, "exact", {}, 1))
-        tried.append(bench.exact)
-        for kind, settings, factor in PLAN:
-            name = f"{format_spec(kind, settings)}, pool factor {factor:g}"
+    with tempfile.TemporaryDirectory(prefix="recommend-") as name:
+        exact = run(first, prepared=prepared, scratch=Path(name))
+        tried, skipped = [Option(exact, exact, metric)], []
+        for experiment in rest:
             spent = time.perf_counter() - start
-            if kind not in kinds:
+            if halt() or spent + _guess(experiment, prepared, tried) > seconds:
+                skipped.append(_spoken(experiment))
                 continue
-            if (should_stop is not None and should_stop()) or spent + _guess(bench, kind, factor, tried) > seconds:
-                skipped.append(name)
-                continue
-            report(name, int(spent), int(seconds))
-            tried += _climb(bench, kind, settings, factor, min_quality)
+            steps(BUDGET, int(spent), math.ceil(seconds))
+            for rung in plan.ladder(experiment) or ({},):  # up to the first that keeps the quality
+                wanted = experiment.with_(settings={**experiment.settings, **rung})
+                tried.append(Option(run(wanted, prepared=prepared, scratch=Path(name)), exact, metric))
+                if tried[-1].quality >= min_quality:
+                    break
     chosen, reason = choose(tried, max_bytes, max_ms, min_quality, prefer)
     return Recommendation(
-        chosen, bench.exact, tuple(tried), reason,
-        METRIC if vectors.collection.judged_queries else "share of the exact first ten (there are no judgements)",
-        limits, time.perf_counter() - start, tuple(skipped), _command(vectors, limits, kinds),
+        chosen, tried[0], tuple(tried), reason,
+        metric if base.metrics else "share of the exact first ten (there are no judgements)",
+        limits, time.perf_counter() - start, tuple(skipped), _command(prepared.source, limits, kinds, k),
         code_for(chosen) if chosen else "",
     )  # fmt: skip
 
@@ -192,37 +258,90 @@ def _check_limits(max_bytes: int | None, max_ms: float | None, min_quality: floa
         raise InputError(f"Expected min_quality above 0 and up to 1, got {min_quality}: 0.99 keeps 99% of exact.")
 
 
-def _pair(bench: _Bench, kind: str, settings: dict[str, Any], factor: float) -> tuple[Index, float, float]:
-    index, seconds = bench.build(kind, settings, factor)
-    return index, factor, seconds
+def _spoken(experiment: Experiment) -> str:
+    spec = plan.format_spec(experiment.index, experiment.settings)
+    return f"{spec}, pool factor {experiment.pool_factor:g}"
 
 
-def _guess(bench: _Bench, kind: str, factor: float, tried: Sequence[Option]) -> float:
+def _guess(experiment: Experiment, prepared: Prepared, tried: Sequence[Option]) -> float:
     """Seconds that building is expected to take: in proportion to vectors, from the builds of the kind so far."""
-    timed = [option.build_seconds * option.factor for option in tried if option.kind == kind]
+    if is_kept(experiment, prepared):
+        return 0.0
+    kind, factor = experiment.index, experiment.pool_factor
+    timed = [option.build_seconds * option.factor for option in tried if option.kind == kind and option.build_seconds]
     if timed:
         return max(timed) / factor
-    tokens, threads = bench.vectors.documents.n_tokens, os.cpu_count() or 1
-    return tokens / factor / HNSW_TOKENS_PER_SECOND / threads if kind == "hnsw" else 0.0
+    return prepared.documents.n_tokens / factor / HNSW_TOKENS_PER_SECOND if kind == "hnsw" else 0.0
 
 
-def _climb(bench: _Bench, kind: str, settings: dict[str, Any], factor: float, min_quality: float) -> list[Option]:
-    """Build once, then raise the search settings until the quality is there; all that was measured on the way."""
-    threads = {"build_threads": os.cpu_count() or 1} if kind == "hnsw" else {}
-    index, _, seconds = _pair(bench, kind, {**settings, **threads}, factor)
-    measured = []
-    for rung in index.ladder(index.settings) or ({},):
-        measured.append(bench.measure(index.tuned(**rung) if rung else index, factor, seconds))
-        if measured[-1].quality >= min_quality:
-            break
-    return measured
-
-
-def _command(vectors: Vectors, limits: dict[str, Any], kinds: Sequence[str]) -> str:
-    if vectors.source is None:
+def _command(source: tuple[str, str] | None, limits: dict[str, Any], kinds: Sequence[str], k: int) -> str:
+    if source is None:
         return ""
-    words = ["workbench", "recommend", "--collection", vectors.source[0], "--model", vectors.source[1]]
+    words = ["workbench", "recommend", "--collection", source[0], "--model", source[1], "--k", str(k)]
     for name, value in limits.items():
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join([*words, *(word for kind in kinds for word in ("--index", kind))])
+
+
+def demo(prepared: Prepared, progress: Progress | None = None) -> Iterator[DemoRow]:
+    """Measure four ways to search a collection, one row as each is finished.
+
+    Args:
+        prepared: Its collection has judgements.
+        progress: Called with (stage, done, total).
+
+    Yields:
+        Exact MaxSim, PLAID, HNSW, single vector.
+
+    Raises:
+        InputError: no judgements.
+    """
+    if not prepared.collection.judged_queries:
+        raise InputError(f"{prepared.collection.name!r} has no judgements, so nothing can be evaluated: add qrels.")
+    tokens, base = prepared.documents.n_tokens, prepared.experiment()
+    report = progress or Steps().progress
+    for kind, label in DEMO:
+        told = lambda stage, done, total, label=label: report(f"{label}: {stage}", done, total)  # noqa: E731
+        yield demo_row(label, run(base.with_(index=kind), told, prepared=prepared), tokens)
+    collection = prepared.collection
+    device = prepared.encoder.device if prepared.encoder is not None else "cpu"
+    sides = [
+        as_tokens(
+            single_vectors(list(texts.values()), device, lambda done, total: report("single vectors", done, total))
+        )
+        for texts in (collection.documents, collection.queries)
+    ]
+    single = prepare(collection, MODEL, *sides)
+    wanted = single.experiment(settings={"dtype": "float32"})
+    yield demo_row("single vector", run(wanted, prepared=single), tokens)
+
+
+def seed_noise(
+    experiment: Experiment,
+    seeds: Sequence[int] = (0, 1, 2, 3, 4),
+    metric: str | None = None,
+    on_run: OnRun | None = None,
+    processes: int | None = None,
+) -> SeedNoise:
+    """Run an experiment under several seeds.
+
+    Args:
+        experiment: Its own seed is replaced; a `seed` in its settings would hide them and is refused.
+        seeds: Two or more, all different.
+        metric: One of the experiment's; its first when None.
+        on_run: See `sweep`.
+        processes: See `sweep`.
+
+    Returns:
+        The noise.
+
+    Raises:
+        InputError: fewer than two seeds, a fixed seed in the settings, or a metric that is not the experiment's.
+    """
+    chosen = metric or next(iter(experiment.metrics), "")
+    if chosen not in experiment.metrics:
+        raise InputError(f"The experiment has no metric {chosen!r}: it has {', '.join(experiment.metrics)}.")
+    wanted = plan.seeds(experiment, seeds)
+    runs = sweep(experiment, [{"seed": entry.seed} for entry in wanted], on_run, processes=processes)
+    return SeedNoise(chosen, {run.experiment.seed: run.mean[chosen] for run in runs}, tuple(runs))

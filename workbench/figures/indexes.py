@@ -12,14 +12,14 @@ from workbench.figures.systems import legend_below, pareto_front
 from workbench.figures.theme import SYMBOLS, compact, faded, log_axis, palette, style
 
 if TYPE_CHECKING:
-    from workbench.experiments.views.indexes import IndexRecord
+    from workbench.experiments.views.indexes import IndexRow
 
 LARGEST = 44  # pixels across, of the index with the most bytes a token
 SMALLEST = 7
 NAMES = {"recall_10": "R@10", "recall_100": "R@100"}
 
 
-def index_frontier(records: Sequence[IndexRecord], quality: str | None = None, theme: str = "light") -> go.Figure:
+def index_frontier(records: Sequence[IndexRow], quality: str | None = None, theme: str = "light") -> go.Figure:
     """Recall of exact results against the median time of a question, one mark an index.
 
     Args:
@@ -80,7 +80,7 @@ def _ticks(low: float) -> list[float]:
 
 
 def _mark(
-    record: IndexRecord, time: float, value: float, most: float, colour: str, symbol: str, quality: str, theme: str
+    record: IndexRow, time: float, value: float, most: float, colour: str, symbol: str, quality: str, theme: str
 ) -> go.Scatter:
     matched = record.point != "as given"
     size = max(LARGEST * ((record.bytes_per_token or 0.0) / most) ** 0.5, SMALLEST)

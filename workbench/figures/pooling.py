@@ -15,8 +15,7 @@ from workbench.figures.systems import Axis, error_bars, frontier, legend_below
 from workbench.figures.theme import DASHES, SYMBOLS, compact, faded, palette, style, with_interval
 
 if TYPE_CHECKING:
-    from workbench.experiments.views.pooling import GroupPoint
-    from workbench.pool_study import PoolRecord
+    from workbench.experiments.views.pooling import GroupPoint, PoolPoint
 
 ROWS = (2.0, 1.4, 1.0, 1.0)  # heights of quality, questions, size, time
 AXES: dict[str, Axis] = {
@@ -27,7 +26,7 @@ AXES: dict[str, Axis] = {
 
 
 def pool_curve(
-    records: Sequence[PoolRecord], chosen: float | None = None, theme: str = "light", metric: str = "ndcg@10"
+    records: Sequence[PoolPoint], chosen: float | None = None, theme: str = "light", metric: str = "ndcg@10"
 ) -> go.Figure:
     """One quantity a row over the same factors: quality with its interval, questions won and lost, size, time.
 
@@ -92,7 +91,7 @@ def _row_titles(metric: str) -> list[str]:
 
 
 def _quality_row(
-    figure: go.Figure, records: Sequence[PoolRecord], x: list[int], metric: str, chosen: float | None, theme: str
+    figure: go.Figure, records: Sequence[PoolPoint], x: list[int], metric: str, chosen: float | None, theme: str
 ) -> None:
     colours = palette(theme)
     low, high = zip(*(r.interval[metric] for r in records), strict=True)
@@ -117,7 +116,7 @@ def _quality_row(
             )  # fmt: skip
 
 
-def trade_off(records: Sequence[PoolRecord], x: str = "bytes", y: str = "ndcg@10", theme: str = "light") -> go.Figure:
+def trade_off(records: Sequence[PoolPoint], x: str = "bytes", y: str = "ndcg@10", theme: str = "light") -> go.Figure:
     """Quality against size (or tokens, or time) for every method, factor and number of bits, with the Pareto front.
 
     Args:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas
 
 FORMAT = 1
+EXACT = "exact@"  # begins the metrics that need no judgements: the share of the first results of exact search
 CHECKSUM = "crc32"  # in run.json: of everything else in it; records of earlier versions have none
 RECORD, SCORES, RANKINGS = "run.json", "scores.parquet", "rankings.parquet"
 Status = Literal["complete", "running", "interrupted", "unreadable"]
@@ -79,6 +80,42 @@ class Run:
         """What a reader of the numbers has to know."""
         return self.record.get("warnings", [])
 
+    @property
+    def latencies_ms(self) -> tuple[float, ...]:
+        """Wall milliseconds of single queries, of the first 100."""
+        return tuple(self.record.get("latency_ms", {}).get("each", ()))
+
+    @property
+    def p50_ms(self) -> float:
+        """Median milliseconds of a single query."""
+        return self.record["latency_ms"]["p50"]
+
+    @property
+    def bytes(self) -> int | None:
+        """Of the files of the index that a search reads; None where they are on another machine."""
+        return self.record["sizes"]["bytes"]
+
+    @property
+    def tokens(self) -> int:
+        """Vectors in the index."""
+        return self.record["sizes"]["tokens"]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings of the index, defaults too."""
+        return self.record["index"]["settings"]
+
+    @property
+    def build_seconds(self) -> float | None:
+        """Seconds of pooling and building; None where an index was found and nobody knows any more."""
+        costs = self.record.get("costs", {})
+        known = [costs.get("pool_s"), costs.get("build_s")]
+        return None if None in known else sum(known)
+
+    def found_exact(self, depth: int) -> float:
+        """Share of the best `depth` documents of exact search that were found, of as many as were searched for."""
+        return self.mean[f"exact@{min(depth, self.record['depth'])}"]
+
     def check(self) -> None:
         """Read all that a finished run keeps, so that damage is found before the work that relies on it.
 
@@ -99,6 +136,11 @@ class Run:
             raise InputError(f"Run {self.id} has no {metric!r}: it has {', '.join(self.mean) or 'no scores'}.")
         table = self._table(SCORES, [("metric", "=", metric)])
         return dict(zip(table["query"].to_pylist(), table["value"].to_pylist(), strict=True))
+
+    @property
+    def judged_metrics(self) -> list[str]:
+        """Metrics against judgements, without the shares of exact results."""
+        return [metric for metric in self.mean if not metric.startswith(EXACT)]
 
     def rankings(self) -> dict[str, Ranking]:
         """Query id -> its ranking."""

@@ -47,7 +47,7 @@ class _Process(_Part):
 
 
 class _Sizes(_Part):
-    bytes: float = 0
+    bytes: float | None = 0
 
 
 class _Record(_Part):

@@ -7,7 +7,7 @@ from engine import Collection, evaluate, maxsim, pool
 from engine.errors import BusyError, CorruptDataError, InputError, NotFoundError
 from engine.retrieval import Ranking, id_order, top_positions
 from workbench import cache, runs
-from workbench.experiments.execute import RunEvent, resume, run
+from workbench.experiments.execute import resume, run
 from workbench.experiments.experiment import Experiment
 from workbench.runs.store import begin
 
@@ -37,7 +37,7 @@ def test_scores_agree_with_the_engine_step_by_step(do, tiny_collection, fake_enc
         expected[query] = Ranking([ids[i] for i in best], row[best])
     scores = evaluate(expected, tiny_collection)
     assert finished.status == "complete"
-    assert finished.mean == pytest.approx(scores.mean)
+    assert {name: finished.mean[name] for name in finished.judged_metrics} == pytest.approx(scores.mean)
     assert finished.per_query("ndcg@10") == pytest.approx(scores.per_query["ndcg@10"])
     assert {query: ranking.ids for query, ranking in finished.rankings().items()} == {
         query: ranking.ids for query, ranking in expected.items()
@@ -49,13 +49,13 @@ def test_scores_agree_with_the_engine_step_by_step(do, tiny_collection, fake_enc
 def test_a_second_identical_run_does_no_work_and_says_so(do, fake_encoder, monkeypatch) -> None:
     first = do()
     monkeypatch.setattr(type(fake_encoder), "_encode", lambda *a, **k: pytest.fail("encoded again"))
-    monkeypatch.setattr("workbench.experiments.execute._stages", lambda *a: pytest.fail("worked again"))
-    events: list[RunEvent] = []
-    second = do(on_event=events.append)
+    monkeypatch.setattr("workbench.experiments.execute.measure", lambda *a: pytest.fail("worked again"))
+    stages: list[str] = []
+    second = do(progress=lambda stage, done, total: stages.append(stage))
     assert second.reused
     assert not first.reused
     assert second.id == first.id
-    assert events[-1].stage == "reused"
+    assert stages[-1] == "reused"
 
 
 def test_another_factor_shares_the_embeddings_and_gives_another_run(do) -> None:
@@ -93,7 +93,7 @@ def test_a_stopped_run_is_interrupted_and_is_taken_up(do) -> None:
     def stop() -> bool:
         return bool(seen) and seen[-1] == "pool"
 
-    interrupted = do(on_event=lambda event: seen.append(event.stage), stop=stop)
+    interrupted = do(progress=lambda stage, done, total: seen.append(stage), stop=stop)
     assert interrupted.status == "interrupted"
     assert [found.status for found in runs.list()] == ["interrupted"]
     with pytest.raises(InputError, match="interrupted"):
@@ -105,7 +105,7 @@ def test_a_stopped_run_is_interrupted_and_is_taken_up(do) -> None:
 
 
 def test_a_failing_stage_leaves_an_interrupted_run(do, monkeypatch) -> None:
-    monkeypatch.setattr("workbench.experiments.execute.evaluate", lambda *a: 1 / 0)
+    monkeypatch.setattr("workbench.experiments.measure.evaluate", lambda *a: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         do()
     (left,) = runs.list()
@@ -132,8 +132,8 @@ def test_a_long_encoding_goes_on_at_its_last_block(fake_encoder, monkeypatch) ->
 
 
 def test_resume_by_name_on_the_embedded_defaults(monkeypatch, tiny_collection, fake_encoder) -> None:
-    monkeypatch.setattr("workbench.experiments.execute.load_collection", lambda name: tiny_collection)
-    monkeypatch.setattr("workbench.experiments.execute.Encoder.load", lambda name, dtype: fake_encoder)
+    monkeypatch.setattr("workbench.experiments.prepare.load_collection", lambda name: tiny_collection)
+    monkeypatch.setattr("engine.Encoder.load", lambda name, device, dtype: fake_encoder)
     interrupted = run(Experiment(), stop=iter([False, False, False, True]).__next__, name="mine")
     assert interrupted.status == "interrupted"
     finished = resume(interrupted.id[:10])

@@ -9,8 +9,9 @@ import pytest
 from engine.errors import InputError
 from engine.explain import align
 from workbench import figures
-from workbench.experiments.views.indexes import IndexRecord
-from workbench.pool_study import pool_study
+from workbench.experiments.prepare import prepare
+from workbench.experiments.studies import pool_study
+from workbench.experiments.views.indexes import IndexRow, derived
 
 
 def drawn(figure: go.Figure) -> list[Any]:
@@ -31,7 +32,7 @@ def alignments(fake_encoder):
 def records(tiny_collection, fake_encoder):
     documents = fake_encoder.encode_document(list(tiny_collection.documents.values()))
     queries = fake_encoder.encode_query(list(tiny_collection.queries.values()))
-    return list(pool_study(tiny_collection, documents, queries, factors=(2, 4, np.inf)))
+    return list(pool_study(prepare(tiny_collection, documents=documents, queries=queries), factors=(2, 4, np.inf)))
 
 
 def test_heatmap_holds_the_matrix_and_outlines_each_best_match(alignments) -> None:
@@ -173,11 +174,12 @@ def test_figures_serialise(records, alignments) -> None:
         assert json.loads(str(figure.to_json()))["data"]
 
 
-def index_record(kind: str, point: str, p50: float, recall: float, size: int, **changes: Any) -> IndexRecord:
-    return IndexRecord(
-        kind, point, {}, "made", 10, 100, 8, 5, 100, 0.95, recall_10=recall, recall_100=recall, bytes=size,
-        latencies_ms=(p50,), **changes,
-    )  # fmt: skip
+def index_record(kind: str, point: str, p50: float, recall: float, size: int, **changes: Any) -> IndexRow:
+    return IndexRow(derived({
+        "kind": kind, "point": point, "collection": "made", "documents": 10, "tokens": 100, "k": 100, "error": "",
+        "recall_10": recall, "recall_100": recall, "bytes": size, "build_seconds": 1.0, "latencies_ms": [p50],
+        **changes,
+    }))  # fmt: skip
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -186,7 +188,7 @@ def test_index_frontier_shows_bytes_as_area_and_matched_marks_hollow(theme) -> N
         index_record("exact", "as given", 10.0, 1.0, 19200),
         index_record("plaid", "as given", 2.0, 0.97, 4800),
         index_record("plaid", "matched", 1.0, 0.95, 4800),
-        IndexRecord("hnsw", "as given", {}, "made", 10, 100, 8, 5, 100, 0.95, error="not installed"),
+        index_record("hnsw", "as given", 0.0, 0.0, 0, error="not installed", latencies_ms=[]),
     ]
     figure = figures.index_frontier(records, theme=theme)
     marks: dict[str, Any] = {t.customdata[0]: t.marker for t in cast(Any, figure.data) if t.customdata}

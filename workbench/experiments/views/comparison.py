@@ -175,7 +175,7 @@ def compare(
 
     Args:
         runs: Two or more, or their names.
-        metrics: Those that all runs have when None.
+        metrics: When None those against judgements that all runs have, or the shares of exact results that they have.
         names: What the systems are called; the names of the runs when None.
         test: "student" (ranx's paired t-test) or "randomization" (paired sign flips, scipy).
         seed: Of the bootstrap and of the randomization.
@@ -191,7 +191,8 @@ def compare(
     _comparable(chosen)
     labels = _labels(chosen, names)
     shared = [metric for metric in chosen[0].mean if all(metric in other.mean for other in chosen)]
-    wanted = list(metrics) if metrics is not None else shared
+    judged = [metric for metric in chosen[0].judged_metrics if metric in shared]
+    wanted = list(metrics) if metrics is not None else judged or shared
     missing = next((metric for metric in wanted if metric not in shared), None)
     if missing is not None or not wanted:
         raise InputError(f"Not every run has {missing or 'a metric'!r}: they share {', '.join(shared) or 'none'}.")

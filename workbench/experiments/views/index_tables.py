@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.evaluation import metric_name
-from workbench.experiments.views.indexes import IndexRecord, changed_settings, format_spec
+from workbench.experiments.plan import changed_settings, format_spec
+from workbench.experiments.views.indexes import IndexRow
 from workbench.exports import markdown_table
 
 
@@ -25,7 +26,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-def found(records: Sequence[IndexRecord]) -> Table:
+def found(records: Sequence[IndexRow]) -> Table:
     """What each index finds, and how long a question takes."""
     metrics = list(dict.fromkeys(name for record in records for name in record.metrics))
     columns = ("index", "R@10", "R@100", *(metric_name(m).replace("@", "\n@") for m in metrics), "p50\nms", "p95\nms",
@@ -42,7 +43,7 @@ def found(records: Sequence[IndexRecord]) -> Table:
     return Table(heading(records[0]), columns, rows)
 
 
-def taken(records: Sequence[IndexRecord]) -> Table:
+def taken(records: Sequence[IndexRow]) -> Table:
     """What each index takes: throughput, build, memory, bytes, and the same at a million documents."""
     columns = ("index", "queries\na second", "build\ns", "memory\nMB", "bytes a\ntoken", "GB at 1 M\ndocuments",
                "hours to\nbuild 1 M")  # fmt: skip
@@ -65,7 +66,7 @@ def taken(records: Sequence[IndexRecord]) -> Table:
     return Table("What they take", columns, tuple(rows))
 
 
-def heading(record: IndexRecord) -> str:
+def heading(record: IndexRow) -> str:
     """What all records of a comparison share, in a line."""
     return (
         f"{record.collection}: {record.documents:,} documents, {record.tokens:,} vectors of {record.dim} dimensions, "
@@ -73,7 +74,7 @@ def heading(record: IndexRecord) -> str:
     )
 
 
-def remarks(records: Sequence[IndexRecord]) -> list[str]:
+def remarks(records: Sequence[IndexRow]) -> list[str]:
     """A line a record: settings that are not defaults, what searches did beyond them, why one has no numbers."""
     lines = []
     for record in records:
@@ -86,7 +87,7 @@ def remarks(records: Sequence[IndexRecord]) -> list[str]:
     return lines
 
 
-def as_markdown(records: Sequence[IndexRecord]) -> str:
+def as_markdown(records: Sequence[IndexRow]) -> str:
     """Both tables and the remarks in Markdown."""
     parts = [f"{heading(records[0])}."] if records else []
     for table in (found(records), taken(records)) if records else ():

@@ -1,134 +1,75 @@
-"""Records of a comparison of indexes: what was measured, as rows of a table, and what changed between two of them."""
+"""A comparison of indexes: runs as rows of a table, with what each costs and finds, and what changed between two."""
 
 from __future__ import annotations
 
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine.errors import InputError, NotFoundError
-from engine.indexes import index_class
 from engine.storage import replace_text
+from workbench.experiments.experiment import Experiment
+from workbench.experiments.plan import format_spec
+from workbench.experiments.prepare import TRUTH_DEPTH, Prepared
+from workbench.runs.record import Run
 
 MILLION = 1_000_000
+GIVEN, MATCHED = "as given", "matched"
 
 
 @dataclass(frozen=True, eq=False)
-class IndexRecord:
-    """What one index costs and what it finds, on vectors that every index of the comparison shares.
+class IndexRow:
+    """One run of a comparison, flat, as JSON and tables hold it; its values are read like attributes.
 
     Args:
+        values: What was measured, by name.
+
+    Attributes:
+        run: Name of the run; empty if it failed.
         kind: Of index.
-        point: "as given", or "matched": with the fastest search settings tried that reach `target`.
+        point: "as given", or "matched": with search settings that reach `target`.
         settings: All of them, defaults too.
-        collection: Its name.
-        documents: How many.
-        tokens: Vectors in the index.
-        dim: Dimension of a vector.
-        queries: How many were asked.
-        k: Results a query.
+        collection, documents, tokens, dim, queries, k: What was measured on; `tokens` are vectors in the index.
         target: Share of the exact results (the first k, at most 100) that a matched point has to reach.
-        recall_10: Share of the ten best documents of exact MaxSim that are among its first ten (or the
-            first k, when k is less); None if it failed.
-        recall_100: The same of the first hundred (or the first k, when k is less).
+        recall_10, recall_100: Share of the ten or hundred best documents of exact MaxSim that are among as many found
+            (of k, when k is less); None if it failed.
         metrics: Metric against judgements -> mean, such as "ndcg@10"; empty without judgements.
         per_query: Metric -> {query: value}.
         latencies_ms: Wall milliseconds of single queries, of the first 100.
-        queries_per_second: With the others handed over at once (with the first 64 where fewer are left).
+        p50_ms, p95_ms, p99_ms: Their percentiles.
+        queries_per_second: With the others handed over at once.
         build_seconds: Of adding all documents to an empty index.
-        peak_memory_bytes: How far building and searching raised the resident memory of the index's own process; files
-            that are mapped into memory count when they were read.
-        bytes: Of all files of the index.
-        can: What it promises.
-        cannot: What it does not.
-        versions: Package -> version.
-        machine: Processor, cores, memory.
-        threads: How many each library was told to use.
+        peak_memory_bytes: How far building and searching raised the resident memory of the index's own process.
+        bytes, bytes_per_token: Of the files that a search reads.
+        at_a_million: Estimated "bytes" and "build_seconds" of a million documents of this length, in proportion to
+            documents; "p50_ms" for exact search only, where it is in proportion too.
+        can, cannot: What it promises, and what not.
+        versions, machine, threads: Where it was measured.
         dependency_defaults: Defaults of the library below, by name.
         command: Repeats the measurement; empty for vectors that only exist in memory.
         notes: What searches did beyond the settings, and what was left out.
         error: Why nothing was measured, or empty.
     """
 
-    kind: str
-    point: str
-    settings: dict[str, Any]
-    collection: str
-    documents: int
-    tokens: int
-    dim: int
-    queries: int
-    k: int
-    target: float
-    recall_10: float | None = None
-    recall_100: float | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    per_query: dict[str, dict[str, float]] = field(default_factory=dict)
-    latencies_ms: tuple[float, ...] = ()
-    queries_per_second: float | None = None
-    build_seconds: float | None = None
-    peak_memory_bytes: int | None = None
-    bytes: int | None = None
-    can: tuple[str, ...] = ()
-    cannot: tuple[str, ...] = ()
-    versions: dict[str, str] = field(default_factory=dict)
-    machine: dict[str, Any] = field(default_factory=dict)
-    threads: int = 0
-    dependency_defaults: dict[str, Any] = field(default_factory=dict)
-    command: str = ""
-    notes: tuple[str, ...] = ()
-    error: str = ""
+    values: Mapping[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "values" or name not in self.values:
+            raise AttributeError(name)
+        return self.values[name]
 
     @property
     def name(self) -> str:
         """Kind, and whether the point is at matched recall."""
-        return self.kind if self.point == "as given" else f"{self.kind}, matched"
-
-    @property
-    def p50_ms(self) -> float | None:
-        """Median milliseconds of a single query."""
-        return self._percentile(50)
-
-    @property
-    def p95_ms(self) -> float | None:
-        """The 95th percentile."""
-        return self._percentile(95)
-
-    @property
-    def p99_ms(self) -> float | None:
-        """The 99th percentile."""
-        return self._percentile(99)
-
-    def _percentile(self, share: float) -> float | None:
-        return float(np.percentile(self.latencies_ms, share)) if self.latencies_ms else None
-
-    @property
-    def bytes_per_token(self) -> float | None:
-        """Bytes of all files over vectors."""
-        return self.bytes / self.tokens if self.bytes is not None and self.tokens else None
-
-    @property
-    def at_a_million(self) -> dict[str, float]:
-        """Estimated cost of a million documents of this length: bytes and build seconds in proportion to documents.
-
-        Latency is given for exact search only, where it is in proportion too; for the others it depends on lists and
-        graphs that grow with the collection.
-        """
-        if self.bytes is None or self.build_seconds is None or not self.documents:
-            return {}
-        scale = MILLION / self.documents
-        estimate = {"bytes": self.bytes * scale, "build_seconds": self.build_seconds * scale}
-        if self.kind == "exact" and self.p50_ms is not None:
-            estimate["p50_ms"] = self.p50_ms * scale
-        return estimate
+        return self.values["kind"] if self.values["point"] == GIVEN else f"{self.values['kind']}, matched"
 
     def row(self) -> dict[str, Any]:
-        """The record as one row of a table: plain numbers, None where nothing was measured."""
+        """The values as one row of a table: plain numbers, None where nothing was measured."""
         million = self.at_a_million
         return {
             "index": self.name,
@@ -149,61 +90,111 @@ class IndexRecord:
         }
 
 
-def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
-    """Read an index and its settings from one word.
+def index_row(run: Run, point: str = GIVEN, notes: Sequence[str] = (), **shared: Any) -> IndexRow:
+    """A run as a row.
 
     Args:
-        text: Such as "plaid" or "hnsw:neighbours=100,storage=float8".
+        run: Finished.
+        point: "as given" or "matched".
+        notes: Beside those of the run.
+        shared: What the whole comparison shares: "k", "target", "command".
 
     Returns:
-        The kind, and its settings.
-
-    Raises:
-        InputError: an unknown kind, or a setting without a value.
+        The row.
     """
-    kind, _, rest = text.partition(":")
-    index_class(kind)
-    settings = {}
-    for part in filter(None, rest.split(",")):
-        name, equals, value = part.partition("=")
-        if not equals:
-            raise InputError(f"Expected name=value after {kind!r}, got {part!r}: write {kind}:name=value,name=value.")
-        try:
-            settings[name.strip()] = json.loads(value)
-        except ValueError:
-            settings[name.strip()] = value.strip()
-    return kind, settings
+    record = run.record
+    sizes, described, costs = record["sizes"], record["index"], record["costs"]
+    elsewhere = described.get("elsewhere")
+    judged = {metric: run.mean[metric] for metric in run.judged_metrics}
+    more = [f"its bytes are on {elsewhere} and were not measured"] if elsewhere else []
+    if not judged:
+        more.append("without judgements there is no nDCG")
+    values = {
+        **_failed(run.experiment, point, sizes, record["collection"], **shared),
+        "run": run.id, "k": record["depth"], "settings": run.settings, "queries": record["collection"]["queries"],
+        "recall_10": run.found_exact(10), "recall_100": run.found_exact(TRUTH_DEPTH), "metrics": judged,
+        "per_query": {metric: run.per_query(metric) for metric in judged}, "latencies_ms": list(run.latencies_ms),
+        "queries_per_second": record["queries_per_second"], "build_seconds": costs["build_s"],
+        "peak_memory_bytes": costs["peak_bytes"], "bytes": run.bytes, "can": described["can"],
+        "cannot": described["cannot"], "versions": record["versions"], "machine": record["machine"],
+        "threads": record["measured"]["threads"], "dependency_defaults": record["dependency_defaults"],
+        "notes": [*notes, *record["search_notes"], *more], "error": "",
+    }  # fmt: skip
+    return IndexRow(derived(values))
 
 
-def format_spec(kind: str, settings: Mapping[str, Any]) -> str:
-    """Write an index and its settings as `parse_spec` reads them."""
-    parts = (f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in settings.items())
-    return ":".join(filter(None, [kind, ",".join(parts)]))
+def failed_row(experiment: Experiment, prepared: Prepared, error: str, point: str = GIVEN, **shared: Any) -> IndexRow:
+    """An index that gave no numbers.
+
+    Args:
+        experiment: What was to be measured.
+        prepared: On what.
+        error: Why it was not.
+        point: "as given" or "matched".
+        shared: See `index_row`.
+
+    Returns:
+        The row.
+    """
+    sizes = {"documents": len(prepared.documents), "tokens": prepared.documents.n_tokens, "dim": prepared.documents.dim}
+    values = _failed(experiment, point, sizes, prepared.collection.describe(), **shared)
+    return IndexRow(derived({**values, "error": error}))
 
 
-def changed_settings(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that are not the defaults of a kind."""
-    defaults = asdict(index_class(kind).settings_class())
-    return {name: value for name, value in settings.items() if defaults.get(name) != value}
+def _failed(
+    experiment: Experiment, point: str, sizes: Mapping[str, Any], collection: Mapping[str, Any], **shared: Any
+) -> dict[str, Any]:
+    """Every name, with what is known before anything is measured."""
+    return {
+        "run": "", "kind": experiment.index, "point": point, "settings": experiment.index_settings,
+        "collection": collection["name"], "documents": sizes["documents"], "tokens": sizes["tokens"],
+        "dim": sizes["dim"], "queries": collection["queries"], "k": experiment.k, "target": 0.0, "recall_10": None,
+        "recall_100": None, "metrics": {}, "per_query": {}, "latencies_ms": [], "queries_per_second": None,
+        "build_seconds": None, "peak_memory_bytes": None, "bytes": None, "can": [], "cannot": [], "versions": {},
+        "machine": {}, "threads": 0, "dependency_defaults": {}, "command": "", "notes": [], "error": "", **shared,
+    }  # fmt: skip
 
 
-def command_for(
-    collection: str, model: str, indexes: Sequence[tuple[str, Mapping[str, Any]]], options: Mapping[str, Any]
-) -> str:
-    """The command line that repeats a comparison."""
-    words = ["workbench", "compare-indexes", "--collection", collection, "--model", model]
-    for kind, settings in indexes:
+def derived(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with what follows from them: percentiles, bytes a token, the cost of a million documents."""
+    times, size, build = values["latencies_ms"], values["bytes"], values["build_seconds"]
+    p50, p95, p99 = np.percentile(times, [50, 95, 99]).tolist() if len(times) else (None, None, None)
+    million: dict[str, float] = {}
+    if size is not None and build is not None and values["documents"]:
+        scale = MILLION / values["documents"]
+        million = {"bytes": size * scale, "build_seconds": build * scale}
+        if values["kind"] == "exact" and p50 is not None:
+            million["p50_ms"] = p50 * scale
+    each = size / values["tokens"] if size is not None and values["tokens"] else None
+    return {**values, "p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "bytes_per_token": each, "at_a_million": million}
+
+
+def command_for(source: tuple[str, str] | None, specs: Sequence[tuple[str, Mapping[str, Any]]], **options: Any) -> str:
+    """The command line that repeats a comparison; nothing for vectors that only exist in memory.
+
+    Args:
+        source: Names of collection and model.
+        specs: The indexes.
+        options: Name -> value, None and 0 for what was not asked.
+
+    Returns:
+        The command.
+    """
+    if source is None:
+        return ""
+    words = ["workbench", "compare-indexes", "--collection", source[0], "--model", source[1]]
+    for kind, settings in specs:
         words += ["--index", format_spec(kind, settings)]
     for name, value in options.items():
-        words += [f"--{name}", str(value)]
+        words += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
     return shlex.join(words)
 
 
-def differences(before: IndexRecord, after: IndexRecord) -> list[str]:
-    """What may explain that two records of one kind differ: settings, versions, and defaults of the library below.
+def differences(before: IndexRow, after: IndexRow) -> list[str]:
+    """What may explain that two rows of one kind differ: settings, versions, and defaults of the library below.
 
     Args:
-        before: A record.
+        before: A row.
         after: Another of the same kind.
 
     Returns:
@@ -224,39 +215,40 @@ def differences(before: IndexRecord, after: IndexRecord) -> list[str]:
     return found
 
 
-def _counts(record: IndexRecord) -> dict[str, int]:
-    names = ("documents", "tokens", "dim", "queries", "k", "threads")
-    return {name: getattr(record, name) for name in names}
+def _counts(row: IndexRow) -> dict[str, int]:
+    return {name: row.values[name] for name in ("documents", "tokens", "dim", "queries", "k", "threads")}
 
 
-def write_records(records: Sequence[IndexRecord], path: str | Path) -> Path:
-    """Write records as JSON, for `read_records`."""
-    replace_text(Path(path), json.dumps([asdict(record) for record in records], indent=1, ensure_ascii=False) + "\n")
+def changes(before: Sequence[IndexRow], after: Sequence[IndexRow]) -> list[str]:
+    """What may explain that numbers of two comparisons differ, index by index; nothing where nothing changed."""
+    earlier = {row.name: row for row in before}
+    found = []
+    for row in after:
+        if row.name in earlier:
+            found += [f"{row.name}: {line}" for line in differences(earlier[row.name], row)]
+    return found
+
+
+def write_rows(rows: Sequence[IndexRow], path: str | Path) -> Path:
+    """Write rows as JSON, for `read_rows`."""
+    replace_text(Path(path), json.dumps([dict(row.values) for row in rows], indent=1, ensure_ascii=False) + "\n")
     return Path(path)
 
 
-def read_records(path: str | Path) -> list[IndexRecord]:
-    """Read what `write_records` or `workbench compare-indexes --output` wrote.
+def read_rows(path: str | Path) -> list[IndexRow]:
+    """Read what `write_rows` or `workbench compare-indexes --output` wrote.
 
     Raises:
         NotFoundError: there is no such file.
-        InputError: it holds no records, or those of another version.
+        InputError: it holds no comparison.
     """
     try:
         rows = json.loads(Path(path).read_text(encoding="utf-8"))
-        tuples = ("latencies_ms", "can", "cannot", "notes")
-        return [IndexRecord(**row | {name: tuple(row[name]) for name in tuples}) for row in rows]
+        needed = ("kind", "point", "settings", "collection", "documents", "k", "notes", "error")
+        if any(name not in row for row in rows for name in needed):
+            raise ValueError("a name is missing")
+        return [IndexRow(derived({"run": "", **row})) for row in rows]
     except FileNotFoundError:
         raise NotFoundError(f"There is no file {path}: give one that compare-indexes --output wrote.") from None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path} holds no comparison of indexes ({error}): write it with --output.") from None
-
-
-def changes(before: Sequence[IndexRecord], after: Sequence[IndexRecord]) -> list[str]:
-    """What may explain that numbers of two comparisons differ, index by index; nothing where nothing changed."""
-    earlier = {record.name: record for record in before}
-    found = []
-    for record in after:
-        if record.name in earlier:
-            found += [f"{record.name}: {line}" for line in differences(earlier[record.name], record)]
-    return found

@@ -15,6 +15,7 @@ from engine.evaluation import metric_name
 from engine.storage import replace_text
 from workbench.experiments.views.pooling import (
     GroupPoint,
+    PoolPoint,
     Trade,
     by_document_length,
     by_query_type,
@@ -23,7 +24,6 @@ from workbench.experiments.views.pooling import (
     trades,
 )
 from workbench.exports import Strong, markdown_table
-from workbench.pool_records import PoolRecord
 
 WIDTH = 640
 THEMES = ("light", "dark")
@@ -42,10 +42,10 @@ class Study:
 
     collection: Collection
     documents: TokenEmbeddings
-    records: tuple[PoolRecord, ...]
+    records: tuple[PoolPoint, ...]
 
     @property
-    def curve(self) -> list[PoolRecord]:
+    def curve(self) -> list[PoolPoint]:
         """The records of the first method with exact search, factors rising."""
         first = self.records[0]
         return [record for record in self.records if (record.index, record.method) == (first.index, first.method)]
@@ -113,7 +113,7 @@ def collections_curve(studies: Sequence[Study]) -> list[GroupPoint]:
     ]
 
 
-def numbers(record: PoolRecord) -> dict[str, Any]:
+def numbers(record: PoolPoint) -> dict[str, Any]:
     """A record without what grows with the questions, as JSON values."""
     return {
         "collection": record.collection, "method": record.method, "index": record.index, "bits": record.bits,
@@ -141,7 +141,7 @@ def results(studies: Sequence[Study]) -> str:
     return "\n".join(parts)
 
 
-def record_table(records: Sequence[PoolRecord]) -> str:
+def record_table(records: Sequence[PoolPoint]) -> str:
     """One row a record."""
     head = ("method", "index", "bits", "factor", "vectors", "MB", f"{metric_name(METRIC)} (95%)", metric_name(DEEP),
             "difference (95%)", "better", "worse", "ms")  # fmt: skip
@@ -157,7 +157,7 @@ def record_table(records: Sequence[PoolRecord]) -> str:
     return markdown_table(head, rows)
 
 
-def front_table(records: Sequence[PoolRecord]) -> str:
+def front_table(records: Sequence[PoolPoint]) -> str:
     """The combinations of factor and bits that no other beats, the smallest first."""
     head = ("index", "method", "bits", "factor", "MB", metric_name(METRIC), "difference (95%)")
     rows = [

@@ -1,30 +1,198 @@
-"""The pool-factor study in full: factors against bits, and groups of questions."""
+"""What pooling costs: runs at several factors as points of a curve, factors against bits, and groups of questions."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 
 from engine import Collection, TokenEmbeddings
 from engine.errors import InputError
-from engine.pooling import Method
-from engine.statistics import Interval, bootstrap
+from engine.evaluation import metric_name
+from engine.statistics import Interval, bootstrap, moved
+from workbench.experiments.experiment import Experiment
 from workbench.figures.systems import pareto_front
-from workbench.pool_records import PoolRecord, PoolStore
-from workbench.pool_study import FACTORS, Arm, Progress, pool_study
+from workbench.runs.record import Run
 
-JOINT_FACTORS = (1.0, 2.0, 4.0, 8.0)
-FEWER_FACTORS = (1.0, 2.0, 4.0, 8.0, 16.0)  # of the methods after the first
-BITS: tuple[int, ...] = (8, 4, 2, 1)
+THRESHOLD = 0.05  # a question that moves by more than this got better or worse
+SHOWN = 10  # documents of a ranking
 QUESTION_WORDS = {
     "what", "which", "who", "whom", "whose", "when", "where", "why", "how", "is", "are", "was", "were", "do", "does",
     "did", "can", "could", "has", "have", "will", "would", "should",
 }  # fmt: skip
 EQUAL = 0.2  # how far two sizes may differ and still count as equal
 SMALLEST_GROUP = 5  # questions; below it an interval says nothing
+
+
+@dataclass(frozen=True, eq=False)
+class PoolPoint:
+    """What one pool factor gives, beside the run of factor 1 that it is compared with.
+
+    Args:
+        experiment: What was asked; without pooling all methods share one run.
+        run: At the factor.
+        before: At factor 1, which keeps every vector.
+        threshold: How far a question must move to count as better or worse.
+    """
+
+    experiment: Experiment
+    run: Run
+    before: Run
+    threshold: float = THRESHOLD
+
+    @property
+    def collection(self) -> str:
+        """Its name."""
+        return self.run.record["collection"]["name"]
+
+    @property
+    def method(self) -> str:
+        """How tokens are merged."""
+        return self.experiment.pool_method
+
+    @property
+    def factor(self) -> float:
+        """Tokens per remaining token; infinity keeps one, and the protected ones."""
+        return self.experiment.pool_factor
+
+    @property
+    def label(self) -> str:
+        """The factor in words: "4", "1.5", "one"."""
+        return "one" if math.isinf(self.factor) else f"{self.factor:g}"
+
+    @property
+    def index(self) -> str:
+        """Kind of index."""
+        return self.experiment.index
+
+    @property
+    def bits(self) -> int:
+        """Bits a dimension in the index."""
+        settings = self.run.settings
+        return settings.get("bits") or 8 * np.dtype(settings.get("dtype", "float16")).itemsize
+
+    @property
+    def documents(self) -> int:
+        """How many."""
+        return self.run.record["sizes"]["documents"]
+
+    @property
+    def queries(self) -> int:
+        """How many have judgements."""
+        return self.run.record["judged"]
+
+    @property
+    def tokens(self) -> int:
+        """Vectors in the index."""
+        return self.run.tokens
+
+    @property
+    def tokens_full(self) -> int:
+        """Vectors at factor 1."""
+        return self.run.record["sizes"]["tokens_full"]
+
+    @property
+    def kept(self) -> float:
+        """Share of the vectors that remain."""
+        return self.tokens / self.tokens_full
+
+    @property
+    def bytes(self) -> int:
+        """Of the files of the index that a search reads."""
+        return self.run.bytes or 0
+
+    @property
+    def pool_s(self) -> float:
+        """Seconds of pooling; 0 where nobody knows any more."""
+        return self.run.record["costs"]["pool_s"] or 0.0
+
+    @property
+    def build_s(self) -> float:
+        """Seconds of building the index; 0 where nobody knows any more."""
+        return self.run.record["costs"]["build_s"] or 0.0
+
+    @property
+    def latencies(self) -> tuple[float, ...]:
+        """Milliseconds of single questions, at most 100 of them."""
+        return self.run.latencies_ms
+
+    @property
+    def latency_ms(self) -> float:
+        """Median milliseconds a question."""
+        return self.run.p50_ms
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """Metric against judgements -> value; the first decides which questions got better or worse."""
+        return {metric: self.run.mean[metric] for metric in self.experiment.metrics}
+
+    @property
+    def interval(self) -> dict[str, tuple[float, float]]:
+        """Metric -> (low, high), 95% bootstrap over questions."""
+        return {metric: (end.low, end.high) for metric, end in self.run.intervals.items()}
+
+    @cached_property
+    def per_query(self) -> dict[str, dict[str, float]]:
+        """Metric -> {query: value}."""
+        return {metric: self.run.per_query(metric) for metric in self.experiment.metrics}
+
+    @cached_property
+    def _moved(self) -> tuple[Interval, tuple[str, ...], tuple[str, ...]]:
+        metric = self.experiment.metrics[0]
+        before, after = self.before.per_query(metric), self.per_query[metric]
+        difference = bootstrap([after[query] - before[query] for query in after], self.experiment.seed)
+        return difference, *moved(before, after, self.threshold)
+
+    @property
+    def difference(self) -> Interval:
+        """First metric minus that of factor 1, paired by question: mean, low, high."""
+        return self._moved[0]
+
+    @property
+    def better(self) -> tuple[str, ...]:
+        """Questions that gained more than the threshold, largest gain first."""
+        return self._moved[1]
+
+    @property
+    def worse(self) -> tuple[str, ...]:
+        """Questions that lost more than the threshold, largest loss first."""
+        return self._moved[2]
+
+    @property
+    def real(self) -> bool:
+        """Whether the difference to factor 1 is more than the noise of the questions: its interval excludes zero."""
+        return self.difference.excludes_zero
+
+    @cached_property
+    def rankings(self) -> dict[str, tuple[str, ...]]:
+        """Query -> its first ten documents."""
+        return {query: tuple(ranking.ids[:SHOWN]) for query, ranking in self.run.rankings().items()}
+
+
+def sentence(point: PoolPoint) -> str:
+    """What a factor costs, in one or two sentences.
+
+    Args:
+        point: Of a factor above 1.
+
+    Returns:
+        Such as "Keeping 25% of the vectors (62,110 of 246,828) changes nDCG@10 by −0.004, within the noise (−0.015 to
+        +0.005). But 35 of 225 questions got worse and 34 better."
+    """
+    metric = metric_name(next(iter(point.mean)))
+    mean, low, high = point.difference
+    sign = "−" if mean < 0 else "+"
+    size = f"{low:+.3f} to {high:+.3f}".replace("-", "−")
+    verdict = f"more than the noise of the questions ({size})" if point.real else f"within the noise ({size})"
+    joint = "But" if not point.real and (point.worse or point.better) else "And"
+    return (
+        f"Keeping {point.kept:.0%} of the vectors ({point.tokens:,} of {point.tokens_full:,}) changes {metric} by "
+        f"{sign}{abs(mean):.3f}, {verdict}. {joint} {len(point.worse)} of {point.queries} questions got worse and "
+        f"{len(point.better)} better."
+    )
 
 
 @dataclass(frozen=True)
@@ -46,48 +214,7 @@ class GroupPoint:
     difference: Interval
 
 
-def full_study(
-    collection: Collection,
-    documents: TokenEmbeddings,
-    queries: TokenEmbeddings,
-    factors: Sequence[float] = FACTORS,
-    methods: Sequence[Method] = ("hierarchical", "sequential"),
-    joint_factors: Sequence[float] = JOINT_FACTORS,
-    bits: Sequence[int] = BITS,
-    seed: int = 0,
-    progress: Progress | None = None,
-    store: PoolStore | None = None,
-) -> Generator[PoolRecord, None, None]:
-    """All factors of the first method with exact search at 16 bits, some at fewer bits in PLAID, some of other methods.
-
-    Args:
-        collection: With judgements.
-        documents: Its documents, in order.
-        queries: Its queries, in order.
-        factors: For the exact search; of the default ones, methods after the first are measured at a few only.
-        methods: For the exact search.
-        joint_factors: For each number of bits.
-        bits: Bits of a residual value in the PLAID index; none leaves the joint part out.
-        seed: Of the bootstrap and of k-means.
-        progress: See `pool_study`; it starts anew for each method.
-        store: See `pool_study`.
-
-    Yields:
-        One record each; every difference is to factor 1 at 16 bits.
-    """
-    arms = [Arm("plaid", {"bits": width, "seed": seed}, tuple(sorted({1.0, *joint_factors}))) for width in bits]
-    shared: dict[str, Any] = {"seed": seed, "progress": progress, "store": store}
-    wanted, unpooled = sorted({*factors, *(joint_factors if bits else ())}), None
-    for record in pool_study(collection, documents, queries, wanted, methods[:1], also=arms, **shared):
-        unpooled = unpooled or record
-        yield record
-    others = [f for f in wanted if f in FEWER_FACTORS] if tuple(factors) == FACTORS else wanted
-    for record in pool_study(collection, documents, queries, others, methods[1:], unpooled=unpooled, **shared):
-        if record.factor != 1:  # the same vectors for every method
-            yield record
-
-
-def front(records: Sequence[PoolRecord], metric: str = "ndcg@10") -> list[PoolRecord]:
+def front(records: Sequence[PoolPoint], metric: str = "ndcg@10") -> list[PoolPoint]:
     """The records that no other beats in both bytes and quality, the smallest first.
 
     Args:
@@ -110,12 +237,12 @@ class Trade:
         difference: Metric of the first minus that of the second, paired by question, with its 95% interval.
     """
 
-    pooled: PoolRecord
-    fewer_bits: PoolRecord
+    pooled: PoolPoint
+    fewer_bits: PoolPoint
     difference: Interval
 
 
-def trades(records: Sequence[PoolRecord], metric: str = "ndcg@10", seed: int = 0) -> list[Trade]:
+def trades(records: Sequence[PoolPoint], metric: str = "ndcg@10", seed: int = 0) -> list[Trade]:
     """What pooling is worth against fewer bits at equal bytes.
 
     Args:
@@ -181,7 +308,7 @@ def by_query_type(collection: Collection) -> dict[str, list[str]]:
 
 
 def group_curve(
-    records: Sequence[PoolRecord], groups: Mapping[str, Sequence[str]], metric: str = "ndcg@10", seed: int = 0
+    records: Sequence[PoolPoint], groups: Mapping[str, Sequence[str]], metric: str = "ndcg@10", seed: int = 0
 ) -> list[GroupPoint]:
     """The curve of each group of questions.
 

@@ -4,39 +4,79 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from engine.statistics import Interval
-from workbench.experiments.views.indexes import changed_settings, format_spec
+from engine.statistics import Interval, bootstrap
+from workbench.experiments.plan import changed_settings, format_spec
+from workbench.runs.record import Run
 
 
 @dataclass(frozen=True, eq=False)
 class Option:
-    """One way to index the collection, measured.
+    """One way to index the collection, beside exact search on all vectors.
 
     Args:
-        kind: Of index.
-        settings: All of them, defaults too.
-        factor: Pool factor, 1 keeps every token vector.
-        bytes: Of the index on disk.
-        p50_ms: Median milliseconds of a single query.
-        value: Mean of the metric; without judgements the share of the exact first ten that was found.
-        quality: Value over that of exact search.
-        difference: Value minus that of exact search, paired by query, with its 95% bootstrap interval.
-        recall_10: Share of the exact first ten that was found.
-        build_seconds: Of pooling and building.
+        run: It.
+        exact: The run of exact search.
+        metric: What decides: "ndcg@10", or "exact@10" without judgements.
     """
 
-    kind: str
-    settings: dict[str, Any]
-    factor: float
-    bytes: int
-    p50_ms: float
-    value: float
-    quality: float
-    difference: Interval
-    recall_10: float
-    build_seconds: float
+    run: Run
+    exact: Run
+    metric: str
+
+    @property
+    def kind(self) -> str:
+        """Kind of index."""
+        return self.run.experiment.index
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All of them, defaults too."""
+        return self.run.settings
+
+    @property
+    def factor(self) -> float:
+        """Pool factor; 1 keeps every token vector."""
+        return self.run.experiment.pool_factor
+
+    @property
+    def bytes(self) -> int:
+        """Of the files that a search reads."""
+        return self.run.bytes or 0
+
+    @property
+    def p50_ms(self) -> float:
+        """Median milliseconds of a single query."""
+        return self.run.p50_ms
+
+    @property
+    def value(self) -> float:
+        """Mean of the metric."""
+        return self.run.mean[self.metric]
+
+    @property
+    def quality(self) -> float:
+        """Value over that of exact search."""
+        base = self.exact.mean[self.metric]
+        return self.value / base if base else 1.0
+
+    @cached_property
+    def difference(self) -> Interval:
+        """Value minus that of exact search, paired by query, with its 95% bootstrap interval."""
+        before, after = self.exact.per_query(self.metric), self.run.per_query(self.metric)
+        return bootstrap([after[query] - before[query] for query in after])
+
+    @property
+    def recall_10(self) -> float:
+        """Share of the exact first ten that was found."""
+        return self.run.found_exact(10)
+
+    @property
+    def build_seconds(self) -> float | None:
+        """Of pooling and building."""
+        return self.run.build_seconds
 
     @property
     def name(self) -> str:
@@ -47,6 +87,12 @@ class Option:
     def changed(self) -> dict[str, Any]:
         """The settings that are not the defaults of the kind."""
         return changed_settings(self.kind, self.settings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values as JSON has them."""
+        names = ("kind", "settings", "factor", "bytes", "p50_ms", "value", "quality", "recall_10", "build_seconds")
+        values = {name: getattr(self, name) for name in names}
+        return {**values, "difference": list(self.difference), "run": self.run.id}
 
     def row(self) -> dict[str, Any]:
         """One row of the table of evidence."""
@@ -90,6 +136,12 @@ class Recommendation:
     skipped: tuple[str, ...] = ()
     command: str = ""
     code: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON has it."""
+        chosen = None if self.chosen is None else self.chosen.to_dict()
+        options = {"exact": self.exact.to_dict(), "tried": [option.to_dict() for option in self.tried]}
+        return {**vars(self), **options, "chosen": chosen}
 
 
 def choose(

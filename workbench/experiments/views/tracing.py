@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from engine.errors import InputError
 from engine.indexes import Index
 from engine.indexes.trace import Trace
 from engine.retrieval import check_k, id_order
+from workbench.experiments.progress import Progress, Stop
 from workbench.exports import markdown_table
 
 MODEL, STORAGE = "exact MaxSim", "quantisation"
@@ -132,8 +133,8 @@ def lost_documents(
     k: int = 10,
     grade: int = 1,
     only: Sequence[str] | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
 ) -> LostReport:
     """Trace every relevant document that an index does not return.
 
@@ -145,8 +146,8 @@ def lost_documents(
         k: Results a query.
         grade: A document counts as relevant from this grade on.
         only: Ids of the queries to look at; all with judgements when None.
-        progress: Called with (queries done, all).
-        should_stop: Asked after every query; a yes ends with what was traced so far.
+        progress: Called with ("trace", queries done, all).
+        stop: Asked after every query; a yes ends with what was traced so far.
 
     Returns:
         The report.
@@ -182,8 +183,8 @@ def lost_documents(
                 trace = index.trace(vectors, name, k)
                 lost.append(LostDocument(query, name, grades[name], *blame(trace), rank, trace.stored_rank, trace))
         if progress is not None:
-            progress(done, len(chosen))
-        if should_stop is not None and should_stop():
+            progress("trace", done, len(chosen))
+        if stop is not None and stop():
             break
     return LostReport(k, relevant, relevant - len(lost), tuple(lost), _costs(lost, relevant))
 

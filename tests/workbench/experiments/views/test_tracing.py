@@ -107,9 +107,9 @@ def test_stops_on_request_and_tells_progress(tmp_path, judged):
     index.add(IDS, DOCUMENTS)
     told = []
     report = lost_documents(
-        index, judged, DOCUMENTS, QUERIES, progress=lambda *done: told.append(done), should_stop=lambda: len(told) == 3
+        index, judged, DOCUMENTS, QUERIES, progress=lambda *done: told.append(done), stop=lambda: len(told) == 3
     )
-    assert told == [(1, 8), (2, 8), (3, 8)]
+    assert told == [("trace", 1, 8), ("trace", 2, 8), ("trace", 3, 8)]
     assert report.relevant == 33
 
 

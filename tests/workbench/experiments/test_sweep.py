@@ -1,14 +1,14 @@
 import json
-from importlib import import_module
 
 import pytest
 
 from engine.errors import InputError
 from workbench import runs
 from workbench.experiments.experiment import Experiment
-from workbench.experiments.preflight import Loaded, preflight
-from workbench.seeds import seed_noise
-from workbench.sweep import grid, sweep
+from workbench.experiments.plan import grid
+from workbench.experiments.preflight import preflight
+from workbench.experiments.studies import seed_noise
+from workbench.experiments.sweep import sweep
 
 BASE = Experiment(collection="tiny", model="fake", metrics=("ndcg@10",))
 
@@ -16,9 +16,8 @@ BASE = Experiment(collection="tiny", model="fake", metrics=("ndcg@10",))
 @pytest.fixture(autouse=True)
 def registered(tmp_path, monkeypatch, tiny_collection, fake_encoder):
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
-    module = import_module("workbench.experiments.preflight")
-    monkeypatch.setattr(module, "load_collection", lambda name: tiny_collection)
-    monkeypatch.setattr(module.Encoder, "load", lambda name, dtype: fake_encoder)
+    monkeypatch.setattr("workbench.experiments.prepare.load_collection", lambda name: tiny_collection)
+    monkeypatch.setattr("engine.Encoder.load", lambda name, device, dtype: fake_encoder)
 
 
 def test_grid_has_every_combination_once() -> None:
@@ -88,7 +87,7 @@ def test_encoding_is_estimated_from_a_sample_of_this_collection(tiny_collection,
     encoded = fake_encoder.encode_document(list(tiny_collection.documents.values()))
     clock = iter([10.0, 10.0 + 0.5 * encoded.n_tokens])  # half a second a token
     monkeypatch.setattr("workbench.experiments.preflight.time.perf_counter", lambda: next(clock))
-    costs = preflight([BASE], 1, Loaded())
+    costs = preflight([BASE], 1)
     assert costs.encode_tokens == encoded.n_tokens  # the sample is the whole of so small a collection
     assert costs.encode_s == pytest.approx(0.5 * encoded.n_tokens)
 

@@ -1,0 +1,286 @@
+"""Prepare: a collection and a model to the vectors that everything is measured on, by one policy and kept."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+
+from engine import Collection, Encoder, TokenEmbeddings, load_collection, storage
+from engine.encoder import Task
+from engine.errors import BusyError, CorruptDataError, InputError, NotFoundError
+from engine.maxsim import QuantizedDocuments, maxsim_topk
+from engine.pooling import Linkage, Method, link
+from engine.retrieval import id_order
+from workbench.cache import cached_embeddings, cached_pooled, content_key
+from workbench.experiments.experiment import Experiment
+from workbench.experiments.progress import SILENT, Steps
+from workbench.paths import data_folder
+
+QUICK_S = 0.2  # a collection that does not exist is known by then
+TRUTH_DEPTH = 100  # documents of exact search that are kept for each query
+TRUTH = "exact-truth"
+BLOCK = 32  # queries of exact search between two looks at whether to stop
+STAGES: dict[Task, str] = {"document": "encode documents", "query": "encode queries"}
+
+
+class Prepared:
+    """A collection with its vectors, in the order of its documents and queries; use `prepare`.
+
+    Vectors, pooled vectors and the results of exact search are computed when they are first asked for, and kept.
+
+    Args:
+        collection: Texts and judgements.
+        identity: Hash of what decides the vectors: the model, its dtype and how they are kept; or the vectors
+            themselves.
+        model: What records say of the model.
+        vectors: How vectors are kept, "float16" or "float32".
+        encoder: Makes the vectors; None when they were given.
+        given: Vectors of documents and of queries.
+        source: Names of collection and model, when a command can repeat it.
+    """
+
+    def __init__(
+        self, collection: Collection, identity: str, model: dict[str, Any], vectors: str,
+        encoder: Encoder | None = None, given: tuple[TokenEmbeddings, TokenEmbeddings] | None = None,
+        source: tuple[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        self.collection = collection
+        self.identity = identity
+        self.model = model
+        self.vectors = vectors
+        self.encoder = encoder
+        self.source = source
+        self._held: dict[Task, TokenEmbeddings] = {} if given is None else {"document": given[0], "query": given[1]}
+        self._truth: np.ndarray | None = None
+        self._linkage: tuple[tuple[str, int], Linkage] | None = None
+
+    @property
+    def key(self) -> str:
+        """Hash of the texts, the judgements and what decides the vectors."""
+        return content_key(self.collection.fingerprint, self.identity)
+
+    @property
+    def documents(self) -> TokenEmbeddings:
+        """Vectors of the documents."""
+        return self.encode("document")[0]
+
+    @property
+    def queries(self) -> TokenEmbeddings:
+        """Vectors of the queries."""
+        return self.encode("query")[0]
+
+    def experiment(self, **changes: Any) -> Experiment:
+        """An experiment on these vectors; without judgements it has no metrics of them.
+
+        Args:
+            changes: Fields that are not the defaults.
+
+        Returns:
+            The experiment.
+
+        Raises:
+            InputError: an impossible value.
+        """
+        names = self.source or (self.collection.name or "collection", str(self.model["model"]) or "vectors")
+        wanted = Experiment(**{"collection": names[0], "model": names[1], "vectors": self.vectors, **changes})
+        return wanted if self.collection.judged_queries else replace(wanted, metrics=())
+
+    def encode(self, task: Task, steps: Steps = SILENT) -> tuple[TokenEmbeddings, bool]:
+        """Encode the documents or the queries, where nobody did before.
+
+        Args:
+            task: "document" or "query".
+            steps: Told of the progress.
+
+        Returns:
+            The vectors, and whether they were there already.
+        """
+        if task in self._held:
+            return self._held[task], True
+        assert self.encoder is not None
+        texts = list((self.collection.documents if task == "document" else self.collection.queries).values())
+        worked: list[int] = []
+
+        def progress(done: int, total: int) -> None:
+            worked.append(done)
+            steps(STAGES[task], done, total)
+
+        self._held[task] = cached_embeddings(self.encoder, texts, task, progress, self.vectors)
+        return self._held[task], not worked
+
+    def pooled(
+        self, factor: float, method: str = "hierarchical", protected: int = 1, keep: bool = True
+    ) -> tuple[TokenEmbeddings, float | None, bool]:
+        """The documents at a pool factor; the linkage of the last method is kept, so that ten factors cost one.
+
+        Args:
+            factor: Tokens per remaining token; 1 keeps every vector.
+            method: How they are merged.
+            protected: First tokens of a document that stay as they are.
+            keep: Whether they are kept on disk.
+
+        Returns:
+            The vectors, the seconds that pooling took, and whether they were there already.
+        """
+        if factor == 1:
+            return self.documents, 0.0, True
+
+        def merge() -> TokenEmbeddings:
+            key = (method, protected)
+            if self._linkage is None or self._linkage[0] != key:
+                self._linkage = key, link(self.documents, cast(Method, method), protected)
+            return self._linkage[1].pool(factor)
+
+        source = content_key(self.identity, *self.collection.documents.values())
+        return cached_pooled(merge, source, factor, method, protected, keep)
+
+    def truth(self, steps: Steps = SILENT) -> np.ndarray:
+        """The best documents of each query by exact MaxSim on the vectors before pooling, kept for next time.
+
+        Args:
+            steps: Told of the progress.
+
+        Returns:
+            int64 [queries, at most 100], positions of documents, best first, ties by id.
+        """
+        if self._truth is None:
+            folder = data_folder("cache", "truth") / content_key(TRUTH, self.key)
+            self._truth = _kept_truth(folder)
+            if self._truth is None:
+                self._truth = self._exact(steps)
+                with contextlib.suppress(BusyError), storage.writer_lock(folder):  # busy: another keeps the same
+                    storage.commit(folder, TRUTH, {}, {"positions": self._truth})
+        return self._truth
+
+    def _exact(self, steps: Steps) -> np.ndarray:
+        ties, total = id_order(list(self.collection.documents)), len(self.queries)
+        codes = QuantizedDocuments.build(self.documents)
+        found = []
+        for start in range(0, total, BLOCK):
+            block = self.queries.select(np.arange(start, min(start + BLOCK, total)))
+            found.append(maxsim_topk(block, codes, TRUTH_DEPTH, ties)[0])
+            steps("exact truth", start + len(block), total)
+        return np.concatenate(found) if found else np.empty((0, TRUTH_DEPTH), np.int64)
+
+    def truth_ids(self, steps: Steps = SILENT) -> list[list[str]]:
+        """`truth` as ids."""
+        ids = list(self.collection.documents)
+        return [[ids[i] for i in row] for row in self.truth(steps)]
+
+    def first(self, queries: int) -> Prepared:
+        """The same with the first queries only."""
+        whole = self.collection
+        if queries >= len(whole.queries):
+            return self
+        kept = dict(list(whole.queries.items())[:queries])
+        part = replace(whole, queries=kept, qrels={q: grades for q, grades in whole.qrels.items() if q in kept})
+        vectors = self.documents, self.queries.select(np.arange(queries))
+        return Prepared(part, self.identity, self.model, self.vectors, self.encoder, vectors, self.source)
+
+
+def _kept_truth(folder: Any) -> np.ndarray | None:
+    try:
+        return np.array(storage.open_array(folder, storage.read_manifest(folder, TRUTH), "positions", mmap=False))
+    except NotFoundError:
+        return None
+    except CorruptDataError:
+        shutil.rmtree(folder, ignore_errors=True)  # a cache: what is damaged is made again
+        return None
+
+
+def prepare(
+    collection: str | Collection = "embedded",
+    model: str | Encoder = "embedded",
+    documents: TokenEmbeddings | None = None,
+    queries: TokenEmbeddings | None = None,
+    dtype: str = "auto",
+    vectors: str = "float16",
+    device: str = "auto",
+) -> Prepared:
+    """Load a collection and a model, the one way that every command, page and notebook does.
+
+    Args:
+        collection: A name or path for `load_collection`, or a collection.
+        model: A name or path for `Encoder.load`, or an encoder; with vectors, what records call their model.
+        documents: Vectors of the documents in their order, instead of encoding them.
+        queries: Vectors of the queries in their order.
+        dtype: What the model computes in; see `Encoder.load`.
+        vectors: How encoded vectors are kept, "float16" or "float32"; given ones stay as they are.
+        device: Where the model runs.
+
+    Returns:
+        The collection with its vectors, which are encoded on first use and kept for next time.
+
+    Raises:
+        InputError: only one of the two was given, or counts differ.
+        NotFoundError: no such collection or model.
+    """
+    if (documents is None) != (queries is None):
+        raise InputError("Expected vectors of both documents and queries, got one of them: pass both or neither.")
+    if documents is not None and queries is not None:
+        loaded = load_collection(collection) if isinstance(collection, str) else collection
+        return _given(loaded, documents, queries, model if isinstance(model, str) else model.name)
+    with ThreadPoolExecutor(1) as beside:  # texts are read by another process or the disk, the model by this one
+        reading = beside.submit(load_collection, collection) if isinstance(collection, str) else None
+        if reading is not None and wait([reading], timeout=QUICK_S).done:
+            reading.result()  # a wrong name is an error at once
+        encoder = Encoder.load(model, device=device, dtype=dtype) if isinstance(model, str) else model
+    loaded = reading.result() if reading is not None else collection
+    assert isinstance(loaded, Collection)
+    source = (collection, model) if isinstance(collection, str) and isinstance(model, str) else None
+    return _encoded(loaded, encoder, vectors, source)
+
+
+def _encoded(collection: Collection, encoder: Encoder, vectors: str, source: tuple[str, str] | None) -> Prepared:
+    identity = content_key(encoder.fingerprint, encoder.dtype, encoder.device.partition(":")[0], vectors)
+    return Prepared(collection, identity, encoder.describe(), vectors, encoder, source=source)
+
+
+def _given(collection: Collection, documents: TokenEmbeddings, queries: TokenEmbeddings, name: str) -> Prepared:
+    if (len(documents), len(queries)) != (len(collection.documents), len(collection.queries)):
+        raise InputError(
+            f"Expected vectors of {len(collection.documents)} documents and {len(collection.queries)} queries, got "
+            f"{len(documents)} and {len(queries)}: pass them in the order of the collection."
+        )
+    digest = hashlib.blake2b(digest_size=10)
+    for vectors in (documents, queries):
+        for array in (vectors.values, vectors.offsets):
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    kept = str(documents.values.dtype)
+    model = {"model": name, "note": "vectors that were given", "dim": documents.dim, "dtype": kept,
+             "fingerprint": documents.fingerprint or digest.hexdigest()}  # fmt: skip
+    return Prepared(collection, digest.hexdigest(), model, kept, given=(documents, queries))
+
+
+class Loader:
+    """Collections and models that several experiments share, each loaded once.
+
+    Args:
+        device: Where models run.
+    """
+
+    def __init__(self, device: str = "auto") -> None:
+        self.device = device
+        self._collections: dict[str, Collection] = {}
+        self._encoders: dict[tuple[str, str], Encoder] = {}
+        self._prepared: dict[tuple[str, str, str, str], Prepared] = {}
+
+    def __call__(self, experiment: Experiment) -> Prepared:
+        """The collection and the vectors of an experiment."""
+        names = (experiment.collection, experiment.model)
+        key = (*names, experiment.dtype, experiment.vectors)
+        if key not in self._prepared:
+            if names[0] not in self._collections:
+                self._collections[names[0]] = load_collection(names[0])
+            if key[1:3] not in self._encoders:
+                self._encoders[key[1:3]] = Encoder.load(names[1], device=self.device, dtype=experiment.dtype)
+            shared = self._collections[names[0]], self._encoders[key[1:3]]
+            self._prepared[key] = _encoded(*shared, experiment.vectors, names)
+        return self._prepared[key]
