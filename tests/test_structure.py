@@ -55,7 +55,7 @@ def test_the_lock_holds_names_versions_and_hashes_only() -> None:
 
 def test_the_fixed_names_are_functions_whatever_was_imported_before() -> None:
     code = (
-        "import engine.maxsim.reference, workbench.sweep, workbench.experiments.views.comparison\n"
+        "import engine.maxsim.reference, workbench.experiments.sweep, workbench.experiments.views.comparison\n"
         "from engine import Encoder, TokenEmbeddings, Collection, load_collection, maxsim, pool, create_index\n"
         "from engine import open_index, rerank, evaluate, explain\n"
         "from workbench import Experiment, run, sweep, compare, runs, figures\n"

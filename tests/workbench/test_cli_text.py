@@ -43,7 +43,6 @@ def test_control_characters_are_seen_and_not_obeyed(capsys: pytest.CaptureFixtur
 def test_a_search_in_a_folder_with_brackets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fake_encoder
 ) -> None:
-    monkeypatch.setattr("workbench.workspace.load_encoder", lambda *_, **__: fake_encoder)
     monkeypatch.setattr("engine.Encoder.load", lambda *_, **__: fake_encoder)
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "200")

@@ -71,12 +71,10 @@ def show_warnings(run: Run, prepared: Prepared) -> None:
             note(sentence)
 
 
-def say_reused(*runs: Run) -> None:
+def say_reused(run: Run) -> None:
     """Say when what is shown was measured, where it was there already."""
-    found = [run for run in runs if run.reused]
-    if found:
-        which = "This was" if len(runs) == 1 else f"{len(found)} of {len(runs)} were"
-        note(f"{which} measured before, on {found[0].created[:16].replace('T', ' ')}: --force measures again.")
+    if run.reused:
+        note(f"This was measured before, on {run.created[:16].replace('T', ' ')}: --force measures again.")
 
 
 class _Notes(logging.Handler):

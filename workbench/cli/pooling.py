@@ -10,7 +10,7 @@ import typer
 
 from engine.errors import InputError
 from workbench.cli.options import DeviceOption, ForceOption, JsonOption, ModelOption, OutputOption, SeedOption
-from workbench.cli.output import note, out, progress_bars, say_reused, show_json, show_table, show_warnings
+from workbench.cli.output import note, out, progress_bars, show_json, show_table, show_warnings
 from workbench.experiments.progress import Steps
 
 if TYPE_CHECKING:
@@ -91,7 +91,9 @@ def _study(
             )
         )  # fmt: skip
     show_warnings(points[0].run, prepared)
-    say_reused(*(point.run for point in points))
+    known = sum(point.run.reused for point in points)
+    note(f"{title}: {len(points) - known} measured, {known} were there already." if known < len(points)
+         else f"{title}: nothing was measured, all {known} were there already.")  # fmt: skip
     return Study(prepared.collection, prepared.documents, points)
 
 
