@@ -134,12 +134,16 @@ def gather_queries(tables: Iterable[Table]) -> Texts:
 
 def _gather(found: Texts, table: Table, columns: Mapping[str, str | None], usual: Mapping[str, Sequence[str]]) -> None:
     found.notes.extend(table.notes)
+    name, text, title = (columns.get(role) for role in ("id", "text", "title"))
+    ids, texts, titles = (usual.get(role, ()) for role in ("id", "text", "title"))
     for position, row in enumerate(table.rows):
         where = table.where(position)
-        cells = {
-            role: as_text(cell_of(row, column, usual[role]), f"the {role}", where) for role, column in columns.items()
-        }
-        key = str(table.numbers[position]) if columns["id"] is None else cells["id"]
+        key = str(table.numbers[position]) if name is None else as_text(cell_of(row, name, ids), "the id", where)
         if key is None or not key.strip():
-            raise InputError(f"{where} has no id in the column {columns['id']!r}, as others have: give it one.")
-        found.add(key, cells.get("title"), cells["text"], where)
+            raise InputError(f"{where} has no id in the column {name!r}, as others have: give it one.")
+        found.add(
+            key,
+            as_text(cell_of(row, title, titles), "the title", where),
+            as_text(cell_of(row, text, texts), "the text", where),
+            where,
+        )
