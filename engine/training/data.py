@@ -121,13 +121,15 @@ class TrainingData:
 
         Args:
             keys: Label each row with the keys of its texts instead of its scores, as contrastive losses need them to
-                leave out what is absent or another answer. An absent text is the question again, which costs least.
+                leave out what is absent or another answer. In place of an absent text stands the question, which costs
+                least, or the positive where a model may score nothing of the question.
         """
         from datasets import Dataset
 
-        queries = self.columns["query"]
+        pairs = zip(self.columns["query"], self.columns["positive"], strict=True)
+        fillers = [query if any(map(str.isalnum, query)) else positive for query, positive in pairs]
         columns: dict[str, Any] = {
-            name: [text or query for text, query in zip(texts, queries, strict=True)]
+            name: [text or filler for text, filler in zip(texts, fillers, strict=True)]
             for name, texts in self.columns.items()
         }
         if keys:

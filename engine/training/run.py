@@ -289,7 +289,7 @@ def _check(settings: TrainSettings, data: TrainingData) -> None:
 def _check_texts(encoder: Encoder, data: TrainingData) -> None:
     """Name a text of punctuation alone of which nothing is scored; the loss finds the rare others when they come."""
     for column, texts in data.columns.items():
-        suspects = [i for i, text in enumerate(texts) if not any(map(str.isalnum, text))]
+        suspects = [i for i, text in enumerate(texts) if text and not any(map(str.isalnum, text))]
         if suspects:
             encode = encoder.encode_query if column == "query" else encoder.encode_document
             lengths = encode([texts[i] for i in suspects]).lengths

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 import torch
 from torch.nn import functional
 
-from engine.training import read_training_data
+from engine.training import TrainSettings, fine_tune, read_training_data
 from engine.training.negatives import hide_answers
 
 
@@ -32,3 +35,19 @@ def test_absent_documents_and_other_answers_are_no_negatives() -> None:
         functional.cross_entropy(scores[1, [0, 1, 2, 3, 5]][None], torch.tensor([1])),
     ]
     torch.testing.assert_close(functional.cross_entropy(hidden, targets), torch.stack(by_hand).mean())
+
+
+def test_a_run_learns_from_ragged_rows_with_several_positives(backbone: Path, tmp_path: Path) -> None:
+    rows = [
+        {
+            "query": f"what is topic {i}",
+            "pos": [f"topic {i} one", f"topic {i} two"],
+            "neg": [f"wrong {j}" for j in range(i)],
+        }
+        for i in range(3)
+    ]
+    data = read_training_data(rows)
+    assert len(data) == 6
+    settings = TrainSettings(base=str(backbone), batch=3, max_steps=2, projection=8, device="cpu",
+                             output=str(tmp_path / "model"))  # fmt: skip
+    assert all(map(math.isfinite, fine_tune(settings, data).losses))
