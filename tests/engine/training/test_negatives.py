@@ -42,7 +42,7 @@ def test_a_run_learns_from_ragged_rows_with_several_positives(backbone: Path, tm
         {
             "query": f"what is topic {i}",
             "pos": [f"topic {i} one", f"topic {i} two"],
-            "neg": [f"wrong {j}" for j in range(i)],
+            "neg": [f"wrong {i} {j}" for j in range(i)],
         }
         for i in range(3)
     ]
