@@ -170,7 +170,7 @@ def save(scorer: Scorer, name: str, folder: str | Path) -> None:
     Args:
         scorer: Trained.
         name: As it was asked for.
-        folder: Of the model; exists.
+        folder: Where the model is.
     """
     if not scorer.learned:
         return

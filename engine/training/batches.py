@@ -118,7 +118,7 @@ def encode_columns(
         columns: Query column first; each with "task".
         most_tokens: Tokens of a mini-batch.
         graph_tokens: Tokens whose graph may stay alive through the loss.
-        device: Of the model.
+        device: Where the model is.
 
     Returns:
         The mini-batches, in the order of the pass.

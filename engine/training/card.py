@@ -32,7 +32,7 @@ def model_card(report: Report) -> str:
     """Write a card: what the model is, data, settings, scores, versions and how to run it again.
 
     Args:
-        report: Of the run.
+        report: What the run gave back.
 
     Returns:
         Markdown with the front matter of the hub.

@@ -30,7 +30,7 @@ def origin_of(settings: TrainSettings, data: TrainingData, base: str) -> dict[st
     """What the weights of a run follow from, as JSON values.
 
     Args:
-        settings: Of the run.
+        settings: What to train and how.
         data: Checked rows.
         base: Fingerprint of the model before its first step.
 
@@ -54,7 +54,7 @@ def check_new(output: Path, replace: bool) -> None:
     """Check that a run may start in a folder: nothing is lost unless that was asked for.
 
     Args:
-        output: Of the model.
+        output: Folder of the model and its checkpoints.
         replace: A model or checkpoints that are there may go.
 
     Raises:
@@ -95,7 +95,7 @@ def find_resumable(output: Path) -> tuple[dict[str, Any], bool]:
     """What a run in a folder was made from.
 
     Args:
-        output: Of the model.
+        output: Folder of the model and its checkpoints.
 
     Returns:
         Its record as `write_origin` left it, and whether the run is finished.
@@ -124,7 +124,7 @@ def check_same(output: Path, record: Mapping[str, Any], now: Mapping[str, Any]) 
     """Check that what is asked for now is what a run was made from.
 
     Args:
-        output: Of the model.
+        output: Folder of the model and its checkpoints.
         record: From `find_resumable`.
         now: From `origin_of`.
 
@@ -154,7 +154,7 @@ def write_origin(output: Path, origin: Mapping[str, Any], mini_batch_tokens: int
     """Keep beside the checkpoints what they are made from.
 
     Args:
-        output: Of the model.
+        output: Folder of the model and its checkpoints.
         origin: From `origin_of`.
         mini_batch_tokens: That were chosen.
         parts: One a start: "step" that it went on from, and where it ran.

@@ -44,7 +44,7 @@ def score_collection(
     Args:
         encoder: The model; it is put into evaluation mode and back.
         collection: With judgements.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
         scorer: A scorer or its name.
 
     Returns:

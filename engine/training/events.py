@@ -59,7 +59,7 @@ class Step(Event):
         steps: Steps that the run will take.
         loss: Of this step's batch.
         learning_rate: That was used.
-        gradient_norm: Of all trained weights, before clipping.
+        gradient_norm: Norm of the gradient of all trained weights, before clipping.
         tokens_per_second: Real tokens of the batch, padding left out.
         memory_bytes: Peak of the device so far; the process's resident set on a CPU.
         seconds: Since the first step began.

@@ -14,7 +14,7 @@ def export_onnx(encoder: Encoder, path: str | Path) -> Path:
 
     Args:
         encoder: The model; it is put into evaluation mode.
-        path: Of the file.
+        path: The file.
 
     Returns:
         The path.

@@ -25,7 +25,7 @@ def load_for_training(settings: TrainSettings) -> Encoder:
     """Load the base in float32, with a new projection where it is a plain backbone.
 
     Args:
-        settings: Of the run.
+        settings: Name the base and, for a plain backbone, the dimensions of its projection.
 
     Returns:
         The encoder, its weights still as they came, the new projection drawn with the run's seed.
@@ -51,7 +51,7 @@ def build_loss(model: Any, settings: TrainSettings) -> LateInteractionLoss:
 
     Args:
         model: A MultiVectorEncoder.
-        settings: Of a run.
+        settings: Name loss and scorer, and hold what the loss takes.
 
     Returns:
         The loss; its mini-batches may change after the preflight.
@@ -73,7 +73,7 @@ def prepare(model: MultiVectorEncoder, settings: TrainSettings) -> Any:
 
     Args:
         model: Changed in place.
-        settings: Of the run.
+        settings: Say which part, or the rank of the adapters.
 
     Returns:
         What `merge` needs afterwards.

@@ -53,7 +53,7 @@ def preflight(
     """Choose the usual mini-batch of the device, or half of it as often as its graph takes too much memory.
 
     Args:
-        loss: Of the run; nothing is changed in it or its model.
+        loss: Holds the model; nothing is changed in it.
         columns: One typical batch as the trainer hands it to the loss.
         steps: Steps of the run.
         mini_batch_tokens: A size that is given: only it is measured.

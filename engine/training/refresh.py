@@ -15,7 +15,7 @@ def segments(steps: int, mine_every: int, done: int = 0) -> Iterator[tuple[int, 
     """The parts of a run between two minings.
 
     Args:
-        steps: Of the run.
+        steps: Steps of the whole run.
         mine_every: Steps of a part; 0 for one part.
         done: Steps already taken; the part that they end in comes first.
 

@@ -27,7 +27,7 @@ class Report:
         losses: One a step.
         before: nDCG@10 on the development collection before, or None without one.
         after: The same afterwards.
-        p_value: Of the difference, by a paired randomisation test; None without a development collection.
+        p_value: How likely the difference is by chance, by a paired randomisation test; None without a collection.
         changed: (query id, document id, alignment before, after), most changed first; empty when read from a folder.
         counts: What the data checks found.
         data_name: Where the rows came from.

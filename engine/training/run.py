@@ -50,7 +50,7 @@ def fine_tune(
     """Train a late-interaction model and say what changed.
 
     Args:
-        settings: Of the run.
+        settings: What to train and how.
         data: Rows; those that leak from the development collection are left out and counted.
         on_event: Called from this thread with each event.
         development: Evaluated before, after and every `evaluate_every` steps.
@@ -130,7 +130,7 @@ class Run:
     """The trainer of sentence-transformers, set up from our settings.
 
     Args:
-        settings: Of the run.
+        settings: What to train and how.
         data: Checked rows.
         encoder: The model that is trained in place.
         development: See `fine_tune`.

@@ -23,7 +23,7 @@ def save_report(report: Report, scorer: Any) -> Path:
     The record goes first and comes last: a folder that has one holds the whole model of that run.
 
     Args:
-        report: Of the run; its folder is created when absent.
+        report: What the run gave back; its folder is created when absent.
         scorer: That it was trained with; its weights are kept where it has some.
 
     Returns:
@@ -51,7 +51,7 @@ def load_report(folder: str | Path, device: str = "auto") -> Report:
     """Read what `save_report` wrote.
 
     Args:
-        folder: Of the model.
+        folder: Where the model is.
         device: To load the model on.
 
     Returns:
@@ -84,7 +84,7 @@ def push_to_hub(folder: str | Path, name: str, private: bool = True) -> str:
     """Upload a saved model, without checkpoints.
 
     Args:
-        folder: Of the model.
+        folder: Where the model is.
         name: "user/model" on the Hugging Face hub; you must be logged in there.
         private: Whether only you see it.
 

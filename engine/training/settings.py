@@ -35,7 +35,7 @@ class TrainSettings:
         train_only: "all", or "head" to train the projection and leave the backbone as it is.
         dtype: What the forward pass computes in; the weights stay in float32.
         gradient_checkpointing: Recompute activations, for long texts on a small device.
-        seed: Of the order of the rows, dropout and new weights.
+        seed: Seed of the order of the rows, dropout and new weights.
         evaluate_every: Steps between evaluations on the development collection; 0 evaluates before and after only.
         save_every: Steps between checkpoints to resume from; 0 keeps the one of the last step only.
         mine_every: Steps after which hard negatives are mined again with the model of that step, the first time before

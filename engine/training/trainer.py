@@ -31,13 +31,13 @@ def build_trainer(
     """The trainer of a run.
 
     Args:
-        settings: Of the run.
+        settings: What to train and how.
         model: A MultiVectorEncoder, trained in place.
         rows: With the negatives of the moment.
         loss: From `build_loss`.
         watcher: Turns what happens into events.
         batch: Rows a step and process.
-        steps: Of the run.
+        steps: Optimiser steps.
 
     Returns:
         The trainer, ready to train.

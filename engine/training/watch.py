@@ -62,7 +62,7 @@ class Watcher(TrainerCallback):
     """Turns what the trainer does into events, evaluates every n steps and obeys a stop.
 
     Args:
-        guard: Of the run's loss.
+        guard: Looks at the run's losses.
         on_event: Takes the events.
         stop: Asks for the end.
         evaluate_every: Steps; 0 for never.

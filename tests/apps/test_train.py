@@ -140,8 +140,11 @@ def test_a_run_is_checked_watched_and_its_model_used(page: Page, server: Server)
 def test_stop_ends_a_run_and_keeps_its_model(page: Page, server: Server) -> None:
     from playwright.sync_api import expect
 
+    from engine.training import LOSSES
+
     pytest.importorskip("accelerate", reason="needs the training packages: the extra train")
     upload(page, server, steps="4000")
+    assert page.locator(".loss option").evaluate_all("found => found.map(({ value }) => value)") == list(LOSSES)
     page.get_by_role("button", name="Train", exact=True).click()
     expect(page.locator(".run .facts-row")).to_contain_text("of 4,000", timeout=120_000)
     page.get_by_role("button", name="Stop and keep").click()

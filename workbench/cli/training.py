@@ -35,6 +35,7 @@ def train(
     """
     from engine import load_collection
     from engine.training import Evaluated, Event, Started, Step, Stop, TrainSettings, fine_tune, read_training_data
+    from engine.training.report import ALREADY
     from engine.training.run import is_first_process
 
     if resume and replace:
@@ -74,6 +75,8 @@ def train(
         if score is not None
     ]
     caption = f"{done.reason} after {done.steps:,} steps and {done.seconds:.0f} s, kept in {done.folder}"
+    if done.reason == ALREADY:
+        caption = f"this run was complete before, after {done.steps:,} steps: nothing in {done.folder} was changed"
     if done.p_value is not None:
         caption += f"; p {done.p_value:.3g}, {len(done.better)} questions better, {len(done.worse)} worse"
     show_table("Trained", ("", "nDCG@10", "95% interval"), table, caption)

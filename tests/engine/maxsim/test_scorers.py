@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from engine import TokenEmbeddings, maxsim, rerank
+from engine import TokenEmbeddings, maxsim, plugins, rerank
 from engine.errors import CorruptDataError, InputError
 from engine.maxsim import scorer_kinds, scorers
 from engine.maxsim.differentiable import Ragged
-from engine.maxsim.scorer_kinds import XTR, MeanMaxSim, SmoothMaxSim, TopMeanSim, WeightedMaxSim
+from engine.maxsim.scorer_kinds import XTR, MaxSim, MeanMaxSim, SmoothMaxSim, TopMeanSim, WeightedMaxSim
 from engine.maxsim.scorers import Scorer
 from tests.conftest import ragged
 
@@ -190,6 +191,35 @@ def test_learned_weights_are_kept_with_the_model_and_found_there(tmp_path: Path)
     (tmp_path / scorers.WEIGHTS).write_bytes(b"\0" * 40)
     with pytest.raises(CorruptDataError, match="train it again"):
         scorers.get("weighted-maxsim", tmp_path)
+
+
+class Halved(MaxSim):
+    """A scorer of another package."""
+
+    formula = "1/2 sum_i max_j s_ij"
+    source = "made up"
+
+    def __init__(self, divisor: float = 2.0) -> None:
+        super().__init__()
+        self.divisor = divisor
+
+    def score(
+        self, queries: TokenEmbeddings, documents: TokenEmbeddings, within: TokenEmbeddings | None = None
+    ) -> np.ndarray:
+        return super().score(queries, documents) / np.float32(self.divisor)
+
+
+def test_another_package_adds_a_scorer(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("halved", f"{__name__}:Halved", plugins.SCORERS)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == plugins.SCORERS else [])
+    assert scorers.names()[-1] == "halved"
+    rng = np.random.default_rng(7)
+    queries, documents = ragged(rng, [3], DIM), ragged(rng, [4, 2], DIM)
+    found = rerank(queries, [["a", "b"]], ["a", "b"], documents, 2, scorer="halved:divisor=4")
+    np.testing.assert_allclose(np.sort(found[0].scores), np.sort(maxsim(queries, documents)[0]) / 4, rtol=1e-6)
+    assert scorers.get("halved").describe() == {"divisor": 2.0}
+    with pytest.raises(InputError, match="it has divisor"):
+        scorers.check("halved:by=3")
 
 
 @pytest.mark.parametrize(
