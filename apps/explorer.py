@@ -104,7 +104,7 @@ def serve(
         app.middleware_stack = Guard(inner, names, CLOSED, calls.check, known)  # outside of what Gradio adds itself
         yield
 
-    blocks.queue(max_size=32, default_concurrency_limit=2)
+    blocks.queue(max_size=100, default_concurrency_limit=2)  # of short requests; long ones wait in their lane
     options: dict[str, Any] = {
         "server_name": host, "server_port": port or None, "inbrowser": open_browser, "prevent_thread_lock": True,
         "quiet": True, "share": False, "run_history": False, "footer_links": [], "show_error": True,

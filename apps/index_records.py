@@ -10,12 +10,15 @@ from apps.text import visible
 from workbench.experiments.plan import changed_settings, format_spec
 from workbench.experiments.views.indexes import IndexRow
 
+BESIDE = "Measured beside a training on this machine: alone it takes less time."
 
-def index_row(record: IndexRow) -> dict[str, Any]:
+
+def index_row(record: IndexRow, beside: bool = False) -> dict[str, Any]:
     """One measured index.
 
     Args:
         record: Of a comparison.
+        beside: Whether something else kept the machine busy meanwhile.
 
     Returns:
         Its numbers (None where nothing was measured), promises, settings and notes.
@@ -46,7 +49,7 @@ def index_row(record: IndexRow) -> dict[str, Any]:
         "can": list(record.can),
         "cannot": list(record.cannot),
         "defaults": {name: str(value) for name, value in record.dependency_defaults.items()},
-        "notes": [visible(note) for note in record.notes],
+        "notes": [*map(visible, record.notes), *([BESIDE] if beside else [])],
         "error": visible(record.error),
     }
 

@@ -56,7 +56,8 @@ def follow(start: Callable[[Callable[..., None]], Iterable[Any]], stop: threadin
         except BaseException as error:
             told.put(("error", error))
 
-    threading.Thread(target=work, daemon=True).start()
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
     last, ended = 0.0, False
     try:
         while True:
@@ -74,3 +75,4 @@ def follow(start: Callable[[Callable[..., None]], Iterable[Any]], stop: threadin
     finally:
         if not ended:
             stop.set()  # nobody watches any more
+        worker.join()  # the machine is at work until the record at hand is finished

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TYPES = (".jsonl", ".csv", ".tsv")
 MOST_STEPS = 5000
+MOST_MODELS, MOST_MODEL_BYTES = 50, 20_000_000_000  # of models that were trained in the browser
 HELD_OUT = 0.4  # share of the judged questions that are never trained on
 WATCHED_QUESTIONS, WATCHED_DOCUMENTS = 60, 300
 MOST_PINNED = 24  # evaluations whose heatmap is kept
@@ -81,6 +82,7 @@ def read_request(
     from engine.sampling import sample
     from engine.training import TrainSettings, collection_pairs
 
+    check_room()
     if request.get("source") == "file":
         data, development = _uploaded(request.get("file")), collection if collection.judged_queries else None
     else:
@@ -98,6 +100,21 @@ def read_request(
         "evaluate_every": numbers["every"], "seed": numbers["seed"], "output": str(_folder(asked(request, "name"))),
     })  # fmt: skip
     return settings, data, watched
+
+
+def check_room() -> None:
+    """Refuse another model when those trained in the browser fill their place; none is ever removed by itself.
+
+    Raises:
+        InputError: there are as many, or as large, as there may be.
+    """
+    kept = [path for path in models_folder().iterdir() if path.is_dir()]
+    size = sum(file.stat().st_size for path in kept for file in path.rglob("*") if file.is_file())
+    if len(kept) >= MOST_MODELS or size >= MOST_MODEL_BYTES:
+        raise InputError(
+            f"Expected fewer than {MOST_MODELS} models and {MOST_MODEL_BYTES / 1e9:.0f} GB trained in the browser, got "
+            f"{len(kept)} and {size / 1e9:.1f} GB: whoever runs this workbench removes some from its folder of models."
+        )
 
 
 def _uploaded(file: Any) -> TrainingData:

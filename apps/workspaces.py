@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from apps.lane import Lane
 from apps.text import asked
 from engine import Encoder, plugins
 from engine.errors import InputError, NotFoundError
@@ -34,6 +35,8 @@ class Workspaces:
         self._others: OrderedDict[str, Workspace] = OrderedDict()
         self._lock = threading.Lock()
         self.listeners: Counter[str] = Counter()  # open streams of each visitor's page
+        self.training = Lane(self._listening)  # hours, so that it has a line of its own
+        self.measuring = Lane(self._listening)
 
     def of(self, request: Mapping[str, Any]) -> Workspace:
         """The workspace that a request is about.
@@ -59,6 +62,9 @@ class Workspaces:
                 )
             self._others.move_to_end(key)
             return found
+
+    def _listening(self, session: str) -> bool:
+        return self.listeners[session] > 0
 
     def add(self, workspace: Workspace) -> str:
         """Keep a workspace until the workbench ends or newer ones take its place.

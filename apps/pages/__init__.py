@@ -10,11 +10,12 @@ from typing import Any
 import gradio as gr
 
 from apps.components import component
+from apps.lane import Lane
 from apps.live import Stops
 from apps.registry import pages
 from engine.errors import InputError, WorkbenchError
 
-HEAVY = "heavy"  # the queue of what keeps the machine busy: one run at a time
+HEAVY = "heavy"  # Gradio's queue of long runs: it lets all through, and their lane makes them wait
 
 
 def bar() -> None:
@@ -31,28 +32,35 @@ def sentence(error: Exception) -> str:
     return f"This did not work ({type(error).__name__}: {error}): the terminal has the details."
 
 
-def live(view: Any, run: Callable[[dict[str, Any], str], Iterator[dict[str, Any]]], stops: Stops, start: str) -> None:
-    """Let a component start a run that streams its value, one run at a time on the machine, and end its own.
+def live(
+    view: Any, run: Callable[[dict[str, Any], str], Iterator[dict[str, Any]]], stops: Stops, start: str, lane: Lane,
+    refused: Callable[[dict[str, Any], str], dict[str, Any]],
+) -> None:  # fmt: skip
+    """Let a component start a run that streams its value, one run at a time in its lane, and end its own.
 
     Args:
         view: The component; it triggers `start` and "halt".
         run: Takes what the page sent and the visitor's session, yields values of the component.
         stops: Whose flags `run` begins.
         start: Name of the event that starts it.
+        lane: In which it waits for its turn.
+        refused: Takes what the page sent and a sentence, returns the value that shows it.
     """
 
     def begin(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-        sent = event._data if isinstance(event._data, dict) else {}
+        sent, session = event._data if isinstance(event._data, dict) else {}, request.session_hash or ""
+        visitor = request.client.host if request.client else ""
         try:
-            yield from run(sent, request.session_hash or "")
+            yield from lane.follow(visitor, session, lambda: run(sent, session), lambda: stops.stop(session))
         except WorkbenchError as error:
-            raise gr.Error(str(error), print_exception=False) from None
+            yield refused(sent, str(error))
 
     def halt(request: gr.Request) -> None:
+        lane.halt(request.session_hash or "")
         stops.stop(request.session_hash or "")
 
     getattr(view, start)(
-        begin, outputs=view, concurrency_limit=1, concurrency_id=HEAVY, api_visibility="private",
+        begin, outputs=view, concurrency_limit=None, concurrency_id=HEAVY, api_visibility="private",
         show_progress="hidden", trigger_mode="once",
     )  # fmt: skip
     view.halt(halt, api_visibility="private", show_progress="hidden")

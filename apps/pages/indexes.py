@@ -30,7 +30,7 @@ def page(workspaces: Workspaces) -> None:
     bar()
     comparison = IndexPage(workspaces)
     view = component("indexes", None, [comparison.start], ("compare", "halt"))
-    live(view, comparison.compare, comparison.stops, "compare")
+    live(view, comparison.compare, comparison.stops, "compare", workspaces.measuring, _refused)
 
 
 class IndexPage:
@@ -93,7 +93,7 @@ class IndexPage:
             )
             for kind, told in running:
                 if kind == "record":
-                    rows.append(index_row(told))
+                    rows.append(index_row(told, beside=self.workspaces.training.busy()))
                     shared = conditions(told)
                 else:
                     step = _step(*told)
@@ -112,6 +112,10 @@ def _run(
     status: str, rows: list[dict[str, Any]], step: str = "", shared: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     return {"status": status, "rows": list(rows), "step": step, "shared": shared or {}, "error": ""}
+
+
+def _refused(request: dict[str, Any], told: str) -> dict[str, Any]:
+    return {"run": {**_run("error", []), "error": told}}
 
 
 def _step(what: str, done: int, total: int) -> str:

@@ -30,7 +30,7 @@ def page(workspaces: Workspaces) -> None:
     bar()
     own = OwnPage(workspaces)
     view = component("own", None, [own.start], ("index", "halt"))
-    live(view, own.index, own.stops, "index")
+    live(view, own.index, own.stops, "index", workspaces.measuring, _refused)
 
 
 class OwnPage:
@@ -71,16 +71,13 @@ class OwnPage:
         """
         stop = self.stops.begin(session)
 
-        def job(status: str, **parts: Any) -> dict[str, Any]:
-            return {"job": {"status": status, "step": "", "done": 0, "total": 0, "error": "", "ready": None, **parts}}
-
         try:
-            yield job("running", step="Reading the texts")
+            yield _job("running", step="Reading the texts")
             opened = self.workspaces.of(request)
             if request.get("source") not in ("text", "files", "open"):
                 raise InputError("Choose first where the texts come from.")
             collection = opened.collection if request["source"] == "open" else own_collection(request)
-            yield job("running", step="Loading the model")
+            yield _job("running", step="Loading the model")
             encoder = self.workspaces.models.get(asked(request, "model"))
 
             def start(report: Callable[..., None]) -> Iterator[Workspace]:
@@ -93,13 +90,13 @@ class OwnPage:
 
             for what, told in follow(start, stop):
                 if what == "progress":
-                    yield job("running", step=STAGES.get(told[0], told[0]), done=told[1], total=told[2])
+                    yield _job("running", step=STAGES.get(told[0], told[0]), done=told[1], total=told[2])
                 else:
-                    yield job("done", ready=self._ready(told))
+                    yield _job("done", ready=self._ready(told))
         except _Stopped:
-            yield job("stopped")
+            yield _job("stopped")
         except Exception as error:  # the boundary to the browser
-            yield job("error", error=sentence(error))
+            yield _job("error", error=sentence(error))
 
     def _ready(self, workspace: Workspace) -> dict[str, Any]:
         key = self.workspaces.add(workspace)
@@ -109,3 +106,11 @@ class OwnPage:
             "asked": len(workspace.collection.queries), "notes": list(workspace.collection.notes),
             "truncated": int(truncated or 0), "length": workspace.encoder.max_length("document"),
         }  # fmt: skip
+
+
+def _job(status: str, **parts: Any) -> dict[str, Any]:
+    return {"job": {"status": status, "step": "", "done": 0, "total": 0, "error": "", "ready": None, **parts}}
+
+
+def _refused(request: dict[str, Any], told: str) -> dict[str, Any]:
+    return _job("error", error=told)

@@ -32,7 +32,7 @@ def page(workspaces: Workspaces) -> None:
     bar()
     study = PoolPage(workspaces)
     view = component("pool", None, [study.start, study.merge, study.names, study.kept], ("measure", "halt"))
-    live(view, study.measure, study.stops, "measure")
+    live(view, study.measure, study.stops, "measure", workspaces.measuring, _refused)
 
 
 class PoolPage:
@@ -173,6 +173,11 @@ def _study(key: tuple[str, str, str], status: str, rows: list[dict[str, Any]], f
         "method": key[1], "index": key[2], "status": status, "rows": list(rows), "done": len(rows),
         "total": len(FACTORS), "next": following, "error": "", "seconds": 0,
     }  # fmt: skip
+
+
+def _refused(request: dict[str, Any], told: str) -> dict[str, Any]:
+    key = ("", str(request.get("method")), str(request.get("index")))
+    return {"study": {**_study(key, "error", []), "error": told}}
 
 
 def _example(qrels: dict[str, dict[str, int]], default: str) -> str:

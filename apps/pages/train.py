@@ -25,7 +25,7 @@ def page(workspaces: Workspaces) -> None:
     bar()
     train = TrainPage(workspaces)
     view = component("train", None, [train.start], ("train", "halt"))
-    live(view, train.train, train.stops, "train")
+    live(view, train.train, train.stops, "train", workspaces.training, _refused)
 
 
 class TrainPage:
@@ -73,30 +73,27 @@ class TrainPage:
 
         flag, stop = self.stops.begin(session), Stop()
 
-        def job(status: str, **parts: Any) -> dict[str, Any]:
-            return {"job": {"status": status, "step": "", "error": "", "checked": None, "report": None, **parts}}
-
         try:
-            yield job("running", step="Reading the data")
+            yield _job("running", step="Reading the data")
             collection = self.workspaces.of(request).collection
             settings, data, development = training.read_request({**request, "base": self._base(request)}, collection)
             if request.get("rehearse"):
-                yield job("running", step="Loading the model and measuring one batch")
-                yield job("checked", checked=training.rehearse(settings, data))
+                yield _job("running", step="Loading the model and measuring one batch")
+                yield _job("checked", checked=training.rehearse(settings, data))
                 return
             told = training.Told(self._pinned(request, collection))
-            yield job("running", step="Loading the model, and measuring it before the first step", told=told.as_dict())
+            yield _job("running", step="Loading the model, and measuring it before the first step", told=told.as_dict())
             for what, record in follow(
                 lambda report: training.run(settings, data, development, told, stop, report), flag
             ):
                 if flag.is_set():
                     stop.set()  # the run ends within a step and keeps its model
                 if what == "progress":
-                    yield job("running", step=_step(told, stop.is_set()), told=told.as_dict())
+                    yield _job("running", step=_step(told, stop.is_set()), told=told.as_dict())
                 else:
-                    yield job("done", told=told.as_dict(), report=training.outcome(record, development))
+                    yield _job("done", told=told.as_dict(), report=training.outcome(record, development))
         except Exception as error:  # the boundary to the browser
-            yield job("error", error=sentence(error))
+            yield _job("error", error=sentence(error))
         finally:
             stop.set()
 
@@ -109,6 +106,14 @@ class TrainPage:
         example = _example(collection)
         text = collection.documents.get(name, collection.documents[example[1]])
         return question.strip() or example[0], text
+
+
+def _job(status: str, **parts: Any) -> dict[str, Any]:
+    return {"job": {"status": status, "step": "", "error": "", "checked": None, "report": None, **parts}}
+
+
+def _refused(request: dict[str, Any], told: str) -> dict[str, Any]:
+    return _job("error", error=told)
 
 
 def _step(told: training.Told, stopping: bool) -> str:

@@ -32,7 +32,7 @@ def page(workspaces: Workspaces) -> None:
     bar()
     xray = XrayPage(workspaces)
     view = component("xray", None, [xray.start, xray.trace], ("survey", "halt"))
-    live(view, xray.survey, xray.stops, "survey")
+    live(view, xray.survey, xray.stops, "survey", workspaces.measuring, _refused)
 
 
 class XrayPage:
@@ -132,14 +132,11 @@ class XrayPage:
         """
         key, stop = (asked(request, "on"), asked(request, "kind")), self.stops.begin(session)
 
-        def value(status: str, **parts: Any) -> dict[str, Any]:
-            return {"survey": {"status": status, "step": "", "error": "", "report": None, **parts}}
-
         try:
             if key in self._surveys:
-                yield value("done", report=self._surveys[key])
+                yield _value("done", report=self._surveys[key])
                 return
-            yield value("running", step="Opening the index")
+            yield _value("running", step="Opening the index")
             workspace, index = self.workspaces.of(request), self.index(request)
             collection = workspace.collection
             running = follow(
@@ -151,14 +148,22 @@ class XrayPage:
             )  # fmt: skip
             for what, told in running:
                 if what == "progress":
-                    yield value("running", step=f"{told[1]} of {told[2]} questions")
+                    yield _value("running", step=f"{told[1]} of {told[2]} questions")
                 else:
                     record = lost_record(told, collection)
                     if not stop.is_set():
                         self._surveys[key] = record
-                    yield value("stopped" if stop.is_set() else "done", report=record)
+                    yield _value("stopped" if stop.is_set() else "done", report=record)
         except Exception as error:  # the boundary to the browser
-            yield value("error", error=sentence(error))
+            yield _value("error", error=sentence(error))
+
+
+def _value(status: str, **parts: Any) -> dict[str, Any]:
+    return {"survey": {"status": status, "step": "", "error": "", "report": None, **parts}}
+
+
+def _refused(request: dict[str, Any], told: str) -> dict[str, Any]:
+    return _value("error", error=told)
 
 
 def traced_kinds() -> list[str]:
