@@ -87,13 +87,13 @@ def certify(model_name: str) -> list[ParityRecord]:
 def _ways() -> Iterator[tuple[str, str, str]]:
     import torch
 
-    from engine.simd.features import available_levels
+    from engine.simd.linear import available
 
     flash = ["flash_attention_2"] if find_spec("flash_attn") else []
     for attention in ("eager", "sdpa"):
         for dtype in ("float32", "bfloat16"):
             yield "cpu", dtype, attention
-        if {"avx2", "avx512-vnni"} & set(available_levels()):
+        if available():
             yield "cpu", "int8", attention
     if torch.cuda.is_available():
         for attention in ["eager", "sdpa", *flash]:

@@ -68,10 +68,13 @@ def quantise_layers(model: torch.nn.Module) -> int:
     Raises:
         InputError: this processor has none of the instructions, or no layer fits.
     """
-    from engine.simd.linear import AVAILABLE, LEVEL
+    from engine.simd.levels import chosen
+    from engine.simd.linear import available
 
-    if not AVAILABLE:
-        raise InputError(f"Expected AVX2 or AVX-512 for int8, this processor offers {LEVEL}: choose dtype float32.")
+    if not available():
+        raise InputError(
+            f"Expected AVX2 or AVX-512 for int8, this processor offers {chosen().name}: choose dtype float32."
+        )
     replaced = 0
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):

@@ -1,11 +1,11 @@
-"""The compiled loops of exact MaxSim on a CPU; importing this module may compile."""
+"""The compiled loops of exact MaxSim on a CPU."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from engine.simd.jit import kernel
-from engine.simd.kernels import ZERO, begin_scan, end_scan, max_products, max_scan, widen
+from engine.simd.kernels import begin_scan, end_scan, max_products, max_scan, widen
 
 BLOCK = 128  # document tokens that stay in the second-level cache while all panels of query tokens pass over them
 
@@ -108,28 +108,28 @@ def largest_float16(halves, start, end, dim, scratch, out):
 
 
 @kernel
-def encode_float32(values, offsets, first, last, scales, codes, norms):
+def encode_float32(values, offsets, first, last, scales, zero, codes, norms):
     """Quantise documents first to last - 1; see `encode_row`."""
     dim, width = len(scales), -(-len(scales) // 4) * 4
     for document in range(first, last):
         for t in range(offsets[document], offsets[document + 1]):
-            encode_row(values, t * dim, scales, codes, t * width, norms, document)
+            encode_row(values, t * dim, scales, zero, codes, t * width, norms, document)
 
 
 @kernel
-def encode_float16(halves, offsets, first, last, scales, codes, norms):
+def encode_float16(halves, offsets, first, last, scales, zero, codes, norms):
     """The same for float16 bits."""
     dim, width = len(scales), -(-len(scales) // 4) * 4
     row = np.empty(dim, np.float32)
     for document in range(first, last):
         for t in range(offsets[document], offsets[document + 1]):
             widen(halves, t * dim, dim, row)
-            encode_row(row, 0, scales, codes, t * width, norms, document)
+            encode_row(row, 0, scales, zero, codes, t * width, norms, document)
 
 
 @kernel
-def encode_row(values, at, scales, codes, to, norms, document):
-    """One token: codes around 64, and norms [documents, 5] raised.
+def encode_row(values, at, scales, zero, codes, to, norms, document):
+    """One token: codes around `zero` (`engine.simd.levels.Level.zero`), and norms [documents, 5] raised.
 
     The norms, as squares: of what rounding left, of the codes over the even pairs of dimensions, over the odd pairs,
     over all, and of the vector.
@@ -138,7 +138,7 @@ def encode_row(values, at, scales, codes, to, norms, document):
     for d in range(len(scales)):
         value = np.float64(values[at + d])
         code = np.rint(value / scales[d])
-        codes[to + d] = np.uint8(np.int64(code) + ZERO)
+        codes[to + d] = np.uint8(np.int64(code) + zero)
         left += (value - code * scales[d]) ** 2
         length += value * value
         if d & 2:

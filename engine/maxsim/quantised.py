@@ -27,7 +27,7 @@ class QuantizedDocuments:
 
     Args:
         documents: n documents, kept for the exact scores.
-        codes: uint8 [tokens, dim padded to a multiple of 4]; `engine.simd.kernels.ZERO` stands for zero.
+        codes: uint8 [tokens, dim padded to a multiple of 4]; `engine.simd.levels.Level.zero` stands for zero.
         steps: float64 [dim], what one unit of a code is worth.
         norms: float64 [n, 5], the largest norms of each document's tokens: what rounding left, codes over the even
             pairs of dimensions, over the odd pairs, over all, and the vectors.
@@ -52,10 +52,11 @@ class QuantizedDocuments:
             InputError: a vector holds NaN or infinity; the sentence names its document.
         """
         from engine.maxsim import cpu
-        from engine.simd import kernels, threads
+        from engine.simd import kernels, levels, threads
         from engine.simd.jit import flat
 
         documents.check()
+        zero = levels.chosen().zero
         n, dim = len(documents), documents.dim
         half = documents.values.dtype == np.float16
         values = flat(documents.values.view(np.uint16) if half else documents.values)
@@ -70,16 +71,16 @@ class QuantizedDocuments:
             find(values, offsets[bounds[k]], offsets[bounds[k + 1]], dim, scratch[k], largest[k])
 
         threads.run_parts(measure, parts)
-        steps = largest.max(axis=0).astype(np.float64) / (kernels.ZERO - 1)
+        steps = largest.max(axis=0).astype(np.float64) / (zero - 1)
         steps[steps == 0] = 1.0
         width = -(-dim // 4) * 4
-        room = np.full(documents.n_tokens * width + kernels.SLACK, kernels.ZERO, np.uint8)
+        room = np.full(documents.n_tokens * width + kernels.SLACK, zero, np.uint8)
         codes = room[: -kernels.SLACK].reshape(documents.n_tokens, width)
         norms = np.zeros((n, 5))
 
         def convert(k: int) -> None:
             if documents.n_tokens:
-                encode(values, offsets, bounds[k], bounds[k + 1], steps, codes.reshape(-1), norms)
+                encode(values, offsets, bounds[k], bounds[k + 1], steps, zero, codes.reshape(-1), norms)
 
         threads.run_parts(convert, parts)
         return cls(documents, codes, steps, np.sqrt(norms))
@@ -103,9 +104,9 @@ class QuantizedDocuments:
     @property
     def provable(self) -> bool:
         """Whether sums of products fit: up to about 2,000 dimensions in the int16 of AVX2, 65,000 in int32."""
-        from engine.simd import kernels
+        from engine.simd import levels
 
-        if kernels.LEVEL == "avx2":
+        if levels.chosen().short:
             return bool(self._room()[1].min() > INT16 / 4)
         return self.codes.shape[1] * 255 * ONE_BYTE_LIMIT < INT32
 
@@ -119,12 +120,12 @@ class QuantizedDocuments:
                 int8 [tokens, padded dim]; float64 [tokens], the unit of each; float64 [tokens, 2], the norms of what
             rounding left and of the token, for `bound`.
         """
-        from engine.simd import kernels
+        from engine.simd import levels
 
         padded = np.zeros((len(query), self.codes.shape[1]))
         padded[:, : len(self.steps)] = query * self.steps
         unit = np.abs(padded).max(axis=1, initial=0.0) / ONE_BYTE_LIMIT
-        if kernels.LEVEL == "avx2":
+        if levels.chosen().short:
             even = np.arange(padded.shape[1]) & 2 == 0
             limits, room = self._room()
             for columns, limit, left in ((even, limits[0], room[0]), (~even, limits[1], room[1])):

@@ -1,4 +1,4 @@
-"""The compiled loops of differentiable MaxSim on a CPU; importing this module may compile."""
+"""The compiled loops of differentiable MaxSim on a CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compiled loops of pooling; importing this module may compile."""
+"""The compiled loops of pooling."""
 
 from __future__ import annotations
 

@@ -9,11 +9,48 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
+from numba import types
+
+from engine.simd import levels
 
 I1, I8, I16, I32, I64, F32 = *(ir.IntType(bits) for bits in (1, 8, 16, 32, 64)), ir.FloatType()
 
 Builder = Any  # llvmlite.ir.IRBuilder
 Value = Any  # llvmlite.ir.Value
+
+
+def signature(result: Any, *arguments: Any) -> Any:
+    """The signature of an intrinsic: numbers that are written into the code count as any other."""
+    return result(*(types.unliteral(argument) for argument in arguments))
+
+
+def by_level(
+    emit: Callable[..., Value | None], plain: Callable[..., Any], unit: Callable[..., Any] | None = None
+) -> Callable[..., Any]:
+    """What an `@intrinsic` returns beside its signature: code for the level that is in force when code is generated.
+
+    Args:
+        emit: Called with the level, the builder and the arguments, arrays as pointers to their first element; emits
+            vector code and returns its value, if it has one.
+        plain: The same in numba's language, for the level without vectors.
+        unit: The same in numba's language through the matrix unit, where that is more than `emit` does.
+
+    Returns:
+        The code generator.
+    """
+
+    def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
+        level = levels.current()
+        written = plain if not level.vectors else unit if level.matrix_unit else None
+        if written is not None:
+            compiled = context.compile_subroutine(b, written, sig, caching=False)  # which would forget the level
+            return context.call_internal(b, compiled.fndesc, sig, args)
+        arrays = [isinstance(kind, types.Array) for kind in sig.args]
+        values = [data(context, b, sig, args, k) if array else args[k] for k, array in enumerate(arrays)]
+        found = emit(level, b, *values)
+        return context.get_dummy_value() if found is None else found
+
+    return generate
 
 
 def i64(number: int) -> Value:
@@ -124,3 +161,26 @@ def each(b: Builder, start: Value, end: Value, step: int, body: Callable[[Value,
                 return carried
 
             loop(b, stop, size, [], turn)
+
+
+def panels(b: Builder, columns: Value, lanes: int, body: Callable[[Value, int], None]) -> None:
+    """Go through the panels of a query: full ones of four registers, and a last one of one to three.
+
+    Args:
+        b: The builder.
+        columns: int64, a multiple of `lanes`.
+        lanes: Query tokens of a register.
+        body: Called four times, with the first column of a panel and its registers.
+    """
+    rest = b.srem(columns, i64(4 * lanes))
+    whole = b.sub(columns, rest)
+    with b.if_then(b.icmp_signed(">", whole, i64(0))):
+
+        def turn(first: Value, carried: list[Value]) -> list[Value]:
+            body(first, 4)
+            return carried
+
+        loop(b, whole, 4 * lanes, [], turn)
+    for vectors in (1, 2, 3):
+        with b.if_then(b.icmp_signed("==", rest, i64(vectors * lanes))):
+            body(whole, vectors)

@@ -1,7 +1,7 @@
-"""Float32 kernels: products of document tokens with a panel of query tokens, and their maximum.
+"""Float32 kernels: products of document tokens with the panels of a query, and their maximum.
 
-A panel is [dim, columns] float32, columns padded to a multiple of the lane count. Every product is summed over the
-dimensions in order with fused multiply-adds, whatever the blocking, so that results depend on nothing but the inputs.
+A panel is [dim, columns] float32. Every product is summed over the dimensions in order with fused multiply-adds,
+whatever the blocking, so that results depend on nothing but the inputs.
 """
 
 from __future__ import annotations
@@ -12,107 +12,125 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from engine.simd.build import F32, I16, I32, call, data, each, full, i64, load, loop, prefetch, splat, store
-
-LANES = {"avx512-vnni": 16, "avx2": 8, "neon": 4}
-
-
-def make_span(level: str, vectors: int, tokens: int, places: bool = False) -> Any:
-    """An intrinsic that takes a run of document tokens through one panel and raises the running maximum.
-
-    Args:
-        level: A level with vectors.
-        vectors: Registers of query tokens.
-        tokens: Document tokens at once.
-        places: Also write which token the maximum came from, the first of equal ones.
-
-    Returns:
-        function(values float32, start, end, dim, panel float32, panel_at, out float32, out_at, where int32): out[..] =
-        max(itself, values[t] . panel[panel_at + columns * d + j]) over start <= t < end; NaN where a product is not
-        finite; with `places`, where[out_at + j] = t - start of the maximum when it rose, else unchanged.
-    """
-    lanes = LANES[level]
-    vector, whole = ir.VectorType(F32, lanes), ir.VectorType(I32, lanes)
-
-    @intrinsic
-    def span(_, values, start, end, dim, panel, panel_at, out, out_at, where):
-        signature = types.void(values, start, end, dim, panel, panel_at, out, out_at, where)
-
-        def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
-            value, query, result, place = (data(context, b, sig, args, k) for k in (0, 4, 6, 8))
-            dim = args[3]
-
-            def block(token: Any, n: int) -> None:
-                rows = [b.gep(value, [b.mul(dim, b.add(token, i64(t)))]) for t in range(n)]
-                prefetch(b, rows[0], b.mul(dim, i64(4 * n)))
-
-                def turn(d: Any, carried: list[Any]) -> list[Any]:
-                    numbers = [splat(b, load(b, r, d, F32), lanes) for r in rows]
-                    at = b.add(args[5], b.mul(d, i64(lanes * vectors)))
-                    for v in range(vectors):
-                        asked = load(b, query, b.add(at, i64(lanes * v)), vector)
-                        for t in range(n):
-                            k = t * vectors + v
-                            carried[k] = _fma(b, asked, numbers[t], carried[k])
-                    return carried
-
-                totals = loop(b, dim, 1, [full(vector, 0.0)] * (vectors * n), turn)
-                for v in range(vectors):
-                    at = b.add(args[7], i64(v * lanes))
-                    best, winner = load(b, result, at, vector), load(b, place, at, whole) if places else None
-                    for t, new in enumerate(totals[v::vectors]):
-                        higher = b.fcmp_ordered(">", new, best)
-                        if places:
-                            number = b.trunc(b.sub(b.add(token, i64(t)), args[1]), I32)
-                            winner = b.select(higher, splat(b, number, lanes), winner)
-                        best = b.select(higher, new, best)
-                        best = _fma(b, new, full(vector, 0.0), best)  # NaN or infinity times zero poisons the maximum
-                    store(b, best, result, at)
-                    if places:
-                        store(b, winner, place, at)
-
-            each(b, args[1], args[2], tokens, block)
-            return context.get_dummy_value()
-
-        return signature, generate
-
-    return span
+from engine.simd import plain
+from engine.simd.build import (
+    F32,
+    I16,
+    I32,
+    by_level,
+    call,
+    each,
+    full,
+    i64,
+    load,
+    loop,
+    panels,
+    prefetch,
+    signature,
+    splat,
+    store,
+)
+from engine.simd.levels import Level
 
 
-def _fma(b: Any, x: Any, y: Any, z: Any) -> Any:
+def fma(b: Any, x: Any, y: Any, z: Any) -> Any:
+    """The sum x * y + z with one rounding, in every lane."""
     return call(b, f"llvm.fma.v{x.type.count}f32", x.type, [x, y, z])
 
 
-def make_widen(level: str) -> Any:
-    """An intrinsic that turns float16 into float32.
+def _span(level: Level, b: Any, vectors: int, tokens: Any, panel: Any, result: Any, place: Any = None) -> None:
+    """Take a run of document tokens through one panel and raise the running maximum, and where it came from.
 
     Args:
-        level: A level with vectors.
-
-    Returns:
-        function(halves uint16, at, count, out float32): out[: count] = the float16 numbers whose bits start at `at`.
+        level: Lanes and tokens at once.
+        b: The builder.
+        vectors: Registers of query tokens.
+        tokens: values, start, end and dim.
+        panel: Pointer to the panel.
+        result: Pointer to the maximum of its first column.
+        place: Pointer to the int32 that gets t - start of the maximum when it rose; None keeps none.
     """
-    lanes = LANES[level]
+    values, start, end, dim = tokens
+    lanes = level.lanes
+    vector, whole = ir.VectorType(F32, lanes), ir.VectorType(I32, lanes)
 
-    @intrinsic
-    def widen(_, halves, at, count, out):
-        signature = types.void(halves, at, count, out)
+    def block(token: Any, n: int) -> None:
+        rows = [b.gep(values, [b.mul(dim, b.add(token, i64(t)))]) for t in range(n)]
+        prefetch(b, rows[0], b.mul(dim, i64(4 * n)))
 
-        def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
-            source, result = (data(context, b, sig, args, k) for k in (0, 3))
-            count = args[2]
-            full_count = b.sub(count, b.srem(count, i64(lanes)))
+        def turn(d: Any, carried: list[Any]) -> list[Any]:
+            numbers = [splat(b, load(b, row, d, F32), lanes) for row in rows]
+            at = b.mul(d, i64(lanes * vectors))
+            for v in range(vectors):
+                asked = load(b, panel, b.add(at, i64(lanes * v)), vector)
+                for t in range(n):
+                    carried[t * vectors + v] = fma(b, asked, numbers[t], carried[t * vectors + v])
+            return carried
 
-            def convert(k: Any, n: int) -> None:
-                bits = load(b, source, b.add(args[1], k), ir.VectorType(I16, n))
-                halves = b.bitcast(bits, ir.VectorType(ir.HalfType(), n))
-                store(b, b.fpext(halves, ir.VectorType(F32, n)), result, k)
+        totals = loop(b, dim, 1, [full(vector, 0.0)] * (vectors * n), turn)
+        for v in range(vectors):
+            at = i64(v * lanes)
+            best, winner = load(b, result, at, vector), load(b, place, at, whole) if place else None
+            for t, new in enumerate(totals[v::vectors]):
+                higher = b.fcmp_ordered(">", new, best)
+                if place:
+                    number = b.trunc(b.sub(b.add(token, i64(t)), start), I32)
+                    winner = b.select(higher, splat(b, number, lanes), winner)
+                best = b.select(higher, new, best)
+                best = fma(b, new, full(vector, 0.0), best)  # NaN or infinity times zero poisons the maximum
+            store(b, best, result, at)
+            if place:
+                store(b, winner, place, at)
 
-            with b.if_then(b.icmp_signed(">", full_count, i64(0))):
-                loop(b, full_count, lanes, [], lambda k, carried: [convert(k, lanes), carried][1])
-            each(b, full_count, count, 1, lambda k, n: convert(k, 1))
-            return context.get_dummy_value()
+    each(b, start, end, level.float_tokens[vectors - 1], block)
 
-        return signature, generate
 
-    return widen
+def _products(level: Level, b: Any, values, start, end, dim, query, columns, out, where=None) -> None:
+    def panel(first: Any, vectors: int) -> None:
+        at = b.gep(query, [b.mul(first, dim)])
+        place = None if where is None else b.gep(where, [first])
+        _span(level, b, vectors, (values, start, end, dim), at, b.gep(out, [first]), place)
+
+    panels(b, columns, level.lanes, panel)
+
+
+@intrinsic
+def _max_products(_, values, start, end, dim, query, columns, out):
+    """Raises out[columns] float32 to the maximum over tokens start <= t < end of values[t] . query.
+
+    values is [tokens, dim] float32, query from `kernels.query_panels`; NaN where a product is not finite.
+    """
+    called = signature(types.void, values, start, end, dim, query, columns, out)
+    return called, by_level(_products, plain.max_products)
+
+
+@intrinsic
+def _best_products(_, values, start, end, dim, query, columns, out, where):
+    """As `max_products`; where[columns] int32 gets t - start of the maximum wherever it rose, the first of equals."""
+    called = signature(types.void, values, start, end, dim, query, columns, out, where)
+    return called, by_level(_products, plain.best_products)
+
+
+def _widened(level: Level, b: Any, halves, at, count, out) -> None:
+    lanes = level.lanes
+    full_count = b.sub(count, b.srem(count, i64(lanes)))
+
+    def convert(k: Any, n: int) -> None:
+        bits = load(b, halves, b.add(at, k), ir.VectorType(I16, n))
+        numbers = b.bitcast(bits, ir.VectorType(ir.HalfType(), n))
+        store(b, b.fpext(numbers, ir.VectorType(F32, n)), out, k)
+
+    with b.if_then(b.icmp_signed(">", full_count, i64(0))):
+        loop(b, full_count, lanes, [], lambda k, carried: [convert(k, lanes), carried][1])
+    each(b, full_count, count, 1, lambda k, n: convert(k, 1))
+
+
+@intrinsic
+def _widen(_, halves, at, count, out):
+    """out[: count] float32 = the float16 numbers whose bits, uint16, start at `at`."""
+    return signature(types.void, halves, at, count, out), by_level(_widened, plain.widen)
+
+
+max_products: Any = _max_products  # numba adds the first argument
+best_products: Any = _best_products
+widen: Any = _widen

@@ -6,75 +6,83 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
-from functools import cache
+from functools import cache, update_wrapper
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 import numpy as np
-from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.compiler_lock import global_compiler_lock
+from numba.extending import typeof_impl
 
-from engine.simd import features
+from engine.simd import levels
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-# What kernels are made for; `engine.simd.kernels` lowers it where a check fails.
-state: dict[str, Any] = {"level": features.detected_level(), "tiles": False}
+OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 
-def kernel(function: Function) -> Function:
-    """Compile a function with numba on its first call, without the GIL, cached between processes where possible.
+class Kernel:
+    """A function in numba's language that is compiled when it is first needed: called, or called by another one.
+
+    Until then nothing is decided; the level of instructions is looked up with the first compilation.
 
     Args:
-        function: A function in numba's language; it may call the intrinsics of `engine.simd.kernels`.
-
-    Returns:
-        The compiled function.
+        function: The function; it may call other kernels and the intrinsics of this package.
     """
-    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
-    if _folder() is not None:
-        with suppress(AttributeError, RuntimeError, OSError):  # an unknown numba: slower starts, the same results
-            compiled._cache = _Cache(function)
-    return compiled
-
-
-class _Locator:
-    """Keeps machine code apart by the sources of all kernels: numba itself looks at one file, not at what it calls."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self._line = function.__code__.co_firstlineno
-        self._stamp = _sources(Path(function.__code__.co_filename).resolve().parent)
-        # The level at this moment: numba asks for the path again, after a check may have lowered the level.
-        self._path = str(_folder() / self._stamp / f"{state['level']}{'-tiles' * state['tiles']}")  # type: ignore[operator]
+        update_wrapper(self, function)
+        self.function = function
+        self._dispatcher: Any = None
 
-    @classmethod
-    def from_function(cls, function: Callable[..., Any], file: str) -> _Locator:
-        return cls(function)
+    def __call__(self, *arguments: Any) -> Any:
+        """Call what it compiles to."""
+        return self.dispatcher(*arguments)
 
-    def ensure_cache_path(self) -> None:
-        Path(self.get_cache_path()).mkdir(parents=True, exist_ok=True)
+    @property
+    def dispatcher(self) -> Any:
+        """The compiled function."""
+        if self._dispatcher is None:
+            with global_compiler_lock:  # numba's own: another thread may need this kernel while it compiles
+                if self._dispatcher is None:
+                    self._dispatcher = self._make()
+        return self._dispatcher
 
-    def get_cache_path(self) -> str:
-        return self._path
+    def _make(self) -> Any:
+        """With the cache of the level in force.
 
-    def get_source_stamp(self) -> str:
-        return self._stamp
+        numba's own cache looks at the file of a function and not at what it calls. So the folder that it is given is
+        named by all sources that a kernel can be made of, and by the level.
+        """
+        level, folder = levels.chosen(), cache_folder(Path(self.function.__code__.co_filename).resolve().parent)
+        if folder is None:
+            return numba.njit(**OPTIONS)(self.function)
+        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder / level.name)
+        try:
+            return numba.njit(cache=True, **OPTIONS)(self.function)
+        finally:
+            numba.config.CACHE_DIR = before
 
-    def get_disambiguator(self) -> str:
-        return str(self._line)
+
+@typeof_impl.register(Kernel)
+def _typeof_kernel(value: Kernel, _: Any) -> Any:
+    """A kernel that another one calls is to numba what it compiles to."""
+    return numba.types.Dispatcher(value.dispatcher)
 
 
-class _Implementation(CompileResultCacheImpl):
-    _locator_classes = [_Locator]  # noqa: RUF012 - the base class has it as a list
-
-
-class _Cache(FunctionCache):
-    _impl_class = _Implementation
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function on its first use, without the GIL, cached between processes where possible; see `Kernel`."""
+    return Kernel(function)
 
 
 @cache
-def _folder() -> Path | None:
+def cache_folder(sources: Path) -> Path | None:
+    """The folder for the machine code of kernels whose sources lie in a folder, or None if none can be written."""
+    folder = _writable()
+    return None if folder is None else folder / _stamp(sources)
+
+
+@cache
+def _writable() -> Path | None:
     """The first folder for machine code that can be written, or None."""
     import platformdirs
 
@@ -99,7 +107,7 @@ def _user() -> str:
 
 
 @cache
-def _sources(folder: Path) -> str:
+def _stamp(folder: Path) -> str:
     """Hash over the source files that a kernel of a folder can be made of: this package, its folder, and numba."""
     digest = hashlib.blake2b(numba.__version__.encode(), digest_size=8)
     for part in sorted({Path(__file__).resolve().parent, folder}):

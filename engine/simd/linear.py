@@ -13,89 +13,103 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from engine.simd import kernels
-from engine.simd.build import F32, I8, I32, call, data, each, full, i64, load, loop, splat, store
-from engine.simd.integer import LANES, Arithmetic, bytes_of
+from engine.simd import kernels, levels
+from engine.simd.build import (
+    F32,
+    I8,
+    I32,
+    by_level,
+    call,
+    data,
+    each,
+    full,
+    i64,
+    load,
+    loop,
+    panels,
+    signature,
+    splat,
+    store,
+)
+from engine.simd.floating import fma
+from engine.simd.integer import arithmetic_of, bytes_of
 from engine.simd.jit import kernel
+from engine.simd.levels import Level
 
 WEIGHT_LIMIT, CODE_LIMIT = 64, 255
-LEVEL = kernels.LEVEL
-AVAILABLE = LEVEL in LANES
-WIDTH = LANES.get(LEVEL, 8)
-VECTORS, TOKENS, ROWS = 4, 2 if LEVEL == "avx2" else 5, 32  # ROWS rows of codes stay in cache while the weights pass
+ROWS = 32  # rows of codes that stay in the cache while the weights pass
+TOKENS = 5  # rows at once, for four registers of columns; with 16 registers two
+
+
+def available() -> bool:
+    """Whether this processor multiplies bytes by instructions of its own, so that integers are worth it."""
+    return levels.chosen().products not in ("", "generic")
 
 
 def weight_panels(weights: np.ndarray) -> np.ndarray:
-    """Lay weights out for `linear`: full panels of columns, then the remaining ones register by register.
+    """Lay weights out for `linear`.
 
     Args:
         weights: int8 [columns, width]; columns a multiple of the lanes, width of 8.
 
     Returns:
-        int8, flat.
+        int8, flat, see `kernels.query_panels`.
     """
-    whole = len(weights) // (VECTORS * WIDTH) * VECTORS * WIDTH
-    rest = [kernels.query_panels(weights[first : first + WIDTH], 4) for first in range(whole, len(weights), WIDTH)]
-    return np.concatenate([kernels.query_panels(weights[:whole], 4), *rest])
+    return kernels.query_panels(weights, 4)
 
 
-def make_rows(level: str, vectors: int, tokens: int) -> Any:
-    """An intrinsic that multiplies rows of codes with a panel of weight columns.
+def _multiplied(level: Level, b: Any, codes, count, groups, weights, terms, columns, ranges, out, out_at) -> None:
+    tokens = TOKENS if level.lanes == 16 else 2
+    arithmetic, lanes, real = arithmetic_of(level, False), level.lanes, ir.VectorType(F32, level.lanes)
 
-    Args:
-        level: "avx512-vnni" or "avx2".
-        vectors: Registers of columns.
-        tokens: Rows at once.
+    def block(first: Any, vectors: int, row: Any, n: int) -> None:
+        panel = b.gep(weights, [b.mul(first, b.mul(groups, i64(4)))])
+        rows = [b.gep(codes, [b.mul(b.add(row, i64(t)), b.mul(groups, i64(4)))]) for t in range(n)]
 
-    Returns:
-        function(codes uint8, count, groups, weights int8, weights_at, terms float32 [3, columns], columns, first,
-        ranges float32 [count, 2], out float32, out_at): out[out_at + columns * t + first ..] for `count` rows; terms
-        holds scales, sums and biases, ranges the step and the low end of each row.
-    """
-
-    @intrinsic
-    def multiply(_, codes, count, groups, weights, weights_at, terms, columns, first, ranges, out, out_at):
-        signature = types.void(codes, count, groups, weights, weights_at, terms, columns, first, ranges, out, out_at)
-
-        def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
-            code, weight, term, spread, result = (data(context, b, sig, args, k) for k in (0, 3, 5, 8, 9))
-            groups, columns, first = args[2], args[6], args[7]
-            arithmetic = Arithmetic(level, short=False)
-            lanes = arithmetic.lanes
-            real = ir.VectorType(F32, lanes)
-
-            def block(row: Any, n: int) -> None:
-                rows = [b.gep(code, [b.mul(b.add(row, i64(t)), b.mul(groups, i64(4)))]) for t in range(n)]
-
-                def turn(group: Any, carried: list[Any]) -> list[Any]:
-                    four = [bytes_of(b, load(b, r, b.mul(group, i64(4)), I32), lanes) for r in rows]
-                    at = b.add(args[4], b.mul(group, i64(4 * lanes * vectors)))
-                    for v in range(vectors):
-                        column = load(b, weight, b.add(at, i64(4 * lanes * v)), arithmetic.bytes)
-                        for t in range(n):
-                            carried[t * vectors + v] = arithmetic.add(b, carried[t * vectors + v], four[t], column)
-                    return carried
-
-                totals = loop(b, groups, 1, [full(arithmetic.wide, 0)] * (vectors * n), turn)
+        def turn(group: Any, carried: list[Any]) -> list[Any]:
+            four = [bytes_of(b, load(b, r, b.mul(group, i64(4)), I32), lanes) for r in rows]
+            at = b.mul(group, i64(4 * lanes * vectors))
+            for v in range(vectors):
+                column = load(b, panel, b.add(at, i64(4 * lanes * v)), arithmetic.bytes)
                 for t in range(n):
-                    place = b.mul(b.add(row, i64(t)), i64(2))
-                    step, low = (splat(b, load(b, spread, b.add(place, i64(k)), F32), lanes) for k in (0, 1))
-                    target = b.add(args[10], b.add(b.mul(b.add(row, i64(t)), columns), first))
-                    for v in range(vectors):
-                        at = b.add(first, i64(lanes * v))
-                        scale, total, bias = (load(b, term, b.add(at, b.mul(columns, i64(k))), real) for k in range(3))
-                        name = f"llvm.fma.v{lanes}f32"
-                        value = call(b, name, real, [low, total, bias])
-                        product = b.sitofp(totals[t * vectors + v], real)
-                        value = call(b, name, real, [product, b.fmul(step, scale), value])
-                        store(b, value, result, b.add(target, i64(lanes * v)))
+                    carried[t * vectors + v] = arithmetic.add(b, carried[t * vectors + v], four[t], column)
+            return carried
 
-            each(b, i64(0), args[1], tokens, block)
-            return context.get_dummy_value()
+        totals = loop(b, groups, 1, [full(arithmetic.wide, 0)] * (vectors * n), turn)
+        for t in range(n):
+            place = b.mul(b.add(row, i64(t)), i64(2))
+            step, low = (splat(b, load(b, ranges, b.add(place, i64(k)), F32), lanes) for k in (0, 1))
+            target = b.add(out_at, b.add(b.mul(b.add(row, i64(t)), columns), first))
+            for v in range(vectors):
+                at = b.add(first, i64(lanes * v))
+                scale, total, bias = (load(b, terms, b.add(at, b.mul(columns, i64(k))), real) for k in range(3))
+                product = b.sitofp(totals[t * vectors + v], real)
+                value = fma(b, product, b.fmul(step, scale), fma(b, low, total, bias))
+                store(b, value, out, b.add(target, i64(lanes * v)))
 
-        return signature, generate
+    def panel(first: Any, vectors: int) -> None:
+        each(b, i64(0), count, tokens, lambda row, n: block(first, vectors, row, n))
 
-    return multiply
+    panels(b, columns, lanes, panel)
+
+
+def _never(codes, count, groups, weights, terms, columns, ranges, out, out_at):
+    raise NotImplementedError("no integer products on this processor: see `available`")
+
+
+@intrinsic
+def _multiply(_, codes, count, groups, weights, terms, columns, ranges, out, out_at):
+    """Multiply rows of codes with all columns of weights.
+
+    codes is uint8 [count * 4 * groups], weights from `weight_panels`, terms float32 [3, columns] with scales, sums and
+    biases, ranges float32 [count, 2] with the step and the low end of each row, out float32 from `out_at`, a row after
+    the other.
+    """
+    called = signature(types.void, codes, count, groups, weights, terms, columns, ranges, out, out_at)
+    return called, by_level(_multiplied, _never)
+
+
+multiply: Any = _multiply  # numba adds the first argument
 
 
 def make_encode(lanes: int) -> Any:
@@ -141,48 +155,26 @@ def make_encode(lanes: int) -> Any:
     return encode
 
 
-if AVAILABLE:
-    full_panel = make_rows(LEVEL, VECTORS, TOKENS)
-    one_vector = make_rows(LEVEL, 1, TOKENS)
-    encode_row = make_encode(8)
+encode_row = make_encode(8)
 
-    @kernel
-    def linear(values, first, last, width, weights, terms, columns, out):
-        """Rows first to last - 1 of out = values . weights + bias.
 
-        Args:
-            values: float32 [rows * width].
-            first: First row.
-            last: One past the last.
-            width: Input features, a multiple of 8.
-            weights: int8, from `weight_panels`.
-            terms: float32 [3 * columns]: scales, sums and biases.
-            columns: Output features, a multiple of the lanes.
-            out: float32 [rows * columns], written.
-        """
-        codes, ranges = np.empty(ROWS * width, np.uint8), np.empty(2 * ROWS, np.float32)
-        for start in range(first, last, ROWS):
-            count = min(ROWS, last - start)
-            for row in range(count):
-                encode_row(values, (start + row) * width, width, codes, row * width, ranges, row)
-            for panel in range(0, columns, VECTORS * WIDTH):
-                at, left = panel * width, columns - panel
-                if left >= VECTORS * WIDTH:
-                    full_panel(
-                        codes, count, width // 4, weights, at, terms, columns, panel, ranges, out, start * columns
-                    )
-                else:
-                    for column in range(panel, columns, WIDTH):
-                        one_vector(
-                            codes,
-                            count,
-                            width // 4,
-                            weights,
-                            column * width,
-                            terms,
-                            columns,
-                            column,
-                            ranges,
-                            out,
-                            start * columns,
-                        )
+@kernel
+def linear(values, first, last, width, weights, terms, columns, out):
+    """Rows first to last - 1 of out = values . weights + bias.
+
+    Args:
+        values: float32 [rows * width].
+        first: First row.
+        last: One past the last.
+        width: Input features, a multiple of 8.
+        weights: int8, from `weight_panels`.
+        terms: float32 [3 * columns]: scales, sums and biases.
+        columns: Output features, a multiple of the lanes.
+        out: float32 [rows * columns], written.
+    """
+    codes, ranges = np.empty(ROWS * width, np.uint8), np.empty(2 * ROWS, np.float32)
+    for start in range(first, last, ROWS):
+        count = min(ROWS, last - start)
+        for row in range(count):
+            encode_row(values, (start + row) * width, width, codes, row * width, ranges, row)
+        multiply(codes, count, width // 4, weights, terms, columns, ranges, out, start * columns)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numba.extending import register_jitable
 
-from engine.simd.jit import kernel
 
-
-@kernel
+@register_jitable
 def max_rows(rows, codes, start, end, out):
-    """See `engine.simd.kernels.max_rows`."""
+    """See `engine.simd.integer.max_rows`."""
     out[:32] = 0
     for t in range(start, end):
         row = 32 * np.int64(codes[t])
@@ -17,23 +16,9 @@ def max_rows(rows, codes, start, end, out):
             out[j] = max(out[j], rows[row + j])
 
 
-@kernel
-def max_dots(codes, start, end, base, values, groups, query, out):
-    """See `engine.simd.kernels.max_dots`."""
-    out[:32] = -(2**30)
-    for t in range(start, end):
-        origin = 32 * np.int64(codes[t])
-        for j in range(32):
-            total = base[origin + j]
-            for g in range(groups):
-                for i in range(4):
-                    total += np.int32(values[(t * groups + g) * 4 + i]) * np.int32(query[(g * 32 + j) * 4 + i])
-            out[j] = max(out[j], total)
-
-
-@kernel
-def max_scan(values, start, end, groups, query, columns, offset, out):
-    """See `engine.simd.kernels.max_scan`; the panels have the layout of 8 lanes."""
+@register_jitable
+def scan_laid(values, start, end, groups, laid, query, columns, offset, out):
+    """See `engine.simd.integer.scan_laid`; the panels have the layout of 8 lanes."""
     for first in range(0, columns, 32):
         width = min(32, columns - first)
         for j in range(width):
@@ -41,26 +26,27 @@ def max_scan(values, start, end, groups, query, columns, offset, out):
             for t in range(start, end):
                 total = offset[first + j]
                 for g in range(groups):
-                    at = first * groups * 4 + (g * width + j) * 4
+                    at = first * laid * 4 + (g * width + j) * 4
                     for i in range(4):
                         total += np.int32(values[(t * groups + g) * 4 + i]) * np.int32(query[at + i])
                 best = max(best, total)
             out[first + j] = best
 
 
-@kernel
+@register_jitable
+def max_scan(values, start, end, groups, query, columns, offset, out):
+    """See `engine.simd.integer.max_scan`."""
+    scan_laid(values, start, end, groups, groups, query, columns, offset, out)
+
+
+@register_jitable
 def begin_scan():
-    """See `engine.simd.kernels.begin_scan`."""
+    """See `engine.simd.integer.begin_scan`: here there is nothing to do, then or at the end."""
 
 
-@kernel
-def end_scan():
-    """See `engine.simd.kernels.begin_scan`."""
-
-
-@kernel
+@register_jitable
 def best_products(values, start, end, dim, query, columns, out, where):
-    """See `engine.simd.kernels.best_products`; the panels have the layout of 8 lanes."""
+    """See `engine.simd.floating.best_products`; the panels have the layout of 8 lanes."""
     total = np.empty(32, np.float32)
     for first in range(0, columns, 32):
         width = min(32, columns - first)
@@ -76,15 +62,15 @@ def best_products(values, start, end, dim, query, columns, out, where):
                 out[first + j] += total[j] * np.float32(0)  # NaN or infinity times zero poisons the maximum
 
 
-@kernel
+@register_jitable
 def max_products(values, start, end, dim, query, columns, out):
-    """See `engine.simd.kernels.max_products`; the panels have the layout of 8 lanes."""
+    """See `engine.simd.floating.max_products`; the panels have the layout of 8 lanes."""
     best_products(values, start, end, dim, query, columns, out, np.empty(columns, np.int32))
 
 
-@kernel
+@register_jitable
 def widen(halves, at, count, out):
-    """See `engine.simd.kernels.widen`."""
+    """See `engine.simd.floating.widen`."""
     for k in range(count):
         bits = np.int64(halves[at + k])
         exponent, fraction = (bits >> 10) & 31, bits & 1023
@@ -95,3 +81,112 @@ def widen(halves, at, count, out):
         else:
             number = (1024 + fraction) * 2.0 ** (exponent - 25)
         out[k] = -number if bits >> 15 else number
+
+
+@register_jitable
+def multiply_rows(values, first, last, dim, panel, out):
+    """See `engine.simd.centroids.multiply_rows`."""
+    for row in range(first, last):
+        total = np.zeros(32, np.float32)
+        for d in range(dim):
+            number = values[row * dim + d]
+            for lane in range(32):
+                total[lane] += number * panel[32 * d + lane]
+        out[32 * row : 32 * row + 32] = total
+
+
+@register_jitable
+def column_maxima(table, row, count, out, out_at):
+    """See `engine.simd.centroids.column_maxima`."""
+    for lane in range(32):
+        best = table[row * 32 + lane]
+        for r in range(row + 1, row + count):
+            best = max(best, table[r * 32 + lane])
+        out[out_at + lane] = best
+
+
+@register_jitable
+def rounding(table, row, count, low, factor, rows):
+    """See `engine.simd.centroids.rounding`."""
+    for r in range(row, row + count):
+        for lane in range(32):
+            y = (table[r * 32 + lane] - low[lane]) * factor + np.float32(0.5)
+            rows[r * 32 + lane] = np.uint8(min(max(y, np.float32(0)), np.float32(255)))
+
+
+@register_jitable
+def token_scores(width, short, values, n, groups, query, table, shift, unit, codes, lengths, sums, best):
+    """See `engine.simd.residuals.token_scores`."""
+    for t in range(n):
+        origin = np.int64(codes[t]) * 32
+        for lane in range(width):
+            total = np.int32(0)
+            for g in range(groups):
+                for i in range(4):
+                    weight = np.int32(query[(g * width + lane) * 4 + i])
+                    total += np.int32(values[(t * groups + g) * 4 + i]) * weight
+            score = table[origin + lane] + lengths[t] * (np.float32(total) * unit + shift[lane])
+            sums[t * width + lane] = score
+            best[lane] = max(best[lane], score)
+
+
+@register_jitable
+def lanes_above(sums, at, limits, width):
+    """See `engine.simd.residuals.lanes_above`."""
+    mask = 0
+    for lane in range(width):
+        mask |= np.int64(sums[at + lane] >= limits[lane]) << lane
+    return mask
+
+
+@register_jitable
+def lanes_equal(rows, at, best):
+    """See `engine.simd.residuals.lanes_equal`."""
+    mask = 0
+    for lane in range(32):
+        mask |= np.int64(rows[at + lane] == best[lane]) << lane
+    return mask
+
+
+@register_jitable
+def fetch(packed, at, n):
+    """See `engine.simd.residuals.fetch`; here it does nothing."""
+
+
+@register_jitable
+def lowest_bit(mask):
+    """See `engine.simd.residuals.lowest_bit`."""
+    position = 0
+    while not mask & 1:
+        mask >>= 1
+        position += 1
+    return position
+
+
+@register_jitable
+def dot(codes, at, row, row_at, n):
+    """See `engine.simd.residuals.dot`."""
+    sums = np.zeros(8, np.float32)
+    for d in range(0, n, 8):
+        for lane in range(8):
+            sums[lane] += np.float32(codes[at + d + lane]) * row[row_at + d + lane]
+    for half in (4, 2, 1):
+        for lane in range(half):
+            sums[lane] += sums[lane + half]
+    return sums[0]
+
+
+@register_jitable
+def unpack(packed, at, n, out, out_at, bits):
+    """See `engine.simd.residuals.unpack`."""
+    for part in range(8 // bits):
+        for i in range(n):
+            out[out_at + part * n + i] = (packed[at + i] >> np.uint8(part * bits)) & np.uint8((1 << bits) - 1)
+
+
+@register_jitable
+def add_bits(packed, at, n, out, out_at, bits):
+    """See `engine.simd.residuals.add_bits`."""
+    for i in range(n):
+        for j in range(8):
+            out[out_at + 8 * i + j] |= ((packed[at + i] >> np.uint8(j)) & np.uint8(1)) << np.uint8(bits)

@@ -67,6 +67,16 @@ configure: Any = _configure  # numba adds the first argument
 release: Any = _release
 
 
+def begin():
+    """See `engine.simd.integer.begin_scan`."""
+    configure(CONFIGURATION)
+
+
+def end():
+    """See `engine.simd.integer.end_scan`."""
+    release()
+
+
 def make_block(vectors: int) -> Any:
     """An intrinsic that takes two tiles of document tokens through one or two tiles of query tokens.
 
@@ -142,3 +152,6 @@ def _raise(b: Any, scratch: Any, start: Any, result: Any, out_at: Any, vectors: 
         best = b.add(best, load(b, start, at, vector))
         before = load(b, result, at, vector)
         store(b, b.select(b.icmp_signed(">", best, before), best, before), result, at)
+
+
+one, two = make_block(1), make_block(2)

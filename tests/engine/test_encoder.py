@@ -63,9 +63,9 @@ def test_cut_texts_are_counted(embedded_encoder):
 
 
 def test_int8_stays_close_and_is_named_in_the_fingerprint(embedded_encoder):
-    from engine.simd.linear import AVAILABLE
+    from engine.simd.linear import available
 
-    if not AVAILABLE:
+    if not available():
         pytest.skip("needs AVX2 or AVX-512")
     narrow = Encoder.load("embedded", device="cpu", dtype="int8")
     assert narrow.dtype == "int8"
@@ -83,9 +83,9 @@ def test_int8_stays_close_and_is_named_in_the_fingerprint(embedded_encoder):
 @pytest.mark.parametrize("shape", [(8, 16), (24, 48), (384, 96), (64, 32)])
 def test_a_layer_in_integers_by_formula(shape):
     from engine.quantised_layers import Int8Linear
-    from engine.simd.linear import AVAILABLE
+    from engine.simd.linear import available
 
-    if not AVAILABLE:
+    if not available():
         pytest.skip("needs AVX2 or AVX-512")
     torch.manual_seed(0)
     layer = torch.nn.Linear(*shape)

@@ -4,34 +4,41 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.simd import levels
 from engine.simd.jit import kernel
-from engine.simd.kernels import LANES, best_products
+from engine.simd.kernels import best_products
 from engine.simd.threads import run_parts
 
-COLUMNS = 4 * LANES  # vectors that one pass over a tile of centroids serves
 TILE = 256  # centroids; with 97 dimensions a tile stays in the second-level cache
-PART = 16 * COLUMNS
+PANELS = 16  # of vectors that a thread takes at once
+
+
+def part_of() -> int:
+    """Vectors that a thread takes at once."""
+    return PANELS * 4 * levels.chosen().lanes
 
 
 @kernel
-def _assign(vectors, first, last, centroids, dim, panels, codes, best):
-    """codes[i] = argmax over c of centroids[c] . (vectors[i], 1), the first among equals; centroids is flattened."""
-    n = len(centroids) // dim
-    value, where = np.empty(COLUMNS, np.float32), np.empty(COLUMNS, np.int32)
-    for start in range(first, last, COLUMNS):
-        at = (start - first) * dim
-        for j in range(min(COLUMNS, last - start)):
+def _assign(vectors, columns, centroids, dim, panels, codes, best):
+    """codes[i] = argmax over c of centroids[c] . (vectors[i], 1), the first among equals; centroids is flattened.
+
+    `columns` vectors, a panel, share one pass over a tile of centroids.
+    """
+    n, count = len(centroids) // dim, len(vectors)
+    value, where = np.empty(columns, np.float32), np.empty(columns, np.int32)
+    for start in range(0, count, columns):
+        at = start * dim
+        for j in range(min(columns, count - start)):
             for d in range(dim - 1):
-                panels[at + d * COLUMNS + j] = vectors[start + j, d]
-            panels[at + (dim - 1) * COLUMNS + j] = 1
-    best[first:last] = -np.inf
+                panels[at + d * columns + j] = vectors[start + j, d]
+            panels[at + (dim - 1) * columns + j] = 1
+    best[:] = -np.inf
     for tile in range(0, n, TILE):
-        for start in range(first, last, COLUMNS):
-            at = (start - first) * dim
+        for start in range(0, count, columns):
             value[:] = -np.inf
-            panel = panels[at : at + COLUMNS * dim]
-            best_products(centroids, tile, min(n, tile + TILE), dim, panel, COLUMNS, value, where)
-            for j in range(min(COLUMNS, last - start)):
+            panel = panels[start * dim : (start + columns) * dim]
+            best_products(centroids, tile, min(n, tile + TILE), dim, panel, columns, value, where)
+            for j in range(min(columns, count - start)):
                 if value[j] > best[start + j]:
                     best[start + j] = value[j]
                     codes[start + j] = tile + where[j]
@@ -53,13 +60,14 @@ def nearest(vectors: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.
     dim = centroids.shape[1] + 1
     codes, best = np.zeros(len(vectors), np.int64), np.empty(len(vectors), np.float32)
     squares = np.empty(len(vectors), np.float32)
+    columns, size = 4 * levels.chosen().lanes, part_of()
 
     def work(part: int) -> None:
-        first, last = part * PART, min(len(vectors), (part + 1) * PART)
+        first, last = part * size, min(len(vectors), (part + 1) * size)
         some = vectors[first:last].astype(np.float32)
         squares[first:last] = np.einsum("nd,nd->n", some, some)
-        panels = np.zeros(PART * dim, np.float32)
-        _assign(some, 0, len(some), wide, dim, panels, codes[first:last], best[first:last])
+        panels = np.zeros(size * dim, np.float32)
+        _assign(some, columns, wide, dim, panels, codes[first:last], best[first:last])
 
-    run_parts(work, -(-len(vectors) // PART))
+    run_parts(work, -(-len(vectors) // size))
     return codes, np.maximum(squares - 2 * best, 0)

@@ -12,7 +12,7 @@ import numpy as np
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
 from engine.indexes.plaid import codec as codecs
-from engine.indexes.plaid.assign import PART, nearest
+from engine.indexes.plaid.assign import nearest, part_of
 from engine.indexes.plaid.codec import SCALES, Codec, RowLayout
 from engine.indexes.plaid.settings import PlaidSettings, wanted_centroids
 from engine.simd.threads import thread_count
@@ -84,7 +84,7 @@ def plan(settings: PlaidSettings, n_tokens: int, n_documents: int, dim: int, exi
     per_sample = 4 * dim + 48  # the vectors, their codes, distances and order
     row = RowLayout.of(dim, settings.bits, settings.wide_share).size
     per_token = 24 + 6 * row  # codes and distances while encoding, the rows and their squares
-    blocks = 2 * PART + codecs.PART  # rows of float32 that each thread holds
+    blocks = 2 * part_of() + codecs.PART  # rows of float32 that each thread holds
 
     def held(centroids: int) -> int:
         codes = 8 * n_tokens if existing else 0

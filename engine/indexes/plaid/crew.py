@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 
 from engine.indexes.plaid.codec import Codec
-from engine.indexes.plaid.kernels import (
-    COLUMNS,
+from engine.indexes.plaid.loops import (
     GROUP,
-    centroid_table,
     coarse_scores,
     document_scores,
     group_maxima,
@@ -27,6 +25,7 @@ from engine.indexes.plaid.kernels import (
 from engine.indexes.plaid.refine import refined_scores
 from engine.indexes.plaid.tables import Rounded
 from engine.simd import atomic
+from engine.simd.centroids import COLUMNS, multiply_rows
 from engine.simd.jit import kernel
 from engine.simd.kernels import columns_of, query_panels
 from engine.simd.threads import submit
@@ -155,7 +154,7 @@ def _take(stage, numbers, counts, shape, index, asked, tables, rounded, weights,
             return
         for b in range(len(widths)):
             if stage == TABLE:
-                centroid_table(centroids, first * GROUP, min(n, last * GROUP), dim, panels[b], table[b])
+                multiply_rows(centroids, first * GROUP, min(n, last * GROUP), dim, panels[b], table[b])
                 group_maxima(table[b], n, first, last, maxima[b])
             elif stage == ROWS:
                 rounded_rows(table[b], first, last, low[b], factor[0], rows[b])

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.indexes.plaid.kernels import COLUMNS, fetch, lanes_equal, max_rows, token_scores, unpack
+from engine.indexes.plaid.loops import unpack
+from engine.simd.centroids import COLUMNS
 from engine.simd.jit import kernel
+from engine.simd.kernels import max_rows
+from engine.simd.residuals import fetch, lanes_equal, token_scores
 
 
 @kernel
@@ -19,7 +22,7 @@ def refined_scores(slots, first, last, stored, asked, rows, low, out):
 
     Args:
         slots: int64, the documents; `first` to `last` are scored.
-        stored, asked: See `kernels.document_scores`.
+        stored, asked: See `loops.document_scores`.
         rows: uint8 [c * 32], rounded scores of centroids; the highest in a document say which tokens are scored.
         low: float32 [32], the score that 0 stands for; a query token for which nothing is higher scores this.
         out: float32.

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.indexes.plaid import kernels
+from engine.indexes.plaid import loops
 from engine.indexes.plaid.codec import Codec
 from engine.indexes.plaid.crew import COARSE, EXACT, FINE, ROWS, TABLE, Crew
 from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.settings import PlaidSettings
 from engine.indexes.plaid.tables import best_centroids, byte_range, rounded_query
+from engine.simd.centroids import COLUMNS
 from engine.simd.threads import thread_count
 
 WORTH_WAKING = 8192  # tokens of an index below which one thread is done before another is awake
@@ -121,7 +122,7 @@ def run(
         scores = crew.documents(EXACT, survivors)
     finally:
         crew.close()
-    table = crew.table.reshape(crew.blocks, -1, kernels.COLUMNS)
+    table = crew.table.reshape(crew.blocks, -1, COLUMNS)
     return Stages(
         probes, table, found, points, candidates, sums * unit + origin, refined, fine, survivors, scores, notes
     )
@@ -132,7 +133,7 @@ def _crew(layout: Layout, query: np.ndarray, room: tuple[int, ...], threads: int
     rounded, arrays = rounded_query(layout.codec, query), (layout.offsets, layout.codes, layout.packed.reshape(-1))
     threads = (threads or thread_count()) if len(layout.codes) >= WORTH_WAKING else 1
     crew = Crew(layout.codec, arrays, query, rounded, (room[0], room[1], room[2]), threads)
-    crew.work(TABLE, -(-len(layout.codec.centroids) // kernels.GROUP))
+    crew.work(TABLE, -(-len(layout.codec.centroids) // loops.GROUP))
     return crew
 
 
@@ -149,7 +150,7 @@ def _probe(
         weights = ((found - lowest) * unit).astype(np.int32) + np.int32(1)
         points, seen = np.zeros(len(allowed), np.int32), np.full(len(allowed), -1, np.int32)
         for lists in layout.lists:
-            kernels.collect(probes, weights, lists.offsets, lists.documents, allowed, seen, points)
+            loops.collect(probes, weights, lists.offsets, lists.documents, allowed, seen, points)
         if n_probe == n or np.count_nonzero(points) >= wanted:
             break
         n_probe = min(2 * n_probe, n)

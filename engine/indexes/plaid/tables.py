@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.indexes.plaid import kernels
+from engine.indexes.plaid import loops
 from engine.indexes.plaid.codec import Codec
+from engine.simd import levels
+from engine.simd.centroids import COLUMNS
 from engine.simd.jit import kernel
 
 QUERY_TOP = {1: 127, 2: 127, 4: 127, 8: 64}  # twice it times the largest code fits int16, the products of AVX2
@@ -17,7 +19,7 @@ ROUNDING = 2e-6  # of float32 sums of one score, as a share of the largest
 
 @dataclass(frozen=True, eq=False)
 class Rounded:
-    """A query for the residual codes, in blocks of 32 query tokens; see `kernels.document_scores`.
+    """A query for the residual codes, in blocks of 32 query tokens; see `loops.document_scores`.
 
     Args:
         widths, lanes: int64 [blocks].
@@ -55,10 +57,10 @@ def best_centroids(table: np.ndarray, maxima: np.ndarray, m: int, n_probe: int) 
     """
     probes, scores = np.zeros((m, n_probe), np.int64), np.empty((m, n_probe), np.float32)
     for number, block in enumerate(table):
-        first = number * kernels.COLUMNS
-        rows = probes[first : first + kernels.COLUMNS]
-        kernels.best_centroids(block, maxima[number], len(block) // kernels.COLUMNS, len(rows), rows)
-        scores[first : first + len(rows)] = block[rows * kernels.COLUMNS + np.arange(len(rows))[:, None]]
+        first = number * COLUMNS
+        rows = probes[first : first + COLUMNS]
+        loops.best_centroids(block, maxima[number], len(block) // COLUMNS, len(rows), rows)
+        scores[first : first + len(rows)] = block[rows * COLUMNS + np.arange(len(rows))[:, None]]
     return probes, scores
 
 
@@ -79,7 +81,7 @@ def byte_range(
         The score of one step, and the sum over the query tokens of the score that 0 stands for.
     """
     m = len(query)
-    top = maxima.reshape(len(maxima), -1, kernels.COLUMNS).max(axis=1).reshape(-1)[:m]
+    top = maxima.reshape(len(maxima), -1, COLUMNS).max(axis=1).reshape(-1)[:m]
     mean = query @ codec.centre
     spread = max(float((top - np.maximum(mean, np.float32(threshold))).max()), 1e-6)
     low.reshape(-1)[:m] = top - np.float32(spread)
@@ -100,11 +102,12 @@ def rounded_query(codec: Codec, query: np.ndarray) -> Rounded:
     Returns:
         The rounded query.
     """
-    m, columns, size = len(query), kernels.COLUMNS, codec.layout.padded if codec.bits < 16 else 4
+    level = levels.chosen()
+    m, columns, size = len(query), COLUMNS, codec.layout.padded if codec.bits < 16 else 4
     blocks = -(-m // columns)
     lanes = np.minimum(columns, m - columns * np.arange(blocks))
     made = Rounded(
-        -(-lanes // kernels.LANES) * kernels.LANES,
+        -(-lanes // level.lanes) * level.lanes,
         lanes,
         codec.bits < 8 and codec.layout.rounding < SHORT_LIMIT / 2,
         np.float32(1),

@@ -1,4 +1,4 @@
-"""Every level of the kernels against numpy, and the choice between levels."""
+"""Kernels against numpy at every level that runs here, and the choice between levels."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import sys
 import numpy as np
 import pytest
 
-from engine.simd import features, jit, kernels, plain, threads
+from engine.simd import integer, jit, kernels, levels, plain, selfcheck, threads
+from engine.simd.selfcheck import calling, compiled
 
 CHECK = """
 import numpy as np
-from engine.simd import kernels
+from engine.simd import levels
 from engine import TokenEmbeddings, maxsim
 from engine.maxsim import maxsim_topk, maxsim_reference, QuantizedDocuments
-assert kernels.LEVEL == {level!r}, kernels.describe()
+assert levels.chosen().name == {level!r}, levels.describe()
 rng = np.random.default_rng(0)
 make = lambda lengths: TokenEmbeddings(
     rng.standard_normal((sum(lengths), 20)).astype(np.float32), np.cumsum([0, *lengths]).astype(np.int64))
@@ -29,47 +30,87 @@ assert np.array_equal(scores[:, -1], -np.sort(-full, axis=1)[:, 4])
 """
 
 
-@pytest.mark.parametrize("level", features.available_levels())
+@pytest.mark.parametrize("level", [level.name for level in levels.available()])
 def test_each_level_scores_the_same(level):
     code = CHECK.format(level=level)
-    environment = {**os.environ, features.VARIABLE: level}
+    environment = {**os.environ, levels.VARIABLE: level}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
-def test_the_kernels_agree_with_plain_numba():
-    assert kernels._agree(kernels._chosen) == ""
-    assert kernels.NOTE == ""
+def test_the_vector_code_of_arm_agrees_on_any_processor():
+    assert selfcheck.first_difference(levels.named("neon")) == ""  # it names no instruction, so it runs here too
 
 
-def test_a_kernel_that_differs_is_found():
-    broken = dict(kernels._chosen)
+def test_a_kernel_that_differs_is_found(monkeypatch):
+    monkeypatch.setattr(integer.Generic, "end", lambda self, b, total: b.add(total, total))
+    assert selfcheck.first_difference(levels.named("neon")) == "max_scan"
 
-    def max_dots(*arguments):
-        plain.max_dots(*arguments)
-        arguments[-1][3] += 1
 
-    broken["max_dots"] = max_dots
-    assert kernels._agree(broken) == "max_dots"
+def test_a_level_that_fails_its_check_gives_way_and_the_record_says_why(monkeypatch):
+    best, *others = levels.available()
+    monkeypatch.setattr(selfcheck, "disagreement", lambda level: "max_scan" if level is best else "")
+    monkeypatch.setattr(levels, "_decided", [])
+    monkeypatch.delenv(levels.VARIABLE, raising=False)
+    if others:  # plain has nothing to fail
+        assert levels.chosen() is others[0]
+        assert levels.describe()["note"].startswith(f"max_scan of level {best.name} differs from plain numba")
+    monkeypatch.setenv(levels.VARIABLE, "plain")
+    monkeypatch.setattr(levels, "_decided", [])
+    assert levels.describe()["simd"] == "plain"
 
 
 def test_half_precision_numbers_all_widen():
     bits = np.arange(2**16, dtype=np.uint16)
     for widen in (kernels.widen, plain.widen):
         out = np.empty(len(bits), np.float32)
-        widen(bits, 0, len(bits), out)
+        compiled(calling(widen))(bits, 0, len(bits), out)
         assert np.array_equal(out, bits.view(np.float16).astype(np.float32), equal_nan=True)
 
 
-def test_importing_the_engine_compiles_nothing_and_leaves_torch_out():
-    code = "import engine, sys; assert 'torch' not in sys.modules; assert 'engine.simd.kernels' not in sys.modules"
+def test_importing_decides_and_compiles_nothing():
+    code = (
+        "import engine, sys; assert 'torch' not in sys.modules; assert 'engine.simd.kernels' not in sys.modules\n"
+        "import engine.indexes.plaid, engine.maxsim.cpu, engine.pooling.cpu, engine.simd.linear\n"
+        "from engine.simd import jit, levels; import gc\n"
+        "assert levels._decided == []\n"
+        "made = [k for k in gc.get_objects() if type(k) is jit.Kernel]\n"
+        "assert len(made) > 20 and all(k._dispatcher is None for k in made)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_machine_code_is_made_again_when_a_called_kernel_changes(tmp_path):
+    (tmp_path / "above.py").write_text(
+        "from engine.simd.jit import kernel\nfrom below import inner\n@kernel\ndef outer(x):\n    return inner(x) + 1\n"
+    )
+    code = "from above import outer; print(outer(4), sum(outer.dispatcher.stats.cache_hits.values()))"
+    environment = {
+        **os.environ,
+        "WORKBENCH_KERNEL_CACHE": str(tmp_path / "cache"),
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    said = []
+    for level, body in (("plain", "2 * x"), ("plain", "2 * x"), ("plain", "3 * x"), (levels.chosen().name, "3 * x")):
+        source = f"from engine.simd.jit import kernel\n@kernel\ndef inner(x):\n    return {body}\n"
+        (tmp_path / "below.py").write_text(source)
+        ran = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**environment, levels.VARIABLE: level},
+        )
+        said.append(ran.stdout.strip())
+    assert said[:3] == ["9 0", "9 1", "13 0"]
+    assert said[3] == ("13 1" if levels.chosen().name == "plain" else "13 0")  # each level has code of its own
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
     file = tmp_path / "file"
     file.write_text("in the way")
     code = (
-        "import numpy as np\nfrom engine.simd import jit\nassert jit._folder() is None\n"
+        "import numpy as np\nfrom engine.simd import jit\nassert jit._writable() is None\n"
         "@jit.kernel\ndef twice(x):\n    return 2 * x\nassert twice(4) == 8"
     )
     environment = {**os.environ, "WORKBENCH_KERNEL_CACHE": str(file / "below")}
@@ -112,23 +153,22 @@ def test_flat_views_share_memory():
     assert view.flags.writeable
 
 
-@pytest.mark.skipif(not kernels.TILES, reason="needs a matrix unit (AMX)")
+@pytest.mark.skipif(levels.available()[0].name != "amx", reason="needs a matrix unit (AMX)")
 def test_the_matrix_unit_scans_what_the_vectors_scan():
-    from engine.simd import panels
+    def scan(flat, tokens, groups, query, columns, offset, out):
+        kernels.begin_scan()
+        kernels.max_scan(flat, 0, tokens, groups, query, columns, offset, out)
+        kernels.end_scan()
 
-    rng = np.random.default_rng(0)
+    rng, runs = np.random.default_rng(0), {name: compiled(scan) for name in ("amx", "avx512-vnni")}
     for tokens, dim, size in ((5, 96, 32), (16, 4, 1), (31, 128, 48), (170, 96, 29), (400, 384, 150)):
         query = rng.integers(-127, 128, (size, dim)).astype(np.int8)
         values = rng.integers(0, 256, (tokens, dim)).astype(np.uint8)
         flat = np.concatenate([values.ravel(), rng.integers(0, 256, kernels.SLACK).astype(np.uint8)])
-        found, offset = np.full(kernels.columns_of(size), -(2**30), np.int32), kernels.scan_offset(query)
-        kernels.begin_scan()
-        kernels.max_scan(flat, 0, tokens, dim // 4, kernels.scan_panels(query), len(found), offset, found)
-        kernels.end_scan()
-        expected = np.full_like(found, -(2**30))
-        panels.scan_panels(
-            flat, 0, tokens, dim // 4, dim // 4, kernels.query_panels(query, 4), len(found), offset, expected
-        )
-        assert np.array_equal(found, expected)
-        exact = (query.astype(np.int64) @ (values.astype(np.int64) - kernels.ZERO).T).max(axis=1)
-        assert np.array_equal(found[:size], exact)
+        exact = (query.astype(np.int64) @ (values.astype(np.int64) - 128).T).max(axis=1)
+        for name, run in runs.items():
+            with levels.trial(levels.named(name)):
+                panels, offset = kernels.scan_panels(query), kernels.scan_offset(query)
+                found = np.full(kernels.columns_of(size), -(2**30), np.int32)
+                run(flat, tokens, dim // 4, panels, len(found), offset, found)
+            assert np.array_equal(found[:size], exact)

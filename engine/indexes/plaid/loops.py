@@ -6,90 +6,15 @@ integers, so they depend neither on the order of work nor on the processor.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from engine.indexes.plaid import plain
-from engine.simd import floating, integer, residual, tables
+from engine.simd.centroids import COLUMNS, column_maxima, rounding
 from engine.simd.jit import kernel
-from engine.simd.kernels import LEVEL, max_products, max_rows, widen
+from engine.simd.kernels import max_products, max_rows, widen
+from engine.simd.residuals import add_bits, dot, lanes_above, lowest_bit, token_scores
+from engine.simd.residuals import unpack as spread
 
-COLUMNS = tables.COLUMNS
 GROUP = 64  # centroids whose best scores are kept together, so that probing looks into few of them
-LANES = integer.LANES.get(LEVEL, 8)
-AT_ONCE = {"avx2": 3, "plain": 1}.get(LEVEL, 6)  # rows of centroids; their sums stay in registers
-
-if LEVEL in floating.LANES:
-    dot: Any = residual.dot
-    lanes_above: Any = residual.make_lanes_above(LANES)
-    fetch: Any = residual.fetch
-    lanes_equal: Any = residual.lanes_equal
-    lowest_bit: Any = residual.lowest_bit
-    unpack_1, unpack_2, unpack_4, unpack_8 = (residual.make_unpack(bits) for bits in (1, 2, 4, 8))
-    add_bits_1, add_bits_2, add_bits_4 = (residual.make_add_bits(bits) for bits in (1, 2, 4))
-    _width = floating.LANES[LEVEL]
-    multiply_rows: Any = tables.make_rows(_width, AT_ONCE)
-    multiply_row: Any = tables.make_rows(_width, 1)
-    column_maxima: Any = tables.make_column_maxima(_width)
-    rounding: Any = tables.make_rounding(_width)
-else:
-    dot, lanes_above, lowest_bit, rounding = plain.dot, plain.lanes_above, plain.lowest_bit, plain.rounding
-    fetch, lanes_equal = plain.fetch, plain.lanes_equal
-    unpack_1, unpack_2, unpack_4, unpack_8 = plain.unpack_1, plain.unpack_2, plain.unpack_4, plain.unpack_8
-    add_bits_1, add_bits_2, add_bits_4 = plain.add_bits_1, plain.add_bits_2, plain.add_bits_4
-    multiply_rows, multiply_row, column_maxima = plain.multiply_row, plain.multiply_row, plain.column_maxima
-
-if LEVEL == "avx2":
-    short_1, short_2, short_3, short_4 = (residual.make_token_scores(LEVEL, v, 2, True) for v in (1, 2, 3, 4))
-    long_1, long_2, long_3, long_4 = (residual.make_token_scores(LEVEL, v, 2, False) for v in (1, 2, 3, 4))
-
-    @kernel
-    def token_scores(width, short, values, n, groups, query, table, shift, unit, codes, lengths, sums, best):
-        """See `engine.simd.residual.make_token_scores`."""
-        if short:
-            if width == 8:
-                short_1(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
-            elif width == 16:
-                short_2(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
-            elif width == 24:
-                short_3(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
-            else:
-                short_4(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
-        elif width == 8:
-            long_1(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
-        elif width == 16:
-            long_2(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
-        elif width == 24:
-            long_3(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
-        else:
-            long_4(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
-
-elif LEVEL == "avx512-vnni":
-    span_1, span_2 = residual.make_token_scores(LEVEL, 1, 8, False), residual.make_token_scores(LEVEL, 2, 6, False)
-
-    @kernel
-    def token_scores(width, short, values, n, groups, query, table, shift, unit, codes, lengths, sums, best):
-        """See `engine.simd.residual.make_token_scores`."""
-        if width == 16:
-            span_1(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
-        else:
-            span_2(values, n, groups, query, table, shift, unit, codes, lengths, sums, best)
-
-else:
-    token_scores = plain.token_scores
-
-
-@kernel
-def centroid_table(values, first, last, dim, panel, out):
-    """out[c, lane] = values[c] . panel[:, lane] for first <= c < last; float32, flattened, 32 lanes."""
-    c = first
-    while c + AT_ONCE <= last:
-        multiply_rows(values, c * dim, dim, panel, out, c * COLUMNS)
-        c += AT_ONCE
-    while c < last:
-        multiply_row(values, c * dim, dim, panel, out, c * COLUMNS)
-        c += 1
 
 
 @kernel
@@ -172,17 +97,8 @@ def unpack(packed, start, tokens, n, base, wide, bits, scales, out, lengths):
     width, size, longest = base * (8 // bits), base + wide + 1, np.float32(0)
     for j in range(n):
         at, to = (start + tokens[j]) * size, j * width
-        if bits == 4:
-            unpack_4(packed, at, base, out, to)
-            add_bits_4(packed, at + base, wide, out, to)
-        elif bits == 8:
-            unpack_8(packed, at, base, out, to)
-        elif bits == 2:
-            unpack_2(packed, at, base, out, to)
-            add_bits_2(packed, at + base, wide, out, to)
-        else:
-            unpack_1(packed, at, base, out, to)
-            add_bits_1(packed, at + base, wide, out, to)
+        spread(packed, at, base, out, to, bits)
+        add_bits(packed, at + base, wide, out, to, bits)
         lengths[j] = scales[packed[at + size - 1]]
         longest = max(longest, lengths[j])
     return longest
@@ -193,9 +109,7 @@ def _doubtful(sums, n, width, limits, tokens, masks):
     """Tokens with a lane that reaches its limit, and which lanes do, one bit each; returns how many tokens."""
     count = 0
     for t in range(n):
-        mask = 0
-        for begin in range(0, width, LANES):
-            mask |= lanes_above(sums, t * width + begin, limits, begin) << begin
+        mask = lanes_above(sums, t * width, limits, width)
         tokens[count], masks[count] = t, mask  # without a branch: whether a token is in doubt is hard to predict
         count += mask != 0
     return count
@@ -212,7 +126,7 @@ def document_scores(slots, first, last, stored, asked, slack, origin, rows, out)
         slots: int64, the documents; `first` to `last` are scored.
         stored: offsets, codes, packed, base, wide, bits and scales of the index; packed is flattened.
         asked: (width, lanes, short, table, shift, unit, query), a block of the query.
-            width: Lanes of `query`, a multiple of LANES up to 32.
+            width: Lanes of `query`, a multiple of those of the level up to 32.
             lanes: Query tokens among them.
             short: Whether sums fit in int16 over the even and over the odd pairs of dimensions.
             table: float32 [c, 32], scores of centroids.
@@ -290,6 +204,6 @@ def half_scores(slots, first, last, offsets, halves, dim, lanes, columns, query,
 
 @kernel
 def rounded_rows(table, first, last, low, factor, rows):
-    """Round the rows first to last of a table; see `engine.simd.tables.make_rounding`."""
+    """Round the rows first to last of a table; see `engine.simd.centroids.rounding`."""
     if last > first:
         rounding(table, first, last - first, low, factor, rows)
