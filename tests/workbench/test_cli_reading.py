@@ -106,3 +106,26 @@ def test_map_does_what_the_refusal_suggests(tmp_path: Path, capsys: pytest.Captu
         code, _, err = said([*arguments, "--map", wrong], capsys)
         assert code == 2
         assert "Expected --map as role=column" in err
+
+
+@pytest.mark.parametrize("command", ["pool-study", "run"])
+def test_nothing_is_encoded_without_judgements(
+    folder: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "e.yaml").write_text(f"collection: {folder}\nmodel: embedded\nindex: exact\n")
+    arguments = {"pool-study": ["--collection", str(folder)], "run": [str(tmp_path / "e.yaml")]}[command]
+    code, _, err = said([command, *arguments], capsys)
+    assert code == 2
+    assert "the splits that are there: dev" in err
+    assert "Encoding" not in err
+
+
+def test_an_experiment_is_run_on_another_split(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "e.yaml").write_text(f"collection: {folder}\nmodel: embedded\nindex: exact\n")
+    code, out, _ = said(["run", str(tmp_path / "e.yaml"), "--split", "dev", "--json"], capsys)
+    assert code == 0
+    record = json.loads(out)
+    assert record["experiment"]["collection"] == f"{folder}?split=dev"
+    assert record["collection"]["judgements"] == 1

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.errors import InputError
-from workbench.cli.options import JsonOption
+from workbench.cli.options import JsonOption, SplitOption
 from workbench.cli.output import note, out, progress_bars, show_json, show_table
 from workbench.runs import Run
 
@@ -17,6 +17,7 @@ def run(
     experiment: Annotated[Path, typer.Argument(help="A YAML file; `workbench run --example` prints one.")] = Path("-"),
     name: Annotated[str, typer.Option("--name", help="What to call the run.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Run again what is there already.")] = False,
+    split: SplitOption = None,
     example: Annotated[bool, typer.Option("--example", help="Print an experiment with every setting.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -24,6 +25,7 @@ def run(
 
     Example: `workbench run --example > exp.yaml && workbench run exp.yaml`
     """
+    from engine.reading import with_split
     from workbench.experiments.execute import run as execute
     from workbench.experiments.experiment import Experiment
 
@@ -33,6 +35,7 @@ def run(
     if str(experiment) == "-":
         raise InputError("Expected a file with an experiment: `workbench run --example > exp.yaml` makes one.")
     wanted = Experiment.read(experiment)
+    wanted = wanted.with_(collection=with_split(wanted.collection, split))
     with progress_bars() as report:
         finished = execute(wanted, report, name=name, force=force)
     if as_json:

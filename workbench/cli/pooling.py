@@ -76,11 +76,13 @@ def _study(
     name: str, encoder: Encoder, factors: Any, methods: list[str], bits: list[int], seed: int, force: bool
 ) -> Study:
     """Measure one collection, or find what was measured before."""
+    from engine.collection import require_judgements
     from workbench.experiments.prepare import prepare
     from workbench.experiments.studies import pool_study as study
     from workbench.experiments.views.pool_document import Study
 
     prepared = prepare(name, encoder)
+    require_judgements(prepared.collection)
     title = prepared.collection.name
     with progress_bars() as show:
         prepared.encode("document", Steps(lambda stage, done, total: show(f"{title}: {stage}", done, total)))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from engine import Collection, Encoder, storage
+from engine.collection import require_judgements
 from engine.errors import CorruptDataError, InputError, NotFoundError
 from engine.indexes import index_class
 from engine.machine import machine, versions
@@ -92,8 +93,8 @@ def run(
 def check_questions(experiment: Experiment, prepared: Prepared) -> None:
     """Raise InputError unless there are questions, with judgements where the experiment has metrics of them."""
     collection = prepared.collection
-    if experiment.metrics and not collection.judged_queries:
-        raise InputError(f"{collection.name!r} has no judgements, so nothing can be evaluated: add qrels.")
+    if experiment.metrics:
+        require_judgements(collection)
     if not collection.queries:
         raise InputError(f"{collection.name!r} has no queries, so nothing can be asked: add queries.jsonl.")
 

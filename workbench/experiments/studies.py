@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from engine.collection import require_judgements
 from engine.errors import InputError, WorkbenchError
 from engine.evaluation import DEFAULT_METRICS
 from workbench.embedded.single_vectors import MODEL, as_tokens, single_vectors
@@ -297,8 +298,7 @@ def demo(prepared: Prepared, progress: Progress | None = None) -> Iterator[DemoR
     Raises:
         InputError: no judgements.
     """
-    if not prepared.collection.judged_queries:
-        raise InputError(f"{prepared.collection.name!r} has no judgements, so nothing can be evaluated: add qrels.")
+    require_judgements(prepared.collection)
     tokens, base = prepared.documents.n_tokens, prepared.experiment()
     report = progress or Steps().progress
     for kind, label in DEMO:
