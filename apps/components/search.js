@@ -38,8 +38,8 @@ LIW.pages.search = (element, props, ask, send, watch, setup) => {
     if (!answer) { list.replaceChildren(); count.textContent = ""; return; }
     found = answer.found;
     state.q = answer.question;
-    count.title = `Scores are of ${found.scored_on}`;
-    count.textContent = `${found.index}, ${Math.max(1, Math.round(found.seconds * 1000))} ms`;
+    const milliseconds = Math.max(1, Math.round(found.seconds * 1000));
+    count.textContent = `${found.index}, ${milliseconds} ms; scored on ${found.scored_on}`;
     told.textContent = `${found.hits.length} documents found, the best is ${found.hits[0]?.id}`;
     show(answer.pair, push);
   };

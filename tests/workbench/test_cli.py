@@ -82,6 +82,25 @@ def test_output_goes_to_a_file(collection: Path, tmp_path: Path) -> None:
     assert json.loads(target.read_text())["collection"]["documents"] == 3
 
 
+def test_output_makes_its_folder_or_is_refused_before_the_work(
+    collection: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on = ("--collection", str(collection), "--index", "exact")
+    assert run("evaluate", *on, "--output", str(tmp_path / "new" / "folder" / "r.json")) == 0
+    assert json.loads((tmp_path / "new" / "folder" / "r.json").read_text())["mean"]
+    monkeypatch.setattr("engine.Encoder.load", lambda *_, **__: pytest.fail("worked"))
+    (tmp_path / "file").write_text("x")
+    for command in ("evaluate", "search", "recommend", "pool-study", "compare-indexes"):
+        given = ("a question",) if command == "search" else ()
+        for place in (tmp_path, tmp_path / "file" / "r.json"):
+            capsys.readouterr()
+            part = () if command == "pool-study" else ("--index", "exact")
+            assert run(command, *given, "--collection", str(collection), *part, "--output", str(place)) == 2
+            assert (
+                "choose another place" in (told := " ".join(capsys.readouterr().err.split())) or "is a folder" in told
+            )
+
+
 def mistakes() -> list[tuple[tuple[str, ...], str]]:
     return [
         (("search", "  "), "empty"),

@@ -18,11 +18,17 @@ CollectionOption = Annotated[
     typer.Option("--collection", help="A BEIR folder, a file of texts, a folder of .txt/.md files, a name, irds:NAME."),
 ]
 ModelOption = Annotated[str, typer.Option("--model", help="embedded, a model folder, or a name on the hub.")]
-IndexOption = Annotated[str, typer.Option("--index", help="Kind of index: exact, plaid, hnsw, fast-plaid, ...")]
+IndexOption = Annotated[
+    str, typer.Option("--index", help="Kind of index, and settings: exact, plaid, plaid:bits=2, hnsw, ...")
+]
 KOption = Annotated[int, typer.Option("--k", help="Documents a query.", min=1)]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+ScorerOption = Annotated[
+    str,
+    typer.Option("--scorer", help="What ranks: index; exact (MaxSim on the original vectors), xtr, smooth-maxsim, ..."),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Measure again what is there already.")]
 
 

@@ -18,6 +18,7 @@ from workbench.cli.options import (
     KOption,
     ModelOption,
     OutputOption,
+    ScorerOption,
 )
 from workbench.cli.output import note, out, progress_bars, say_reused, show_json, show_table, show_warnings
 
@@ -38,12 +39,14 @@ def search(
 
     Example: `workbench search "where is the biggest number in a list" --k 5`
     """
+    from workbench.experiments.plan import parse_spec
     from workbench.workspace import open_workspace
 
     if not question.strip():
         raise InputError("Expected a question, got an empty one: type a few words.")
+    kind, settings = parse_spec(index)
     with progress_bars() as report:
-        workspace = open_workspace(collection, model, index, report, device)
+        workspace = open_workspace(collection, model, kind, report, device, settings)
     result = workspace.search(question, k)
     if as_json or output:
         hits = [
@@ -153,6 +156,7 @@ def evaluate(
     index: IndexOption = "plaid",
     k: KOption = 100,
     metric: Annotated[list[str] | None, typer.Option("--metric", help="Repeatable; any name ranx knows.")] = None,
+    scorer: ScorerOption = "index",
     device: DeviceOption = "auto",
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -171,7 +175,7 @@ def evaluate(
     metrics, (kind, settings) = tuple(check_metrics(metric or DEFAULT_METRICS)), parse_spec(index)
     prepared = prepare(collection, model, device=device)
     require_judgements(prepared.collection)
-    wanted = prepared.experiment(index=kind, settings=settings, k=k, metrics=metrics)
+    wanted = prepared.experiment(index=kind, settings=settings, k=k, metrics=metrics, scorer=scorer)
     with progress_bars() as report:
         found = run(wanted, report, prepared=prepared, force=force)
     milliseconds, mean = 1e3 / found.record["queries_per_second"], {name: found.mean[name] for name in metrics}

@@ -18,12 +18,13 @@ from engine.collection import require_judgements
 from engine.errors import CorruptDataError, InputError, NotFoundError
 from engine.indexes import index_class
 from engine.machine import machine, versions
+from engine.maxsim import scorers
 from engine.statistics import bootstrap
 from workbench.cache import content_key
 from workbench.environment import git_state
 from workbench.experiments import plan
 from workbench.experiments.child import measure_alone
-from workbench.experiments.experiment import Experiment
+from workbench.experiments.experiment import EXACT, INDEX, Experiment
 from workbench.experiments.measure import Measurement, depth_of, measure
 from workbench.experiments.prepare import Prepared, prepare
 from workbench.experiments.progress import Progress, Steps, Stop, Stopped
@@ -110,6 +111,8 @@ def run_key(experiment: Experiment, prepared: Prepared) -> str:
         del described[name]
     if experiment.pool_factor == 1:  # without pooling all methods are the same
         del described["pool_method"], described["pool_protected"]
+    if experiment.scorer not in (INDEX, EXACT):  # its settings in full, and a hash of weights that were learned
+        described["scorer"] = [experiment.scorer, scorers.get(experiment.scorer, experiment.model).describe()]
     settings = asdict(index_class(experiment.index).parse_settings(experiment.index_settings))
     key = content_key(prepared.key, described, settings, depth_of(prepared, experiment))
     plain = re.sub(r"[^A-Za-z0-9]+", "-", prepared.collection.name).strip("-").lower() or "run"

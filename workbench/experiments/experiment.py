@@ -12,10 +12,11 @@ from typing import Any
 from engine.errors import InputError, NotFoundError
 from engine.evaluation import DEFAULT_METRICS, check_metrics
 from engine.indexes import index_class
+from engine.maxsim import scorers
 from engine.pooling import METHODS
 from engine.precision import DTYPES
 
-SCORERS = ("index", "exact")
+INDEX, EXACT = "index", "exact"  # scorers beside those of engine.maxsim.scorers
 STORED = ("float16", "float32")
 
 
@@ -33,8 +34,8 @@ class Experiment:
         pool_protected: First tokens of a document that stay as they are.
         index: Kind of index.
         settings: Settings of the index; those left out have their defaults.
-        scorer: "index" ranks by the scores of the index, "exact" reranks its k documents by exact MaxSim on the vectors
-            before pooling and compression.
+        scorer: "index" ranks by the scores of the index; "exact" reranks its k documents by exact MaxSim on the vectors
+            before pooling and compression, and a name of `engine.maxsim.scorers`, such as "xtr", by that scorer.
         k: Documents a query; where a metric looks deeper, as many are searched for.
         metrics: Names that ranx knows; none leaves judgements out, and only the share of exact results is measured.
         seed: Of the bootstrap, and of the index when it has a seed that `settings` leaves open; 0 leaves the index its
@@ -59,14 +60,18 @@ class Experiment:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("collection", "model"):
+        for name in ("collection", "model", "scorer"):
             if not isinstance(getattr(self, name), str) or not getattr(self, name):
                 raise InputError(f"Expected a name or path as {name}, got {getattr(self, name)!r}: write one.")
         for name, known in (
-            ("dtype", DTYPES), ("vectors", STORED), ("pool_method", METHODS), ("scorer", SCORERS),
+            ("dtype", DTYPES), ("vectors", STORED), ("pool_method", METHODS),
         ):  # fmt: skip
             if getattr(self, name) not in known:
                 raise InputError(f"Unknown {name} {getattr(self, name)!r}: choose among {', '.join(known)}.")
+        if self.scorer == scorers.DEFAULT:
+            object.__setattr__(self, "scorer", EXACT)
+        if self.scorer not in (INDEX, EXACT):
+            scorers.check(self.scorer)
         for name, least in (("pool_protected", 0), ("k", 1), ("seed", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:

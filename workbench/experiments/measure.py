@@ -14,9 +14,11 @@ import numpy as np
 from engine import Ranking, TokenEmbeddings, evaluate, rerank
 from engine.evaluation import search_depth
 from engine.indexes import Index
+from engine.maxsim import scorers
 from engine.simd.threads import thread_count
 from workbench.cache import cached_index
-from workbench.experiments.experiment import Experiment
+from workbench.experiments.experiment import EXACT as EXACT_SCORER
+from workbench.experiments.experiment import INDEX, Experiment
 from workbench.experiments.prepare import STAGES, TRUTH_DEPTH, Prepared
 from workbench.experiments.progress import SILENT, Steps
 from workbench.runs.record import EXACT
@@ -263,9 +265,9 @@ def assess(
     with clock.stage("exact truth", len(rankings)):
         truth = prepared.truth_ids(clock.steps)
     with clock.stage("evaluate"):
-        if experiment.scorer == "exact":
+        if experiment.scorer != INDEX:
             candidates, names = [ranking.ids for ranking in rankings], list(collection.documents)
-            rankings = rerank(prepared.queries, candidates, names, prepared.documents, depth)
+            rankings = rerank(prepared.queries, candidates, names, prepared.documents, depth, scorer_of(experiment))
         found = dict(zip(collection.queries, rankings, strict=True))
         per_query: dict[str, dict[str, float]] = {}
         unjudged: tuple[str, ...] = ()
@@ -280,6 +282,12 @@ def assess(
         built, searched, depth, found, per_query, unjudged, documents.n_tokens, prepared.documents.n_tokens,
         pool_seconds, clock.timings, tuple(clock.cached), tuple(_notes(prepared, unjudged, found, notes)),
     )  # fmt: skip
+
+
+def scorer_of(experiment: Experiment) -> scorers.Scorer | str:
+    """What an experiment reranks with; a learned scorer has its weights in the folder of the model."""
+    name = experiment.scorer
+    return scorers.DEFAULT if name == EXACT_SCORER else scorers.get(name, experiment.model)
 
 
 def _notes(prepared: Prepared, unjudged: tuple[str, ...], rankings: dict[str, Ranking], told: list[str]) -> list[str]:

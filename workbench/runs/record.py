@@ -243,8 +243,8 @@ def short_name(experiment: dict[str, Any]) -> str:
     factor, method = experiment.get("pool_factor", 1), experiment.get("pool_method", "hierarchical")
     if factor != 1:
         parts.append(f"factor {factor}{'' if method == 'hierarchical' else f' {method}'}")
-    if experiment.get("scorer") == "exact":
-        parts.append("reranked")
+    if (scorer := experiment.get("scorer", "index")) != "index":
+        parts.append("reranked" if scorer == "exact" else f"reranked by {scorer}")
     if experiment.get("seed"):
         parts.append(f"seed {experiment['seed']}")
     return ", ".join(str(part) for part in parts if part)

@@ -5,6 +5,7 @@ import pytest
 
 from engine import Collection, evaluate, maxsim, pool
 from engine.errors import BusyError, CorruptDataError, InputError, NotFoundError
+from engine.maxsim import scorers
 from engine.retrieval import Ranking, id_order, top_positions
 from workbench import cache, runs
 from workbench.experiments.execute import resume, run
@@ -79,6 +80,32 @@ def test_exact_scorer_reranks_with_the_vectors_before_pooling(do) -> None:
     reranked = do(pooled.with_(scorer="exact"))
     assert reranked.rankings()["q1"].ids == exact.rankings()["q1"].ids  # k covers all 8 documents
     assert do(pooled).rankings()["q1"].scores.tolist() != exact.rankings()["q1"].scores.tolist()
+
+
+def test_a_named_scorer_reranks_and_is_another_run(do, tiny_collection, fake_encoder) -> None:
+    plain = Experiment(collection="tiny", model="fake", pool_factor=4)
+    exact, soft = do(plain.with_(scorer="exact")), do(plain.with_(scorer="smooth-maxsim"))
+    assert len({do(plain).id, exact.id, soft.id}) == 3
+    assert do(plain.with_(scorer="maxsim")).reused
+    documents = fake_encoder.encode_document(list(tiny_collection.documents.values())).astype("float16")
+    queries = fake_encoder.encode_query(list(tiny_collection.queries.values())).astype("float16")
+    expected = scorers.score("smooth-maxsim", queries, documents)[0]
+    found = soft.rankings()["q1"]
+    positions = [list(tiny_collection.documents).index(name) for name in found.ids]
+    assert found.scores.tolist() == pytest.approx(expected[positions].tolist(), abs=1e-5)
+    assert "reranked by smooth-maxsim" in soft.name
+
+
+def test_the_search_is_as_deep_as_the_metrics_look(fake_encoder) -> None:
+    documents = {f"d{i:02}": f"word{i % 7} other{i}" for i in range(40)}
+    collection = Collection(documents, {"q": "word1"}, {"q": {"d01": 1, "d36": 1}}, "many")
+    wanted = Experiment(collection="many", model="fake", k=3, metrics=("recall@30", "ndcg@10"))
+    finished = run(wanted, collection=collection, encoder=fake_encoder)
+    assert finished.record["depth"] == 30
+    assert len(finished.rankings()["q"].ids) == 30
+    deep = run(wanted.with_(k=30), collection=collection, encoder=fake_encoder)
+    assert deep.id == finished.id  # what is searched decides the run
+    assert {"exact@10", "exact@30"} <= set(finished.mean)
 
 
 def test_no_judgements_is_an_error_before_any_work(do, tiny_collection) -> None:
