@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from engine import TokenEmbeddings, open_index
+from engine.errors import InputError
 from workbench.cli import main
 from workbench.cli.app import app
 from workbench.cli.commands import register
@@ -74,6 +75,20 @@ def test_encode_index_evaluate(collection: Path, tmp_path: Path, capsys: pytest.
     assert json.loads(capsys.readouterr().out)["documents"] == len(open_index(tmp_path / "index")) == 3
     assert run("evaluate", "--collection", str(collection), "--json", "--metric", "ndcg@10") == 0
     assert json.loads(capsys.readouterr().out)["mean"] == {"ndcg@10": 1.0}
+
+
+def test_a_failed_index_leaves_no_folder(
+    collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on = ("--collection", str(collection))
+    assert run("index", str(tmp_path / "a"), *on, "--model", "no/such-model") == 2
+    monkeypatch.setattr("engine.indexes.exact.ExactIndex.add", lambda *_: (_ for _ in ()).throw(InputError("broken")))
+    (tmp_path / "c").mkdir()
+    for name in ("b", "c"):
+        assert run("index", str(tmp_path / name), *on, "--index", "exact:dtype=float32") == 2
+    assert not (tmp_path / "a").exists()
+    assert not (tmp_path / "b").exists()
+    assert list((tmp_path / "c").iterdir()) == []
 
 
 def test_output_goes_to_a_file(collection: Path, tmp_path: Path) -> None:

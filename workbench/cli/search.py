@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import Annotated
@@ -70,6 +71,16 @@ def search(
         note(sentence)
 
 
+def check_empty(folder: Path) -> None:
+    """Refuse a folder that holds something, before the work.
+
+    Raises:
+        InputError: it is no folder, or not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is not empty: give a new folder.")
+
+
 def encode(
     texts: Annotated[Path, typer.Argument(help="A collection: folder or file.", exists=True)],
     destination: Annotated[Path, typer.Argument(help="Folder for the embeddings.")],
@@ -83,8 +94,7 @@ def encode(
     """
     from engine import Encoder, load_collection
 
-    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
-        raise InputError(f"{destination} is not empty: give a new folder.")
+    check_empty(destination)
     loaded = load_collection(texts)
     encoder = Encoder.load(model, device=device)
     start = time.perf_counter()
@@ -125,19 +135,29 @@ def index(
 
     Example: `workbench index my-index/ --collection corpus.jsonl --index plaid`
     """
-    from engine import Encoder, create_index, load_collection
-    from workbench.cache import cached_embeddings
+    from engine import create_index
+    from engine.indexes import index_class
+    from workbench.experiments.plan import parse_spec
+    from workbench.experiments.prepare import prepare
+    from workbench.experiments.progress import Steps
 
-    loaded = load_collection(collection)
-    created = create_index(kind, destination)
-    encoder = Encoder.load(model, device=device)
+    name, settings = parse_spec(kind)
+    index_class(name).parse_settings(settings)
+    index_class(name).check_installed()
+    check_empty(destination)
+    prepared, existed = prepare(collection, model, device=device), destination.exists()
     with progress_bars() as report:
-        documents = cached_embeddings(
-            encoder, list(loaded.documents.values()), "document", lambda done, total: report("encode", done, total)
-        )
+        documents, _ = prepared.encode("document", Steps(report))
         report("index", 0, len(documents))
         start = time.perf_counter()
-        created.add(list(loaded.documents), documents)
+        try:
+            created = create_index(name, destination, **settings)
+            created.add(list(prepared.collection.documents), documents)
+        except BaseException:
+            shutil.rmtree(destination, ignore_errors=True)  # half an index is of no use
+            if existed:
+                destination.mkdir()
+            raise
         report("index", len(documents), len(documents))
     record = created.describe() | {"build_seconds": round(time.perf_counter() - start, 3)}
     if as_json:
