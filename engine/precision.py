@@ -45,9 +45,9 @@ def instructions(device: str) -> frozenset[str]:
     if kind != "cpu":
         return frozenset()
     from engine.simd.features import host_features
-    from engine.simd.kernels import LEVEL
+    from engine.simd.levels import chosen
 
-    return (host_features() & {MATRIX_UNIT}) | {LEVEL}
+    return (host_features() & {MATRIX_UNIT}) | {chosen().name}
 
 
 def choose_dtype(model: str, device: str, available: Collection[str]) -> tuple[str, str]:
