@@ -103,6 +103,18 @@ def file_lock(path: Path, timeout: float = -1.0) -> Iterator[None]:
         lock.release()
 
 
+def missing_folders(folder: Path) -> list[Path]:
+    """The folders on the way to this one, itself among them, that do not exist; the deepest first.
+
+    Raises:
+        InputError: the way cannot be looked at.
+    """
+    try:
+        return [path for path in (folder, *folder.parents) if not path.exists()]
+    except OSError as error:
+        raise InputError(f"{folder} cannot be used ({error.strerror}): choose another folder.") from None
+
+
 def make_folder(folder: Path) -> list[Path]:
     """Make a folder and those above it.
 
@@ -112,8 +124,8 @@ def make_folder(folder: Path) -> list[Path]:
     Raises:
         InputError: it cannot be made.
     """
+    new = missing_folders(folder)
     try:
-        new = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:  # ValueError: NUL in the path
         reason = getattr(error, "strerror", None) or error

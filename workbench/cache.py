@@ -7,18 +7,18 @@ import hashlib
 import json
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
 from engine import Encoder, TokenEmbeddings, storage
 from engine.encoder import Progress, Task
-from engine.errors import BusyError, CorruptDataError, NotFoundError
-from engine.indexes import Index, create_index, index_class, open_index
+from engine.errors import CorruptDataError, NotFoundError, StorageError
+from engine.indexes import Index, index_class, new_index, open_index
 from workbench.paths import data_folder
 
 BLOCK_TEXTS = 2048
@@ -52,22 +52,69 @@ def cached_embeddings(
         dtype: How vectors are kept, "float16" or "float32".
 
     Returns:
-        n embeddings in `dtype`, memory-mapped.
+        n embeddings in `dtype`, memory-mapped; what is found damaged is made again, with a warning that says so.
     """
     folder = embeddings_folder(encoder, texts, task, dtype)
+    found, kept = _kept_or_made(folder, lambda: _encode_in_blocks(encoder, texts, task, progress, dtype, folder))
+    if not kept:
+        shutil.rmtree(_blocks_folder(folder), ignore_errors=True)
+    return found
+
+
+_checked: set[tuple[str, int]] = set()  # entries whose files this process has compared with their checksums
+
+
+def _checked_once(folder: Path, verify: Callable[[], None]) -> None:
+    """Compare the files of an entry with their checksums when this process first meets it as it is."""
+    key = (str(folder), (folder / storage.MANIFEST).stat().st_mtime_ns)
+    if key not in _checked:
+        verify()
+        _checked.add(key)
+
+
+def _kept(folder: Path, mend: bool) -> TokenEmbeddings | None:
+    """Open embeddings that were kept; None when there are none, or damaged ones, which `mend` removes with a note."""
     try:
-        return TokenEmbeddings.open(folder)
-    except NotFoundError:
-        pass
-    except CorruptDataError:
-        shutil.rmtree(folder)  # a cache: what is damaged is made again
-    embeddings = _encode_in_blocks(encoder, texts, task, progress, dtype, folder)
-    try:
-        embeddings.save(folder)
-    except BusyError:
-        return embeddings  # another process is keeping the same embeddings right now
-    shutil.rmtree(_blocks_folder(folder), ignore_errors=True)
-    return TokenEmbeddings.open(folder)
+        found = TokenEmbeddings.open(folder)
+        _checked_once(folder, lambda: TokenEmbeddings.verify(folder))
+        return found
+    except (NotFoundError, FileNotFoundError):
+        return None
+    except CorruptDataError as error:
+        if mend:
+            _throw_away(folder, error)
+        return None
+
+
+def _throw_away(folder: Path, error: Exception) -> None:
+    warnings.warn(f"What was kept in the cache cannot be used and is made again: {error}", stacklevel=2)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _kept_or_made(folder: Path, make: Callable[[], TokenEmbeddings]) -> tuple[TokenEmbeddings, bool]:
+    """Open what was kept, or make it and keep it; of several processes one makes it and the others wait for it.
+
+    Args:
+        folder: Of the entry.
+        make: Makes what it should hold.
+
+    Returns:
+        The embeddings, and whether they were opened rather than made.
+    """
+    found = _kept(folder, mend=False)
+    if found is not None:
+        return found, True
+    with storage.file_lock(folder.with_name(f"{folder.name}.lock")):
+        found = _kept(folder, mend=True)
+        if found is not None:
+            return found, True
+        made = make()
+        try:
+            made.save(folder)
+        except StorageError as error:  # a cache: whoever asked gets the embeddings all the same
+            warnings.warn(f"The embeddings are not kept for next time: {error}", stacklevel=2)
+            return made, False
+        return TokenEmbeddings.open(folder), False
 
 
 def _blocks_folder(folder: Path) -> Path:
@@ -81,14 +128,11 @@ def _encode_in_blocks(
     encode = encoder.encode_query if task == "query" else encoder.encode_document
     blocks = []
     for start in range(0, len(texts), BLOCK_TEXTS):
-        kept = _blocks_folder(folder) / f"{start:08d}"
-        try:
-            blocks.append(TokenEmbeddings.open(kept))
+        place = _blocks_folder(folder) / f"{start:08d}"
+        kept = _kept(place, mend=True)
+        if kept is not None:
+            blocks.append(kept)
             continue
-        except NotFoundError:
-            pass
-        except CorruptDataError:
-            shutil.rmtree(kept)
 
         def report(done: int, total: int, start: int = start) -> None:
             if progress is not None:
@@ -96,8 +140,8 @@ def _encode_in_blocks(
 
         block = encode(texts[start : start + BLOCK_TEXTS], progress=report).astype(dtype)
         if len(texts) > BLOCK_TEXTS:
-            with contextlib.suppress(BusyError):
-                block.save(kept)
+            with contextlib.suppress(StorageError):
+                block.save(place)
         blocks.append(block)
     if len(blocks) == 1:
         return blocks[0]
@@ -124,25 +168,27 @@ def cached_pooled(
         opened rather than computed.
     """
     folder = data_folder("cache", "pooled") / content_key(source, method, f"{float(factor)!r}", protected)
-    try:
-        return TokenEmbeddings.open(folder), _seconds_of(folder), True
-    except NotFoundError:
-        pass
-    except CorruptDataError:
-        shutil.rmtree(folder)
-    start = time.perf_counter()
-    pooled = merge()
-    seconds = time.perf_counter() - start
-    if keep:
-        with contextlib.suppress(BusyError):  # another process is keeping the same
-            pooled.save(folder)
-            _remember_seconds(folder, seconds)
-    return pooled, seconds, False
+    seconds: list[float] = []
+
+    def timed() -> TokenEmbeddings:
+        start = time.perf_counter()
+        pooled = merge()
+        seconds.append(time.perf_counter() - start)
+        return pooled
+
+    if not keep and (found := _kept(folder, mend=False)) is None:
+        return timed(), seconds[0], False
+    found, kept = _kept_or_made(folder, timed)
+    if kept:
+        return found, _seconds_of(folder), True
+    _remember_seconds(folder, seconds[0])
+    return found, seconds[0], False
 
 
 def _remember_seconds(folder: Path, seconds: float) -> None:
     """Keep beside a folder what making it took, for records of runs that find it there."""
-    storage.replace_text(folder.with_name(f"{folder.name}.seconds"), f"{seconds:.6f}")
+    with contextlib.suppress(StorageError):
+        storage.replace_text(folder.with_name(f"{folder.name}.seconds"), f"{seconds:.6f}")
 
 
 def _seconds_of(folder: Path) -> float | None:
@@ -174,19 +220,21 @@ def cached_index(
     values = hashlib.blake2b(np.ascontiguousarray(documents.values).data, digest_size=10).hexdigest()
     key = content_key(kind, parsed, documents.fingerprint or "", documents.lengths.tolist(), values, *ids)
     folder = (scratch or data_folder("cache", "indexes")) / f"{kind}-{key}"
-    with FileLock(f"{folder}.lock"):  # a second process waits for the first one's index instead of building its own
+    with storage.file_lock(folder.with_name(f"{folder.name}.lock")):  # a second process waits for the first one's index
         try:
             index = open_index(folder)
+            _checked_once(folder, index.verify)
             if len(index) == len(ids):
                 return _tuned(index, searching), _seconds_of(folder), True
-        except (NotFoundError, CorruptDataError):
+        except NotFoundError:
             pass
-        if folder.exists():
-            shutil.rmtree(folder)  # an interrupted build
-        index = create_index(kind, folder, **parsed)
-        start = time.perf_counter()
-        index.add(list(ids), documents)
-        seconds = time.perf_counter() - start
+        except CorruptDataError as error:
+            _throw_away(folder, error)
+        shutil.rmtree(folder, ignore_errors=True)  # an interrupted build
+        with new_index(kind, folder, **parsed) as index:
+            start = time.perf_counter()
+            index.add(list(ids), documents)
+            seconds = time.perf_counter() - start
         _remember_seconds(folder, seconds)
     return _tuned(index, searching), seconds, False
 

@@ -7,13 +7,15 @@ entry point group `late_interaction.indexes`, and every command and page knows t
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from engine import plugins, storage
 from engine.errors import InputError
+from engine.files import missing_folders, remove_empty, remove_new
 from engine.indexes.base import Index
 
 BUILT_IN = {
@@ -95,6 +97,30 @@ def create_index(kind: str = DEFAULT_KIND, path: str | Path = "index", **setting
     return index_class(kind).create(Path(path), settings)
 
 
+@contextmanager
+def new_index(kind: str = DEFAULT_KIND, path: str | Path = "index", **settings: Any) -> Iterator[Index]:
+    """Create an index for the block that fills it; when the block fails, nothing is left behind.
+
+    Args:
+        kind: See `create_index`.
+        path: See `create_index`.
+        settings: See `create_index`.
+
+    Raises:
+        InputError: as `create_index`.
+        MissingExtraError: as `create_index`.
+    """
+    folder = Path(path)
+    new = missing_folders(folder)
+    index = create_index(kind, folder, **settings)
+    try:
+        yield index
+    except BaseException:
+        remove_new(folder, set())
+        remove_empty(new)
+        raise
+
+
 def open_index(path: str | Path) -> Index:
     """Open an index; its kind is read from the folder.
 
@@ -123,6 +149,7 @@ __all__ = [
     "create_index",
     "index_class",
     "kinds",
+    "new_index",
     "open_index",
     "packages",
 ]

@@ -49,7 +49,8 @@ def pool(
     Args:
         documents: n documents.
         factor: Tokens per remaining token, 1 or more, fractions allowed; 1 keeps all; infinity merges all into one.
-        method: "hierarchical" (Ward linkage on cosine distance) or "sequential" (runs of neighbours).
+        method: "hierarchical" (Ward linkage on cosine distance; in documents of more than 4,096 tokens within runs of
+            up to as many, see `engine.pooling.linkage.ward_linkage`) or "sequential" (runs of neighbours).
         protected: How many first tokens of a document ([CLS], prefix) stay as they are.
         normalize: Scale the merged vectors to length 1; False leaves the plain means.
 

@@ -9,6 +9,8 @@ import numpy as np
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
 
+BLOCK = 4096  # tokens that are linked together: 128 MB of distances
+
 
 @dataclass(frozen=True, eq=False)
 class Linkage:
@@ -85,12 +87,16 @@ class Linkage:
 def ward_linkage(documents: TokenEmbeddings, protected: int) -> Linkage:
     """Ward's linkage of each document on cosine distances of its tokens (vectors of length 1).
 
+    Its memory grows with the square of the tokens that are linked together, so a document of more than BLOCK tokens is
+    cut into runs of equal length, each of BLOCK tokens or fewer. Tokens of different runs merge only once each run is
+    one cluster: an approximation, which begins to matter where a factor leaves fewer vectors than there are runs.
+
     Args:
         documents: n documents.
         protected: How many first tokens of a document stay as they are.
 
     Returns:
-        The linkage; 16 bytes a token.
+        The linkage; 16 bytes a token, and while it is made at most 12 BLOCK^2 bytes (200 MB) a thread.
 
     Raises:
         InputError: a vector holds NaN or infinity.
@@ -101,19 +107,52 @@ def ward_linkage(documents: TokenEmbeddings, protected: int) -> Linkage:
     documents.check()
     n = documents.n_tokens
     first, second, height = np.zeros(n, np.int32), np.zeros(n, np.int32), np.zeros(n)
-    lengths = documents.lengths.astype(np.float64)
-    bounds = threads.cut((lengths**2).astype(np.int64) + 1, 16 * threads.thread_count())
+    free = np.maximum(documents.lengths - protected, 0)
+    runs = -(-free // BLOCK)
+    owner = np.repeat(np.arange(len(documents)), runs)
+    of_document = np.cumsum(runs) - runs  # the first run of each
+    number = np.arange(len(owner)) - of_document[owner]
+    starts, ends = number * free[owner] // runs[owner], (number + 1) * free[owner] // runs[owner]
+    bounds = threads.cut((ends - starts) ** 2 + 1, 16 * threads.thread_count())
 
     def part(k: int) -> None:
-        for document in range(bounds[k], bounds[k + 1]):
-            start, end = int(documents.offsets[document]) + protected, int(documents.offsets[document + 1])
-            if end - start < 2:
+        for run in range(bounds[k], bounds[k + 1]):
+            size, low, start = int(ends[run] - starts[run]), int(documents.offsets[owner[run]]), int(starts[run])
+            if size < 2:
                 continue
-            low = int(documents.offsets[document])
-            values = documents.values[start:end].astype(np.float32)
-            distance = np.clip(1 - values @ values.T, 0, 2).astype(np.float64)
-            place = slice(low, low + end - start - 1)
+            values = documents.values[low + protected + start : low + protected + start + size].astype(np.float32)
+            products = values @ values.T
+            distance = np.clip(np.subtract(1, products, out=products), 0, 2, out=products).astype(np.float64)
+            del products
+            place = slice(low + start, low + start + size - 1)
             link_one(distance, first[place], second[place], height[place])
+            first[place] += start
+            second[place] += start
 
     threads.run_parts(part, len(bounds) - 1)
+    for document in np.flatnonzero(runs > 1).tolist():
+        low, run = int(documents.offsets[document]), int(of_document[document])
+        cuts = starts[run : run + int(runs[document])]
+        _join(slice(low, low + int(free[document])), cuts, first, second, height)
     return Linkage(documents, protected, first, second, height)
+
+
+def _join(place: slice, starts: np.ndarray, first: np.ndarray, second: np.ndarray, height: np.ndarray) -> None:
+    """Bring the merges of all runs of one document into one order; in the end the runs merge one after the other.
+
+    Args:
+        place: The document's in the other arrays, one row a free token; each run left its last row empty.
+        starts: int64, the first token of each run.
+        first: See `Linkage`, overwritten.
+        second: See `Linkage`, overwritten.
+        height: See `Linkage`, overwritten.
+    """
+    a, b, heights = first[place], second[place], height[place]
+    merges = np.delete(np.arange(len(a)), starts[1:] - 1)[:-1]
+    order = merges[np.argsort(heights[merges], kind="stable")]
+    top = heights[order[-1]] if len(order) else 0.0
+    last = top + 1 + np.arange(len(starts) - 1)
+    done = len(order) + len(last)
+    a[:done] = np.concatenate([a[order], np.full(len(last), starts[0], a.dtype)])
+    b[:done] = np.concatenate([b[order], starts[1:].astype(b.dtype)])
+    heights[:done] = np.concatenate([heights[order], last])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +103,43 @@ def test_large_finite_values_pass() -> None:
 def test_mixed_dimensions_are_named_by_position() -> None:
     with pytest.raises(InputError, match="item 1"):
         TokenEmbeddings.from_list([np.zeros((2, 3), np.float32), np.zeros((2, 4), np.float32)])
+
+
+@pytest.mark.parametrize(
+    "part",
+    [slice(2), slice(1, 4), slice(-2, None), slice(3, 1), slice(None), slice(None, None, 2), slice(None, None, -1)],
+)
+def test_slices_are_the_items_that_a_list_would_give(part):
+    docs = replace(ragged(np.random.default_rng(0), [2, 3, 0, 1, 4], 6), fingerprint="m")
+    found = docs[part]
+    assert found.fingerprint == "m"
+    assert [item.tolist() for item in found] == [item.tolist() for item in list(docs)[part]]
+    if (part.step or 1) == 1 and len(found):
+        assert np.shares_memory(found.values, docs.values)  # without a copy
+    assert docs[np.int64(1)].tolist() == docs[1].tolist()
+
+
+def test_a_value_beyond_float16_is_named_as_that():
+    docs = ragged(np.random.default_rng(0), [2, 3], 6)
+    docs.values[3, 4] = -70_000
+    with pytest.raises(InputError, match=r"float16 can hold, up to 65,504, got -70000 in token 1 of 'b'"):
+        docs.astype("float16", ["a", "b"])
+    assert docs.astype("float32").values[3, 4] == -70_000
+    docs.values[3, 4] = np.inf  # no overflow: whoever checks for finite values names it
+    assert np.isneginf(-docs.astype("float16").values[3, 4])
+
+
+@pytest.mark.parametrize("name", ["values", "offsets"])
+def test_damaged_files_are_found(tmp_path, name):
+    docs = ragged(np.random.default_rng(0), [2, 3], 6)
+    docs.save(tmp_path / "d")
+    TokenEmbeddings.verify(tmp_path / "d")
+    path = next((tmp_path / "d").glob(f"{name}.*"))
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 64
+    path.write_bytes(content)
+    with pytest.raises(CorruptDataError, match=r"restore it or (build it|save it) again"):
+        TokenEmbeddings.verify(tmp_path / "d")
+    if name == "offsets":
+        with pytest.raises(CorruptDataError, match="rise from 0"):
+            TokenEmbeddings.open(tmp_path / "d")

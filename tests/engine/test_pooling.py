@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine import TokenEmbeddings, pool
 from engine.errors import InputError
-from engine.pooling import link, pool_groups
+from engine.pooling import link, linkage, pool_groups
 from tests.conftest import ragged
 
 FACTORS = (1, 1.3, 1.5, 2, 3, 4, 8, math.inf)
@@ -38,6 +38,44 @@ def test_the_partition_of_scipy(seed, tokens, dim, factor):
     expected = scipy_groups(document[0], wanted) if wanted < tokens else np.arange(tokens)
     assert np.array_equal(groups, expected)
     assert offsets.tolist() == [0, expected.max() + 1]
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**31), tokens=st.integers(9, 60), protected=st.integers(0, 2), factor=st.floats(1.05, 7))
+def test_long_documents_merge_within_runs_as_scipy_merges_each(seed, tokens, protected, factor):
+    documents = ragged(np.random.default_rng(seed), [3, tokens, 5], 10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linkage, "BLOCK", 8)
+        linked = link(documents, "hierarchical", protected)
+    groups, offsets = linked.groups(factor)
+    free = tokens - protected
+    assert offsets[2] - offsets[1] == protected + max(int(free // factor), 1)
+    own = groups[3 + protected : 3 + tokens]
+    runs = -(-free // 8)
+    for run in range(runs):
+        start, end = run * free // runs, (run + 1) * free // runs
+        if free // factor >= runs:
+            part = np.unique(own[start:end], return_index=True, return_inverse=True)
+            mine = np.argsort(np.argsort(part[1]))[part[2]]
+            expected = scipy_groups(documents[1][protected + start : protected + end], len(part[0]))
+            assert np.array_equal(mine, expected)
+            assert not set(own[start:end]) & set(own[end:])  # nothing merges over the edge of a run
+    assert len(np.unique(linked.groups(math.inf)[0][3 + protected : 3 + tokens])) == 1
+
+
+def test_memory_does_not_grow_with_the_square_of_a_documents_tokens(monkeypatch):
+    import tracemalloc
+
+    monkeypatch.setattr(linkage, "BLOCK", 256)
+    document = ragged(np.random.default_rng(0), [8000], 16)
+    pool(document.select([0]), 2)  # compiled before the memory is watched
+    tracemalloc.start()
+    try:
+        assert pool(document, 2).n_tokens == 1 + 7999 // 2
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20e6  # 768 MB for all distances at once
 
 
 def test_golden_plain_means(golden):

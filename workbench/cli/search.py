@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 from typing import Annotated
@@ -135,8 +134,7 @@ def index(
 
     Example: `workbench index my-index/ --collection corpus.jsonl --index plaid`
     """
-    from engine import create_index
-    from engine.indexes import index_class
+    from engine.indexes import index_class, new_index
     from workbench.experiments.plan import parse_spec
     from workbench.experiments.prepare import prepare
     from workbench.experiments.progress import Steps
@@ -145,19 +143,13 @@ def index(
     index_class(name).parse_settings(settings)
     index_class(name).check_installed()
     check_empty(destination)
-    prepared, existed = prepare(collection, model, device=device), destination.exists()
+    prepared = prepare(collection, model, device=device)
     with progress_bars() as report:
         documents, _ = prepared.encode("document", Steps(report))
         report("index", 0, len(documents))
         start = time.perf_counter()
-        try:
-            created = create_index(name, destination, **settings)
+        with new_index(name, destination, **settings) as created:
             created.add(list(prepared.collection.documents), documents)
-        except BaseException:
-            shutil.rmtree(destination, ignore_errors=True)  # half an index is of no use
-            if existed:
-                destination.mkdir()
-            raise
         report("index", len(documents), len(documents))
     record = created.describe() | {"build_seconds": round(time.perf_counter() - start, 3)}
     if as_json:

@@ -1,0 +1,139 @@
+"""The cache mends itself, and several processes may ask a cold one for the same at the same time."""
+
+import multiprocessing
+import random
+import time
+
+import numpy as np
+import pytest
+
+from engine import pool
+from engine.errors import StorageError
+from engine.files import writing
+from workbench import cache
+
+TEXTS = ["one text", "two texts of more words", "a third"]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(cache, "_checked", set())
+
+
+def pooled(documents, key):
+    found, _, kept = cache.cached_pooled(lambda: pool(documents, 2), key, 2, "hierarchical", 1)
+    return found, kept
+
+
+def flip(path, chance):
+    content = bytearray(path.read_bytes())
+    content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["values", "offsets", "manifest"])
+def test_a_flipped_bit_anywhere_is_found_by_the_next_process_and_made_again(fake_encoder, name):
+    truth = np.array(cache.cached_embeddings(fake_encoder, TEXTS, "document").values)
+    folder, chance = cache.embeddings_folder(fake_encoder, TEXTS, "document", "float16"), random.Random(name)
+    for _ in range(25):
+        flip(next(folder.glob(f"{name}.*")), chance)
+        cache._checked.clear()  # as another process
+        with pytest.warns(UserWarning, match="made again"):
+            found = cache.cached_embeddings(fake_encoder, TEXTS, "document")
+        np.testing.assert_array_equal(found.values, truth)
+        assert found.lengths.tolist() == [2, 5, 2]
+
+
+def test_damaged_blocks_and_pooled_documents_are_made_again(fake_encoder, monkeypatch):
+    monkeypatch.setattr(cache, "BLOCK_TEXTS", 1)
+    full = cache.cached_embeddings(fake_encoder, TEXTS, "document")
+    truth = np.array(full.values)
+    folder = cache.embeddings_folder(fake_encoder, TEXTS, "document", "float16")
+    assert not cache._blocks_folder(folder).exists()
+    fake_encoder.encode_document(TEXTS[:1]).astype("float16").save(cache._blocks_folder(folder) / "00000000")
+    flip(next((cache._blocks_folder(folder) / "00000000").glob("values.*")), random.Random(0))
+    cache.shutil.rmtree(folder)
+    with pytest.warns(UserWarning, match="made again"):
+        np.testing.assert_array_equal(cache.cached_embeddings(fake_encoder, TEXTS, "document").values, truth)
+    merged, kept = pooled(full, "key")
+    assert not kept
+    truth = np.array(merged.values)
+    (entry,) = (path for path in (folder.parents[1] / "pooled").iterdir() if path.is_dir())
+    flip(next(entry.glob("values.*")), random.Random(1))
+    cache._checked.clear()
+    with pytest.warns(UserWarning, match="made again"):
+        np.testing.assert_array_equal(pooled(full, "key")[0].values, truth)
+
+
+def test_a_damaged_index_is_built_again(fake_encoder):
+    documents = cache.cached_embeddings(fake_encoder, TEXTS, "document")
+    index, _, _ = cache.cached_index("exact", ["a", "b", "c"], documents)
+    flip(next(index.path.glob("values.*")), random.Random(0))
+    cache._checked.clear()
+    with pytest.warns(UserWarning, match="made again"):
+        index, _, kept = cache.cached_index("exact", ["a", "b", "c"], documents)
+    assert not kept
+    index.verify()
+    assert cache.cached_index("exact", ["a", "b", "c"], documents)[2]
+
+
+def test_values_are_compared_with_their_checksums_once_a_process(fake_encoder, monkeypatch):
+    cache.cached_embeddings(fake_encoder, TEXTS, "document")
+    seen = []
+    monkeypatch.setattr(cache.TokenEmbeddings, "verify", staticmethod(seen.append))
+    for _ in range(3):
+        cache.cached_embeddings(fake_encoder, TEXTS, "document")
+    assert len(seen) == 1
+
+
+def test_a_full_disk_costs_the_cache_and_not_the_embeddings(fake_encoder, monkeypatch):
+    def full(self, path):
+        with writing(path):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache.TokenEmbeddings, "save", full)
+    with pytest.warns(UserWarning, match=r"not kept for next time.*No space left on device"):
+        found = cache.cached_embeddings(fake_encoder, TEXTS, "document")
+    assert found.lengths.tolist() == [2, 5, 2]
+    with pytest.raises(StorageError):
+        found.save(cache.data_folder("x"))
+
+
+def ask(encoder, barrier, rounds, results):
+    """One process: the same keys as the others at the same moments."""
+    failed = []
+    for number in range(rounds):
+        texts = [f"{number} {text}" for text in TEXTS]
+        barrier.wait(timeout=60)
+        try:
+            found = cache.cached_embeddings(encoder, texts, "document")
+            merged, _ = pooled(found, f"key {number}")
+            sound = np.array_equal(found.values, encoder.encode_document(texts).astype("float16").values)
+            if not sound or len(merged) != len(texts):
+                failed.append(f"{number}: other vectors")
+        except Exception as error:
+            failed.append(f"{number}: {error!r}")
+    results.put(failed)
+
+
+def share(encoder, rounds):
+    context = multiprocessing.get_context("fork")
+    barrier, results = context.Barrier(3), context.Queue()
+    processes = [context.Process(target=ask, args=(encoder, barrier, rounds, results)) for _ in range(3)]
+    start = time.monotonic()
+    for process in processes:
+        process.start()
+    failed = [results.get(timeout=max(60, rounds)) for _ in processes]
+    for process in processes:
+        process.join()
+    assert failed == [[], [], []], time.monotonic() - start
+
+
+def test_three_processes_share_a_cold_cache(fake_encoder):
+    share(fake_encoder, 20)
+
+
+@pytest.mark.slow
+def test_three_processes_share_a_cold_cache_many_times(fake_encoder):
+    share(fake_encoder, 400)
