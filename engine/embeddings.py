@@ -122,6 +122,11 @@ class TokenEmbeddings:
         return np.diff(self.offsets)
 
     @property
+    def without_vectors(self) -> int:
+        """Items of which nothing is left to score; each scores minus infinity."""
+        return int(np.count_nonzero(self.lengths == 0))
+
+    @property
     def dim(self) -> int:
         """Dimension of a vector."""
         return self.values.shape[1]

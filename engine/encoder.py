@@ -56,7 +56,9 @@ class Encoder:
         self._tokenizing = threading.RLock()  # the length at which a tokenizer cuts is its state, not its argument
 
     @classmethod
-    def load(cls, name: str = "embedded", device: str = "auto", dtype: str = "auto") -> Encoder:
+    def load(
+        cls, name: str = "embedded", device: str = "auto", dtype: str = "auto", trust_remote_code: bool = False
+    ) -> Encoder:
         """Load a model by name.
 
         Args:
@@ -65,18 +67,21 @@ class Encoder:
             device: "auto", "cpu", "cuda", "cuda:1", "mps".
             dtype: "auto" (by engine/precision.py from the model and the processor, the same at every load), "float32",
                 "bfloat16", "float16", or "int8" (linear layers in 8 bits, on a CPU with AVX2 or AVX-512).
+            trust_remote_code: Run the code that a checkpoint brings along; read that code first.
 
         Returns:
             The encoder.
 
         Raises:
             NotFoundError: no such model here, and it cannot be fetched.
+            CorruptDataError: files of the model are missing, cut short or altered.
+            UnsupportedError: it needs code of its own, or its tokenizer cannot be used.
             InputError: an unknown device or dtype, or int8 where it cannot run.
         """
         if dtype not in DTYPES:
             raise InputError(f"Unknown dtype {dtype!r}: choose among {', '.join(DTYPES)}.")
         device = resolve_device(device)
-        model, note = load_model(name, device)
+        model, note = load_model(name, device, trust_remote_code=trust_remote_code)
         encoder = cls(model, name, note)  # the fingerprint is taken before the weights are rounded
         if dtype == "auto":
             dtype, encoder.choice = choose_dtype(name, device, instructions(device))
@@ -177,8 +182,8 @@ class Encoder:
             n embeddings, float32 (float16 when the model computes in 16 bits); `.truncated` counts texts that were cut.
 
         Raises:
-            InputError: a text that is empty or no string, or whose vectors are not finite; the sentence gives its
-                position.
+            InputError: a text that is empty or no string, of which the model scores nothing, or whose vectors are not
+                finite; the sentence gives its position.
         """
         return self._encode(texts, "query", progress)
 
@@ -190,7 +195,8 @@ class Encoder:
             progress: Called with (texts done, n) after each batch.
 
         Returns:
-            n embeddings, float32 (float16 when the model computes in 16 bits); `.truncated` counts texts that were cut.
+            n embeddings, float32 (float16 when the model computes in 16 bits); `.truncated` counts texts that were cut,
+            `.without_vectors` those of which the model scores nothing: they have no vectors and score minus infinity.
 
         Raises:
             InputError: a text that is empty or no string, or whose vectors are not finite; the sentence gives its
@@ -265,10 +271,15 @@ class Encoder:
                 done += len(rows)
                 if progress is not None:
                     progress(done, len(texts))
-        return self._joined([array for array in found if array is not None], truncated, task)
+        return self._joined([array for array in found if array is not None], texts, truncated, task)
 
-    def _joined(self, arrays: list[np.ndarray], truncated: int, task: Task) -> TokenEmbeddings:
+    def _joined(self, arrays: list[np.ndarray], texts: list[str], truncated: int, task: Task) -> TokenEmbeddings:
         joined = TokenEmbeddings.from_list(arrays, self.fingerprint, dim=self.dim)
+        if task == "query" and (empty := np.flatnonzero(joined.lengths == 0)).size:
+            raise InputError(
+                f"Nothing of the query {texts[empty[0]][:80]!r} at position {empty[0]} is left to score, since the "
+                "model scores none of its tokens: ask with other words."
+            )
         joined.check([f"{task} {i}" for i in range(len(joined))])  # here, where the text that caused it is known
         return TokenEmbeddings(joined.values, joined.offsets, self.fingerprint, truncated)
 
@@ -287,7 +298,7 @@ class Encoder:
             truncated += self._count_truncated(chunk, list(range(len(chunk))), self._preprocess(chunk, task), task)
             if progress is not None:
                 progress(len(arrays), len(texts))
-        return self._joined(arrays, truncated, task)
+        return self._joined(arrays, texts, truncated, task)
 
     def _run(self, batch: dict[str, Any], task: Task) -> tuple[np.ndarray, np.ndarray]:
         """Padded vectors and the mask of those that count, of one batch."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.encoder import Encoder
+from engine.errors import InputError
 from engine.tokens import Token
 
 
@@ -44,7 +45,16 @@ def align(
 
     Returns:
         The alignment.
+
+    Raises:
+        InputError: one of the two has no vectors.
     """
+    if not len(document) or not len(query):
+        side = "query" if len(document) else "document"
+        raise InputError(
+            f"Nothing of this {side} is left to score, since the model scores none of its tokens, so there is nothing "
+            "to explain: choose another."
+        )
     similarity = query.astype(np.float32) @ document.astype(np.float32).T
     best = similarity.argmax(axis=1)
     contribution = similarity[np.arange(len(best)), best]
@@ -63,7 +73,8 @@ def explain(encoder: Encoder, question: str, text: str) -> Alignment:
         The alignment; `contribution` sums to `score`.
 
     Raises:
-        InputError: one of the two is empty.
+        InputError: one of the two is empty, or nothing of it is left to score.
+        UnsupportedError: the model merges vectors in a way that does not tell which.
     """
     query = encoder.encode_query([question])[0]
     document = encoder.encode_document([text])[0]

@@ -9,32 +9,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import plugins
-from engine.errors import InputError, NotFoundError
+from engine.errors import InputError
+from engine.model_files import check_folder, check_tokenizer, explained
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
 
 
-def load_model(name: str, device: str, model_kwargs: dict[str, Any] | None = None) -> tuple[MultiVectorEncoder, str]:
+def load_model(
+    name: str, device: str, model_kwargs: dict[str, Any] | None = None, trust_remote_code: bool = False
+) -> tuple[MultiVectorEncoder, str]:
     """Load a late-interaction model.
 
     Args:
         name: A registered name ("embedded"), a folder, or a name on the Hugging Face hub.
         device: A torch device.
         model_kwargs: Passed to the transformers model, such as `attn_implementation`.
+        trust_remote_code: Run the code that a checkpoint brings along.
 
     Returns:
         The model in evaluation mode, and a sentence on how its token vectors come about.
 
     Raises:
         NotFoundError: the folder is no model, or the hub name is not cached and cannot be fetched.
+        CorruptDataError: files of the model are missing, cut short or altered.
+        UnsupportedError: it needs code of its own, or its tokenizer cannot fill short texts up.
     """
     builder = plugins.find(plugins.MODELS, name)
     with quiet_loading():
         if builder is not None:
             model, note = builder(device=device, model_kwargs=model_kwargs)
         else:
-            model, note = _load_checkpoint(name, device, model_kwargs)
+            model, note = _load_checkpoint(name, device, model_kwargs, trust_remote_code)
+    check_tokenizer(name, model)
     model.eval()
     return model, note
 
@@ -55,32 +62,35 @@ def quiet_loading() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _load_checkpoint(name: str, device: str, model_kwargs: dict[str, Any] | None) -> tuple[MultiVectorEncoder, str]:
+def _load_checkpoint(
+    name: str, device: str, model_kwargs: dict[str, Any] | None, trust_remote_code: bool
+) -> tuple[MultiVectorEncoder, str]:
     from sentence_transformers import MultiVectorEncoder
 
-    path = Path(name)
-    if path.exists() and not (path / "config.json").exists() and not (path / "modules.json").exists():
-        raise NotFoundError(f"{name} is no model folder, it has no config.json or modules.json: give another.")
+    if Path(name).exists():
+        check_folder(Path(name))
     try:
         if _has_own_projection(name):
-            return MultiVectorEncoder(name, device=device, model_kwargs=model_kwargs), "late-interaction checkpoint"
-        return backbone_model(name, device, model_kwargs), "backbone without a projection: its own token vectors"
-    except (OSError, ValueError) as error:
-        known = ", ".join(plugins.names(plugins.MODELS))
-        reason = str(error).splitlines()[0]
-        raise NotFoundError(
-            f"Model {name!r} could not be loaded ({reason}): give a folder, a cached or reachable hub name, or a "
-            f"registered name ({known})."
-        ) from None
+            own = MultiVectorEncoder(
+                name, device=device, model_kwargs=model_kwargs, trust_remote_code=trust_remote_code
+            )
+            return own, "late-interaction checkpoint"
+        backbone = backbone_model(name, device, model_kwargs, trust_remote_code)
+        return backbone, "backbone without a projection: its own token vectors"
+    except Exception as error:  # what libraries raise for files that they cannot use has no common base
+        raise explained(name, error) from None
 
 
-def backbone_model(name: str, device: str, model_kwargs: dict[str, Any] | None = None) -> MultiVectorEncoder:
+def backbone_model(
+    name: str, device: str, model_kwargs: dict[str, Any] | None = None, trust_remote_code: bool = False
+) -> MultiVectorEncoder:
     """A plain transformer as a late-interaction model: its token vectors, normalised, with no random projection.
 
     Args:
         name: Folder or hub name of a transformer or a single-vector sentence-transformers model.
         device: A torch device.
         model_kwargs: Passed to the transformers model.
+        trust_remote_code: Run the code that a checkpoint brings along.
 
     Returns:
         The model.
@@ -89,8 +99,16 @@ def backbone_model(name: str, device: str, model_kwargs: dict[str, Any] | None =
     from sentence_transformers.base.modules import Normalize, Transformer
     from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 
+    trust: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    transformer = Transformer(
+        name,
+        model_kwargs=trust | (model_kwargs or {}),
+        processor_kwargs=trust,
+        config_kwargs=trust,
+        max_seq_length=_own_length(name),
+    )
     modules = [
-        Transformer(name, model_kwargs=model_kwargs or {}, max_seq_length=_own_length(name)),
+        transformer,
         MultiVectorMask(),
         Normalize(module_input_name="token_embeddings"),
     ]

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
+from transformers import PreTrainedTokenizerFast
 
-from engine import Encoder
+from engine import Encoder, create_index, explain, maxsim
 from engine.batching import in_threads
-from engine.errors import InputError
+from engine.errors import InputError, UnsupportedError
+from engine.maxsim import QuantizedDocuments, maxsim_reference, maxsim_topk
 from engine.simd import threads
+from engine.training import TrainingData
+from engine.training.mining import mine as mine_negatives
+from tests.tiny_models import make_model, save_backbone, tokenizer_of
 
 TEXTS = [
     "Return the index of the largest value.",
@@ -218,3 +225,70 @@ def test_threads_that_tokenise_for_both_tasks_at_once_do_not_disturb_each_other(
     expected = [both(number) for number in range(4)]
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(both, range(24))) == expected[:1] * 24
+
+
+NOTHING = ["the", "harbour", "lights", "[CLS]", "[SEP]"]  # a skiplist that leaves nothing of some texts
+
+
+def test_a_document_of_which_nothing_is_left_keeps_its_place_and_scores_minus_infinity(tmp_path: Path) -> None:
+    encoder = Encoder(make_model(tmp_path, skiplist=NOTHING))
+    documents = encoder.encode_document(["seven clocks", "the harbour", "bread and clocks"])
+    assert documents.lengths.tolist()[1] == 0
+    assert documents.without_vectors == 1
+    queries = encoder.encode_query(["seven clocks"])
+    for score in (maxsim, maxsim_reference):
+        found = score(queries, documents)[0]
+        assert found[1] == -np.inf
+        assert np.isfinite(found[[0, 2]]).all()
+    best, _ = maxsim_topk(queries, QuantizedDocuments.build(documents), 3)
+    assert best[0].tolist() == [0, 2]
+    for kind in ("exact", "plaid", "hnsw"):
+        index = create_index(kind, tmp_path / kind)
+        index.add(["a", "b", "c"], documents)
+        assert sorted(index.search(queries, k=3)[0].ids) == ["a", "c"]
+    with pytest.raises(InputError, match="nothing to explain"):
+        explain(encoder, "seven clocks", "the harbour")
+
+
+def test_a_query_of_which_nothing_is_left_is_named(tmp_path: Path) -> None:
+    model = make_model(tmp_path, skiplist=NOTHING)
+    model[2].skiplist_tasks = ["query", "document"]  # type: ignore[assignment]
+    encoder = Encoder(model)
+    with pytest.raises(InputError, match="'the harbour' at position 1"):
+        encoder.encode_query(["seven clocks", "the harbour"])
+    with pytest.raises(InputError, match="'lights'"):
+        explain(encoder, "lights", "seven clocks")
+    pairs = TrainingData({"query": ["seven clocks", "the lights"], "positive": ["clocks", "bread"]})
+    with pytest.raises(InputError, match="'the lights'"):
+        mine_negatives(encoder, pairs)
+
+
+@pytest.mark.parametrize("missing", [["pad_token"], ["mask_token"], ["pad_token", "mask_token"]])
+@pytest.mark.parametrize("expansion", [None, {"strategy": "fixed", "length": 12, "attend": False}])
+def test_tokenizers_without_a_pad_or_mask_token_work(tmp_path: Path, missing: list[str], expansion: Any) -> None:
+    tokenizer = tokenizer_of("bytes", eos_token="</s>", **dict.fromkeys(missing))
+    whole = make_model(tmp_path / "whole", "bytes", tokenizer=tokenizer_of("bytes", eos_token="</s>"))
+    whole.save(str(tmp_path / "model"))
+    tokenizer.save_pretrained(tmp_path / "model")
+    settings = json.loads((tmp_path / "model" / "sentence_bert_config.json").read_text())
+    (tmp_path / "model" / "sentence_bert_config.json").write_text(json.dumps(settings | {"query_expansion": expansion}))
+    encoder = Encoder.load(str(tmp_path / "model"), "cpu", "float32")
+    texts = ["the harbour lights", "clocks"]
+    np.testing.assert_allclose(
+        encoder.encode_document(texts).values, Encoder(whole).encode_document(texts).values, atol=1e-6
+    )
+    queries = encoder.encode_query(texts)
+    assert np.isfinite(queries.values).all()
+    if expansion:
+        assert queries.lengths.tolist() == [12, 12]
+    assert len(encoder.tokens(texts[0], "query")) == queries.lengths[0]
+
+
+def test_a_tokenizer_with_no_special_token_at_all_is_refused(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    made = Tokenizer(models.WordLevel({"a": 0, "b": 1}, unk_token="a"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
+    save_backbone(tmp_path, PreTrainedTokenizerFast(tokenizer_object=made))
+    with pytest.raises(UnsupportedError, match="pad_token"):
+        Encoder.load(str(tmp_path), "cpu", "float32")

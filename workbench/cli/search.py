@@ -109,6 +109,7 @@ def encode(
         "dim": documents.dim,
         "bytes": documents.nbytes,
         "truncated": documents.truncated,
+        "without_vectors": documents.without_vectors,
         "seconds": round(seconds, 3),
         "tokens_per_second": round(documents.n_tokens / seconds),
         "encoder": encoder.describe(),
@@ -120,6 +121,8 @@ def encode(
             f"{record['documents']:,} documents, {record['tokens']:,} tokens of {documents.dim} dimensions "
             f"({documents.nbytes / 1e6:.1f} MB) in {seconds:.1f} s; {documents.truncated} texts were cut."
         )
+    if documents.without_vectors:
+        note(f"{documents.without_vectors} of {len(documents)} documents have nothing to score and are never found.")
 
 
 def index(

@@ -295,6 +295,8 @@ def _notes(prepared: Prepared, unjudged: tuple[str, ...], rankings: dict[str, Ra
     for kind, vectors in (("documents", prepared.documents), ("queries", prepared.queries)):
         if vectors.truncated:
             found.append(f"{vectors.truncated} of {len(vectors)} {kind} were cut at the model's maximum length.")
+        if vectors.without_vectors:
+            found.append(f"{vectors.without_vectors} of {len(vectors)} {kind} have nothing to score, none is found.")
     if unjudged:
         named = ", ".join(unjudged[:NAMED]) + (", ..." if len(unjudged) > NAMED else "")
         found.append(f"{len(unjudged)} queries have no judgements and are left out of the scores: {named}.")
