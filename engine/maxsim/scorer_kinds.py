@@ -19,6 +19,7 @@ from engine.maxsim.checks import check_pair, check_scores
 from engine.maxsim.differentiable import Ragged, concatenate, maxsim_ragged
 
 BLOCK_TOKENS = 16384  # document tokens that `score` pads and scores together
+BLOCK_VALUES = 1 << 24  # similarities held at once where those with all tokens are looked at
 
 
 class BaseScorer(torch.nn.Module):
@@ -36,7 +37,7 @@ class BaseScorer(torch.nn.Module):
 
         Args:
             queries: Query tokens [query tokens, dim].
-            blocks: All document tokens, in parts [tokens, dim].
+            blocks: All document tokens, in parts [tokens, dim]; where gradients are wanted, parts that stay.
         """
         return None
 
@@ -104,7 +105,7 @@ class BaseScorer(torch.nn.Module):
         return found
 
     def _floors(self, queries: Ragged, documents: Ragged) -> Sequence[Tensor | None]:
-        floor = self.floor(queries.values, [documents.values]) if len(documents.values) else None
+        floor = self.floor(queries.values, documents.values.split(BLOCK_TOKENS)) if len(documents.values) else None
         return [None] * len(queries) if floor is None else floor.split(queries.lengths.tolist())
 
     def _row(self, query: Tensor, values: Tensor, mask: Tensor, floor: Tensor | None) -> Tensor:
@@ -216,12 +217,18 @@ class XTR(BaseScorer):
         self.retrieved = _whole("retrieved", retrieved, "the paper uses 1,000 to 40,000")
 
     def floor(self, queries: Tensor, blocks: Iterable[Tensor]) -> Tensor | None:
-        """The k'-th largest similarity of each query token with any document token."""
-        best = queries.new_empty(len(queries), 0)
-        for tokens in blocks:
-            best = torch.cat([best, queries @ tokens.T], dim=1)
-            best = best.topk(min(self.retrieved, best.shape[1]), dim=1).values
-        return best[:, -1]
+        """The k'-th largest similarity of each query token with any document token; the gradient goes to that token."""
+        kept, first = list(blocks) if torch.is_grad_enabled() else [], 0
+        best, where = queries.new_empty(len(queries), 0), torch.empty(len(queries), 0, dtype=torch.int64)
+        where = where.to(queries.device)
+        with torch.no_grad():
+            for block in kept or blocks:
+                for tokens in block.split(max(BLOCK_VALUES // max(len(queries), 1), 1)):
+                    places = torch.arange(first, first + len(tokens), device=where.device).expand(len(queries), -1)
+                    best, where = torch.cat([best, queries @ tokens.T], 1), torch.cat([where, places], 1)
+                    best, order = best.topk(min(self.retrieved, best.shape[1]), dim=1)
+                    where, first = where.gather(1, order), first + len(tokens)
+        return (queries * torch.cat(kept)[where[:, -1]]).sum(1) if kept else best[:, -1]
 
     def combine(self, best: Tensor, query: Tensor) -> Tensor:
         """The mean."""

@@ -75,6 +75,7 @@ def test_values_by_hand(scorer: Scorer) -> None:
 @every_scorer
 def test_training_sees_the_scores_of_search(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scorer_kinds, "BLOCK_TOKENS", 4)  # several blocks of documents
+    monkeypatch.setattr(scorer_kinds, "BLOCK_VALUES", 30)
     rng = np.random.default_rng(2)
     queries, documents = ragged(rng, [4, 7, 1], DIM), ragged(rng, [2, 9, 0, 3], DIM)
     scores = scorer(tensors(queries), tensors(documents)).detach().numpy()
@@ -89,7 +90,8 @@ def test_training_sees_the_scores_of_search(scorer: Scorer, monkeypatch: pytest.
 
 @every_scorer
 @pytest.mark.parametrize("matched", [False, True])
-def test_gradients_by_finite_differences(scorer: Scorer, matched: bool) -> None:
+def test_gradients_by_finite_differences(scorer: Scorer, matched: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scorer_kinds, "BLOCK_TOKENS", 6)
     torch.manual_seed(0)
     rng = np.random.default_rng(3)
     sides = tensors(ragged(rng, [3, 2], DIM)), tensors(ragged(rng, [5, 3, 4, 1], DIM))
