@@ -1,7 +1,7 @@
 """Fine-tuning that a person can watch, stop, resume and believe."""
 
 from engine.training.data import TrainingData, collection_pairs, read_training_data
-from engine.training.evaluation import Score, score_collection
+from engine.training.development import Score, score_collection
 from engine.training.events import Evaluated, Event, Finished, Pinned, Saved, Started, Step, Stop
 from engine.training.export import export_onnx
 from engine.training.losses import LOSSES

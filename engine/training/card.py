@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from engine.training.evaluation import Score
+from engine.training.development import Score
 from engine.training.report import Report
 from engine.training.settings import TrainSettings
 

@@ -40,7 +40,7 @@ class Started(Event):
         steps: Steps that the run will take.
         rows: Rows of training data.
         counts: What the data checks found.
-        preflight: Expected seconds and bytes; see `engine.training.preflight`.
+        preflight: Expected seconds and bytes; see `engine.training.probe`.
         settings: All settings.
     """
 

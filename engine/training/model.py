@@ -11,7 +11,7 @@ from engine.encoder import Encoder
 from engine.errors import InputError, missing_extra
 from engine.maxsim import scorers
 from engine.training.losses import LOSSES, LateInteractionLoss
-from engine.training.preflight import USUAL_MINI_BATCH
+from engine.training.probe import USUAL_MINI_BATCH
 from engine.training.settings import TrainSettings
 
 if TYPE_CHECKING:

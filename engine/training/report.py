@@ -9,7 +9,7 @@ from engine.encoder import Encoder
 from engine.explain import Alignment
 from engine.machine import machine, versions
 from engine.statistics import moved
-from engine.training.evaluation import Score
+from engine.training.development import Score
 
 NOTICEABLE = 0.05  # change of a query's nDCG@10 that counts as better or worse
 ALREADY = "already complete"

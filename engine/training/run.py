@@ -18,8 +18,8 @@ from engine.explain import explain
 from engine.statistics import p_value
 from engine.training import checkpoints
 from engine.training.data import TrainingData
+from engine.training.development import Pairs, Score, encode_pairs, most_changed, score_collection
 from engine.training.dropout import fast_dropout_on_cpu
-from engine.training.evaluation import Pairs, Score, encode_pairs, most_changed, score_collection
 from engine.training.events import Evaluated, Event, Finished, OnEvent, Pinned, Saved, Started, Stop
 from engine.training.losses import LOSSES, LateInteractionLoss
 from engine.training.model import (
@@ -30,7 +30,7 @@ from engine.training.model import (
     projection_in_float32,
     require_training_packages,
 )
-from engine.training.preflight import preflight
+from engine.training.probe import preflight
 from engine.training.refresh import negatives_at, segments
 from engine.training.report import ALREADY, Report, where
 from engine.training.saving import load_report, save_report

@@ -12,7 +12,7 @@ from engine.maxsim import scorers
 from engine.storage import replace_text
 from engine.training.card import model_card
 from engine.training.checkpoints import REPORT
-from engine.training.evaluation import Score
+from engine.training.development import Score
 from engine.training.layout import use_shared_layout
 from engine.training.report import Report
 

@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 import torch
 
-from engine.training import Event, Started, TrainingData, TrainSettings, fine_tune, preflight
+from engine.training import Event, Started, TrainingData, TrainSettings, fine_tune, probe
 from engine.training.model import build_loss, load_for_training
 from tests.engine.training.conftest import weights
 
@@ -34,7 +34,7 @@ def test_the_mini_batch_follows_from_the_run_and_its_record_repeats_it(
             listen = lambda event, into=started: into.append(event) if isinstance(event, Started) else None  # noqa: E731
             clock = Random(number)
             with monkeypatch.context() as patch:
-                patch.setattr(preflight.time, "perf_counter", lambda clock=clock: clock.random())
+                patch.setattr(probe.time, "perf_counter", lambda clock=clock: clock.random())
                 report = fine_tune(replace(settings, output=str(tmp_path / f"{number}")), pairs, listen)
             record = json.loads((tmp_path / f"{number}" / "report.json").read_text())
             assert record["mini_batch_tokens"] == started[0].preflight["mini_batch_tokens"] > 0
@@ -58,7 +58,7 @@ def test_a_mini_batch_whose_graph_is_too_large_is_halved(settings: TrainSettings
     columns = [{**model.preprocess(pairs.columns[name], task=task), "task": task}
                for name, task in (("query", "query"), ("positive", "document"))]  # fmt: skip
     loss = build_loss(model, settings)
-    small = preflight.preflight(loss, columns, 1, memory=int(usual["graph_bytes"]))
+    small = probe.preflight(loss, columns, 1, memory=int(usual["graph_bytes"]))
     assert 64 <= small.mini_batch_tokens < usual["mini_batch_tokens"]
     assert small.graph_bytes <= usual["graph_bytes"] / 4 or small.mini_batch_tokens == 64
-    assert preflight.preflight(loss, columns, 1, 512, memory=1).mini_batch_tokens == 512
+    assert probe.preflight(loss, columns, 1, 512, memory=1).mini_batch_tokens == 512
