@@ -13,8 +13,8 @@ from typing import Any
 from apps.text import asked, visible
 from engine import Collection, load_collection
 from engine.errors import InputError, WorkbenchError
+from engine.letters import clean
 from engine.reading.lines import GZIP, Lines
-from engine.reading.values import clean
 
 PLAIN, TABLES = (".txt", ".md"), (".jsonl", ".json", ".csv", ".tsv")
 BEIR = {"corpus.jsonl": "corpus.jsonl", "queries.jsonl": "queries.jsonl"}  # and the judgements, in any .tsv

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from engine.errors import InputError
+from engine.letters import has_halves
 
 Qrels = dict[str, dict[str, int]]
 
@@ -40,7 +41,7 @@ class Collection:
             for key, text in texts.items():
                 if not isinstance(text, str) or not text.strip():
                     raise InputError(f"Expected a text for {kind} {key!r} of {self.name!r}, got {text!r}: remove it.")
-                if not (text.isascii() or _is_unicode(text)):
+                if has_halves(text):
                     raise InputError(
                         f"Expected whole letters in {kind} {key!r} of {self.name!r}, got half a surrogate "
                         "pair: replace it."
@@ -96,14 +97,6 @@ def require_judgements(collection: Collection) -> None:
     if not collection.judged_queries:
         why = "".join(f" ({note})" for note in collection.notes if "judgements" in note)
         raise InputError(f"{collection.name!r} has no judgements{why}: give a collection with queries and qrels.")
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def join_title(title: str | None, text: str | None) -> str:

@@ -13,6 +13,7 @@ from engine.batching import Batch, cut_batches, in_threads
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
 from engine.fingerprint import model_fingerprint
+from engine.letters import clean, has_halves
 from engine.merging import vector_groups
 from engine.models import load_model, resolve_device
 from engine.precision import DTYPES, choose_dtype, computed_in, instructions, round_weights
@@ -336,4 +337,9 @@ def _check(texts: Sequence[str]) -> list[str]:
     for position, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
             raise InputError(f"Expected a text at position {position}, got {text!r}: leave it out or fill it.")
+        if has_halves(text):
+            raise InputError(
+                f"Expected whole letters, got half a surrogate pair in the text at position {position}, which begins "
+                f"with {clean(text)[:40]!r}: replace it."
+            )
     return list(texts)

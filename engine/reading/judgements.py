@@ -10,9 +10,10 @@ from typing import Any
 
 from engine.collection import Qrels
 from engine.errors import InputError
+from engine.letters import clean
 from engine.reading.lines import Lines
 from engine.reading.rows import Table
-from engine.reading.values import ID_COLUMNS, as_text, clean, find_column, plain_name
+from engine.reading.values import ID_COLUMNS, as_text, find_column, plain_name
 
 QUERY_COLUMNS = ("query_id", "qid", "topic", "topic_id", "query", "q_id")
 DOCUMENT_COLUMNS = (

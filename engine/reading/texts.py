@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from engine.collection import join_title
 from engine.errors import InputError
+from engine.letters import clean
 from engine.reading.rows import Table
 from engine.reading.values import (
     ID_COLUMNS,
@@ -16,7 +17,6 @@ from engine.reading.values import (
     as_text,
     asked_column,
     cell_of,
-    clean,
     find_column,
     listed,
 )

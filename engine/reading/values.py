@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,20 +14,6 @@ TITLE_COLUMNS = ("title", "headline", "subject")
 QUERY_TEXT_COLUMNS = ("text", "query", "question", "query_text", "contents", "title")
 
 MOST_NAMED = 12  # columns in a sentence
-_UNUSABLE = re.compile("[\0\ud800-\udfff]")
-
-
-def clean(text: str) -> str:
-    """The text with U+FFFD where a NUL or half a surrogate pair stands: no tokenizer takes them."""
-    if "\0" not in text:
-        if text.isascii():
-            return text
-        try:
-            text.encode("utf-8")
-            return text
-        except UnicodeEncodeError:
-            pass
-    return _UNUSABLE.sub("\ufffd", text)
 
 
 def as_text(value: Any, what: str, where: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from engine.reading.values import clean
+from engine.letters import clean
 from engine.training.formats import Example
 
 
