@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 READY := $(VENV)/.ready
+NODE_READY := node_modules/.ready
 
 export HF_HUB_DISABLE_TELEMETRY := 1
 export GRADIO_ANALYTICS_ENABLED := False
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo ui test test-long test-notebooks lint format lock pictures bench clean help
+.PHONY: demo ui test test-long test-notebooks lint lint-js format lock pictures bench clean help
 
 help:  ## What each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -39,14 +40,25 @@ test-long: $(READY)  ## The long tests: many kills, many examples
 test-notebooks: $(READY)  ## Execute every notebook from top to bottom
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/notebooks -m "slow or not slow"
 
-lint: $(READY)  ## ruff and pyright
+lint: $(READY)  ## ruff and pyright; and lint-js where npm is
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+	@if command -v npm >/dev/null; then $(MAKE) lint-js; else echo "No npm here: the scripts of the pages go unchecked."; fi
+
+lint-js: $(NODE_READY)  ## The scripts of the pages: format, types and unit tests (needs npm)
+	npm run --silent lint
+	npm test --silent
+
+# Tools for development only, from the lock; what the pages need at run time is in the tree.
+$(NODE_READY): package.json package-lock.json
+	npm ci --silent --no-fund --no-audit --ignore-scripts
+	touch $@
 
 format: $(READY)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	@if command -v npm >/dev/null; then $(MAKE) $(NODE_READY) && npm run --silent format; fi
 
 lock: $(READY)  ## Resolve the dependencies again, with hashes and without addresses
 	$(BIN)/python -m uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
@@ -56,4 +68,4 @@ pictures: $(READY)  ## Make the README's table and pictures again
 	$(BIN)/python -m benchmarks.readme
 
 clean:  ## Remove the environment
-	rm -rf $(VENV)
+	rm -rf $(VENV) node_modules

@@ -13,7 +13,7 @@ os.environ.setdefault("GRADIO_SSR_MODE", "False")
 import gradio as gr
 from fastapi.exceptions import RequestValidationError
 
-from apps import look
+from apps import look, plotting
 from apps.calls import Calls, Listeners, logged_in, unreadable
 from apps.guard import Guard, credentials
 from apps.names import Names
@@ -112,7 +112,7 @@ def serve(
         "theme": look.theme(), "head": look.head(), "auth": login,
         "app_kwargs": {
             "lifespan": guarded, "exception_handlers": {RequestValidationError: unreadable},
-            "docs_url": None, "redoc_url": None, "openapi_url": None,
+            "routes": [plotting.route()], "docs_url": None, "redoc_url": None, "openapi_url": None,
         },
     }  # fmt: skip
     app, url, _ = blocks.launch(**options)

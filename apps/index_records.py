@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from apps.plotting import drawn
 from apps.text import visible
+from engine.errors import InputError
 from workbench.experiments.plan import changed_settings, format_spec
 from workbench.experiments.views.indexes import IndexRow
+from workbench.figures import index_frontier, qualities
 
 BESIDE = "Measured beside a training on this machine: alone it takes less time."
 
@@ -24,9 +29,8 @@ def index_row(record: IndexRow, beside: bool = False) -> dict[str, Any]:
         Its numbers (None where nothing was measured), promises, settings and notes.
     """
     million = record.at_a_million
-    chosen = visible(format_spec(record.kind, changed_settings(record.kind, record.settings)))
     return {
-        "name": chosen if record.point == "as given" else record.name,  # two of one kind differ in their settings
+        "name": name_of(record),
         "kind": record.kind,
         "matched": record.point != "as given",
         "recall_10": record.recall_10,
@@ -52,6 +56,22 @@ def index_row(record: IndexRow, beside: bool = False) -> dict[str, Any]:
         "notes": [*map(visible, record.notes), *([BESIDE] if beside else [])],
         "error": visible(record.error),
     }
+
+
+def name_of(record: IndexRow) -> str:
+    """What the page calls a record: two of one kind differ in their settings."""
+    chosen = visible(format_spec(record.kind, changed_settings(record.kind, record.settings)))
+    return chosen if record.point == "as given" else record.name
+
+
+def frontiers(records: Sequence[IndexRow]) -> list[dict[str, str]]:
+    """The frontier of a comparison so far, for each quality: its "name", its "label" and the "figure" to draw."""
+    names, found = [name_of(record) for record in records], []
+    for quality, label in qualities(records).items():
+        with contextlib.suppress(InputError):  # no record has numbers of it yet
+            figure = drawn(index_frontier(records, quality, names=names))
+            found.append({"name": quality, "label": label, "figure": figure})
+    return found
 
 
 def conditions(record: IndexRow) -> dict[str, Any]:

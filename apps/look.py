@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 from apps.components import scripts
+from apps.plotting import settings_script
 
 STATIC = Path(__file__).parent / "static"
 SHEETS = ("base", "search", "figures", "forms", "wide")
@@ -45,4 +46,5 @@ def theme() -> gr.themes.Base:
 def head() -> str:
     """Style sheets and scripts of the pages, inline."""
     sheets = "\n".join((STATIC / f"{name}.css").read_text(encoding="utf-8") for name in SHEETS)
-    return f'<style id="liw-style">\n{sheets}\n</style>\n<script id="liw-script">\n{scripts()}\n</script>'
+    script = f"{scripts()}\n{settings_script()}"
+    return f'<style id="liw-style">\n{sheets}\n</style>\n<script id="liw-script">\n{script}\n</script>'

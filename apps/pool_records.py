@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from apps.plotting import drawn
 from apps.text import segments, visible
 from engine import Collection, Encoder
 from engine.pooling import Method, pool_groups
 from workbench.experiments.views.pooling import PoolPoint, sentence
+from workbench.figures import pool_curve
 
 MOST_QUESTIONS = 40  # shown a side
 
@@ -50,6 +52,11 @@ def factor_row(record: PoolPoint, before: PoolPoint, collection: Collection) -> 
         "n_worse": len(record.worse),
         "n_better": len(record.better),
     }
+
+
+def pool_figure(records: Sequence[PoolPoint]) -> str:
+    """The figure of a study so far, for the page to draw."""
+    return drawn(pool_curve(records, metric=next(iter(records[0].mean))))
 
 
 def start_sentence(record: PoolPoint) -> str:

@@ -45,6 +45,12 @@ def opened(name: str) -> Callable[[Any, str], None]:
     return state
 
 
+def figure(page: Any) -> None:
+    """Wait until the figure of a page is drawn."""
+    page.locator(".plot .main-svg").first.wait_for()
+    page.wait_for_timeout(300)
+
+
 def search(page: Any, url: str) -> None:
     """A question, its documents, and one token chosen."""
     page.goto(url)
@@ -57,10 +63,10 @@ def pool(page: Any, url: str) -> None:
     """A finished study at factor 4."""
     page.goto(f"{url}pool?factor=4")
     page.locator(".merged").wait_for()
-    if not page.locator("circle.point").count():
+    if not page.locator(".plot .main-svg").count():
         page.locator(".start").click()
     page.get_by_text("factors measured in").wait_for(timeout=RUN)
-    page.wait_for_timeout(300)
+    figure(page)
 
 
 def indexes(page: Any, url: str) -> None:
@@ -74,7 +80,7 @@ def indexes(page: Any, url: str) -> None:
         page.locator(".start").click()
         page.locator(".stop").wait_for()
         page.locator(".stop").wait_for(state="hidden", timeout=RUN)
-    page.wait_for_timeout(300)
+    figure(page)
 
 
 def xray(page: Any, url: str) -> None:
@@ -91,7 +97,7 @@ def train(page: Any, url: str) -> None:
     page.locator(".page.ready").wait_for()
     page.locator("button[type=submit]").click()
     page.locator(".result .lead").wait_for(timeout=RUN)
-    page.wait_for_timeout(300)
+    figure(page)
 
 
 def images(page: Any, url: str) -> None:

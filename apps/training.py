@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apps.own import read_files
+from apps.plotting import drawn
 from apps.records import level, rounded
 from apps.text import asked, visible
 from apps.workspaces import models_folder
 from engine import Collection
 from engine.errors import InputError, WorkbenchError
+from workbench.figures import training_curves
 
 if TYPE_CHECKING:
     from engine.training import Event, Report, Stop, TrainingData, TrainSettings
@@ -28,6 +30,8 @@ HELD_OUT = 0.4  # share of the judged questions that are never trained on
 WATCHED_QUESTIONS, WATCHED_DOCUMENTS = 60, 300
 MOST_PINNED = 24  # evaluations whose heatmap is kept
 SHOWN = 30  # questions a side
+DRAWN_EVERY = 4.0  # seconds: drawing takes time from the training
+MOST_POINTS = 400  # of a curve
 WAYS = {"head": {"train_only": "head"}, "lora": {"lora_rank": 16}, "all": {}}
 BOUNDS = {"steps": (1, MOST_STEPS), "batch": (2, 256), "every": (1, MOST_STEPS), "seed": (0, 2**31)}
 
@@ -197,6 +201,8 @@ class Told:
         self.scores: list[dict[str, float]] = []
         self.maps: list[dict[str, Any]] = []
         self.now: dict[str, float] = {}
+        self.figure = ""
+        self._drawn = float("-inf")
 
     def listen(self, event: Event) -> None:
         """Take in one event."""
@@ -219,10 +225,21 @@ class Told:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything so far."""
+        if (self.losses or self.scores) and time.monotonic() - self._drawn > DRAWN_EVERY:
+            self.draw()
         return {
             "started": self.started, "losses": list(self.losses), "scores": list(self.scores),
             "maps": list(self.maps), "now": dict(self.now), "question": visible(self.pinned[0]),
+            "figure": self.figure,
         }  # fmt: skip
+
+    def draw(self) -> None:
+        """Draw the curves as they are now."""
+        every = max(1, -(-len(self.losses) // MOST_POINTS))
+        losses = [{"step": step, "loss": loss} for step, loss in self.losses[::-every][::-1]]
+        events = sorted([*losses, *self.scores], key=lambda event: event["step"])
+        self.figure = drawn(training_curves(events, last=(self.started or {}).get("steps")))
+        self._drawn = time.monotonic()
 
 
 def run(

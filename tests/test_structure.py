@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -51,6 +52,13 @@ def test_the_lock_holds_names_versions_and_hashes_only() -> None:
     assert "torch==" in lock
     assert "--hash=sha256:" in lock
     assert not re.search(r"https?://|file:|--index|--find-links", lock)
+
+
+def test_the_lock_of_the_development_tools_holds_no_addresses_of_registries() -> None:
+    lock = json.loads((ROOT / "package-lock.json").read_text())
+    packages = {name: entry for name, entry in lock["packages"].items() if name}
+    assert packages
+    assert all("resolved" not in entry and entry["integrity"].startswith("sha512-") for entry in packages.values())
 
 
 def test_the_fixed_names_are_functions_whatever_was_imported_before() -> None:

@@ -1,10 +1,10 @@
 /* Shared by every page: elements without markup, the address, numbers, the theme. */
 (() => {
-  const LIW = (window.LIW = { pages: {}, parts: {} });
+  const LIW = (window.LIW = /** @type {Liw} */ ({ pages: {}, parts: {} }));
 
   /* An element. Children are nodes or strings, and a string is only ever text. */
   LIW.el = (tag, options = {}, ...children) => {
-    const node = document.createElement(tag);
+    const node = /** @type {any} */ (document.createElement(tag));
     for (const [key, value] of Object.entries(options)) {
       if (value === undefined || value === null || value === false) continue;
       if (key === "class") node.className = value;
@@ -13,14 +13,9 @@
       else if (key === "value") node.value = value;
       else node.setAttribute(key, value === true ? "" : value);
     }
-    node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
-    return node;
-  };
-
-  LIW.svg = (tag, attributes = {}, text) => {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    if (text !== undefined) node.textContent = text;
+    node.append(
+      .../** @type {any[]} */ (children).flat(Infinity).filter((child) => child !== null && child !== undefined),
+    );
     return node;
   };
 
@@ -33,17 +28,24 @@
       const query = new URLSearchParams(LIW.saved ? LIW.saved.search : location.search);
       for (const [key, value] of Object.entries(state)) {
         if (value === null || value === undefined || value === "") query.delete(key);
-        else query.set(key, value);
+        else query.set(key, String(value));
       }
-      if (LIW.saved) { LIW.saved.search = "?" + query; return; }
+      if (LIW.saved) {
+        LIW.saved.search = "?" + query;
+        return;
+      }
       const url = location.pathname + (query.size ? "?" + query : "");
       if (url !== location.pathname + location.search) history[push ? "pushState" : "replaceState"]({}, "", url);
     },
   };
 
+  /* Where the application answers; a proxy may put it below a path. */
+  LIW.root = () => (window.gradio_config?.root || location.origin).replace(/\/+$/, "");
+
   /* Another page on the same collection. */
   LIW.href = (page, state = {}) => {
-    const query = new URLSearchParams(state), on = LIW.address.read().on;
+    const query = new URLSearchParams(state),
+      on = LIW.address.read().on;
     if (on) query.set("on", on);
     return "./" + page + (query.size ? "?" + query : "");
   };
@@ -51,7 +53,25 @@
   LIW.fixed = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
   LIW.signed = (value, digits = 2) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(digits);
   LIW.count = (value) => value.toLocaleString("en");
-  LIW.colour = (role) => getComputedStyle(document.body).getPropertyValue("--" + role).trim();
+  LIW.milliseconds = (value) =>
+    value < 10 ? LIW.fixed(value, 2) : value < 100 ? LIW.fixed(value, 1) : LIW.count(Math.round(value));
+  /* Sizes and times in the unit that a person would use. */
+  LIW.bytes = (value) => {
+    if (value < 1e6) return `${LIW.fixed(value / 1e3, 0)} kB`;
+    return value < 1e9 ? `${LIW.fixed(value / 1e6, 1)} MB` : `${LIW.fixed(value / 1e9, 1)} GB`;
+  };
+  LIW.duration = (seconds) => {
+    if (seconds < 90) return `${LIW.fixed(seconds, seconds < 10 ? 1 : 0)} s`;
+    return seconds < 5400 ? `${LIW.fixed(seconds / 60, 0)} min` : `${LIW.fixed(seconds / 3600, 1)} h`;
+  };
+
+  /* A whole number of an address, or null. */
+  LIW.whole = (text) => (/^-?\d+$/.test(text ?? "") ? Number(text) : null);
+
+  LIW.colour = (role) =>
+    getComputedStyle(document.body)
+      .getPropertyValue("--" + role)
+      .trim();
   LIW.added = (unit) => unit.kind !== "text";
 
   /* Left and right move between the buttons of a group. */
@@ -59,9 +79,12 @@
     group.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
       if (!step) return;
-      const all = [...group.querySelectorAll(selector)];
-      const next = all[all.indexOf(document.activeElement) + step];
-      if (next) { next.focus(); event.preventDefault(); }
+      const all = /** @type {HTMLElement[]} */ ([...group.querySelectorAll(selector)]);
+      const next = all[all.indexOf(/** @type {HTMLElement} */ (document.activeElement)) + step];
+      if (next) {
+        next.focus();
+        event.preventDefault();
+      }
     });
 
   LIW.save = (name, blob) => {
@@ -70,23 +93,22 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   };
 
-  LIW.copy = async (text, button) => {
-    const before = button.textContent;
-    try {
-      await navigator.clipboard.writeText(text);
-      button.textContent = "Copied";
-    } catch {
-      button.textContent = "Copy it from the address bar";
-    }
-    setTimeout(() => (button.textContent = before), 1600);
-  };
-
   /* Light or dark: what the person chose, else what the system says. */
-  const stored = () => { try { return localStorage.getItem("liw-theme"); } catch { return null; } };
+  const stored = () => {
+    try {
+      return localStorage.getItem("liw-theme");
+    } catch {
+      return null;
+    }
+  };
   LIW.theme = () => (document.body.classList.contains("dark") ? "dark" : "light");
   LIW.setTheme = (name) => {
     document.body.classList.toggle("dark", name === "dark");
-    try { localStorage.setItem("liw-theme", name); } catch { /* private windows keep nothing */ }
+    try {
+      localStorage.setItem("liw-theme", name);
+    } catch {
+      /* private windows keep nothing */
+    }
   };
   LIW.startTheme = () => {
     const wanted = LIW.address.read().__theme || stored();

@@ -2,31 +2,43 @@
 (() => {
   const { el, colour, fixed } = LIW;
   const CELL = { least: 14, most: 26, h: 18, gap: 1 };
-  const LETTER = 6.8, LONGEST = 13; // pixels of a letter, and letters of the longest name below
+  const LETTER = 6.8,
+    LONGEST = 13; // pixels of a letter, and letters of the longest name below
   const WIDEST = 16000; // pixels that a canvas may have in every browser
 
   const paint = (canvas, view, rows, columns, best, w) => {
-    const names = columns.map((column) => view.document[column].text).map((text) => (text.length > LONGEST ? text.slice(0, LONGEST - 1) + "…" : text));
+    const names = columns
+      .map((column) => view.document[column].text)
+      .map((text) => (text.length > LONGEST ? text.slice(0, LONGEST - 1) + "…" : text));
     const foot = 10 + LETTER * Math.max(3, ...names.map((text) => text.length));
-    const width = columns.length * w + 8, height = Math.ceil(rows.length * CELL.h + foot);
+    const width = columns.length * w + 8,
+      height = Math.ceil(rows.length * CELL.h + foot);
     const scale = Math.min(window.devicePixelRatio || 1, WIDEST / width);
-    canvas.width = Math.ceil(width * scale); canvas.height = Math.ceil(height * scale);
+    canvas.width = Math.ceil(width * scale);
+    canvas.height = Math.ceil(height * scale);
     Object.assign(canvas.style, { width: width + "px", height: height + "px" });
     const pen = canvas.getContext("2d");
     pen.scale(scale, scale);
-    const heat = colour("heat"), shades = Array.from({ length: 101 }, (_, i) => `rgba(${heat},${i / 100})`);
+    const heat = colour("heat"),
+      shades = Array.from({ length: 101 }, (_, i) => `rgba(${heat},${i / 100})`);
     rows.forEach((row, y) => {
       const values = view.similarity[row];
       columns.forEach((column, x) => {
-        pen.fillStyle = shades[Math.round(100 * Math.min(1, Math.max(.035, (values[column] - .05) * 1.1)))];
+        pen.fillStyle = shades[LIW.scores.shade(values[column])];
         pen.fillRect(x * w, y * CELL.h, w - CELL.gap, CELL.h - CELL.gap);
       });
     });
-    pen.lineWidth = 2; pen.strokeStyle = colour("accent2");
-    rows.forEach((row, y) => best[y].forEach((x) => {
-      if (x !== undefined) pen.strokeRect(x * w + .5, y * CELL.h + .5, w - 2, CELL.h - 2);
-    }));
-    pen.font = `11px ${colour("mono")}`; pen.textBaseline = "middle"; pen.textAlign = "right"; pen.fillStyle = colour("soft");
+    pen.lineWidth = 2;
+    pen.strokeStyle = colour("accent2");
+    rows.forEach((_, y) =>
+      best[y].forEach((x) => {
+        if (x !== undefined) pen.strokeRect(x * w + 0.5, y * CELL.h + 0.5, w - 2, CELL.h - 2);
+      }),
+    );
+    pen.font = `11px ${colour("mono")}`;
+    pen.textBaseline = "middle";
+    pen.textAlign = "right";
+    pen.fillStyle = colour("soft");
     names.forEach((text, x) => {
       pen.save();
       pen.translate(x * w + w / 2, rows.length * CELL.h + 6);
@@ -40,19 +52,30 @@
   LIW.parts.matrix = (view, rows, columns, room, onRow) => {
     const w = Math.min(CELL.most, Math.max(CELL.least, Math.floor((room - 150) / Math.max(columns.length, 1))));
     const canvas = el("canvas");
-    const cursor = el("i", { class: "cursor", hidden: true }), mark = el("i", { class: "mark", hidden: true });
+    const cursor = el("i", { class: "cursor", hidden: true }),
+      mark = el("i", { class: "mark", hidden: true });
     const names = el("div", { class: "rows", "aria-hidden": "true" });
-    const pane = el("div", {
-      class: "pane", tabindex: "0", role: "group", "aria-roledescription": "heatmap",
-      "aria-label": `Similarity of ${rows.length} query tokens and ${columns.length} document tokens. `
-        + "Arrow keys read the cells, Enter chooses the query token; the table below holds the matches.",
-    }, el("div", { class: "sheet" }, canvas, mark, cursor));
+    const pane = el(
+      "div",
+      {
+        class: "pane",
+        tabindex: "0",
+        role: "group",
+        "aria-roledescription": "heatmap",
+        "aria-label":
+          `Similarity of ${rows.length} query tokens and ${columns.length} document tokens. ` +
+          "Arrow keys read the cells, Enter chooses the query token; the table below holds the matches.",
+      },
+      el("div", { class: "sheet" }, canvas, mark, cursor),
+    );
     const readout = el("div", { class: "readout", "aria-live": "polite" });
     const box = el("div", { class: "matrix" }, names, pane);
     const at = { row: -1, column: -1 };
     const place = new Map(columns.map((column, x) => [column, x]));
     const best = rows.map((row) => new Set(view.best[row].map((column) => place.get(column))));
-    rows.forEach((row) => names.append(el("div", { title: view.query[row].text, on: { click: () => onRow(row) } }, view.query[row].text)));
+    rows.forEach((row) =>
+      names.append(el("div", { title: view.query[row].text, on: { click: () => onRow(row) } }, view.query[row].text)),
+    );
 
     const hint = el("span", {}, "Point at a cell, or focus the matrix and use the arrow keys.");
     readout.append(hint);
@@ -61,21 +84,38 @@
       if (x === at.column && y === at.row) return;
       Object.assign(at, { row: y, column: x });
       cursor.hidden = y < 0;
-      if (y < 0) { readout.replaceChildren(hint); return; }
-      Object.assign(cursor.style, { left: x * w - 1 + "px", top: y * CELL.h - 1 + "px", width: w + 1 + "px", height: CELL.h + 1 + "px" });
-      readout.replaceChildren(el("b", {}, view.query[rows[y]].text), " and ", el("b", {}, view.document[columns[x]].text),
-        ": similarity " + fixed(view.similarity[rows[y]][columns[x]], 3) + (best[y].has(x) ? ", the best match of this query token" : ""));
+      if (y < 0) {
+        readout.replaceChildren(hint);
+        return;
+      }
+      Object.assign(cursor.style, {
+        left: x * w - 1 + "px",
+        top: y * CELL.h - 1 + "px",
+        width: w + 1 + "px",
+        height: CELL.h + 1 + "px",
+      });
+      readout.replaceChildren(
+        el("b", {}, view.query[rows[y]].text),
+        " and ",
+        el("b", {}, view.document[columns[x]].text),
+        ": similarity " +
+          fixed(view.similarity[rows[y]][columns[x]], 3) +
+          (best[y].has(x) ? ", the best match of this query token" : ""),
+      );
     };
     const cell = (event) => [Math.floor(event.offsetX / w), Math.floor(event.offsetY / CELL.h)];
     canvas.addEventListener("pointermove", (event) => point(...cell(event)));
     canvas.addEventListener("pointerleave", () => point(-1, -1));
-    canvas.addEventListener("click", (event) => { const y = cell(event)[1]; if (y < rows.length) onRow(rows[y]); });
+    canvas.addEventListener("click", (event) => {
+      const y = cell(event)[1];
+      if (y < rows.length) onRow(rows[y]);
+    });
     pane.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key];
-      if (step) {
+      const to = LIW.scores.moved(event.key, at.column, at.row, columns.length, rows.length);
+      if (to) {
         event.preventDefault();
-        const x = Math.min(Math.max(at.column + step[0], 0), columns.length - 1);
-        point(x, Math.min(Math.max(at.row + step[1], 0), rows.length - 1));
+        const [x, y] = to;
+        point(x, y);
         pane.scrollLeft = Math.max(0, Math.min(pane.scrollLeft, x * w), (x + 1) * w - pane.clientWidth);
       } else if (event.key === "Enter" && at.row >= 0) onRow(rows[at.row]);
     });
@@ -87,12 +127,17 @@
     draw();
     requestAnimationFrame(more);
     return {
-      node: el("div", {}, box, readout), canvas,
+      node: el("div", {}, box, readout),
+      canvas,
       select: (row) => {
         const y = rows.indexOf(row);
         [...names.children].forEach((name, i) => name.classList.toggle("on", i === y));
         mark.hidden = y < 0;
-        Object.assign(mark.style, { top: y * CELL.h - 2 + "px", height: CELL.h + 1 + "px", width: columns.length * w + "px" });
+        Object.assign(mark.style, {
+          top: y * CELL.h - 2 + "px",
+          height: CELL.h + 1 + "px",
+          width: columns.length * w + "px",
+        });
       },
     };
   };

@@ -1,14 +1,28 @@
 /* The page Bring your own: texts or files in, a collection that the other pages open by its link. */
-LIW.pages.own = (element, props, ask, send, watch, setup) => {
+LIW.pages.own = ({ element, props, send, watch, setup }) => {
   const { el, count, address } = LIW;
   const find = (selector) => element.querySelector(selector);
-  const [form, pasted, files, list, model, hub, start, stop, said, meter] = ["form", ".pasted", "input[type=file]", ".chosen-files", ".model", ".hub", ".start", ".stop", ".progress", ".meter"].map(find);
-  const { limits } = setup, OTHER = "other";
+  const [form, pasted, files, list, model, hub, start, stop, said, meter] = [
+    "form",
+    ".pasted",
+    "input[type=file]",
+    ".chosen-files",
+    ".model",
+    ".hub",
+    ".start",
+    ".stop",
+    ".progress",
+    ".meter",
+  ].map(find);
+  const { limits } = setup,
+    OTHER = "other";
   const megabytes = (bytes) => (bytes / 1e6).toFixed(bytes < 1e5 ? 2 : 1) + " MB";
-  let chosen = [], job = props.value?.job || { status: "empty" };
+  let chosen = [],
+    job = props.value?.job || { status: "empty" };
 
-  find(".intro").textContent = "Paste text or choose files. Everything is encoded and indexed on this machine, and all pages can then work on it. "
-    + `At most ${limits.files} files, ${limits.bytes / 1e6} MB and ${count(limits.documents)} documents.`;
+  find(".intro").textContent =
+    "Paste text or choose files. Everything is encoded and indexed on this machine, and all pages can then work on it. " +
+    `At most ${limits.files} files, ${limits.bytes / 1e6} MB and ${count(limits.documents)} documents.`;
   find(".types").textContent = limits.types.join(", ") + "; or corpus.jsonl, queries.jsonl and judgements in a .tsv";
   find(".opened").textContent = `${setup.collection}, with another model than ${setup.model}`;
   files.accept = limits.types.join(",");
@@ -24,32 +38,83 @@ LIW.pages.own = (element, props, ask, send, watch, setup) => {
     find(".of-files").hidden = source() !== "files";
     find(".more-options").hidden = source() === "open";
     find(".other-model").hidden = model.value !== OTHER;
-    address.write({ source: source() === "text" ? "" : source(), model: model.value === setup.models[0].name || model.value === OTHER ? "" : model.value });
+    address.write({
+      source: source() === "text" ? "" : source(),
+      model: model.value === setup.models[0].name || model.value === OTHER ? "" : model.value,
+    });
   };
   const take = (taken) => {
     chosen = [...taken];
     const wrong = chosen.find((file) => !limits.types.some((type) => file.name.toLowerCase().endsWith(type)));
     const size = chosen.reduce((sum, file) => sum + file.size, 0);
-    const problem = chosen.length > limits.files ? `${count(chosen.length)} files are too many: at most ${limits.files}.`
-      : wrong ? `${wrong.name} is none of ${limits.types.join(", ")}.` : size > limits.bytes ? `${megabytes(size)} is too much: at most ${limits.bytes / 1e6} MB.` : "";
+    const problem =
+      chosen.length > limits.files
+        ? `${count(chosen.length)} files are too many: at most ${limits.files}.`
+        : wrong
+          ? `${wrong.name} is none of ${limits.types.join(", ")}.`
+          : size > limits.bytes
+            ? `${megabytes(size)} is too much: at most ${limits.bytes / 1e6} MB.`
+            : "";
     if (problem) chosen = [];
-    list.replaceChildren(...(problem ? [el("li", { class: "problem", role: "alert" }, problem)]
-      : chosen.slice(0, 8).map((file) => el("li", {}, `${file.name}, ${megabytes(file.size)}`))), chosen.length > 8 ? el("li", {}, `and ${chosen.length - 8} more`) : "");
+    list.replaceChildren(
+      ...(problem
+        ? [el("li", { class: "problem", role: "alert" }, problem)]
+        : chosen.slice(0, 8).map((file) => el("li", {}, `${file.name}, ${megabytes(file.size)}`))),
+      chosen.length > 8 ? el("li", {}, `and ${chosen.length - 8} more`) : "",
+    );
   };
 
   const ready = (made) => {
-    const to = (page, label) => el("a", { class: "tool" + (page ? "" : " main"), href: `./${page}?on=${encodeURIComponent(made.key)}` }, label);
-    return el("div", { class: "card" }, el("p", { class: "lead" }, el("b", {}, made.collection), " is open: ", el("b", {}, count(made.documents)), ` documents, ${count(made.tokens)} token vectors, model ${made.model}.`),
-      el("div", { class: "tools" }, to("", "Search it"), to("xray", "X-ray"), to("pool", "Pool factor"), to("indexes", "Indexes"), to("train", "Train")),
-      made.truncated ? el("p", { class: "note" }, `${count(made.truncated)} documents are longer than the ${made.length} tokens that the model reads: their ends cannot be found. Cut them into paragraphs.`) : null,
-      made.asked ? null : el("p", { class: "note" }, "It has no questions: searching, explaining and tracing work; measuring needs questions, and quality needs judgements."),
-      ...made.notes.map((note) => el("p", { class: "note" }, note)));
+    const to = (page, label) =>
+      el("a", { class: "tool" + (page ? "" : " main"), href: `./${page}?on=${encodeURIComponent(made.key)}` }, label);
+    return el(
+      "div",
+      { class: "card" },
+      el(
+        "p",
+        { class: "lead" },
+        el("b", {}, made.collection),
+        " is open: ",
+        el("b", {}, count(made.documents)),
+        ` documents, ${count(made.tokens)} token vectors, model ${made.model}.`,
+      ),
+      el(
+        "div",
+        { class: "tools" },
+        to("", "Search it"),
+        to("xray", "X-ray"),
+        to("pool", "Pool factor"),
+        to("indexes", "Indexes"),
+        to("train", "Train"),
+      ),
+      made.truncated
+        ? el(
+            "p",
+            { class: "note" },
+            `${count(made.truncated)} documents are longer than the ${made.length} tokens that the model reads: their ends cannot be found. Cut them into paragraphs.`,
+          )
+        : null,
+      made.asked
+        ? null
+        : el(
+            "p",
+            { class: "note" },
+            "It has no questions: searching, explaining and tracing work; measuring needs questions, and quality needs judgements.",
+          ),
+      ...made.notes.map((note) => el("p", { class: "note" }, note)),
+    );
   };
   const draw = () => {
     const running = job.status === "running";
-    start.disabled = running; stop.hidden = !running; meter.hidden = !running || !job.total;
+    start.disabled = running;
+    stop.hidden = !running;
+    meter.hidden = !running || !job.total;
     if (job.total) meter.firstElementChild.style.width = (100 * job.done) / job.total + "%";
-    said.textContent = running ? job.step + (job.total ? `, ${count(job.done)} of ${count(job.total)}` : "") : job.status === "stopped" ? "Stopped; nothing was opened." : "";
+    said.textContent = running
+      ? job.step + (job.total ? `, ${count(job.done)} of ${count(job.total)}` : "")
+      : job.status === "stopped"
+        ? "Stopped; nothing was opened."
+        : "";
     if (job.error) LIW.problem(find(".result"), job.error);
     else if (job.ready) find(".result").replaceChildren(ready(job.ready));
     else find(".result").replaceChildren();
@@ -58,19 +123,40 @@ LIW.pages.own = (element, props, ask, send, watch, setup) => {
   form.addEventListener("change", arrange);
   files.addEventListener("change", () => take(files.files));
   const drop = find(".drop");
-  ["dragover", "drop"].forEach((name) => drop.addEventListener(name, (event) => { event.preventDefault(); drop.classList.toggle("over", name === "dragover"); if (name === "drop") take(event.dataTransfer.files); }));
+  ["dragover", "drop"].forEach((name) =>
+    drop.addEventListener(name, (event) => {
+      event.preventDefault();
+      drop.classList.toggle("over", name === "dragover");
+      if (name === "drop") take(event.dataTransfer.files);
+    }),
+  );
   drop.addEventListener("dragleave", () => drop.classList.remove("over"));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     job = { status: "running", step: "Waiting for the machine" };
     draw();
-    const texts = source() === "files" ? await Promise.all(chosen.map(async (file) => ({ name: file.name, text: await file.text() }))) : [];
+    const texts =
+      source() === "files"
+        ? await Promise.all(chosen.map(async (file) => ({ name: file.name, text: await file.text() })))
+        : [];
     send("index", {
-      source: source(), text: source() === "text" ? pasted.value : "", files: texts, cut: find(".cut").checked ? "paragraphs" : "", name: find(".name-of").value,
-      questions: find(".questions").value, model: model.value === OTHER ? hub.value.trim() || OTHER : model.value,
+      source: source(),
+      text: source() === "text" ? pasted.value : "",
+      files: texts,
+      cut: find(".cut").checked ? "paragraphs" : "",
+      name: find(".name-of").value,
+      questions: find(".questions").value,
+      model: model.value === OTHER ? hub.value.trim() || OTHER : model.value,
     });
   });
-  stop.addEventListener("click", () => { send("halt"); said.textContent = "Stopping"; });
-  watch("value", () => { job = props.value.job; draw(); });
-  arrange(); draw();
+  stop.addEventListener("click", () => {
+    send("halt");
+    said.textContent = "Stopping";
+  });
+  watch("value", () => {
+    job = props.value.job;
+    draw();
+  });
+  arrange();
+  draw();
 };

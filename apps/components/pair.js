@@ -1,7 +1,6 @@
 /* The parts of one explained pair: chips, tinted text, the table, and why another document ranks higher. */
 (() => {
   const { el, fixed, signed, added } = LIW;
-  const plain = (list) => list.reduce((sum, value) => sum + value, 0);
 
   /* Query units as buttons with their contribution; onPeek(unit or null), onPin(unit). */
   LIW.parts.chips = (view, shown, onPeek, onPin) => {
@@ -10,36 +9,59 @@
     const group = el("div", { class: "chips", role: "group", "aria-label": "Query tokens and what each contributes" });
     shown.forEach((unit) => {
       const value = view.contribution[unit];
-      const button = el("button", {
-        class: "chip" + (added(view.query[unit]) ? " added" : ""), type: "button", "aria-pressed": "false",
-        title: added(view.query[unit]) ? "added by the model, not in your question" : undefined,
-        on: {
-          mouseenter: () => onPeek(unit), mouseleave: () => onPeek(null), click: () => onPin(unit),
-          focus: () => button.matches(":focus-visible") && onPeek(unit), blur: () => onPeek(null),
+      const button = el(
+        "button",
+        {
+          class: "chip" + (added(view.query[unit]) ? " added" : ""),
+          type: "button",
+          "aria-pressed": "false",
+          title: added(view.query[unit]) ? "added by the model, not in your question" : undefined,
+          on: {
+            mouseenter: () => onPeek(unit),
+            mouseleave: () => onPeek(null),
+            click: () => onPin(unit),
+            focus: () => button.matches(":focus-visible") && onPeek(unit),
+            blur: () => onPeek(null),
+          },
         },
-      }, el("bdi", {}, view.query[unit].text), el("em", {}, signed(value)),
-      el("u", { style: { width: (100 * Math.max(value, 0)) / largest + "%" } }));
+        el("bdi", {}, view.query[unit].text),
+        el("em", {}, signed(value)),
+        el("u", { style: { width: (100 * Math.max(value, 0)) / largest + "%" } }),
+      );
       buttons.set(unit, button);
       group.append(button);
     });
     LIW.roving(group, ".chip");
     return {
       node: group,
-      select: (unit, pinned) => buttons.forEach((button, key) => {
-        button.setAttribute("aria-pressed", String(key === pinned));
-        button.classList.toggle("peek", key === unit);
-      }),
+      select: (unit, pinned) =>
+        buttons.forEach((button, key) => {
+          button.setAttribute("aria-pressed", String(key === pinned));
+          button.classList.toggle("peek", key === unit);
+        }),
     };
   };
 
   /* The score as a sum, in words. */
   LIW.parts.sum = (view, score) => {
-    const parts = { text: [], merged: [], special: [], prefix: [], expansion: [] };
-    view.query.forEach((unit, i) => parts[unit.kind].push(view.contribution[i]));
-    const names = { text: "your words", merged: "merged tokens", special: "special tokens", prefix: "the model's prefix", expansion: "expansion tokens" };
+    const kinds = LIW.scores.byKind(view);
+    const names = {
+      text: "your words",
+      merged: "merged tokens",
+      special: "special tokens",
+      prefix: "the model's prefix",
+      expansion: "expansion tokens",
+    };
     const node = el("p", { class: "sum" });
-    Object.keys(names).filter((kind) => parts[kind].length).forEach((kind, i) =>
-      node.append(i ? " + " : "", el("b", {}, fixed(plain(parts[kind]))), ` from ${names[kind]} (${parts[kind].length})`));
+    /** @type {Unit["kind"][]} */ (Object.keys(names))
+      .filter((kind) => kinds.has(kind))
+      .forEach((kind, i) =>
+        node.append(
+          i ? " + " : "",
+          el("b", {}, fixed(kinds.get(kind)[0])),
+          ` from ${names[kind]} (${kinds.get(kind)[1]})`,
+        ),
+      );
     node.append(" = ", el("b", {}, fixed(score)), " in all");
     return node;
   };
@@ -52,61 +74,147 @@
     view.segments.forEach((segment) => {
       const cut = segment.units.length === 0 && read !== null && seen >= read;
       seen += segment.text.length;
-      const span = segment.units.length || cut ? el("span", { class: cut ? "unread" : "" }, segment.text) : segment.text;
+      const span =
+        segment.units.length || cut ? el("span", { class: cut ? "unread" : "" }, segment.text) : segment.text;
       if (segment.units.length) spans.push([span, segment.units]);
       node.append(span);
     });
-    const won = view.document.map(() => 0);
-    view.best.forEach((columns, row) => columns.forEach((column) => (won[column] += view.contribution[row] / columns.length)));
+    const won = LIW.scores.held(view.best, view.contribution, view.document.length);
     const most = Math.max(...won, 1e-9);
     return {
       node,
-      select: (unit) => spans.forEach(([span, units]) => {
-        const value = Math.max(...units.map((column) => (unit === null ? won[column] / most : view.similarity[unit][column])));
-        const tint = unit === null ? .75 * value : Math.max(0, (value - .12) * 1.15);
-        span.style.background = tint > .01 ? `rgba(var(--tint),calc(var(--strong) * ${Math.min(1, tint).toFixed(3)}))` : "";
-        span.classList.toggle("best", unit !== null && units.some((column) => view.best[unit].includes(column)));
-        span.title = unit === null ? (value ? "matched " + fixed(value * most) + " of the score" : "") : "similarity " + fixed(value, 3);
-      }),
+      select: (unit) =>
+        spans.forEach(([span, units]) => {
+          const value = Math.max(
+            ...units.map((column) => (unit === null ? won[column] / most : view.similarity[unit][column])),
+          );
+          const tint = unit === null ? 0.75 * value : Math.max(0, (value - 0.12) * 1.15);
+          span.style.background =
+            tint > 0.01 ? `rgba(var(--tint),calc(var(--strong) * ${Math.min(1, tint).toFixed(3)}))` : "";
+          span.classList.toggle("best", unit !== null && units.some((column) => view.best[unit].includes(column)));
+          span.title =
+            unit === null
+              ? value
+                ? "matched " + fixed(value * most) + " of the score"
+                : ""
+              : "similarity " + fixed(value, 3);
+        }),
     };
   };
 
   /* The same as a table: for a screen reader, and for the exact numbers. */
   LIW.parts.table = (view, score, name) => {
-    const rows = view.query.map((unit, row) => el("tr", {},
-      el("th", { scope: "row", class: "mono" }, unit.text),
-      el("td", {}, added(unit) ? unit.kind : ""),
-      el("td", { class: "mono" }, view.best[row].map((column) => view.document[column].text).join(", ")),
-      el("td", { class: "n" }, fixed(view.contribution[row], 4))));
+    const rows = view.query.map((unit, row) =>
+      el(
+        "tr",
+        {},
+        el("th", { scope: "row", class: "mono" }, unit.text),
+        el("td", {}, added(unit) ? unit.kind : ""),
+        el("td", { class: "mono" }, view.best[row].map((column) => view.document[column].text).join(", ")),
+        el("td", { class: "n" }, fixed(view.contribution[row], 4)),
+      ),
+    );
     const heads = ["Query token", "Added by the model", "Best match in the document"];
-    return el("div", { class: "scroll" }, el("table", { class: "plain" },
-      el("caption", { class: "hidden" }, `How the score of ${name} adds up`),
-      el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, head)), el("th", { scope: "col", class: "n" }, "Contribution"))),
-      el("tbody", {}, rows),
-      el("tfoot", {}, el("tr", {}, el("th", { scope: "row", colspan: "3" }, "Sum, the score"), el("td", { class: "n" }, fixed(score, 4))))));
+    return el(
+      "div",
+      { class: "scroll" },
+      el(
+        "table",
+        { class: "plain" },
+        el("caption", { class: "hidden" }, `How the score of ${name} adds up`),
+        el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            heads.map((head) => el("th", { scope: "col" }, head)),
+            el("th", { scope: "col", class: "n" }, "Contribution"),
+          ),
+        ),
+        el("tbody", {}, rows),
+        el(
+          "tfoot",
+          {},
+          el(
+            "tr",
+            {},
+            el("th", { scope: "row", colspan: "3" }, "Sum, the score"),
+            el("td", { class: "n" }, fixed(score, 4)),
+          ),
+        ),
+      ),
+    );
   };
 
   /* Two explanations over the same query units: the difference, largest first, adding up, and what each matched. */
   LIW.parts.versus = (first, second, level) => {
     const [one, two] = [first[level], second[level]];
-    const differences = one.query.map((unit, i) => [i, one.contribution[i] - two.contribution[i]]).sort((a, b) => b[1] - a[1]);
+    const differences = LIW.scores.differences(one.contribution, two.contribution);
     const widest = Math.max(...differences.map(([, value]) => Math.abs(value)), 1e-9);
     const match = (view, row) => view.best[row].map((column) => view.document[column].text).join(", ");
-    const box = el("div", { class: "vs", role: "table", "aria-label": "Difference by query token" },
-      el("div", { role: "row" }, ["Query token", `in ${first.id}`, "difference", `in ${second.id}`, ""].map((head, i) =>
-        el("div", { role: "columnheader", class: "vhead " + ["who", "left", "axis-head", "right", "n"][i] }, i === 4 ? el("span", { class: "hidden" }, "number") : head))));
+    const box = el(
+      "div",
+      { class: "vs", role: "table", "aria-label": "Difference by query token" },
+      el(
+        "div",
+        { role: "row" },
+        ["Query token", `in ${first.id}`, "difference", `in ${second.id}`, ""].map((head, i) =>
+          el(
+            "div",
+            { role: "columnheader", class: "vhead " + ["who", "left", "axis-head", "right", "n"][i] },
+            i === 4 ? el("span", { class: "hidden" }, "number") : head,
+          ),
+        ),
+      ),
+    );
     differences.forEach(([row, value]) => {
       const width = (48 * Math.abs(value)) / widest;
-      const bar = el("i", { class: value < 0 ? "minus" : "", style: { width: width + "%", left: (value < 0 ? 50 - width : 50) + "%" } });
-      box.append(el("div", { role: "row" }, el("div", { role: "rowheader", class: "who" }, one.query[row].text),
-        el("div", { role: "cell", class: "left" }, match(one, row)), el("div", { role: "cell", class: "axis" }, bar, el("span", { class: "hidden" }, value < 0 ? "behind" : "ahead")),
-        el("div", { role: "cell", class: "right" }, match(two, row)), el("div", { role: "cell", class: "n" }, signed(value))));
+      const bar = el("i", {
+        class: value < 0 ? "minus" : "",
+        style: { width: width + "%", left: (value < 0 ? 50 - width : 50) + "%" },
+      });
+      box.append(
+        el(
+          "div",
+          { role: "row" },
+          el("div", { role: "rowheader", class: "who" }, one.query[row].text),
+          el("div", { role: "cell", class: "left" }, match(one, row)),
+          el(
+            "div",
+            { role: "cell", class: "axis" },
+            bar,
+            el("span", { class: "hidden" }, value < 0 ? "behind" : "ahead"),
+          ),
+          el("div", { role: "cell", class: "right" }, match(two, row)),
+          el("div", { role: "cell", class: "n" }, signed(value)),
+        ),
+      );
     });
-    box.append(el("div", { role: "row", class: "total" }, el("div", { role: "rowheader", class: "who" }, "in all"), el("div", { role: "cell", class: "left" }, fixed(first.score)),
-      el("div", { role: "cell", class: "axis-head" }, "minus"), el("div", { role: "cell", class: "right" }, fixed(second.score)), el("div", { role: "cell", class: "n" }, signed(first.score - second.score))));
-    const [most, gain] = differences[0], [least, loss] = differences[differences.length - 1];
+    box.append(
+      el(
+        "div",
+        { role: "row", class: "total" },
+        el("div", { role: "rowheader", class: "who" }, "in all"),
+        el("div", { role: "cell", class: "left" }, fixed(first.score)),
+        el("div", { role: "cell", class: "axis-head" }, "minus"),
+        el("div", { role: "cell", class: "right" }, fixed(second.score)),
+        el("div", { role: "cell", class: "n" }, signed(first.score - second.score)),
+      ),
+    );
+    const [most, gain] = differences[0],
+      [least, loss] = differences[differences.length - 1];
     const name = (row) => el("b", { class: "mono" }, one.query[row].text);
-    return [el("p", {}, `${first.id} is ahead by ${fixed(first.score - second.score, 3)}, most of all on `, name(most), ` (${signed(gain)})`,
-      loss < 0 ? ["; ", second.id, " does better on ", name(least), ` (${signed(loss)}).`] : "."), box];
+    return [
+      el(
+        "p",
+        {},
+        `${first.id} is ahead by ${fixed(first.score - second.score, 3)}, most of all on `,
+        name(most),
+        ` (${signed(gain)})`,
+        loss < 0 ? ["; ", second.id, " does better on ", name(least), ` (${signed(loss)}).`] : ".",
+      ),
+      box,
+    ];
   };
 })();

@@ -8,43 +8,82 @@
   LIW.answers = answers;
 
   /* Functions of Python as `ask.name(argument)`: the collection that is open goes along, and answers are remembered. */
-  const link = (server) => new Proxy({}, { get: (_, name) => async (argument = {}) => {
-    const asked = { ...argument, on: LIW.address.read().on || "" };
-    const key = name + " " + JSON.stringify(asked);
-    if (LIW.saved) return structuredClone(answers.get(key) ?? { error: COPY });
-    let answer;
-    try { answer = await server[name](asked); } catch { return { error: GONE }; }
-    answers.delete(key);
-    answers.set(key, answer);
-    if (answers.size > MOST) answers.delete(answers.keys().next().value);
-    return answer;
-  } });
+  const link = (server) =>
+    new Proxy(
+      {},
+      {
+        get:
+          (_, /** @type {string} */ name) =>
+          async (argument = {}) => {
+            const asked = { ...argument, on: LIW.address.read().on || "" };
+            const key = name + " " + JSON.stringify(asked);
+            if (LIW.saved) return structuredClone(answers.get(key) ?? { error: COPY });
+            let answer;
+            try {
+              answer = await server[name](asked);
+            } catch {
+              return { error: GONE };
+            }
+            answers.delete(key);
+            answers.set(key, answer);
+            if (answers.size > MOST) answers.delete(answers.keys().next().value);
+            return answer;
+          },
+      },
+    );
 
   /* Begin a page. What it needs first is `setup`, what `start` answers. */
   LIW.start = async (name, element, props, server, trigger, watch) => {
-    if (name === "bar") { LIW.pages.bar(element, props); return; }
-    LIW.page = { name, element, props, template: element.innerHTML, complete: async () => {} };
-    const ask = link(server);
-    const send = (event, data = {}) => { if (!LIW.saved) trigger(event, { ...data, on: LIW.address.read().on || "" }); };
-    const setup = await ask.start();
-    if (setup.error) {
-      element.replaceChildren(el("div", { class: "liw page ready" }, el("div", { class: "card" }, el("div", { class: "problem", role: "alert" }, setup.error),
-        el("p", { style: { "margin-top": "12px" } }, el("a", { href: location.pathname }, "Go on with the collection of this workbench")))));
+    if (name === "bar") {
+      LIW.pages.bar({ element, props, ask: {}, send: () => {}, watch, setup: null });
       return;
     }
-    LIW.pages[name](element, props, ask, send, watch, setup);
+    LIW.page = { name, element, props, template: element.innerHTML, complete: async () => {} };
+    const ask = /** @type {Ask} */ (link(server));
+    const send = (event, data = {}) => {
+      if (!LIW.saved) trigger(event, { ...data, on: LIW.address.read().on || "" });
+    };
+    const setup = await ask.start();
+    if (setup.error) {
+      element.replaceChildren(
+        el(
+          "div",
+          { class: "liw page ready" },
+          el(
+            "div",
+            { class: "card" },
+            el("div", { class: "problem", role: "alert" }, setup.error),
+            el(
+              "p",
+              { style: { "margin-top": "12px" } },
+              el("a", { href: location.pathname }, "Go on with the collection of this workbench"),
+            ),
+          ),
+        ),
+      );
+      return;
+    }
+    LIW.pages[name]({ element, props, ask, send, watch, setup });
     element.querySelector(".page").classList.add("ready"); // only now a click does what it says
   };
 
   LIW.problem = (place, text) => place.replaceChildren(el("div", { class: "problem", role: "alert" }, text));
 
   /* The collection and model that a page works on, in a line. */
-  LIW.about = (setup) => el("p", { class: "note about" }, `${setup.collection}: ${LIW.count(setup.documents)} documents, model ${setup.model}`,
-    setup.own ? [". ", el("a", { href: location.pathname }, "Back to the collection of this workbench")] : "");
+  LIW.about = (setup) =>
+    el(
+      "p",
+      { class: "note about" },
+      `${setup.collection}: ${LIW.count(setup.documents)} documents, model ${setup.model}`,
+      setup.own ? [". ", el("a", { href: location.pathname }, "Back to the collection of this workbench")] : "",
+    );
 
   LIW.themeButton = (button) => {
     const name = () => (button.textContent = LIW.theme() === "dark" ? "Light" : "Dark");
-    button.addEventListener("click", () => { LIW.setTheme(LIW.theme() === "dark" ? "light" : "dark"); name(); });
+    button.addEventListener("click", () => {
+      LIW.setTheme(LIW.theme() === "dark" ? "light" : "dark");
+      name();
+    });
     name();
   };
 

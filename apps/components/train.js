@@ -1,84 +1,239 @@
 /* The page Train: checks and a preflight, live curves, the pinned matrix as it changes, and what got better and worse. */
-LIW.pages.train = (element, props, ask, send, watch, setup) => {
-  const { el, fixed, signed, count, parts, address } = LIW;
+LIW.pages.train = ({ element, props, send, watch, setup }) => {
+  const { el, fixed, signed, count, parts, address, bytes, duration } = LIW;
   const find = (selector) => element.querySelector(selector);
   const [form, file, stop, said, meter] = ["form", "input[type=file]", ".stop", ".progress", ".meter"].map(find);
   const starts = [...element.querySelectorAll(".start")];
-  let job = props.value?.job || { status: "empty" }, seen = null, busy = false;
+  let job = props.value?.job || { status: "empty" },
+    seen = null,
+    busy = false;
 
-  find(".intro").textContent = `Start from a small model and your own questions. It runs on this machine, next to the other pages; the model of ${setup.collection} stays as it is.`;
-  find(".judged").textContent = setup.questions >= 5 ? `${count(setup.questions)} questions of ${setup.collection}: two of five are kept apart to measure with` : `${setup.collection} has fewer than five`;
-  if (setup.questions < 5) { find("input[value=judgements]").disabled = true; find("input[value=file]").checked = true; }
+  find(".intro").textContent =
+    `Start from a small model and your own questions. It runs on this machine, next to the other pages; the model of ${setup.collection} stays as it is.`;
+  find(".judged").textContent =
+    setup.questions >= 5
+      ? `${count(setup.questions)} questions of ${setup.collection}: two of five are kept apart to measure with`
+      : `${setup.collection} has fewer than five`;
+  if (setup.questions < 5) {
+    find("input[value=judgements]").disabled = true;
+    find("input[value=file]").checked = true;
+  }
   setup.bases.forEach(({ name, label }) => find(".base").append(el("option", { value: name }, label)));
   setup.losses.forEach(({ name, about }) => find(".loss").append(el("option", { value: name }, about)));
   file.accept = setup.types.join(",");
   find(".document").value = setup.document;
-  if (setup.missing) { LIW.problem(find(".missing"), setup.missing); starts.forEach((button) => (button.disabled = true)); }
-  const FIELDS = { way: ".way", base: ".base", loss: ".loss", steps: ".steps-of", batch: ".batch", rate: ".rate", every: ".every", seed: ".seed" };
+  if (setup.missing) {
+    LIW.problem(find(".missing"), setup.missing);
+    starts.forEach((button) => (button.disabled = true));
+  }
+  const FIELDS = {
+    way: ".way",
+    base: ".base",
+    loss: ".loss",
+    steps: ".steps-of",
+    batch: ".batch",
+    rate: ".rate",
+    every: ".every",
+    seed: ".seed",
+  };
   const usual = Object.fromEntries(Object.entries(FIELDS).map(([key, selector]) => [key, find(selector).value]));
   const from = address.read();
   for (const [key, selector] of Object.entries(FIELDS)) if (from[key]) find(selector).value = from[key];
   if (from.source === "file") find("input[value=file]").checked = true;
   const source = () => find("input[name=source]:checked").value;
-  const values = () => Object.fromEntries(Object.entries(FIELDS).map(([key, selector]) => [key, find(selector).value.trim()]));
+  const values = () =>
+    Object.fromEntries(Object.entries(FIELDS).map(([key, selector]) => [key, find(selector).value.trim()]));
   const arrange = () => {
     find(".of-file").hidden = source() !== "file";
-    address.write({ source: source() === "file" ? "file" : "", ...Object.fromEntries(Object.entries(values()).map(([key, value]) => [key, value === usual[key] ? "" : value])) });
+    address.write({
+      source: source() === "file" ? "file" : "",
+      ...Object.fromEntries(Object.entries(values()).map(([key, value]) => [key, value === usual[key] ? "" : value])),
+    });
   };
 
-  const duration = (seconds) => (seconds < 90 ? `${fixed(seconds, 0)} s` : seconds < 5400 ? `${fixed(seconds / 60, 0)} minutes` : `${fixed(seconds / 3600, 1)} hours`);
-  const gigabytes = (bytes) => (bytes < 1e9 ? fixed(bytes / 1e6, 0) + " MB" : fixed(bytes / 1e9, 1) + " GB");
   const fact = (value, name) => el("div", {}, el("b", {}, value), el("span", { class: "note" }, name));
-  const COUNTS = { rows: "rows read", kept: "kept", empty: "with an empty text", duplicate: "twice", over_long: "longer than the model reads", leaking: "left out: they hold a question or answer that is measured with" };
+  const COUNTS = {
+    rows: "rows read",
+    kept: "kept",
+    empty: "with an empty text",
+    duplicate: "twice",
+    over_long: "longer than the model reads",
+    leaking: "left out: they hold a question or answer that is measured with",
+  };
 
-  const drawChecked = ({ name, kind, counts, rows, steps, preflight }) => el("div", { class: "card" }, el("p", { class: "lead" }, el("b", {}, count(rows)), ` rows of ${kind} from ${name} are ready. `, el("b", {}, `${count(steps)} steps`), ` will take about `, el("b", {}, duration(preflight.seconds)), " and ", el("b", {}, gigabytes(preflight.graph_bytes)), " beside the model; measuring comes on top."),
-    el("dl", { class: "facts" }, Object.keys(COUNTS).filter((key) => key in counts).map((key) => [el("dt", {}, COUNTS[key]), el("dd", { class: "num" }, count(counts[key]))]),
-      el("dt", {}, "one step"), el("dd", {}, `${count(preflight.tokens_per_step)} tokens in ${fixed(preflight.seconds_per_step, 2)} s, ${count(preflight.mini_batch_tokens)} at a time`)));
+  const drawChecked = ({ name, kind, counts, rows, steps, preflight }) =>
+    el(
+      "div",
+      { class: "card" },
+      el(
+        "p",
+        { class: "lead" },
+        el("b", {}, count(rows)),
+        ` rows of ${kind} from ${name} are ready. `,
+        el("b", {}, `${count(steps)} steps`),
+        ` will take about `,
+        el("b", {}, duration(preflight.seconds)),
+        " and ",
+        el("b", {}, bytes(preflight.graph_bytes)),
+        " beside the model; measuring comes on top.",
+      ),
+      el(
+        "dl",
+        { class: "facts" },
+        Object.keys(COUNTS)
+          .filter((key) => key in counts)
+          .map((key) => [el("dt", {}, COUNTS[key]), el("dd", { class: "num" }, count(counts[key]))]),
+        el("dt", {}, "one step"),
+        el(
+          "dd",
+          {},
+          `${count(preflight.tokens_per_step)} tokens in ${fixed(preflight.seconds_per_step, 2)} s, ${count(preflight.mini_batch_tokens)} at a time`,
+        ),
+      ),
+    );
 
+  const plot = parts.plot();
   const drawRun = (told) => {
     if (!told || (!told.losses.length && !told.scores.length)) return [];
-    const end = told.started?.steps || 1, last = told.losses[told.losses.length - 1], scores = told.scores;
-    return [el("div", { class: "card" }, el("div", { class: "facts-row" },
-      last ? fact(`${count(last[0])} of ${count(end)}`, "steps") : null, last ? fact(fixed(last[1], 3), "loss of the last batch") : null,
-      scores.length ? fact(fixed(scores[scores.length - 1].ndcg, 3), "nDCG@10, latest") : null,
-      told.now.tokens ? fact(count(Math.round(told.now.tokens)), "tokens a second") : null, told.now.memory ? fact(gigabytes(told.now.memory), "memory of the process") : null),
-    el("div", { class: "figures" },
-      told.losses.length ? parts.curve("Loss", "of each batch; lower is better", told.losses.map(([x, y]) => ({ x, y })), end, false) : null,
-      scores.length ? parts.curve("nDCG@10", "on questions that were not trained on; band: 95% interval", scores.map((s) => ({ x: s.step, y: s.ndcg, low: s.low, high: s.high })), end, true) : null))];
+    const end = told.started?.steps || 1,
+      last = told.losses[told.losses.length - 1],
+      scores = told.scores;
+    plot.show(told.figure, "Loss and nDCG@10 over the steps");
+    return [
+      el(
+        "div",
+        { class: "card" },
+        el(
+          "div",
+          { class: "facts-row" },
+          last ? fact(`${count(last[0])} of ${count(end)}`, "steps") : null,
+          last ? fact(fixed(last[1], 3), "loss of the last batch") : null,
+          scores.length ? fact(fixed(scores[scores.length - 1].ndcg, 3), "nDCG@10, latest") : null,
+          told.now.tokens ? fact(count(Math.round(told.now.tokens)), "tokens a second") : null,
+          told.now.memory ? fact(bytes(told.now.memory), "memory of the process") : null,
+        ),
+        told.figure ? plot.node : null,
+      ),
+    ];
   };
 
   const drawPinned = (told) => {
     if (!told?.maps.length) return [];
-    const at = seen === null || seen >= told.maps.length ? told.maps.length - 1 : seen, map = told.maps[at], first = told.maps[0];
-    const rows = map.view.query.map((_, i) => i), columns = map.view.document.map((_, i) => i);
-    const slider = el("input", { type: "range", min: 0, max: told.maps.length - 1, step: 1, value: at, "aria-label": "Step of the matrix", "aria-valuetext": `step ${map.step}` });
-    slider.addEventListener("input", () => { seen = Number(slider.value) === told.maps.length - 1 ? null : Number(slider.value); find(".pinned").replaceChildren(...drawPinned(told)); find(".pinned input").focus(); });
-    return [el("div", { class: "card" }, el("h2", {}, `How the model sees "${told.question}"`),
-      told.maps.length > 1 ? el("label", { class: "stack" }, `Step ${map.step}: score ${fixed(map.score, 3)}` + (map === first ? "" : `, ${signed(map.score - first.score, 3)} since step ${first.step}`), slider) : null,
-      parts.matrix(map.view, rows, columns, element.clientWidth - 60, () => {}).node)];
+    const at = seen === null || seen >= told.maps.length ? told.maps.length - 1 : seen,
+      map = told.maps[at],
+      first = told.maps[0];
+    const rows = map.view.query.map((_, i) => i),
+      columns = map.view.document.map((_, i) => i);
+    const slider = el("input", {
+      type: "range",
+      min: 0,
+      max: told.maps.length - 1,
+      step: 1,
+      value: at,
+      "aria-label": "Step of the matrix",
+      "aria-valuetext": `step ${map.step}`,
+    });
+    slider.addEventListener("input", () => {
+      seen = Number(slider.value) === told.maps.length - 1 ? null : Number(slider.value);
+      find(".pinned").replaceChildren(...drawPinned(told));
+      find(".pinned input").focus();
+    });
+    return [
+      el(
+        "div",
+        { class: "card" },
+        el("h2", {}, `How the model sees "${told.question}"`),
+        told.maps.length > 1
+          ? el(
+              "label",
+              { class: "stack" },
+              `Step ${map.step}: score ${fixed(map.score, 3)}` +
+                (map === first ? "" : `, ${signed(map.score - first.score, 3)} since step ${first.step}`),
+              slider,
+            )
+          : null,
+        parts.matrix(map.view, rows, columns, element.clientWidth - 60, () => {}).node,
+      ),
+    ];
   };
 
-  const list = (title, entries, total, model) => el("div", { class: "card" }, el("h2", {}, title), entries.length
-    ? el("ol", { class: "asked" }, entries.map((entry) => el("li", {}, el("a", { href: LIW.href("", { q: entry.text, doc: entry.document, model }), title: "See it with both models" }, entry.text), el("span", { class: "num" }, `${fixed(entry.before)} to ${fixed(entry.after)}`), el("small", {}, `answered by ${entry.document}`))))
-    : el("p", { class: "note" }, "None."), total > entries.length ? el("p", { class: "note" }, `The ${entries.length} that moved most, of ${total}.`) : null);
+  const list = (heading, entries, all, model) => {
+    const entry = (item) => ({
+      text: item.text,
+      href: LIW.href("", { q: item.text, doc: item.document, model }),
+      title: "See it with both models",
+      change: `${fixed(item.before)} to ${fixed(item.after)}`,
+      note: `answered by ${item.document}`,
+    });
+    return parts.moved(heading, entries.map(entry), all);
+  };
   const drawReport = (report) => {
-    const { before, after, measured, model } = report, difference = after ? after.ndcg - before.ndcg : 0;
-    const use = el("div", { class: "tools" }, el("a", { class: "tool main", href: LIW.href("own", { source: "open", model }) }, "Use it in the other pages"),
-      el("a", { class: "tool", href: LIW.href("", { model }) }, "Compare it on one pair"), el("span", { class: "note mono" }, model));
-    return [el("div", { class: "card" }, el("p", { class: "lead" }, report.reason === "stopped" ? "Stopped" : "Done", ` after ${count(report.steps)} steps and ${duration(report.seconds)}. `,
-      after ? ["nDCG@10 went from ", el("b", {}, fixed(before.ndcg, 3)), " to ", el("b", {}, fixed(after.ndcg, 3)), ` (${signed(difference, 3)}, p ${report.p < .001 ? "below .001" : fixed(report.p, 3)}): `, el("b", {}, `${report.n_better} questions better, ${report.n_worse} worse`), `, ${report.n_same} as before.`] : "Nothing was judged, so nothing was measured."),
-    measured ? el("p", { class: "note" }, `Measured on ${measured.name}: ${measured.questions} questions among ${count(measured.documents)} documents, which is easier than the whole.`) : null, use),
-    after ? el("div", { class: "two" }, list(`${report.n_worse} questions got worse`, report.worse, report.n_worse, model), list(`${report.n_better} questions got better`, report.better, report.n_better, model)) : null].filter(Boolean);
+    const { before, after, measured, model } = report,
+      difference = after ? after.ndcg - before.ndcg : 0;
+    const use = el(
+      "div",
+      { class: "tools" },
+      el("a", { class: "tool main", href: LIW.href("own", { source: "open", model }) }, "Use it in the other pages"),
+      el("a", { class: "tool", href: LIW.href("", { model }) }, "Compare it on one pair"),
+      el("span", { class: "note mono" }, model),
+    );
+    return [
+      el(
+        "div",
+        { class: "card" },
+        el(
+          "p",
+          { class: "lead" },
+          report.reason === "stopped" ? "Stopped" : "Done",
+          ` after ${count(report.steps)} steps and ${duration(report.seconds)}. `,
+          after
+            ? [
+                "nDCG@10 went from ",
+                el("b", {}, fixed(before.ndcg, 3)),
+                " to ",
+                el("b", {}, fixed(after.ndcg, 3)),
+                ` (${signed(difference, 3)}, p ${report.p < 0.001 ? "below .001" : fixed(report.p, 3)}): `,
+                el("b", {}, `${report.n_better} questions better, ${report.n_worse} worse`),
+                `, ${report.n_same} as before.`,
+              ]
+            : "Nothing was judged, so nothing was measured.",
+        ),
+        measured
+          ? el(
+              "p",
+              { class: "note" },
+              `Measured on ${measured.name}: ${measured.questions} questions among ${count(measured.documents)} documents, which is easier than the whole.`,
+            )
+          : null,
+        use,
+      ),
+      after
+        ? el(
+            "div",
+            { class: "two" },
+            list(`${report.n_worse} questions got worse`, report.worse, report.n_worse, model),
+            list(`${report.n_better} questions got better`, report.better, report.n_better, model),
+          )
+        : null,
+    ].filter(Boolean);
   };
 
   const draw = () => {
-    const running = job.status === "running", told = job.told, end = told?.started?.steps;
+    const running = job.status === "running",
+      told = job.told,
+      end = told?.started?.steps;
     starts.forEach((button) => (button.disabled = running || Boolean(setup.missing)));
-    stop.hidden = !running || !told; meter.hidden = !running || !end;
-    if (end) meter.firstElementChild.style.width = (100 * (told.losses.length ? told.losses[told.losses.length - 1][0] : 0)) / end + "%";
+    stop.hidden = !running || !told;
+    meter.hidden = !running || !end;
+    if (end)
+      meter.firstElementChild.style.width =
+        (100 * (told.losses.length ? told.losses[told.losses.length - 1][0] : 0)) / end + "%";
     said.textContent = running ? job.step : "";
     if (job.error) LIW.problem(find(".result"), job.error);
-    else find(".result").replaceChildren(...(job.checked ? [drawChecked(job.checked)] : job.report ? drawReport(job.report) : []));
+    else
+      find(".result").replaceChildren(
+        ...(job.checked ? [drawChecked(job.checked)] : job.report ? drawReport(job.report) : []),
+      );
     find(".run").replaceChildren(...drawRun(told));
     if (!find(".pinned").contains(document.activeElement)) find(".pinned").replaceChildren(...drawPinned(told));
   };
@@ -89,13 +244,31 @@ LIW.pages.train = (element, props, ask, send, watch, setup) => {
     seen = null;
     draw();
     const chosen = source() === "file" ? file.files[0] : undefined;
-    send("train", { ...values(), rehearse, source: source(), file: chosen ? { name: chosen.name, text: await chosen.text() } : null, name: find(".name-of").value, question: find(".follow").value, document: find(".document").value.trim() });
+    send("train", {
+      ...values(),
+      rehearse,
+      source: source(),
+      file: chosen ? { name: chosen.name, text: await chosen.text() } : null,
+      name: find(".name-of").value,
+      question: find(".follow").value,
+      document: find(".document").value.trim(),
+    });
     busy = false;
   };
   form.addEventListener("change", arrange);
-  form.addEventListener("submit", (event) => { event.preventDefault(); begin(false); });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    begin(false);
+  });
   find(".check-data").addEventListener("click", () => begin(true));
-  stop.addEventListener("click", () => { send("halt"); said.textContent = "Stopping; the model of this step is kept"; });
-  watch("value", () => { job = props.value.job; draw(); });
-  arrange(); draw();
+  stop.addEventListener("click", () => {
+    send("halt");
+    said.textContent = "Stopping; the model of this step is kept";
+  });
+  watch("value", () => {
+    job = props.value.job;
+    draw();
+  });
+  arrange();
+  draw();
 };

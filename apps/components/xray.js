@@ -1,10 +1,20 @@
 /* The page X-ray: the stages that a document passes through, and the error map of a collection. */
-LIW.pages.xray = (element, props, ask, send, watch, setup) => {
+LIW.pages.xray = ({ element, props, ask, send, watch, setup }) => {
   const { el, fixed, count, address } = LIW;
   const find = (selector) => element.querySelector(selector);
-  const [question, doc, kind, way, start, stop, said] = [".question", ".document", ".kind", ".way", ".start", ".stop", ".progress"].map(find);
+  const [question, doc, kind, way, start, stop, said] = [
+    ".question",
+    ".document",
+    ".kind",
+    ".way",
+    ".start",
+    ".stop",
+    ".progress",
+  ].map(find);
   const from = address.read();
-  let survey = props.value?.survey || { status: "empty", step: "", error: "", report: null }, pending = false, asked = 0;
+  let survey = props.value?.survey || { status: "empty", step: "", error: "", report: null },
+    pending = false,
+    asked = 0;
   setup.kinds.forEach((name) => kind.append(el("option", { value: name }, name)));
   question.value = from.q || setup.question;
   doc.value = from.doc || setup.document;
@@ -12,26 +22,95 @@ LIW.pages.xray = (element, props, ask, send, watch, setup) => {
   if (from.kind) kind.value = from.kind;
 
   const EXPLAINED = {
-    probe: "the lists of the nearest centroids of each query token are opened", candidates: "documents are ordered by a cheap estimate",
-    "centroid scores": "documents are scored by the centroids of their tokens", "refined scores": "the tokens that gave a document its score are looked at more closely",
-    "exact scores": "documents are scored by MaxSim on the stored vectors", neighbours: "each query token finds its nearest token vectors", search: "the other library searches",
+    probe: "the lists of the nearest centroids of each query token are opened",
+    candidates: "documents are ordered by a cheap estimate",
+    "centroid scores": "documents are scored by the centroids of their tokens",
+    "refined scores": "the tokens that gave a document its score are looked at more closely",
+    "exact scores": "documents are scored by MaxSim on the stored vectors",
+    neighbours: "each query token finds its nearest token vectors",
+    search: "the other library searches",
   };
   const stages = (record) => {
     const most = Math.log10(Math.max(10, ...record.stages.map((stage) => stage.entered)) + 1);
     const wide = (number) => Math.max(1.5, (100 * Math.log10(number + 1)) / most) + "%";
-    return el("ol", { class: "stages" }, record.stages.map((stage) => el("li", { class: stage.survived ? "" : "lost" },
-      el("div", { class: "lab" }, el("b", {}, stage.name), el("span", { class: "note" }, EXPLAINED[stage.name] || "")),
-      el("div", {}, el("div", { class: "funnel", "aria-hidden": "true" }, el("i", { style: { width: wide(stage.entered) } }), el("u", { style: { width: wide(stage.kept) } })),
-        el("span", { class: "note num" }, `${count(stage.kept)} of ${count(stage.entered)} go on`, stage.setting ? ` (${stage.setting} ${+stage.limit.toPrecision(4)})` : "")),
-      el("div", { class: "fate" }, el("b", {}, stage.survived ? "goes on" : "lost here"), stage.rank === null ? null : el("span", { class: "note num" }, `rank ${count(stage.rank)}`, Math.abs(stage.score) < 1000 ? `, score ${fixed(stage.score, 2)}` : "")))));
+    return el(
+      "ol",
+      { class: "stages" },
+      record.stages.map((stage) =>
+        el(
+          "li",
+          { class: stage.survived ? "" : "lost" },
+          el(
+            "div",
+            { class: "lab" },
+            el("b", {}, stage.name),
+            el("span", { class: "note" }, EXPLAINED[stage.name] || ""),
+          ),
+          el(
+            "div",
+            {},
+            el(
+              "div",
+              { class: "funnel", "aria-hidden": "true" },
+              el("i", { style: { width: wide(stage.entered) } }),
+              el("u", { style: { width: wide(stage.kept) } }),
+            ),
+            el(
+              "span",
+              { class: "note num" },
+              `${count(stage.kept)} of ${count(stage.entered)} go on`,
+              stage.setting ? ` (${stage.setting} ${+stage.limit.toPrecision(4)})` : "",
+            ),
+          ),
+          el(
+            "div",
+            { class: "fate" },
+            el("b", {}, stage.survived ? "goes on" : "lost here"),
+            stage.rank === null
+              ? null
+              : el(
+                  "span",
+                  { class: "note num" },
+                  `rank ${count(stage.rank)}`,
+                  Math.abs(stage.score) < 1000 ? `, score ${fixed(stage.score, 2)}` : "",
+                ),
+          ),
+        ),
+      ),
+    );
   };
   const cells = (record) => {
     if (!record.cells) return [];
     const most = Math.max(1, ...record.cells.segments.map((part) => part.probed));
-    return [el("h2", { style: { "margin-top": "18px" } }, "Which of its tokens the search looked at"),
-      el("p", { class: "text", dir: "auto" }, record.cells.segments.map((part) => part.cell === null ? part.text
-        : el("span", { class: part.probed ? "" : "unseen", title: `centroid ${part.cell}, opened by ${part.probed} query tokens`, style: { background: part.probed ? `rgba(var(--tint),calc(var(--strong) * ${(.15 + .55 * part.probed / most).toFixed(2)}))` : "" } }, part.text))),
-      el("p", { class: "note" }, `${record.cells.reached} of ${record.cells.tokens} tokens lie in lists that were opened. The stronger the tint, the more query tokens opened the list of that token.`)];
+    return [
+      el("h2", { style: { "margin-top": "18px" } }, "Which of its tokens the search looked at"),
+      el(
+        "p",
+        { class: "text", dir: "auto" },
+        record.cells.segments.map((part) =>
+          part.cell === null
+            ? part.text
+            : el(
+                "span",
+                {
+                  class: part.probed ? "" : "unseen",
+                  title: `centroid ${part.cell}, opened by ${part.probed} query tokens`,
+                  style: {
+                    background: part.probed
+                      ? `rgba(var(--tint),calc(var(--strong) * ${(0.15 + (0.55 * part.probed) / most).toFixed(2)}))`
+                      : "",
+                  },
+                },
+                part.text,
+              ),
+        ),
+      ),
+      el(
+        "p",
+        { class: "note" },
+        `${record.cells.reached} of ${record.cells.tokens} tokens lie in lists that were opened. The stronger the tint, the more query tokens opened the list of that token.`,
+      ),
+    ];
   };
   const trace = async () => {
     const ticket = ++asked;
@@ -40,35 +119,153 @@ LIW.pages.xray = (element, props, ask, send, watch, setup) => {
     const answer = await ask.trace({ question: question.value, document: doc.value.trim(), kind: kind.value });
     if (ticket !== asked) return;
     element.removeAttribute("aria-busy");
-    if (answer.error) { way.replaceChildren(el("div", { class: "problem card", role: "alert" }, answer.error)); return; }
-    const ranks = [["by this index", answer.rank === null ? "not found" : count(answer.rank)], ["exact, stored vectors", count(answer.stored_rank)], ...(answer.original_rank === null ? [] : [["exact, original vectors", count(answer.original_rank)]])];
-    way.replaceChildren(el("div", { class: "card" }, el("p", { class: "lead", "aria-live": "polite" }, answer.verdict),
-      el("div", { class: "ranks" }, ranks.map(([name, value]) => el("div", {}, el("b", { class: "num" }, value), el("span", { class: "note" }, "rank " + name)))),
-      stages(answer), ...cells(answer), ...answer.notes.map((note) => el("p", { class: "note" }, note)),
-      el("p", { class: "note" }, el("a", { href: LIW.href("", { q: question.value, doc: doc.value }) }, "See which words match"))));
+    if (answer.error) {
+      way.replaceChildren(el("div", { class: "problem card", role: "alert" }, answer.error));
+      return;
+    }
+    const ranks = [
+      ["by this index", answer.rank === null ? "not found" : count(answer.rank)],
+      ["exact, stored vectors", count(answer.stored_rank)],
+      ...(answer.original_rank === null ? [] : [["exact, original vectors", count(answer.original_rank)]]),
+    ];
+    way.replaceChildren(
+      el(
+        "div",
+        { class: "card" },
+        el("p", { class: "lead", "aria-live": "polite" }, answer.verdict),
+        el(
+          "div",
+          { class: "ranks" },
+          ranks.map(([name, value]) =>
+            el("div", {}, el("b", { class: "num" }, value), el("span", { class: "note" }, "rank " + name)),
+          ),
+        ),
+        stages(answer),
+        ...cells(answer),
+        ...answer.notes.map((note) => el("p", { class: "note" }, note)),
+        el(
+          "p",
+          { class: "note" },
+          el("a", { href: LIW.href("", { q: question.value, doc: doc.value }) }, "See which words match"),
+        ),
+      ),
+    );
   };
 
   const draw = () => {
     const running = survey.status === "running" || pending;
-    start.disabled = running || !setup.questions; stop.hidden = !running;
-    said.textContent = pending ? "Waiting for the machine" : running ? survey.step : !setup.questions ? `${setup.collection} has no judgements, so nothing can be lost.` : survey.status === "stopped" ? "Stopped; counted so far:" : survey.status === "empty" ? `${setup.questions} questions, the first ${setup.k} results of each` : "";
-    const report = survey.report, place = find(".survey");
+    start.disabled = running || !setup.questions;
+    stop.hidden = !running;
+    said.textContent = pending
+      ? "Waiting for the machine"
+      : running
+        ? survey.step
+        : !setup.questions
+          ? `${setup.collection} has no judgements, so nothing can be lost.`
+          : survey.status === "stopped"
+            ? "Stopped; counted so far:"
+            : survey.status === "empty"
+              ? `${setup.questions} questions, the first ${setup.k} results of each`
+              : "";
+    const report = survey.report,
+      place = find(".survey");
     if (survey.error) place.replaceChildren(el("div", { class: "problem", role: "alert" }, survey.error));
     if (!report) return;
-    const go = (entry) => { question.value = entry.question; doc.value = entry.document; trace(); way.scrollIntoView({ behavior: "smooth", block: "start" }); };
+    const go = (entry) => {
+      question.value = entry.question;
+      doc.value = entry.document;
+      trace();
+      way.scrollIntoView({ behavior: "smooth", block: "start" });
+    };
     place.replaceChildren(
-      el("p", { class: "lead", style: { "margin-top": "12px" } }, `Of ${count(report.relevant)} relevant documents `, el("b", {}, count(report.found)), ` are among the first ${report.k}. The index lost `, el("b", {}, count(report.by_index)), " that exact search returns; the rest the model ranks lower."),
-      el("div", { class: "scroll" }, el("table", { class: "plain" }, el("thead", {}, el("tr", {}, ["Lost at", "Documents", "Share", "Questions", "What wins them back"].map((head, i) => el("th", { scope: "col", class: i && i < 4 ? "n" : "" }, head)))),
-        el("tbody", {}, report.costs.map((cost) => el("tr", {}, el("th", { scope: "row" }, cost.stage), el("td", { class: "n" }, count(cost.lost)), el("td", { class: "n" }, fixed(100 * cost.share, 1) + "%"), el("td", { class: "n" }, count(cost.queries)), el("td", {}, cost.remedy)))))),
-      el("details", { style: { "margin-top": "14px" } }, el("summary", {}, "The lost documents"), el("ol", { class: "asked" }, report.lost.map((entry) => el("li", {},
-        el("button", { type: "button", class: "plainlink", on: { click: () => go(entry) } }, entry.question), el("span", { class: "num" }, `exact rank ${count(entry.rank_exact)}`), el("small", {}, `${entry.document}, lost at ${entry.stage}`))))));
+      el(
+        "p",
+        { class: "lead", style: { "margin-top": "12px" } },
+        `Of ${count(report.relevant)} relevant documents `,
+        el("b", {}, count(report.found)),
+        ` are among the first ${report.k}. The index lost `,
+        el("b", {}, count(report.by_index)),
+        " that exact search returns; the rest the model ranks lower.",
+      ),
+      el(
+        "div",
+        { class: "scroll" },
+        el(
+          "table",
+          { class: "plain" },
+          el(
+            "thead",
+            {},
+            el(
+              "tr",
+              {},
+              ["Lost at", "Documents", "Share", "Questions", "What wins them back"].map((head, i) =>
+                el("th", { scope: "col", class: i && i < 4 ? "n" : "" }, head),
+              ),
+            ),
+          ),
+          el(
+            "tbody",
+            {},
+            report.costs.map((cost) =>
+              el(
+                "tr",
+                {},
+                el("th", { scope: "row" }, cost.stage),
+                el("td", { class: "n" }, count(cost.lost)),
+                el("td", { class: "n" }, fixed(100 * cost.share, 1) + "%"),
+                el("td", { class: "n" }, count(cost.queries)),
+                el("td", {}, cost.remedy),
+              ),
+            ),
+          ),
+        ),
+      ),
+      el(
+        "details",
+        { style: { "margin-top": "14px" } },
+        el("summary", {}, "The lost documents"),
+        el(
+          "ol",
+          { class: "asked" },
+          report.lost.map((entry) =>
+            el(
+              "li",
+              {},
+              el("button", { type: "button", class: "plainlink", on: { click: () => go(entry) } }, entry.question),
+              el("span", { class: "num" }, `exact rank ${count(entry.rank_exact)}`),
+              el("small", {}, `${entry.document}, lost at ${entry.stage}`),
+            ),
+          ),
+        ),
+      ),
+    );
   };
 
-  find("form").addEventListener("submit", (event) => { event.preventDefault(); trace(); });
-  kind.addEventListener("change", () => { survey = { status: "empty", step: "", error: "", report: null }; find(".survey").replaceChildren(); trace(); draw(); });
-  start.addEventListener("click", () => { pending = true; draw(); send("survey", { kind: kind.value }); });
-  stop.addEventListener("click", () => { send("halt", {}); said.textContent = "Stopping"; });
-  watch("value", () => { pending = false; survey = props.value.survey; draw(); });
+  find("form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    trace();
+  });
+  kind.addEventListener("change", () => {
+    survey = { status: "empty", step: "", error: "", report: null };
+    find(".survey").replaceChildren();
+    trace();
+    draw();
+  });
+  start.addEventListener("click", () => {
+    pending = true;
+    draw();
+    send("survey", { kind: kind.value });
+  });
+  stop.addEventListener("click", () => {
+    send("halt", {});
+    said.textContent = "Stopping";
+  });
+  watch("value", () => {
+    pending = false;
+    survey = props.value.survey;
+    draw();
+  });
   draw();
   if (question.value) trace();
 };

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from apps.components import component
-from apps.index_records import conditions, index_row
+from apps.index_records import conditions, frontiers, index_row
 from apps.live import Stops, follow
 from apps.pages import answering, bar, live, sentence
 from apps.text import asked
@@ -75,7 +75,7 @@ class IndexPage:
         Yields:
             "run".
         """
-        rows, step, shared = [], "Reading the vectors", {}
+        rows, records, step, shared, figures = [], [], "Reading the vectors", {}, []
         stop = self.stops.begin(session)
         try:
             specs = _specs(request.get("specs"))
@@ -94,24 +94,33 @@ class IndexPage:
             for kind, told in running:
                 if kind == "record":
                     rows.append(index_row(told, beside=self.workspaces.training.busy()))
+                    records.append(told)
+                    figures = frontiers(records)
                     shared = conditions(told)
                 else:
                     step = _step(*told)
-                yield {"run": _run("running", rows, step, shared)}
+                yield {"run": _run("running", rows, step, shared, figures)}
             if stop.is_set():
-                yield {"run": _run("stopped", rows, "", shared)}
+                yield {"run": _run("stopped", rows, "", shared, figures)}
             else:
-                finished = _run("done", rows, "", shared)
+                finished = _run("done", rows, "", shared, figures)
                 self.finished[asked(request, "on")] = finished
                 yield {"run": finished}
         except Exception as error:  # the boundary to the browser
-            yield {"run": {**_run("error", rows, "", shared), "error": sentence(error)}}
+            yield {"run": {**_run("error", rows, "", shared, figures), "error": sentence(error)}}
 
 
 def _run(
-    status: str, rows: list[dict[str, Any]], step: str = "", shared: dict[str, Any] | None = None
+    status: str,
+    rows: list[dict[str, Any]],
+    step: str = "",
+    shared: dict[str, Any] | None = None,
+    figures: list[dict[str, str]] | None = None,
 ) -> dict[str, Any]:
-    return {"status": status, "rows": list(rows), "step": step, "shared": shared or {}, "error": ""}
+    return {
+        "status": status, "rows": list(rows), "step": step, "shared": shared or {}, "figures": figures or [],
+        "error": "",
+    }  # fmt: skip
 
 
 def _refused(request: dict[str, Any], told: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, cast
 from apps.components import component
 from apps.live import Stops, follow
 from apps.pages import answering, bar, live, sentence
-from apps.pool_records import factor_row, merged
+from apps.pool_records import factor_row, merged, pool_figure
 from apps.text import asked
 from apps.workspaces import Workspaces
 from engine import machine
@@ -91,7 +91,7 @@ class PoolPage:
             "study".
         """
         key = _key(request)
-        rows, begin, stop = [], time.perf_counter(), self.stops.begin(session)
+        rows, records, begin, stop = [], [], time.perf_counter(), self.stops.begin(session)
         try:
             if key[1] not in METHODS or key[2] not in INDEXES:
                 raise InputError(f"Expected a method and an index that the page offers, got {key[1:]}: choose again.")
@@ -108,16 +108,18 @@ class PoolPage:
                 ),
                 stop,
             )  # fmt: skip
-            following = ""
+            following, figure = "", ""
             for kind, told in running:
                 if kind == "record":
                     before = before or told
                     rows.append(factor_row(told, before, collection))
+                    records.append(told)
+                    figure = pool_figure(records)
                 else:
                     following = str(told[0])
-                yield {"study": _study(key, "running", rows, following)}
+                yield {"study": _study(key, "running", rows, following, figure)}
             status = "stopped" if stop.is_set() else "done"
-            study = {**_study(key, status, rows), "seconds": time.perf_counter() - begin}
+            study = {**_study(key, status, rows, figure=figure), "seconds": time.perf_counter() - begin}
             if status == "done":
                 self.finished[key] = study
             yield {"study": study}
@@ -168,10 +170,12 @@ def _key(request: dict[str, Any], method: str = "", index: str = "") -> tuple[st
     )
 
 
-def _study(key: tuple[str, str, str], status: str, rows: list[dict[str, Any]], following: str = "") -> dict[str, Any]:
+def _study(
+    key: tuple[str, str, str], status: str, rows: list[dict[str, Any]], following: str = "", figure: str = ""
+) -> dict[str, Any]:
     return {
         "method": key[1], "index": key[2], "status": status, "rows": list(rows), "done": len(rows),
-        "total": len(FACTORS), "next": following, "error": "", "seconds": 0,
+        "total": len(FACTORS), "next": following, "error": "", "seconds": 0, "figure": figure,
     }  # fmt: skip
 
 

@@ -91,6 +91,7 @@ class TrainPage:
                 if what == "progress":
                     yield _job("running", step=_step(told, stop.is_set()), told=told.as_dict())
                 else:
+                    told.draw()
                     yield _job("done", told=told.as_dict(), report=training.outcome(record, development))
         except Exception as error:  # the boundary to the browser
             yield _job("error", error=sentence(error))

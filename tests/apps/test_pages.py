@@ -104,12 +104,21 @@ def test_the_pool_factor_moves_a_point_through_a_study(page: Page, server: Serve
     page.get_by_role("button", name="Measure").click()
     expect(page.locator(".progress")).to_contain_text("measured in", timeout=120_000)
     slider = page.get_by_role("slider")
-    before = page.locator("circle.point[r='6']").get_attribute("data-factor")
+    before = slider.get_attribute("aria-valuetext") or ""
+    expect(page.locator(".plot .shapelayer path")).to_have_count(1)
+    band = page.locator(".plot .shapelayer path").bounding_box()
     slider.focus()
     slider.press("ArrowRight")
-    chosen = page.locator("circle.point[r='6']")
-    expect(chosen).not_to_have_attribute("data-factor", before or "")
-    assert f"factor={chosen.get_attribute('data-factor')}" in page.url
+    expect(slider).not_to_have_attribute("aria-valuetext", before)
+    assert f"factor={slider.get_attribute('aria-valuetext')}" in page.url
+    page.wait_for_timeout(300)
+    moved = page.locator(".plot .shapelayer path").bounding_box()
+    handle = slider.bounding_box()
+    assert band
+    assert moved
+    assert handle
+    assert moved["x"] > band["x"] + 10
+    assert handle["x"] < moved["x"] + moved["width"] / 2 < handle["x"] + handle["width"]  # it lies under its columns
     expect(page.locator(".lead")).to_contain_text("of the vectors")
     expect(page.locator(".asked, .moved .note").first).to_be_visible()
 
@@ -122,7 +131,10 @@ def test_the_comparison_of_indexes_fills_in_its_rows(page: Page, server: Server)
     page.locator(".extra").fill("plaid:bits=2")
     page.get_by_role("button", name="Compare").click()
     expect(page.locator("table.records tbody tr")).to_have_count(2, timeout=120_000)
-    expect(page.locator("circle.point")).to_have_count(2)
+    marks = page.locator(".plot .scatterlayer .points path")
+    expect(marks).to_have_count(2)
+    marks.nth(1).click(force=True)
+    expect(page.locator("tr.on button")).to_have_text("plaid:bits=2")
     row = page.locator("table.records tbody tr", has=page.get_by_role("button", name="exact", exact=True))
     assert row.locator("td").first.text_content() == "1.000"
     row.get_by_role("button").click()

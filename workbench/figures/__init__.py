@@ -2,7 +2,7 @@
 
 from workbench.figures.alignment import contribution_difference, contributions, maxsim_heatmap
 from workbench.figures.export import check_place, export, export_html, export_image, export_images
-from workbench.figures.indexes import index_frontier
+from workbench.figures.indexes import index_frontier, qualities
 from workbench.figures.pooling import group_curves, pool_curve, trade_off
 from workbench.figures.systems import Axis, frontier, intervals, latencies, pareto_front, query_differences
 from workbench.figures.theme import CONFIG, PALETTES, Palette, palette
@@ -29,6 +29,7 @@ __all__ = [
     "palette",
     "pareto_front",
     "pool_curve",
+    "qualities",
     "query_differences",
     "trade_off",
     "training_curves",

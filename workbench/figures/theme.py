@@ -110,6 +110,7 @@ def style(figure: go.Figure, title: str, theme: str, height: int, note: str = ""
     top = 28 + 18 * (heading.count("<br>") + 1)
     total = height + top + 62
     figure.update_layout(
+        meta={"note": note},  # for a page, which has a heading of its own and shows the note as text
         title={
             "text": heading,
             "x": 0,

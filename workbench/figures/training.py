@@ -11,14 +11,16 @@ from plotly.subplots import make_subplots
 
 from engine.errors import InputError
 from engine.evaluation import metric_name
-from workbench.figures.theme import palette, style
+from workbench.figures.theme import faded, palette, style
 
 ORDER = ("loss", "ndcg@10", "recall@100", "learning_rate", "gradient_norm")  # these first, the rest by name
 LEFT_OUT = {"step", "steps", "epoch", "seconds", "time", "total", "rows", "queries", "low", "high"}
 RENAMED: dict[str, str] = {"ndcg": "ndcg@10"}
 
 
-def training_curves(events: Sequence[Any], quantities: Sequence[str] | None = None, theme: str = "light") -> go.Figure:
+def training_curves(
+    events: Sequence[Any], quantities: Sequence[str] | None = None, theme: str = "light", last: int | None = None
+) -> go.Figure:
     """What was measured at each step.
 
     Args:
@@ -26,9 +28,11 @@ def training_curves(events: Sequence[Any], quantities: Sequence[str] | None = No
             that an event lacks are left out.
         quantities: Which to draw, top to bottom; all that the events hold when None.
         theme: "light" or "dark".
+        last: The step at which the run ends, while it goes on; the last of the events when None.
 
     Returns:
-        The figure, one row a quantity; the best value of a quality is marked.
+        The figure, one row a quantity; the best value of a quality is marked, and its interval where the events have
+        `low` and `high`.
 
     Raises:
         InputError: no event holds a number at a step, or an unknown quantity.
@@ -52,6 +56,12 @@ def training_curves(events: Sequence[Any], quantities: Sequence[str] | None = No
             line={"color": colours.accent, "width": 2}, marker={"size": 6}, row=row, col=1,
             hovertemplate=f"step %{{x}}: {name} %{{y:.4g}}<extra></extra>",
         )  # fmt: skip
+        for band in (_bands(events),) if name == RENAMED["ndcg"] else ():
+            figure.add_scatter(
+                x=[step for step, _, _ in band] + [step for step, _, _ in band[::-1]],
+                y=[high for _, _, high in band] + [low for _, low, _ in band[::-1]], fill="toself", mode="lines",
+                line_width=0, fillcolor=faded(colours.accent, 0.12), hoverinfo="skip", row=row, col=1,
+            )  # fmt: skip
         if "@" in name:
             best = max(range(len(values)), key=lambda i: values[i])
             figure.add_scatter(
@@ -59,15 +69,17 @@ def training_curves(events: Sequence[Any], quantities: Sequence[str] | None = No
                 textposition="bottom center", marker={"size": 11, "color": colours.chosen}, hoverinfo="skip",
                 row=row, col=1,
             )  # fmt: skip
-    last = max(step for points in series.values() for step, _ in points)
+    now = max(step for points in series.values() for step, _ in points)
     style(
         figure,
-        f"Training, {last:,} steps",
+        f"Training, {now:,} steps" if last is None or last <= now else f"Training, {now:,} of {last:,} steps",
         theme,
         150 * len(chosen) + 30,
         "Each row: one quantity at the steps where it was measured.",
     )
     figure.update_xaxes(title_text="step", row=len(chosen), col=1)
+    if last is not None:
+        figure.update_xaxes(range=[0, max(now, last) * 1.02])
     return figure.update_layout(showlegend=False)
 
 
@@ -84,6 +96,12 @@ def _series(events: Sequence[Any]) -> dict[str, list[tuple[int, float]]]:
             if name not in LEFT_OUT and isinstance(value, (int, float)) and not isinstance(value, bool):
                 series.setdefault(RENAMED.get(str(name), str(name)), []).append((int(step), float(value)))
     return series
+
+
+def _bands(events: Sequence[Any]) -> list[tuple[int, float, float]]:
+    """Step, low and high of the events that have an interval."""
+    entries = [_entries(event) for event in events]
+    return [(e["step"], e["low"], e["high"]) for e in entries if {"step", "low", "high"} <= e.keys()]
 
 
 def _entries(event: Any) -> dict[str, Any]:

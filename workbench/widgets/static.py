@@ -8,7 +8,7 @@ import ipywidgets
 
 from engine.explain import Alignment
 from engine.tokens import Token
-from workbench.figures.theme import FONT, MONO, Palette, faded, palette
+from workbench.figures.theme import FONT, faded, palette
 
 
 class StaticFallback(ipywidgets.VBox):
@@ -25,7 +25,7 @@ class StaticFallback(ipywidgets.VBox):
 
 
 def alignment_html(alignment: Alignment, question: str, text: str, theme: str = "light") -> str:
-    """One pair, explained: the sum that is the score, the text, and the whole matrix as a table.
+    """One pair, explained: the sum that is the score, the text, and each best match.
 
     Args:
         alignment: From `explain`.
@@ -41,7 +41,7 @@ def alignment_html(alignment: Alignment, question: str, text: str, theme: str = 
     return (
         f'<div style="{escape(frame)}"><p><b>{escape(question)}</b></p>'
         f"{score_html(alignment, theme)}{text_html(alignment, text, None, theme)}"
-        f"{matrix_html(alignment, colours)}</div>"
+        f"{matches_html(alignment)}</div>"
     )
 
 
@@ -102,30 +102,20 @@ def text_html(alignment: Alignment, text: str, chosen: int | None = None, theme:
     return f'<p style="color:{colours.ink};max-width:48em;line-height:1.7;margin:4px 0">{"".join(pieces)}</p>'
 
 
-def matrix_html(alignment: Alignment, colours: Palette) -> str:
-    """The similarities as a table, each row's maximum outlined.
+def matches_html(alignment: Alignment) -> str:
+    """What each query token matches best and adds, as a table: the matrix is a figure, which needs a script.
 
     Args:
         alignment: From `explain`.
-        colours: Of the theme.
 
     Returns:
-        HTML; the table scrolls inside its own box.
+        HTML.
     """
-    cell = "padding:2px 4px;text-align:right;font-variant-numeric:tabular-nums"
-    head = "".join(f'<th style="{cell}">{_name(token)}</th>' for token in alignment.document_tokens)
-    rows = []
-    for position, token in enumerate(alignment.query_tokens):
-        cells = []
-        for column, value in enumerate(alignment.similarity[position]):
-            mark = f"outline:2px solid {colours.chosen};" if column == alignment.best[position] else ""
-            shade = faded(colours.accent, 0.7 * min(max(float(value), 0.0), 1.0))
-            cells.append(f'<td style="{cell};{mark}background:{shade}">{value:.2f}</td>')
-        rows.append(f'<tr><th style="{cell}">{_name(token)}</th>{"".join(cells)}</tr>')
-    return (
-        f'<div style="overflow-x:auto"><table style="border-collapse:collapse;font:11px {escape(MONO)}">'
-        f"<tr><td></td>{head}</tr>{''.join(rows)}</table></div>"
+    rows = "".join(
+        f"<tr><th>{_name(token)}</th><td>{_name(alignment.document_tokens[best])}</td><td>{part:.4f}</td></tr>"
+        for token, best, part in zip(alignment.query_tokens, alignment.best, alignment.contribution, strict=True)
     )
+    return f"<table><tr><th>query token</th><th>best match</th><th>adds</th></tr>{rows}</table>"
 
 
 def error_html(sentence: str, theme: str = "light") -> str:

@@ -191,7 +191,7 @@ def test_index_frontier_shows_bytes_as_area_and_matched_marks_hollow(theme) -> N
         index_record("hnsw", "as given", 0.0, 0.0, 0, error="not installed", latencies_ms=[]),
     ]
     figure = figures.index_frontier(records, theme=theme)
-    marks: dict[str, Any] = {t.customdata[0]: t.marker for t in cast(Any, figure.data) if t.customdata}
+    marks: dict[str, Any] = {t.customdata[0][1]: t.marker for t in cast(Any, figure.data) if t.customdata}
     assert set(marks) == {"exact, 192 bytes a token", "plaid, 48 bytes a token", "plaid, matched, 48 bytes a token"}
     exact, plaid = marks["exact, 192 bytes a token"], marks["plaid, 48 bytes a token"]
     assert exact.size == 2 * plaid.size  # four times the area

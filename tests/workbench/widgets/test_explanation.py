@@ -87,4 +87,4 @@ def test_a_viewer_without_widgets_gets_the_numbers(widget: ExplanationWidget) ->
     assert "<script" not in page
     assert f"{widget.alignment.score:.3f}" in page
     assert "<largest>" not in page
-    assert page.count("<td") == 1 + widget.alignment.similarity.size
+    assert page.count("<tr") == 1 + len(widget.alignment.query_tokens)
