@@ -145,7 +145,8 @@
         note.replaceChildren(
           ...(unit === null
             ? [
-                "Tint: the share of the score that each patch is the best match for. Point at a query token to see its patches.",
+                "Tint: the share of the score that each patch is the best match for. Point at a query token to " +
+                  "see its patches.",
               ]
             : [
                 "Tint: similarity to ",

@@ -17,7 +17,8 @@ LIW.pages.indexes = ({ element, props, send, watch, setup }) => {
     pending = false;
 
   find(".intro").textContent =
-    `Every index gets the same vectors of ${setup.collection} (${count(setup.documents)} documents, model ${setup.model}) and runs in its own process. ` +
+    `Every index gets the same vectors of ${setup.collection} (${count(setup.documents)} documents, model ` +
+    `${setup.model}) and runs in its own process. ` +
     "Recall says how much of exact MaxSim it finds; nDCG says how good the answers are. They are not the same thing.";
   const boxes = setup.kinds.map(({ name, missing }) => {
     const box = el("input", { type: "checkbox", value: name, disabled: Boolean(missing) });
@@ -145,7 +146,8 @@ LIW.pages.indexes = ({ element, props, send, watch, setup }) => {
     if (!row.error) {
       add(
         "Milliseconds",
-        `half of the questions took at most ${milliseconds(row.p50)}, 95% at most ${milliseconds(row.p95)}, 99% at most ${milliseconds(row.p99)}`,
+        `half of the questions took at most ${milliseconds(row.p50)}, 95% at most ${milliseconds(row.p95)}, 99% ` +
+          `at most ${milliseconds(row.p99)}`,
       );
       add(
         "1 million documents",
@@ -157,7 +159,9 @@ LIW.pages.indexes = ({ element, props, send, watch, setup }) => {
     const { versions = {}, machine = {}, threads, k, queries } = current.shared;
     add(
       "Conditions",
-      `${queries} questions, ${k} results each, ${threads} threads of ${machine.processor || setup.machine}${machine.memory_bytes ? ", " + bytes(Number(machine.memory_bytes)) + " memory" : ""}, ${machine.system || ""}`,
+      `${queries} questions, ${k} results each, ${threads} threads of ${machine.processor || setup.machine}`,
+      machine.memory_bytes ? `, ${bytes(Number(machine.memory_bytes))} memory` : "",
+      machine.system ? `, ${machine.system}` : "",
     );
     add(
       "Versions",

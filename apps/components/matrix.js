@@ -48,7 +48,7 @@
     });
   };
 
-  /* view: {query, document, similarity, best}; room: pixels; onRow(row) when a row is chosen. Returns {node, select, canvas}. */
+  /* room: pixels; onRow(row) is told which row was chosen. Returns {node, select, canvas}. */
   LIW.parts.matrix = (view, rows, columns, room, onRow) => {
     const w = Math.min(CELL.most, Math.max(CELL.least, Math.floor((room - 150) / Math.max(columns.length, 1))));
     const canvas = el("canvas");

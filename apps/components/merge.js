@@ -74,7 +74,8 @@
       el(
         "p",
         { class: "note" },
-        `${answer.tokens} tokens become ${answer.vectors} vectors. The same number: merged into one vector; without a number: kept as it is.`,
+        `${answer.tokens} tokens become ${answer.vectors} vectors. The same number: merged into one vector; ` +
+          "without a number: kept as it is.",
       ),
       list,
     );

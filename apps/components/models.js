@@ -40,7 +40,8 @@
         {},
         "The two models agree on the best match of ",
         el("b", {}, `${same} of ${shared.length} words`),
-        `. ${names[0]} gives ${fixed(first.score, 3)}, ${names[1]} gives ${fixed(second.score, 3)}: scores of two models are not on one scale, so compare what each word matches and its share.`,
+        `. ${names[0]} gives ${fixed(first.score, 3)}, ${names[1]} gives ${fixed(second.score, 3)}: scores of ` +
+          "two models are not on one scale, so compare what each word matches and its share.",
       ),
       el(
         "div",

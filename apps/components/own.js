@@ -21,7 +21,8 @@ LIW.pages.own = ({ element, props, send, watch, setup }) => {
     job = props.value?.job || { status: "empty" };
 
   find(".intro").textContent =
-    "Paste text or choose files. Everything is encoded and indexed on this machine, and all pages can then work on it. " +
+    "Paste text or choose files. Everything is encoded and indexed on this machine, and all pages can then work " +
+    "on it. " +
     `At most ${limits.files} files, ${limits.bytes / 1e6} MB and ${count(limits.documents)} documents.`;
   find(".types").textContent = limits.types.join(", ") + "; or corpus.jsonl, queries.jsonl and judgements in a .tsv";
   find(".opened").textContent = `${setup.collection}, with another model than ${setup.model}`;
@@ -91,7 +92,8 @@ LIW.pages.own = ({ element, props, send, watch, setup }) => {
         ? el(
             "p",
             { class: "note" },
-            `${count(made.truncated)} documents are longer than the ${made.length} tokens that the model reads: their ends cannot be found. Cut them into paragraphs.`,
+            `${count(made.truncated)} documents are longer than the ${made.length} tokens that the model reads: ` +
+              "their ends cannot be found. Cut them into paragraphs.",
           )
         : null,
       made.asked
@@ -99,7 +101,8 @@ LIW.pages.own = ({ element, props, send, watch, setup }) => {
         : el(
             "p",
             { class: "note" },
-            "It has no questions: searching, explaining and tracing work; measuring needs questions, and quality needs judgements.",
+            "It has no questions: searching, explaining and tracing work; measuring needs questions, and quality " +
+              "needs judgements.",
           ),
       ...made.notes.map((note) => el("p", { class: "note" }, note)),
     );

@@ -10,7 +10,8 @@ LIW.pages.pool = ({ element, props, ask, send, watch, setup }) => {
 
   find(".intro").textContent =
     `Pooling merges token vectors of a document that say much the same. Measured here on ${setup.collection}: ` +
-    `${count(setup.documents)} documents, ${count(setup.questions)} judged questions, each factor searched from scratch.`;
+    `${count(setup.documents)} documents, ${count(setup.questions)} judged questions, each factor searched from ` +
+    "scratch.";
   setup.methods.forEach((name) =>
     method.append(
       el(
@@ -130,7 +131,8 @@ LIW.pages.pool = ({ element, props, ask, send, watch, setup }) => {
         el(
           "p",
           { class: "note" },
-          `Collection ${setup.collection}, model ${setup.model}, index ${words(study().index)}, ${study().method} pooling. Times on ${setup.machine}.`,
+          `Collection ${setup.collection}, model ${setup.model}, index ${words(study().index)}, ` +
+            `${study().method} pooling. Times on ${setup.machine}.`,
         ),
       ),
     );

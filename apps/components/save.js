@@ -3,8 +3,10 @@
   const SCALE = 2,
     MOST_PIXELS = 48e6;
   const text = (id) => document.getElementById(id).textContent;
-  const fileName = (suffix) =>
-    `${LIW.page.name}-${(LIW.address.read().doc || LIW.address.read().index || "page").replace(/[^\w.-]+/g, "_").slice(0, 60)}.${suffix}`;
+  const fileName = (suffix) => {
+    const { doc, index } = LIW.address.read();
+    return `${LIW.page.name}-${(doc || index || "page").replace(/[^\w.-]+/g, "_").slice(0, 60)}.${suffix}`;
+  };
   const today = () => new Date().toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" });
 
   LIW.savePage = async () => {
@@ -24,15 +26,21 @@
       .replace(/\u2028/g, "\\u2028")
       .replace(/\u2029/g, "\\u2029");
     const policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:";
-    const page =
-      `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${policy}"><title>Late Interaction Workbench</title><style id="liw-style">${text("liw-style")}</style></head>
-<body class="saved"><header class="liw bar-top"><b>Late Interaction Workbench</b><span class="note">saved on ${today()}</span><button type="button" class="tool theme"></button></header>
-<main id="liw-root"></main><script type="application/json" id="liw-saved">${json}</scr` +
-      `ipt><script>${library}</scr` +
-      `ipt><script id="liw-script">${text("liw-script")}</scr` +
-      `ipt><script>LIW.reopen()</scr` +
-      `ipt></body></html>`;
+    const script = (content, attributes = "") => `<script${attributes}>${content}</scr` + "ipt>";
+    const page = [
+      '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+      '<meta name="viewport" content="width=device-width,initial-scale=1">',
+      `<meta http-equiv="Content-Security-Policy" content="${policy}"><title>Late Interaction Workbench</title>`,
+      `<style id="liw-style">${text("liw-style")}</style></head>`,
+      '<body class="saved"><header class="liw bar-top"><b>Late Interaction Workbench</b>',
+      `<span class="note">saved on ${today()}</span><button type="button" class="tool theme"></button></header>`,
+      '<main id="liw-root"></main>',
+      script(json, ' type="application/json" id="liw-saved"'),
+      script(library),
+      script(text("liw-script"), ' id="liw-script"'),
+      script("LIW.reopen()"),
+      "</body></html>",
+    ].join("\n");
     LIW.save(fileName("html"), new Blob([page], { type: "text/html" }));
     return `Saved, ${(page.length / 1e6).toFixed(1)} MB`;
   };
@@ -87,11 +95,15 @@
     const style = document.createElementNS("http://www.w3.org/1999/xhtml", "style");
     style.textContent =
       text("liw-style") +
-      "*{animation:none!important;transition:none!important} body{margin:0;background:var(--paper)} .columns>section:first-child{max-height:none!important} ::-webkit-scrollbar{display:none}";
+      "*{animation:none!important;transition:none!important} body{margin:0;background:var(--paper)} " +
+      ".columns>section:first-child{max-height:none!important} ::-webkit-scrollbar{display:none}";
     const frame = LIW.el("div", { class: "liw" });
     frame.append(await still(node));
     body.append(style, frame);
-    const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"><foreignObject width="100%" height="100%">${new XMLSerializer().serializeToString(body)}</foreignObject></svg>`;
+    const drawn = new XMLSerializer().serializeToString(body);
+    const svg =
+      `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">` +
+      `<foreignObject width="100%" height="100%">${drawn}</foreignObject></svg>`;
     const image = new Image();
     image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(svg);
     await image.decode();

@@ -99,7 +99,8 @@ LIW.pages.search = ({ element, ask, setup }) => {
       said.replaceChildren(
         ...(unit === null
           ? [
-              "Tint: the share of the score that each part is the best match for. Point at a query token to see its matches.",
+              "Tint: the share of the score that each part is the best match for. Point at a query token to see " +
+                "its matches.",
             ]
           : [
               "Tint: similarity to ",
@@ -153,7 +154,8 @@ LIW.pages.search = ({ element, ask, setup }) => {
         ? el(
             "p",
             { class: "note" },
-            `The model read the first ${LIW.count(shown.read)} of ${LIW.count(shown.length)} characters; the rest is struck through and cannot match.`,
+            `The model read the first ${LIW.count(shown.read)} of ${LIW.count(shown.length)} characters; the ` +
+              "rest is struck through and cannot match.",
           )
         : null;
     pair.replaceChildren(

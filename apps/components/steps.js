@@ -51,7 +51,8 @@
       total.textContent = at < 0 ? "0.000" : fixed(sums[at], 3);
       if (at < 0)
         said.replaceChildren(
-          `${rows.length} query tokens will each look for their best match among ${view.document.length} document tokens.`,
+          `${rows.length} query tokens will each look for their best match among ${view.document.length} ` +
+            "document tokens.",
         );
       else {
         const row = rows[at],

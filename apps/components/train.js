@@ -1,4 +1,4 @@
-/* The page Train: checks and a preflight, live curves, the pinned matrix as it changes, and what got better and worse. */
+/* The page Train: checks and a preflight, live curves, the pinned matrix as it changes, questions better and worse. */
 LIW.pages.train = ({ element, props, send, watch, setup }) => {
   const { el, fixed, signed, count, parts, address, bytes, duration } = LIW;
   const find = (selector) => element.querySelector(selector);
@@ -9,7 +9,8 @@ LIW.pages.train = ({ element, props, send, watch, setup }) => {
     busy = false;
 
   find(".intro").textContent =
-    `Start from a small model and your own questions. It runs on this machine, next to the other pages; the model of ${setup.collection} stays as it is.`;
+    "Start from a small model and your own questions. It runs on this machine, next to the other pages; the " +
+    `model of ${setup.collection} stays as it is.`;
   find(".judged").textContent =
     setup.questions >= 5
       ? `${count(setup.questions)} questions of ${setup.collection}: two of five are kept apart to measure with`
@@ -87,7 +88,8 @@ LIW.pages.train = ({ element, props, send, watch, setup }) => {
         el(
           "dd",
           {},
-          `${count(preflight.tokens_per_step)} tokens in ${fixed(preflight.seconds_per_step, 2)} s, ${count(preflight.mini_batch_tokens)} at a time`,
+          `${count(preflight.tokens_per_step)} tokens in ${fixed(preflight.seconds_per_step, 2)} s, ` +
+            `${count(preflight.mini_batch_tokens)} at a time`,
         ),
       ),
     );
@@ -202,7 +204,8 @@ LIW.pages.train = ({ element, props, send, watch, setup }) => {
           ? el(
               "p",
               { class: "note" },
-              `Measured on ${measured.name}: ${measured.questions} questions among ${count(measured.documents)} documents, which is easier than the whole.`,
+              `Measured on ${measured.name}: ${measured.questions} questions among ${count(measured.documents)} ` +
+                "documents, which is easier than the whole.",
             )
           : null,
         use,

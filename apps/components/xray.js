@@ -108,7 +108,8 @@ LIW.pages.xray = ({ element, props, ask, send, watch, setup }) => {
       el(
         "p",
         { class: "note" },
-        `${record.cells.reached} of ${record.cells.tokens} tokens lie in lists that were opened. The stronger the tint, the more query tokens opened the list of that token.`,
+        `${record.cells.reached} of ${record.cells.tokens} tokens lie in lists that were opened. The stronger ` +
+          "the tint, the more query tokens opened the list of that token.",
       ),
     ];
   };

@@ -13,6 +13,11 @@ from workbench.runs.record import Run
 from workbench.runs.store import list_runs, runs_folder
 
 MOST_SHOWN = 12  # runs in the figure
+STYLE = (
+    ".stMainBlockContainer{padding-top:2.6rem;max-width:1500px} h1{font-size:1.9rem!important}"
+    # Streamlit's own download leaves formulas in the cells; the button below a table does not.
+    '[data-testid="stElementToolbarButton"]:has([aria-label^="Download as CSV"]){display:none}'
+)
 
 
 def choose(label: str, runs: list[Run], key: str, default: str | None = None) -> Run | None:
@@ -40,7 +45,7 @@ def kept(label: str, options: list[str], key: str, default: int = 0) -> str:
 def page() -> None:
     """The whole page."""
     st.set_page_config(page_title="Runs, Late Interaction Workbench", layout="wide")
-    st.html("<style>.stMainBlockContainer{padding-top:2.6rem;max-width:1500px} h1{font-size:1.9rem!important}</style>")
+    st.html(f"<style>{STYLE}</style>")
     st.title("Runs")
     every = list_runs()
     complete = [run for run in every if run.status == "complete"]

@@ -72,6 +72,11 @@ def test_a_regression_leads_to_its_matrix_and_its_trace(browser: Browser, dashbo
         page.get_by_role("button", name="as LaTeX").click()
     download.value.save_as(tmp_path / "runs.tex")
     assert (tmp_path / "runs.tex").read_text().startswith(r"\begin{tabular}")
+    unsafe = page.locator('[data-testid="stElementToolbarButton"]:has([aria-label^="Download as CSV"])')
+    expect(unsafe.first).to_be_attached()
+    assert (
+        unsafe.evaluate_all("nodes => nodes.map(node => getComputedStyle(node).display)") == ["none"] * unsafe.count()
+    )
     page.goto(f"{page.url}&question=q4")
     expect(page.get_by_role("heading", name="hostile markup")).to_be_visible(timeout=60_000)
     expect(page.get_by_role("heading", name="json in")).to_be_visible(timeout=120_000)
