@@ -45,7 +45,7 @@ def test_a_saved_study_is_drawn_offline_and_in_a_picture(
     copy.on("pageerror", lambda error: problems.append(str(error)))
     copy.on("request", lambda request: problems.append(request.url) if not request.url.startswith("file:") else None)
     copy.goto(file.as_uri())
-    expect(copy.locator(".plot .barlayer .point path").first).to_be_visible()
+    expect(copy.locator(".plot .scatterlayer .points path").first).to_be_visible()
     copy.get_by_role("slider").press("ArrowRight")
     expect(copy.locator(".merged sub").first).to_be_visible()
     copy.get_by_role("button", name="Dark").click()
