@@ -93,14 +93,14 @@ def index_frontier(
 
 def qualities(records: Sequence[IndexRow]) -> dict[str, str]:
     """What a frontier can show of some records: its name -> what a person reads."""
-    metrics = next((record.metrics for record in records if record.metrics and not record.error), {})
+    metrics = next((found for record in records if (found := record.values.get("metrics")) and not record.error), {})
     return {**NAMES, **{name: metric_name(name) for name in metrics}}
 
 
 def _value(record: IndexRow, quality: str) -> float | None:
     if record.p50_ms is None or record.error:
         return None
-    value = getattr(record, quality) if quality in NAMES else record.metrics.get(quality)
+    value = getattr(record, quality) if quality in NAMES else record.values.get("metrics", {}).get(quality)
     return None if value is None else float(value)
 
 
