@@ -294,7 +294,10 @@ def file_path(folder: Path, manifest: Manifest, name: str) -> Path:
 
 
 def _check_size(path: Path, entry: Mapping[str, Any]) -> None:
-    size = path.stat().st_size if path.exists() else None
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:  # asked once: a writer may remove it at any moment
+        size = None
     longer = "row" in entry and size is not None and size > entry["bytes"]  # rows that no manifest counts (yet)
     if size != entry["bytes"] and not longer:
         found = "is missing" if size is None else f"has {size} bytes"
@@ -314,5 +317,9 @@ def verify(folder: Path, manifest: Manifest, names: Iterable[str] | None = None)
     """
     for name in manifest.files if names is None else names:
         path, entry = file_path(folder, manifest, name), manifest.files[name]
-        if checksum(path, entry["bytes"]) != entry["crc32"]:
+        try:
+            found = checksum(path, entry["bytes"])
+        except OSError as error:
+            raise CorruptDataError(f"{path} cannot be read ({error.strerror}): restore it or build it again.") from None
+        if found != entry["crc32"]:
             raise CorruptDataError(f"{path} differs from what was written: restore it or build it again.")

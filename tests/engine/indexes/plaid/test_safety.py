@@ -14,7 +14,7 @@ import pytest
 
 from engine import create_index, open_index
 from engine.errors import CorruptDataError, WorkbenchError
-from engine.indexes.plaid import PlaidIndex, changes
+from engine.indexes.plaid import changes
 from tests.conftest import ragged
 
 pytestmark = pytest.mark.slow
@@ -96,22 +96,33 @@ def check_killed(path, rounds, limit):
     assert halfway > rounds // 3  # killed while something was being written
 
 
-@pytest.fixture
-def started(tmp_path):
-    index = create_index("plaid", tmp_path / "index")
+def start(tmp_path, kind="plaid"):
+    index = create_index(kind, tmp_path / "index")
     index.add([f"d{i}" for i in range(40)], ragged(np.random.default_rng(0), [5] * 40, 8))
     return index.path
 
 
-@pytest.mark.parametrize("limit", [0, 10**6], ids=["appending", "training anew"])
-def test_killed_at_random_moments(started, limit):
-    check_killed(started, 8, limit)
+@pytest.fixture
+def started(tmp_path):
+    return start(tmp_path)
+
+
+KINDS = pytest.mark.parametrize(
+    ("kind", "limit"),
+    [("plaid", 0), ("plaid", 10**6), ("exact", 0), ("hnsw", 0)],
+    ids=["plaid, appending", "plaid, training anew", "exact", "hnsw"],
+)
+
+
+@KINDS
+def test_killed_at_random_moments(tmp_path, kind, limit):
+    check_killed(start(tmp_path, kind), 8, limit)
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("limit", [0, 10**6], ids=["appending", "training anew"])
-def test_killed_two_hundred_times(started, limit):
-    check_killed(started, 100, limit)
+@KINDS
+def test_killed_two_hundred_times(tmp_path, kind, limit):
+    check_killed(start(tmp_path, kind), 100, limit)
 
 
 @pytest.mark.parametrize("originals", [True, False])
@@ -156,7 +167,6 @@ def test_a_reader_searches_while_a_writer_changes(started):
     def write():
         try:
             writer = open_index(started)
-            assert isinstance(writer, PlaidIndex)
             rng = np.random.default_rng(6)
             for step in range(12):
                 writer.add([f"w{step}-{i}" for i in range(10)], ragged(rng, [4] * 10, 8))
