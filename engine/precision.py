@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
 MATRIX_UNIT = "amx-bf16"
-INT8_LEVELS = ("avx512-vnni", "avx2")  # of engine.simd, the levels that have kernels for linear layers
+INT8_LEVELS = ("avx512-vnni", "avx-vnni", "avx2")  # of engine.simd, the levels that have kernels for linear layers
 INT8_MODELS = ("embedded",)  # models whose quality in 8 bits was measured
 
 

@@ -17,8 +17,8 @@ def register(app: typer.Typer) -> None:
     for function in (search.search, search.encode, search.index, search.evaluate):
         app.command()(function)
     app.command()(experiments.run)
-    app.add_typer(experiments.runs, name="runs")
-    app.command()(runs.sweep)
+    app.command()(experiments.sweep)
+    app.add_typer(runs.runs, name="runs")
     app.command()(runs.compare)
     app.command("pool-study")(pooling.pool_study)
     app.command("compare-indexes")(indexes.compare_indexes)

@@ -7,7 +7,7 @@ import os
 import shlex
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -129,7 +129,7 @@ def pool_study(
     progress: Progress | None = None,
     stop: Stop | None = None,
     force: bool = False,
-) -> Iterator[PoolPoint]:
+) -> Generator[PoolPoint, None, None]:
     """Measure a collection at several pool factors, one point the moment it is there.
 
     Args:
@@ -306,13 +306,7 @@ def demo(prepared: Prepared, progress: Progress | None = None) -> Iterator[DemoR
         yield demo_row(label, run(base.with_(index=kind), told, prepared=prepared), tokens)
     collection = prepared.collection
     device = prepared.encoder.device if prepared.encoder is not None else "cpu"
-    sides = [
-        as_tokens(
-            single_vectors(list(texts.values()), device, lambda done, total: report("single vectors", done, total))
-        )
-        for texts in (collection.documents, collection.queries)
-    ]
-    single = prepare(collection, MODEL, *sides)
+    single = prepare(collection, MODEL, encoded(collection.documents), encoded(collection.queries))
     wanted = single.experiment(settings={"dtype": "float32"})
     yield demo_row("single vector", run(wanted, prepared=single), tokens)
 

@@ -8,9 +8,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any
 
 from workbench.experiments import plan
+from workbench.experiments.estimate import preflight
 from workbench.experiments.execute import is_kept, run
 from workbench.experiments.experiment import Experiment
-from workbench.experiments.preflight import preflight
 from workbench.experiments.prepare import Loader
 from workbench.experiments.progress import Stop
 from workbench.runs.record import Run

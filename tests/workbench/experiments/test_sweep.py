@@ -4,9 +4,9 @@ import pytest
 
 from engine.errors import InputError
 from workbench import runs
+from workbench.experiments.estimate import preflight
 from workbench.experiments.experiment import Experiment
 from workbench.experiments.plan import grid
-from workbench.experiments.preflight import preflight
 from workbench.experiments.studies import seed_noise
 from workbench.experiments.sweep import sweep
 
@@ -86,7 +86,7 @@ def test_preflight_counts_what_is_known() -> None:
 def test_encoding_is_estimated_from_a_sample_of_this_collection(tiny_collection, fake_encoder, monkeypatch) -> None:
     encoded = fake_encoder.encode_document(list(tiny_collection.documents.values()))
     clock = iter([10.0, 10.0 + 0.5 * encoded.n_tokens])  # half a second a token
-    monkeypatch.setattr("workbench.experiments.preflight.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("workbench.experiments.estimate.time.perf_counter", lambda: next(clock))
     costs = preflight([BASE], 1)
     assert costs.encode_tokens == encoded.n_tokens  # the sample is the whole of so small a collection
     assert costs.encode_s == pytest.approx(0.5 * encoded.n_tokens)
