@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Literal
 
 from engine.collection import Collection
@@ -30,6 +31,8 @@ SHOWN = {
     "r-precision": "R-precision",
 }
 NOTHING = "\0nothing"  # an id that no document has
+
+_one_at_a_time = Lock()  # numba's threads, which ranx calls, end the process when two threads of ours come at once
 
 SameIds = Literal["auto", "leave out", "keep"]
 SAME_IDS = ("auto", "leave out", "keep")
@@ -181,7 +184,8 @@ def evaluate(
     own, notes = _own_documents(collection, found, same_ids)
     found = {query: [name for name in ids if query not in own or name != query] for query, ids in found.items()}
     notes += _too_short(found, names, len(collection.documents) - bool(own))
-    per_query = _with_ranx(found, collection, names)
+    with _one_at_a_time:
+        per_query = _with_ranx(found, collection, names)
     mean = {name: sum(values.values()) / len(values) for name, values in per_query.items()}
     return Evaluation(mean, per_query, tuple(query for query in rankings if query not in judged), tuple(notes))
 

@@ -29,7 +29,7 @@ from workbench.experiments.measure import Measurement, depth_of, measure
 from workbench.experiments.prepare import Prepared, prepare
 from workbench.experiments.progress import Progress, Steps, Stop, Stopped
 from workbench.paths import data_folder
-from workbench.runs.record import Run
+from workbench.runs.record import Run, read_record
 from workbench.runs.store import abandon, begin, delete, find, finish, runs_folder
 
 
@@ -79,10 +79,10 @@ def run(
     if not force and (found := _finished(run_id)) is not None:
         steps.progress("reused", 1, 1)
         return replace(found, reused=True)
-    folder = begin(run_id, _described(experiment, ready, name))
+    record, stale = _described(experiment, ready, name), (runs_folder() / run_id).is_dir()
+    folder = begin(run_id, record)
     try:
-        measurement = measure(ready, experiment, steps, scratch)
-        return _kept(folder, experiment, ready, name, measurement)
+        return _kept(folder, record, ready, measure(ready, experiment, steps, scratch), stale)
     except Stopped:
         return abandon(folder)
     except BaseException:
@@ -149,12 +149,14 @@ def _described(experiment: Experiment, prepared: Prepared, name: str) -> dict[st
     }
 
 
-def _kept(folder: Path, experiment: Experiment, prepared: Prepared, name: str, measured: Measurement) -> Run:
-    """Finish the run of a measurement; an older one of the same key makes room."""
-    ends = {metric: bootstrap(list(v.values()), experiment.seed) for metric, v in measured.per_query.items()}
+def _kept(folder: Path, described: dict[str, Any], prepared: Prepared, measured: Measurement, stale: bool) -> Run:
+    """Finish the run of a measurement; one that was there before it began, which is stale, makes room."""
+    ends = {
+        metric: bootstrap(list(v.values()), described["experiment"]["seed"]) for metric, v in measured.per_query.items()
+    }
     built, times = measured.built, measured.searched.latencies_ms
     percentiles = zip(("p50", "p95", "p99"), np.percentile(times, [50, 95, 99]).tolist(), strict=True)
-    record = _described(experiment, prepared, name) | {
+    record = described | {
         "index": built.describe,
         "sizes": {"tokens": measured.tokens, "tokens_full": measured.tokens_full, "bytes": built.bytes,
                   "documents": len(prepared.collection.documents), "dim": prepared.documents.dim},
@@ -172,9 +174,17 @@ def _kept(folder: Path, experiment: Experiment, prepared: Prepared, name: str, m
         "search_notes": sorted({note for ranking in measured.searched.rankings for note in ranking.notes}),
         "warnings": list(measured.notes),
     }  # fmt: skip
-    run_id = run_key(experiment, prepared)
-    if (runs_folder() / run_id).is_dir():
-        shutil.rmtree(runs_folder() / run_id)  # it was damaged, or is measured again
+    target = folder.parent / read_record(folder)["id"]
+    if stale and target.is_dir():
+        old = folder.with_name(f"{folder.name}.old")
+        target.rename(old)  # readers see the old one or the new one
+        try:
+            finished = finish(folder, record, measured.per_query, measured.rankings)
+        except BaseException:
+            old.rename(target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+        return finished
     return finish(folder, record, measured.per_query, measured.rankings)
 
 
@@ -219,10 +229,11 @@ def run_alone(
     memory = data_folder("cache", "ladders") / f"{content_key(run_id, rungs, target)}.json"
     if not force and (found := _found_alone(experiment, prepared, threads, bool(rungs), memory)) is not None:
         return found
-    folder = begin(run_id, _described(experiment, prepared, ""))
+    record, stale = _described(experiment, prepared, ""), (runs_folder() / run_id).is_dir()
+    folder = begin(run_id, record)
     try:
         measured = measure_alone(prepared, experiment, threads, rungs, target or 0.0, steps)
-        given = _kept(folder, experiment, prepared, "", measured.given)
+        given = _kept(folder, record, prepared, measured.given, stale)
     except BaseException:
         if folder.exists():
             abandon(folder)
@@ -230,8 +241,9 @@ def run_alone(
     tuned = None
     if measured.tuned is not None and measured.rung is not None:
         wanted = _tuned(experiment, measured.rung)
-        part = begin(run_key(wanted, prepared), _described(wanted, prepared, ""))
-        tuned = _kept(part, wanted, prepared, "", measured.tuned)
+        record, tuned_id = _described(wanted, prepared, ""), run_key(wanted, prepared)
+        stale = (runs_folder() / tuned_id).is_dir()
+        tuned = _kept(begin(tuned_id, record), record, prepared, measured.tuned, stale)
     storage.replace_text(memory, json.dumps(measured.rung))
     return RunsAlone(given, tuned, bool(rungs))
 

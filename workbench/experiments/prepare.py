@@ -133,9 +133,10 @@ class Prepared:
 
         def merge() -> TokenEmbeddings:
             key = (method, protected)
-            if self._linkage is None or self._linkage[0] != key:
-                self._linkage = key, link(self.documents, cast(Method, method), protected)
-            return self._linkage[1].pool(factor)
+            held = self._linkage  # one look: another thread may keep another method's meanwhile
+            if held is None or held[0] != key:
+                held = self._linkage = key, link(self.documents, cast(Method, method), protected)
+            return held[1].pool(factor)
 
         source = content_key(self.identity, *self.collection.documents.values())
         return cached_pooled(merge, source, factor, method, protected, keep)

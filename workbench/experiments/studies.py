@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from engine import TokenEmbeddings
 from engine.collection import require_judgements
 from engine.errors import InputError, WorkbenchError
 from engine.evaluation import DEFAULT_METRICS
@@ -306,6 +307,10 @@ def demo(prepared: Prepared, progress: Progress | None = None) -> Iterator[DemoR
         yield demo_row(label, run(base.with_(index=kind), told, prepared=prepared), tokens)
     collection = prepared.collection
     device = prepared.encoder.device if prepared.encoder is not None else "cpu"
+
+    def encoded(texts: dict[str, str]) -> TokenEmbeddings:
+        return as_tokens(single_vectors(list(texts.values()), device, lambda *done: report("single vectors", *done)))
+
     single = prepare(collection, MODEL, encoded(collection.documents), encoded(collection.queries))
     wanted = single.experiment(settings={"dtype": "float32"})
     yield demo_row("single vector", run(wanted, prepared=single), tokens)

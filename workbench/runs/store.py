@@ -14,6 +14,7 @@ import shutil
 import socket
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psutil
 
@@ -45,12 +46,13 @@ def begin(run_id: str, record: dict[str, Any]) -> Path:
     for old in root.glob(f".{run_id}.*{PARTIAL}"):
         if not _alive(old):
             shutil.rmtree(old, ignore_errors=True)
-    folder = root / f".{run_id}.{os.getpid()}{PARTIAL}"
-    with storage.writing(folder):
-        folder.mkdir(exist_ok=True)
-    started = psutil.Process().create_time()
-    process = {"pid": os.getpid(), "started": started, "host": socket.gethostname()}
-    storage.replace_text(folder / RECORD, json.dumps({"format": FORMAT, "id": run_id, "process": process, **record}))
+    folder = root / f".{run_id}.{os.getpid()}-{uuid4().hex[:8]}{PARTIAL}"  # two threads may run the same
+    draft = folder.with_suffix(".new")  # seen by nobody until it says whose it is
+    with storage.writing(draft):
+        draft.mkdir()
+    process = {"pid": os.getpid(), "started": psutil.Process().create_time(), "host": socket.gethostname()}
+    storage.replace_text(draft / RECORD, json.dumps({"format": FORMAT, "id": run_id, "process": process, **record}))
+    draft.rename(folder)
     return folder
 
 

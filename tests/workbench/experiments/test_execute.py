@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from engine.retrieval import Ranking, id_order, top_positions
 from workbench import cache, runs
 from workbench.experiments.execute import resume, run
 from workbench.experiments.experiment import Experiment
-from workbench.runs.store import begin
+from workbench.runs.store import begin, runs_folder
 
 
 @pytest.fixture(autouse=True)
@@ -216,3 +217,18 @@ def test_per_query_values_name_the_known_metrics(do) -> None:
     with pytest.raises(InputError, match=r"no 'mrr': it has ndcg@10, recall@100"):
         finished.per_query("mrr")
     assert set(finished.frame().columns) == {"metric", "query", "value"}
+
+
+def test_two_threads_that_run_the_same_share_one_run(do) -> None:
+    with ThreadPoolExecutor(4) as pool_of_threads:
+        found = list(pool_of_threads.map(lambda _: do(), range(4)))
+    assert len({run.id for run in found}) == 1
+    assert [run.status for run in runs.list()] == ["complete"]
+
+
+def test_a_forced_run_replaces_the_old_one_as_a_whole(do) -> None:
+    first, second = do(), do(force=True)
+    assert first.id == second.id
+    assert second.created > first.created
+    assert second.per_query("ndcg@10") == first.per_query("ndcg@10")
+    assert [path.name for path in runs_folder().iterdir()] == [second.id]
