@@ -7,6 +7,7 @@ from collections.abc import Collection as Sized
 
 from engine.collection import Collection, Qrels
 from engine.errors import InputError
+from engine.letters import clean
 from engine.reading.judgements import Judgements
 from engine.reading.texts import Texts
 
@@ -76,6 +77,8 @@ def assemble(
     qrels: Qrels = {}
     if judgements is not None:
         found += judgements.notes
+        if not judgements.qrels:
+            found.append(f"the judgements of {split or 'the file'!r} are empty")
         qrels, remarks = _fitting(judgements.qrels, documents, queries or Texts("queries"))
         found += remarks
         if qrels:  # the queries of every split stand together; keep those of this one
@@ -86,7 +89,7 @@ def assemble(
                     f"{len(unjudged)} queries without judgements in {split or 'the file'!r} were left out, first "
                     f"{unjudged[0]!r}"
                 )
-    return Collection(documents.texts, asked, qrels, name, tuple(found), documents.titles)
+    return Collection(documents.texts, asked, qrels, clean(name), tuple(found), documents.titles)
 
 
 def _fitting(qrels: Mapping[str, Mapping[str, int]], documents: Texts, queries: Texts) -> tuple[Qrels, list[str]]:

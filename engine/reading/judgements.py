@@ -84,7 +84,7 @@ def read_qrels(path: Path) -> Judgements:
     """
     found, lines, order, first = Judgements(), Lines(path), None, True
     for number, line in lines:
-        cells = [cell.strip() for cell in line.rstrip("\r\n").split("\t")] if "\t" in line else line.split()
+        cells = [cell.strip() for cell in line.rstrip().split("\t")] if "\t" in line else line.split()
         where = f"Line {number} of {path}"
         if not any(cells) or (cells[0].startswith("#") and not _is_judgement(cells)):
             continue

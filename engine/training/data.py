@@ -166,10 +166,11 @@ def read_training_data(
         NotFoundError: there is no such file.
         InputError: an unknown format, a column that is missing, a malformed line (named by its number), or no rows.
     """
-    table = _table(source, limit)
+    mapped = columns or {}
+    table = _table(source, limit, {name for column in mapped.values() for name in column.split("+")})
     if not table.rows:
         raise InputError(f"{table.name} holds no rows: training needs at least two.")
-    roles = find_roles(table, columns or {})
+    roles = find_roles(table, mapped)
     found = [read_example(row, roles, table.where(position)) for position, row in enumerate(table.rows)]
     counts = {"rows": len(found), "empty": sum(example is None for example in found), "duplicate": 0}
     examples = [example for example in found if example is not None]
@@ -207,12 +208,12 @@ def collection_pairs(collection: Collection, least_grade: int = 1) -> TrainingDa
     return replace(read_training_data(rows), name=collection.name)
 
 
-def _table(source: Any, limit: int | None) -> Table:
+def _table(source: Any, limit: int | None, named: set[str]) -> Table:
     if isinstance(source, (str, Path)):
         path = Path(source)
         if path.is_dir():
             raise InputError(f"{path} is a folder: give a file of training rows ({', '.join(TABLES)}).")
-        table = read_table(path, NAMES, HEADERLESS)
+        table = read_table(path, NAMES | named, HEADERLESS)
         cut = len(table.rows) if limit is None else limit
         return replace(table, rows=table.rows[:cut], numbers=table.numbers[:cut])
     name = type(source).__name__ + " data"

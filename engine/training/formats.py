@@ -22,7 +22,7 @@ from engine.reading.values import TEXT_COLUMNS, TITLE_COLUMNS, as_text, asked_co
 QUERY = ("query", "question", "anchor", "queries", "query_text")
 POSITIVE = (
     "positive", "pos", "positives", "positive_passages", "positive_ctxs", "positive_passage", "positive_document",
-    "answer", "document", "documents", "docs", "text", "passage", "response", "answers",
+    "positive_text", "answer", "document", "documents", "docs", "text", "passage", "response", "answers",
 )  # fmt: skip
 SCORES = ("scores", "score", "label", "labels", "relevance", "relevant", "is_relevant", "rel", "grade")
 POSITIVE_SCORES, NEGATIVE_SCORES = ("pos_scores", "positive_scores"), ("neg_scores", "negative_scores")
@@ -30,7 +30,9 @@ NAMES = {*QUERY, *POSITIVE, *SCORES, "negative", "neg"}
 HEADERLESS = {2: ("query", "positive"), 3: ("query", "positive", "negative")}
 ROLES = ("query", "positive", "negative", "scores")
 _NEGATIVE = re.compile(r"(hard_)?neg(ative)?s?(_.*)?")
-_NO_TEXT = re.compile(r"(.*_)?(id|ids|docid|docids|idx|scores?|ranks?|labels?|prompt|count|num|source)(_\d+)?")
+_NO_TEXT = re.compile(
+    r"(.*_)?(id|ids|docid|docids|idx|scores?|ranks?|labels?|prompt|count|num|source|titles?|url|type)(_\d+)?"
+)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from engine.reading.judgements import read_qrels
         ("q1\tx1\t1\nq1\tx1\t1.0\n", {"q1": {"x1": 1}}),
         ("q1\ta\u2028b\t1\nq1\tc\x85d\t1\n", {"q1": {"a\u2028b": 1, "c\x85d": 1}}),
         ("query-id corpus-id score\nq 3 1\n", {"q": {"3": 1}}),
+        ("q1\tx1\t1\t\r\n", {"q1": {"x1": 1}}),
         ("", {}),
     ],
 )
@@ -37,6 +38,8 @@ def test_forms(tmp_path: Path, content: str, expected: dict[str, dict[str, int]]
     [
         ("q1\tx1\t1\nq1\tx1\t0\n", "Line 2 of .*grade 0 for query 'q1', an earlier one says 1"),
         ("query-id\tcorpus-id\tscore\nq1\tx1\t²\n", "Line 2 of .*the grade '²'"),
+        ("q1\tx1\t\u0661\n", "Line 1 of .*the grade"),
+        ("q1\tx1\t1_0\n", "Line 1 of .*the grade '1_0'"),
         ("q1\tx1\tgood\n", "Line 1 of .*the grade 'good'"),
         ("q1\tx1\t1\nq2\tx1\t0.5\n", "Line 2 of .*the grade '0.5'"),
         ("q1\tx1\t" + "9" * 5000 + "\n", "Line 1 of .*the grade"),

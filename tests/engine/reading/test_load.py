@@ -187,6 +187,12 @@ def test_another_split_is_named_and_read(tmp_path: Path) -> None:
         load_collection(f"{folder}?split=dev", split="test")
 
 
+def test_judgements_that_are_empty_are_told(tmp_path: Path) -> None:
+    folder = write_beir(tmp_path / "b", CORPUS, [{"_id": "q", "text": "what"}], "query-id\tcorpus-id\tscore\n")
+    with pytest.raises(InputError, match="the judgements of 'test' are empty"):
+        require_judgements(load_collection(folder))
+
+
 def test_columns_are_resolved_over_all_rows(tmp_path: Path) -> None:
     rows = [{"id": "a", "text": "first"}, {"id": "b", "Title": "T", "text": "second"}, {"id": "c", "Title": "alone"}]
     (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))

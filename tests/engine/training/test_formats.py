@@ -51,7 +51,9 @@ FORMATS: dict[str, list[dict[str, Any]]] = {
     "ids beside texts": [
         {"query": q, "pos": [p], "neg": [n], "neg_doc_id": "d9", "negative_id": 3} for q, p, n in (A, B)
     ],
-    "scores beside texts": [{"query": q, "positive": p, "negative": n, "negative_score": 0.3} for q, p, n in (A, B)],
+    "scores beside texts": [
+        {"query": q, "positive": p, "negative": n, "negative_score": 0.3, "negative_title": "T"} for q, p, n in (A, B)
+    ],
     "capitals and spaces": rows_of("Query ", " Positive", "Negative"),
     "objects of lists": [
         {
@@ -150,7 +152,7 @@ def test_a_judgement_beside_a_document_is_never_ignored() -> None:
     assert texts(read_training_data(rows)) == [("a", "p", "n")]
 
 
-def test_columns_are_mapped_and_what_has_no_role_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_columns_are_mapped_and_what_has_no_role_is_told(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     rows = [
         {"q": "a", "d": "p", "x": "n1", "y": "n2", "score": 0.5},
         {"q": "b", "d": "q", "x": "m1", "y": "m2", "score": 1},
@@ -159,6 +161,8 @@ def test_columns_are_mapped_and_what_has_no_role_is_told(caplog: pytest.LogCaptu
     with caplog.at_level("INFO", "engine.reading"):
         assert texts(read_training_data(rows, mapped)) == [("a", "p", "n1", "n2"), ("b", "q", "m1", "m2")]
     assert caplog.messages == ["list data: columns without a role were not read: ['score']."]
+    (tmp_path / "t.tsv").write_text("frage\tantwort\na\tp\n")
+    assert texts(read_training_data(tmp_path / "t.tsv", {"query": "frage", "positive": "antwort"})) == [A[:2]]
     with pytest.raises(InputError, match="Unknown role 'document'"):
         read_training_data(rows, {"document": "d"})
     with pytest.raises(InputError, match="no column 'z'"):
