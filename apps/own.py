@@ -67,6 +67,8 @@ def read_files(files: Any, types: Sequence[str], most: int = MOST_FILES) -> list
 def _content(entry: Mapping[str, Any], name: str) -> bytes:
     if "data" not in entry:
         return entry["text"].encode("utf-8", "replace")
+    if entry["data"] == "data:":  # what some browsers send of an empty file
+        return b""
     head, comma, body = entry["data"].partition(",")
     try:
         if not comma or not head.startswith("data:") or not head.endswith(";base64"):

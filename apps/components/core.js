@@ -93,6 +93,15 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   };
 
+  /* A file as it is, for a reader on the other side to find out its encoding: its name and a data address. */
+  LIW.sent = (file) =>
+    new Promise((resolve, reject) => {
+      const reader = new FileReader();
+      reader.onload = () => resolve({ name: file.name, data: String(reader.result) });
+      reader.onerror = () => reject(reader.error);
+      reader.readAsDataURL(file);
+    });
+
   /* Light or dark: what the person chose, else what the system says. */
   const stored = () => {
     try {

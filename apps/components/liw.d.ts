@@ -73,6 +73,7 @@ interface Liw {
   added: (unit: Unit) => boolean;
   roving: (group: HTMLElement, selector: string) => void;
   save: (name: string, blob: Blob) => void;
+  sent: (file: File) => Promise<{ name: string; data: string }>;
   theme: () => "light" | "dark";
   setTheme: (name: "light" | "dark") => void;
   startTheme: () => void;

@@ -138,14 +138,11 @@ LIW.pages.own = ({ element, props, send, watch, setup }) => {
     event.preventDefault();
     job = { status: "running", step: "Waiting for the machine" };
     draw();
-    const texts =
-      source() === "files"
-        ? await Promise.all(chosen.map(async (file) => ({ name: file.name, text: await file.text() })))
-        : [];
+    const sent = source() === "files" ? await Promise.all(chosen.map(LIW.sent)) : [];
     send("index", {
       source: source(),
       text: source() === "text" ? pasted.value : "",
-      files: texts,
+      files: sent,
       cut: find(".cut").checked ? "paragraphs" : "",
       name: find(".name-of").value,
       questions: find(".questions").value,

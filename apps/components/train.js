@@ -59,6 +59,10 @@ LIW.pages.train = ({ element, props, send, watch, setup }) => {
     empty: "with an empty text",
     duplicate: "twice",
     over_long: "longer than the model reads",
+    several_positives: "with several answers, one row for each",
+    contradicting: "negatives that are answers elsewhere, left out",
+    without_positive: "of questions without an answer",
+    replaced: "with damaged letters, replaced",
     leaking: "left out: they hold a question or answer that is measured with",
   };
 
@@ -251,7 +255,7 @@ LIW.pages.train = ({ element, props, send, watch, setup }) => {
       ...values(),
       rehearse,
       source: source(),
-      file: chosen ? { name: chosen.name, text: await chosen.text() } : null,
+      file: chosen ? await LIW.sent(chosen) : null,
       name: find(".name-of").value,
       question: find(".follow").value,
       document: find(".document").value.trim(),
