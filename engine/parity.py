@@ -11,6 +11,7 @@ import numpy as np
 
 from engine.embeddings import TokenEmbeddings
 from engine.encoder import Encoder
+from engine.errors import WorkbenchError
 from engine.maxsim import maxsim
 from engine.models import load_model
 
@@ -78,7 +79,7 @@ def certify(model_name: str) -> list[ParityRecord]:
         try:
             found = _encoded(_encoder(model_name, device, dtype, attention))
             records.append(_compare(device, dtype, attention, expected, found, np.concatenate(expansion)))
-        except (RuntimeError, ValueError, ImportError, NotImplementedError, TypeError) as error:
+        except (WorkbenchError, RuntimeError, ValueError, ImportError, NotImplementedError, TypeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             records.append(ParityRecord(device, dtype, attention, error=reason))
     return records

@@ -31,8 +31,11 @@ def test_certificate(name, tmp_path, monkeypatch):
     assert narrow.to_json()["dtype"] == "int8"
 
 
-def test_a_way_that_fails_says_why(monkeypatch):
+@pytest.mark.parametrize("name", ["embedded", "checkpoint"])
+def test_a_way_that_fails_says_why(name, tmp_path, monkeypatch):
+    if name == "checkpoint":
+        make_model(tmp_path / "backbone").save(str(tmp_path / "model"))
     monkeypatch.setattr("engine.parity._ways", lambda: [("cpu", "float32", "no-such-attention")])
-    (record,) = certify("embedded")
+    (record,) = certify(str(tmp_path / "model") if name == "checkpoint" else name)
     assert record.error
     assert record.max_difference is None
