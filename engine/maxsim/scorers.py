@@ -19,8 +19,8 @@ import numpy as np
 from engine import plugins
 from engine.embeddings import TokenEmbeddings
 from engine.errors import CorruptDataError, InputError
+from engine.files import replace_text
 from engine.maxsim.exact import maxsim
-from engine.storage import replace_text
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,21 +6,24 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from engine.errors import CorruptDataError, InputError, NotFoundError
-from engine.storage import replace_text
+from engine.files import make_folder, replace_text, writing
 from engine.training.data import TrainingData
 from engine.training.settings import TrainSettings
 
 WEIGHTS = "weights.safetensors"  # of a checkpoint: exactly what is trained, adapters and scorer included
 CHECKPOINTS = "checkpoints"
 ORIGIN = "run.json"
+LOCK = "writer.lock"  # in the folder of the model: one run at a time
 REPORT = "report.json"  # of a model, written last
 FREE = ("output", "report_to", "evaluate_every", "save_every", "device")  # settings that no weight depends on
 SCORER = "scorer."  # what the scorer's weights are called among those of the model
@@ -62,7 +65,7 @@ def check_new(output: Path, replace: bool) -> None:
     """
     if not output.exists():
         return
-    held = os.listdir(output) if output.is_dir() else [output.name]
+    held = [name for name in os.listdir(output) if name != LOCK] if output.is_dir() else [output.name]
     if not output.is_dir() or (held and not {CHECKPOINTS, REPORT, "README.md", "modules.json"} & set(held)):
         raise InputError(f"{output} holds something else than a model: give another output folder.")
     trained = {"modules.json", REPORT} & set(held)
@@ -159,13 +162,27 @@ def write_origin(output: Path, origin: Mapping[str, Any], mini_batch_tokens: int
         mini_batch_tokens: That were chosen.
         parts: One a start: "step" that it went on from, and where it ran.
     """
-    folder = output / CHECKPOINTS
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        record = {"origin": origin, "mini_batch_tokens": mini_batch_tokens, "parts": parts}
-        replace_text(folder / ORIGIN, json.dumps(record, indent=1))
-    except OSError as error:
-        raise InputError(f"{output} cannot be written ({error.strerror}): choose another folder.") from None
+    make_folder(output / CHECKPOINTS)
+    record = {"origin": origin, "mini_batch_tokens": mini_batch_tokens, "parts": parts}
+    replace_text(output / CHECKPOINTS / ORIGIN, json.dumps(record, indent=1))
+
+
+@contextmanager
+def writing_tensors(path: Path) -> Iterator[None]:
+    """`engine.files.writing`, for writers that have errors of their own when a disk is full.
+
+    Raises:
+        StorageError: the disk is full, read-only or gone.
+    """
+    with writing(path):
+        try:
+            yield
+        except SafetensorError as error:
+            raise OSError(str(error)) from None
+        except RuntimeError as error:  # of torch.save
+            if "PytorchStreamWriter" not in str(error):
+                raise
+            raise OSError("the disk took only a part of it") from None
 
 
 def save_weights(folder: Path, model: nn.Module, scorer: nn.Module) -> None:

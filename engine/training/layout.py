@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.storage import replace_text
+from engine.files import replace_text
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder

@@ -15,6 +15,7 @@ from engine.collection import Collection
 from engine.encoder import Encoder
 from engine.errors import InputError
 from engine.explain import explain
+from engine.files import file_lock
 from engine.statistics import p_value
 from engine.training import checkpoints
 from engine.training.data import TrainingData
@@ -66,6 +67,8 @@ def fine_tune(
     Raises:
         InputError: settings and data do not fit together, the folder holds a model and neither `resume` nor `replace`
             was asked for, or what is resumed was started with something else.
+        BusyError: another run writes to the folder.
+        StorageError: the disk is full, read-only or gone.
         NotFoundError: nothing to resume from.
         TrainingError: a loss that is not finite, stays zero or explodes.
         MissingExtraError: the trainer's packages are not installed.
@@ -91,9 +94,16 @@ def fine_tune(
             return report
     _check_texts(encoder, data)
     run = Run(settings, data, encoder, development, emit, stop or Stop(), tuple(pinned))
+    with file_lock(output / checkpoints.LOCK, 0.0) if is_first_process() else nullcontext():
+        return _complete(run, origin, record)
+
+
+def _complete(run: Run, origin: dict[str, Any], record: dict[str, Any] | None) -> Report:
+    """Measure, train, measure again and save."""
+    settings, data, development, encoder = run.settings, run.data, run.development, run.encoder
     before, pairs = run.measure()
     if before is not None:
-        emit(Evaluated(0, before.ndcg, before.low, before.high, len(before.per_query)))
+        run.emit(Evaluated(0, before.ndcg, before.low, before.high, len(before.per_query)))
     with fast_dropout_on_cpu(encoder.model):
         seconds = run.train(origin, record)
     trained = Encoder(encoder.model, settings.output)
@@ -102,7 +112,7 @@ def fine_tune(
     if development is not None and pairs is not None and pairs_after is not None:
         changed = most_changed(trained, development, pairs, pairs_after)
     report = Report(
-        folder=str(output),
+        folder=settings.output,
         reason="stopped" if run.stopped else "complete",
         steps=run.steps_done,
         seconds=seconds,
@@ -121,8 +131,8 @@ def fine_tune(
     )
     if is_first_process():
         save_report(report, run.loss.scorer)
-        emit(Saved(run.steps_done, str(output)))
-    emit(Finished(run.steps_done, report.reason))
+    run.emit(Saved(run.steps_done, settings.output))
+    run.emit(Finished(run.steps_done, report.reason))
     return report
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.encoder import Encoder
-from engine.errors import CorruptDataError, InputError, NotFoundError
+from engine.errors import CorruptDataError, NotFoundError
+from engine.files import make_folder, replace_text
 from engine.maxsim import scorers
-from engine.storage import replace_text
 from engine.training.card import model_card
-from engine.training.checkpoints import REPORT
+from engine.training.checkpoints import REPORT, writing_tensors
 from engine.training.development import Score
 from engine.training.layout import use_shared_layout
 from engine.training.report import Report
@@ -30,11 +30,12 @@ def save_report(report: Report, scorer: Any) -> Path:
         The folder.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: the folder cannot be made.
+        StorageError: the disk is full, read-only or gone; resuming saves the model of the last checkpoint again.
     """
     path = Path(report.folder)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
+    with writing_tensors(path):
         for name in (REPORT, scorers.FILE, scorers.WEIGHTS):
             (path / name).unlink(missing_ok=True)
         report.encoder.model.save_pretrained(str(path), create_model_card=False)
@@ -42,8 +43,6 @@ def save_report(report: Report, scorer: Any) -> Path:
         scorers.save(scorer, report.settings["scorer"], path)
         replace_text(path / "README.md", model_card(report))
         replace_text(path / REPORT, json.dumps(report.as_dict(), indent=1))
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}): make room or choose another folder.") from None
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ from sentence_transformers import MultiVectorEncoderTrainer, MultiVectorEncoderT
 from sentence_transformers.base.training_args import BatchSamplers
 from transformers.trainer_callback import PrinterCallback
 
-from engine.errors import InputError
+from engine.errors import InputError, StorageError
 from engine.training.batches import Features, text_of
-from engine.training.checkpoints import CHECKPOINTS, load_weights, save_weights
+from engine.training.checkpoints import CHECKPOINTS, load_weights, save_weights, writing_tensors
 from engine.training.data import TrainingData
 from engine.training.losses import LOSSES, LateInteractionLoss
 from engine.training.settings import TrainSettings
@@ -89,6 +90,15 @@ class CheckpointTrainer(MultiVectorEncoderTrainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """With what the watcher measured, so that every tracker gets it too."""
         super().log({**logs, **self.watcher.rates()} if "loss" in logs else logs, start_time)
+
+    def _save_checkpoint(self, *arguments: Any) -> None:
+        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+        try:
+            with writing_tensors(folder):
+                super()._save_checkpoint(*arguments)
+        except StorageError:
+            shutil.rmtree(folder, ignore_errors=True)  # the one before is complete, and has room again
+            raise
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         folder = Path(output_dir or str(self.args.output_dir))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from engine import Collection, Encoder
-from engine.errors import InputError
+from engine.errors import BusyError, InputError, StorageError
 from engine.training import Event, Step, TrainingData, TrainSettings, fine_tune, read_training_data, run
 from tests.engine.training.conftest import Killed, contents, killed_after, weights
 
@@ -126,3 +126,39 @@ def test_a_new_start_never_takes_up_or_replaces_another_run_unasked(
         fine_tune(settings, pairs, killed_after(1), replace=True)
     kept = {name: value for name, value in before.items() if "checkpoints" not in name}
     assert kept.items() <= contents(settings.output).items()  # the model stays until the new one is there
+
+
+def test_a_full_disk_is_a_sentence_and_the_checkpoint_before_goes_on(
+    settings: TrainSettings, pairs: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(settings, save_every=2)
+    whole = fine_tune(replace(settings, output=str(tmp_path / "whole")), pairs)
+    save, calls = torch.save, []
+
+    def full(value: Any, path: Any, *arguments: Any, **options: Any) -> None:
+        calls.append(path)
+        save(value, path, *arguments, **options)
+        if "checkpoint-4" in str(path):
+            raise RuntimeError("[enforce fail at inline_container.cc:664] PytorchStreamWriter failed writing file")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(StorageError, match=r"checkpoint-4 cannot be written .*: free some room"):
+            fine_tune(settings, pairs)
+    assert calls
+    checkpoints = [path.name for path in (Path(settings.output) / "checkpoints").glob("checkpoint-*")]
+    assert checkpoints == ["checkpoint-2"]
+    assert fine_tune(settings, pairs, resume=True).losses == whole.losses
+
+
+def test_two_runs_do_not_share_a_folder(settings: TrainSettings, pairs: TrainingData) -> None:
+    refused: list[str] = []
+
+    def again(event: Event) -> None:
+        if isinstance(event, Step) and event.step == 1:
+            with pytest.raises(BusyError, match="written by another"):
+                fine_tune(settings, pairs)
+            refused.append("yes")
+
+    fine_tune(replace(settings, max_steps=2), pairs, again)
+    assert refused == ["yes"]
