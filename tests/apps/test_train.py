@@ -122,7 +122,7 @@ def test_a_run_is_checked_watched_and_its_model_used(page: Page, server: Server)
     page.get_by_role("button", name="Train", exact=True).click()
     expect(page.locator(".result .lead")).to_contain_text("Done after 2 steps", timeout=120_000)
     expect(page.locator(".result .lead")).to_contain_text("questions better")
-    expect(page.locator(".run figure")).to_have_count(2)
+    expect(page.locator(".run .plot .cartesianlayer .subplot")).to_have_count(2)  # loss, and nDCG with its interval
     slider = page.get_by_role("slider")
     slider.focus()
     slider.press("Home")
