@@ -58,7 +58,7 @@ def _one(workspace: Workspace, question: str, document: str, k: int, as_json: bo
     asked = workspace.collection.queries.get(question, question)
     if document not in workspace.collection.documents:
         raise NotFoundError(f"{workspace.collection.name!r} has no document {document!r}: take one from a result.")
-    found = workspace.index.trace(workspace.encoder.encode_query([asked]), document, k, workspace.documents)
+    found = workspace.index.trace(workspace.query(asked), document, k, workspace.documents)
     if as_json:
         show_json(
             {

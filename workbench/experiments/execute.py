@@ -23,7 +23,7 @@ from engine.statistics import bootstrap
 from workbench.cache import content_key
 from workbench.environment import git_state
 from workbench.experiments import plan
-from workbench.experiments.child import measure_alone
+from workbench.experiments.child import ChildError, measure_alone
 from workbench.experiments.experiment import EXACT, INDEX, Experiment
 from workbench.experiments.measure import Measurement, depth_of, measure
 from workbench.experiments.prepare import Prepared, prepare
@@ -234,6 +234,9 @@ def run_alone(
     try:
         measured = measure_alone(prepared, experiment, threads, rungs, target or 0.0, steps)
         given = _kept(folder, record, prepared, measured.given, stale)
+    except ChildError:  # nothing that could be taken up
+        shutil.rmtree(folder)
+        raise
     except BaseException:
         if folder.exists():
             abandon(folder)

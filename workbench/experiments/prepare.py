@@ -180,7 +180,8 @@ class Prepared:
         if queries >= len(whole.queries):
             return self
         kept = dict(list(whole.queries.items())[:queries])
-        part = replace(whole, queries=kept, qrels={q: grades for q, grades in whole.qrels.items() if q in kept})
+        judged = {query: grades for query, grades in whole.qrels.items() if query in kept}
+        part = replace(whole, queries=kept, qrels=judged, name=f"{whole.name}, first {queries} queries")
         vectors = self.documents, self.queries.select(np.arange(queries))
         return Prepared(part, self.identity, self.model, self.vectors, self.encoder, vectors, self.source)
 

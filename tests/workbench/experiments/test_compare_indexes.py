@@ -14,6 +14,7 @@ from engine.indexes.hnsw import HnswIndex
 from engine.machine import peak_memory
 from workbench import runs
 from workbench.experiments.child import first_that_reaches
+from workbench.experiments.execute import RunsAlone
 from workbench.experiments.measure import shares_found
 from workbench.experiments.plan import changed_settings, format_spec, parse_spec
 from workbench.experiments.prepare import prepare
@@ -244,3 +245,40 @@ def test_the_peak_is_that_of_this_process_alone():
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(ran.stdout) < peak_memory()
     assert len(ballast) > 0
+
+
+def test_a_process_that_fails_gives_a_row_with_the_reason_and_leaves_no_run(fake_encoder, tiny_collection, monkeypatch):
+    before = {run.id for run in runs.list()}
+    monkeypatch.setattr("workbench.experiments.child._run", lambda *a: {"error": "it ended with code -11"})
+    prepared = given(tiny_collection, fake_encoder)
+    row = next(compare_indexes(prepared, [("exact", {})], k=6, threads=1, metrics=("ndcg@5",)))
+    assert row.error == "it ended with code -11"
+    assert {run.id for run in runs.list()} == before
+
+
+def test_the_first_queries_are_a_collection_of_their_own(fake_encoder, tiny_collection):
+    whole = given(tiny_collection, fake_encoder)
+    part = whole.first(2)
+    assert (part.collection.name, list(part.collection.queries)) == ("tiny, first 2 queries", ["q1", "q2"])
+    assert set(part.collection.qrels) == {"q1", "q2"}
+    assert part.queries.n_tokens == sum(whole.queries.lengths[:2])
+    assert whole.first(3) is whole
+
+
+def test_of_the_points_that_reach_the_target_the_faster_one_is_the_matched_one(compared, monkeypatch):
+    rows, _, prepared = compared
+    found = {row.name: runs.find(row.run) for row in rows}
+
+    def timed(name: str, p50: float, share: float):
+        record = found[name].record
+        scores = {**record["scores"], "exact@8": {"mean": share, "low": share, "high": share}}
+        latency = {**record["latency_ms"], "p50": p50}
+        return replace(found[name], record={**record, "scores": scores, "latency_ms": latency})
+
+    for mine, share, stays in ((1.0, 1.0, True), (3.0, 1.0, False), (1.0, 0.5, False)):
+        alone = RunsAlone(timed("hnsw", mine, share), timed("hnsw, matched", 2.0, 1.0), True)
+        monkeypatch.setattr("workbench.experiments.studies.run_alone", lambda *a, alone=alone: alone)
+        given_row, matched_row = compare_indexes(prepared, [("hnsw", {"neighbours": 2})], k=5, threads=1)
+        kept = "the settings as given are the fastest tried that reach the target" in matched_row.notes
+        assert kept == stays
+        assert (matched_row.settings == given_row.settings) == kept
