@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from engine.errors import InputError
 
@@ -13,6 +16,7 @@ TEXT_COLUMNS = ("text", "contents", "content", "body", "passage", "document", "a
 TITLE_COLUMNS = ("title", "headline", "subject")
 QUERY_TEXT_COLUMNS = ("text", "query", "question", "query_text", "contents", "title")
 
+WRITTEN = (datetime.date, datetime.time, Decimal, UUID)  # what has one usual way to be written
 MOST_NAMED = 12  # columns in a sentence
 
 
@@ -35,8 +39,8 @@ def as_text(value: Any, what: str, where: str) -> str | None:
     if hasattr(value, "item") and not isinstance(value, (list, dict)):
         try:
             value = value.item()  # a scalar of NumPy
-        except ValueError:
-            value = list(value)
+        except (ValueError, TypeError, RuntimeError):
+            value = [value]  # of several values: refused below
     if isinstance(value, float):
         if math.isnan(value):
             return None
@@ -52,10 +56,11 @@ def as_text(value: Any, what: str, where: str) -> str | None:
             raise InputError(f"{where} has a number of too many digits as {what}: write it as text.") from None
     if isinstance(value, str) or value is None:
         return value
-    if isinstance(value, (bool, list, tuple, dict, set)):
-        named = str(value).lower() if isinstance(value, bool) else "an object" if isinstance(value, dict) else "a list"
-        raise InputError(f"{where} holds {named} where a text belongs ({what}): write one text.")
-    return str(value)  # dates, decimals and the like
+    if isinstance(value, WRITTEN):
+        return str(value)
+    kinds = {bool: str(value).lower() if isinstance(value, bool) else "", dict: "an object", list: "a list"}
+    named = kinds.get(type(value), f"a value of the type {type(value).__name__}")
+    raise InputError(f"{where} holds {named} where a text belongs ({what}): write one text.")
 
 
 def plain_name(column: str) -> str:

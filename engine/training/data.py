@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -166,6 +167,8 @@ def read_training_data(
         NotFoundError: there is no such file.
         InputError: an unknown format, a column that is missing, a malformed line (named by its number), or no rows.
     """
+    if limit is not None and limit < 1:
+        raise InputError(f"Expected a limit of one row or more, got {limit}: raise it, or leave it out.")
     mapped = columns or {}
     table = _table(source, limit, {name for column in mapped.values() for name in column.split("+")})
     if not table.rows:
@@ -220,10 +223,10 @@ def _table(source: Any, limit: int | None, named: set[str]) -> Table:
     if hasattr(source, "to_dict") and hasattr(source, "notna"):  # a data frame
         source = source.astype(object).where(source.notna(), None).to_dict("records")
     try:
-        rows = list(source)
+        rows = iter(source)
     except TypeError:
         raise InputError(f"Expected a file or rows, got {type(source).__name__}: give a path or a list.") from None
-    return Table.of_rows(name, rows if limit is None else rows[:limit])
+    return Table.of_rows(name, islice(rows, limit))
 
 
 def _assemble(name: str, examples: Sequence[Example], counts: dict[str, int]) -> TrainingData:

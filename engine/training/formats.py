@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,6 +29,7 @@ SCORES = ("scores", "score", "label", "labels", "relevance", "relevant", "is_rel
 POSITIVE_SCORES, NEGATIVE_SCORES = ("pos_scores", "positive_scores"), ("neg_scores", "negative_scores")
 NAMES = {*QUERY, *POSITIVE, *SCORES, "negative", "neg"}
 HEADERLESS = {2: ("query", "positive"), 3: ("query", "positive", "negative")}
+DEEPEST = 1  # lists in lists
 ROLES = ("query", "positive", "negative", "scores")
 _NEGATIVE = re.compile(r"(hard_)?neg(ative)?s?(_.*)?")
 _NO_TEXT = re.compile(
@@ -188,11 +190,13 @@ def read_example(row: Row, roles: Roles, where: str) -> Example | None:
     return Example(asked[0], tuple(documents), tuple(map(str, negatives)), tuple(scores))
 
 
-def _texts(value: Any, what: str, where: str) -> list[str | None]:
+def _texts(value: Any, what: str, where: str, depth: int = 0) -> list[str | None]:
     """The documents of a cell: a text, an object with title and text, or a list of these; None for empty ones."""
     value = _plain(value)
     if isinstance(value, (list, tuple)):
-        return [text for member in value for text in _texts(member, what, where)]
+        if depth > DEEPEST:
+            raise InputError(f"{where} holds lists in lists in lists as {what}: write one list.")
+        return [text for member in value for text in _texts(member, what, where, depth + 1)]
     if value is None:
         return []
     if not isinstance(value, Mapping):
@@ -241,7 +245,7 @@ def _numbers(value: Any, count: int, what: str, where: str) -> list[float]:
     try:
         scores = [float(score) for score in (json.loads(value) if isinstance(value, str) else value)]
     except (TypeError, ValueError, RecursionError):
-        raise InputError(f"{where} has scores {str(value)[:80]!r}: give a list of numbers, one a document.") from None
+        raise InputError(f"{where} has scores {reprlib.repr(value)}: give a list of numbers, one a document.") from None
     if len(scores) != count or not all(map(math.isfinite, scores)):
         raise InputError(
             f"{where} has {len(scores)} scores for {count} {what}, or one that is not finite: give one number a "

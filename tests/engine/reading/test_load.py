@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+from decimal import Decimal
 from pathlib import Path
 
+import numpy
 import pandas as pd
 import pytest
 
@@ -227,6 +230,15 @@ def test_halves_of_surrogate_pairs_and_nuls_are_replaced_and_counted(tmp_path: P
     assert collection.notes[0].startswith("3 documents hold NULs or half surrogate pairs")
     with pytest.raises(InputError, match="document 'x'"):
         Collection({"x": "half \ud83d"})
+
+
+def test_what_has_one_way_to_be_written_is_a_text(tmp_path: Path) -> None:
+    day, price = datetime.date(2026, 2, 3), Decimal("1.50")
+    pd.DataFrame({"id": [day], "text": [price], "title": [numpy.float32(2)]}).to_parquet(tmp_path / "t.parquet")
+    assert load_collection(tmp_path / "t.parquet").documents == {"2026-02-03": "2 1.50"}
+    pd.DataFrame({"id": ["a"], "text": [["x", "y"]]}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(InputError, match=r"Row 1 of .*holds a list"):
+        load_collection(tmp_path / "t.parquet")
 
 
 @pytest.mark.parametrize("argument", ["id_column", "text_column", "title_column", "split"])

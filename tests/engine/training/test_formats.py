@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,12 @@ def test_columns_are_mapped_and_what_has_no_role_is_told(caplog: pytest.LogCaptu
 BAD: dict[str, tuple[list[Any], str]] = {
     "true": ([{"query": "a", "positive": True}], "Row 1 of .*holds true"),
     "object": ([{"query": "a", "positive": {"id": 3}}], "Row 1 of .*without a text"),
+    "a picture": ([{"query": "a", "positive": object()}], "Row 1 of .*type object"),
+    "deep lists": ([{"query": "a", "positive": json.loads("[" * 400 + "]" * 400)}], "lists in lists"),
+    "deep scores": (
+        [{"query": "a", "positive": "p", "negative": "n", "scores": json.loads("[" * 400 + "]" * 400)}],
+        "list of numbers",
+    ),
     "two queries": ([{"query": ["a", "b"], "positive": "p"}], "Row 1 of .*2 queries"),
     "no scores": (
         [
@@ -212,6 +219,18 @@ def test_what_cannot_be_meant_is_refused_by_its_row(name: str) -> None:
 def test_what_is_no_source_is_one_sentence(source: Any) -> None:
     with pytest.raises(InputError, match="Expected a file or rows"):
         read_training_data(source)
+
+
+def test_a_limit_reads_no_further() -> None:
+    def endless() -> Iterator[dict[str, str]]:
+        number = 0
+        while True:
+            number += 1
+            yield {"query": f"q {number}", "positive": f"p {number}"}
+
+    assert len(read_training_data(endless(), limit=3)) == 3
+    with pytest.raises(InputError, match="limit of one row or more"):
+        read_training_data(endless(), limit=0)
 
 
 def test_unusable_letters_are_replaced_and_counted(tmp_path: Path) -> None:
