@@ -23,6 +23,7 @@ from apps.workspaces import Workspaces
 from workbench.workspace import Workspace
 
 TITLE = "Late Interaction Workbench"
+WAITING = "After three wrong passwords the next one has to wait, up to a minute."
 CLOSED = (  # ways in and out that no page uses: files, other hosts, Gradio's own editor and its monitoring
     "/gradio_api/upload", "/gradio_api/file", "/gradio_api/proxy", "/gradio_api/stream", "/gradio_api/dev",
     "/gradio_api/process_recording", "/gradio_api/vibe", "/gradio_api/undo-vibe", "/gradio_api/run-history",
@@ -106,10 +107,10 @@ def serve(
 
     blocks.queue(max_size=100, default_concurrency_limit=2)  # of short requests; long ones wait in their lane
     options: dict[str, Any] = {
-        "server_name": host, "server_port": port or None, "inbrowser": open_browser, "prevent_thread_lock": True,
+        "server_name": f"[{host}]" if ":" in host else host, "server_port": port or None, "inbrowser": open_browser, "prevent_thread_lock": True,
         "quiet": True, "share": False, "run_history": False, "footer_links": [], "show_error": True,
         "enable_monitoring": False, "ssr_mode": False, "pwa": False, "max_file_size": 1, "strict_cors": True,
-        "theme": look.theme(), "head": look.head(), "auth": login,
+        "theme": look.theme(), "head": look.head(), "auth": login, "auth_message": WAITING,
         "app_kwargs": {
             "lifespan": guarded, "exception_handlers": {RequestValidationError: unreadable},
             "routes": [plotting.route()], "docs_url": None, "redoc_url": None, "openapi_url": None,

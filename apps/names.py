@@ -33,9 +33,8 @@ class Names:
                 )
         self._public = {name.lower() for name in public}
         self._hosts = {*LOOPBACK, *(_name(name) for name in self._public)}
+        self._hosts.add(plain_address(host.lower().strip("[]")))
         self._anywhere = host in EVERYWHERE
-        if not self._anywhere:
-            self._hosts.add(plain_address(host.lower().strip("[]")))
 
     def hosts(self, authority: str, local: str) -> bool:
         """Whether a `Host` header names this server.

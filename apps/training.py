@@ -139,7 +139,7 @@ def _uploaded(file: Any) -> TrainingData:
 
 def _whole(name: str, value: Any, least: int, most: int) -> int:
     text = str(value).strip()
-    if not text.isdigit() or not least <= int(text) <= most:
+    if not text.isdecimal() or not least <= int(text) <= most:
         raise InputError(f"Expected {name} as a whole number from {least} to {most:,}, got {text!r}: correct it.")
     return int(text)
 
