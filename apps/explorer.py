@@ -107,8 +107,9 @@ def serve(
 
     blocks.queue(max_size=100, default_concurrency_limit=2)  # of short requests; long ones wait in their lane
     options: dict[str, Any] = {
-        "server_name": f"[{host}]" if ":" in host else host, "server_port": port or None, "inbrowser": open_browser, "prevent_thread_lock": True,
-        "quiet": True, "share": False, "run_history": False, "footer_links": [], "show_error": True,
+        "server_name": f"[{host}]" if ":" in host else host, "server_port": port or None,
+        "inbrowser": open_browser, "prevent_thread_lock": True, "quiet": True,
+        "share": False, "run_history": False, "footer_links": [], "show_error": True,
         "enable_monitoring": False, "ssr_mode": False, "pwa": False, "max_file_size": 1, "strict_cors": True,
         "theme": look.theme(), "head": look.head(), "auth": login, "auth_message": WAITING,
         "app_kwargs": {

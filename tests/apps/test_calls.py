@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from apps.calls import Listeners
 from apps.text import asked
 from engine.errors import InputError
 from tests.apps.conftest import QUESTIONS
-from tests.apps.test_guard import JSON, ask, port_of
+from tests.apps.test_guard import JSON, ask, finish, port_of
 
 if TYPE_CHECKING:
     from apps.explorer import Server
@@ -156,6 +155,6 @@ def test_whoever_listens_is_counted_while_the_stream_is_open() -> None:
 
     for path, query in (("/gradio_api/queue/data", b"session_hash=me"), ("/gradio_api/heartbeat/me", b""), ("/x", b"")):
         scope = {"type": "http", "path": path, "query_string": query}
-        asyncio.run(Listeners(app, open_streams)(scope, nothing, nothing))
+        finish(Listeners(app, open_streams)(scope, nothing, nothing))
     assert [count["me"] for count in seen] == [1, 1, 0]
     assert not open_streams
