@@ -19,12 +19,13 @@ import numpy as np
 from benchmarks import machine
 from benchmarks.data import all_set, small_set
 from engine import open_index
-from engine.indexes.plaid import PlaidIndex, kernels, search
+from engine.indexes.plaid import PlaidIndex, loops, search
 from engine.indexes.plaid.assign import nearest
 from engine.indexes.plaid.budget import SAMPLE_PER_CENTROID
-from engine.indexes.plaid.crew import COARSE, EXACT, FINE, ROWS, TABLE, Crew
+from engine.indexes.plaid.crew import Crew
+from engine.indexes.plaid.loops import COARSE, EXACT, FINE, ROWS, TABLE
+from engine.indexes.plaid.query import best_centroids, byte_range
 from engine.indexes.plaid.settings import PlaidSettings, wanted_centroids
-from engine.indexes.plaid.tables import best_centroids, byte_range, rounded_query
 from engine.simd.threads import use_threads
 
 REPEATS = 4
@@ -59,19 +60,19 @@ def stages(index: PlaidIndex, queries: list[np.ndarray]) -> tuple[dict[str, floa
     def tokens(slots: np.ndarray) -> int:
         return int((layout.offsets[slots + 1] - layout.offsets[slots]).sum())
 
-    arrays = (layout.offsets, layout.codes, layout.packed.reshape(-1))
+    stored = layout.codec.stored(layout.offsets, layout.codes, layout.packed)
     room = (len(layout.alive), max(settings.n_refined, settings.n_full_scores), settings.n_full_scores)
     for query in queries * REPEATS:
-        rounded = clock.run("rounded query", rounded_query, layout.codec, query)
-        crew = Crew(layout.codec, arrays, query, rounded, room, 1)
-        clock.run("centroid table", crew.work, TABLE, -(-len(layout.codec.centroids) // kernels.GROUP))
-        probing = (crew.table, crew.maxima, len(query), settings.n_probe)
+        clock.run("rounded query", layout.codec.asked, query)
+        crew = Crew(layout.codec, stored, query, room, 1)
+        clock.run("centroid table", crew.work, TABLE, -(-len(layout.codec.centroids) // loops.GROUP))
+        probing = (crew.tables, len(query), settings.n_probe)
         probes, scores = clock.run("best centroids", best_centroids, *probing)
         weights = np.ones(scores.shape, np.int32)
         points, seen = np.zeros(len(layout.alive), np.int32), np.full(len(layout.alive), -1, np.int32)
         lists = layout.lists[0]
         listed = (probes, weights, lists.offsets, lists.documents, layout.alive, seen, points)
-        clock.run("inverted lists", kernels.collect, *listed)
+        clock.run("inverted lists", loops.collect, *listed)
         entries.append((lists.offsets[probes + 1] - lists.offsets[probes]).sum())
         _, points, _ = clock.run(
             "probe, all of it", search._probe, layout, settings, crew, len(query), 100, layout.alive
@@ -80,7 +81,7 @@ def stages(index: PlaidIndex, queries: list[np.ndarray]) -> tuple[dict[str, floa
         candidates = clock.run(
             "candidates", lambda f, p: f[search.best_positions(p, settings.n_candidates)], found, points[found]
         )
-        unit, _ = byte_range(layout.codec, crew.maxima, query, settings.centroid_threshold, crew.low, crew.factor)
+        unit, _ = byte_range(layout.codec, crew.tables, query, settings.centroid_threshold)
         clock.run("rows of bytes", crew.work, ROWS, len(layout.codec.centroids))
         sums = clock.run("centroid scores", crew.documents, COARSE, candidates)
         margin = settings.centroid_margin * len(query) / unit

@@ -11,9 +11,9 @@ import numpy as np
 
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
-from engine.indexes.plaid import codec as codecs
 from engine.indexes.plaid.assign import nearest, part_of
-from engine.indexes.plaid.codec import SCALES, Codec, RowLayout
+from engine.indexes.plaid.codecs import codec_class
+from engine.indexes.plaid.residual import PART
 from engine.indexes.plaid.settings import PlaidSettings, wanted_centroids
 from engine.simd.threads import thread_count
 
@@ -82,9 +82,9 @@ def plan(settings: PlaidSettings, n_tokens: int, n_documents: int, dim: int, exi
     """
     limit, centroids = settings.memory_limit, existing or wanted_centroids(settings, n_tokens)
     per_sample = 4 * dim + 48  # the vectors, their codes, distances and order
-    row = RowLayout.of(dim, settings.bits, settings.wide_share).size
+    row = codec_class(settings.bits).row_bytes(dim, settings)
     per_token = 24 + 6 * row  # codes and distances while encoding, the rows and their squares
-    blocks = 2 * part_of() + codecs.PART  # rows of float32 that each thread holds
+    blocks = 2 * part_of() + PART  # rows of float32 that each thread holds
 
     def held(centroids: int) -> int:
         codes = 8 * n_tokens if existing else 0
@@ -116,24 +116,23 @@ def plan(settings: PlaidSettings, n_tokens: int, n_documents: int, dim: int, exi
     return Plan(n_tokens, centroids, sample, chunk, entries, memory, disk)
 
 
-def estimate(settings: PlaidSettings, documents: TokenEmbeddings) -> Estimate:
-    """Say what a build will take, from a trial on a few thousand tokens.
+def timed(made: Plan, settings: PlaidSettings, documents: TokenEmbeddings) -> Estimate:
+    """Say how long a planned build will take, from a trial on a few thousand tokens; nothing follows from it.
 
     Args:
+        made: The plan.
         settings: Of the index.
-        documents: What would be added.
+        documents: What is added.
 
     Returns:
-        The estimate; only its seconds are measured.
+        The plan with the time.
     """
-    made = plan(settings, documents.n_tokens, len(documents), documents.dim)
     tokens = sample_positions(documents.n_tokens, min(TRIAL_TOKENS, documents.n_tokens), settings.seed)
     values = documents.values[tokens].astype(np.float32)
     some = values[: min(TRIAL_CENTROIDS, made.centroids)]
     nearest(values[:64], some)  # compiled and warm before the clock starts
     codes, products = _least(lambda: nearest(values, some)[0])
-    layout = RowLayout.of(documents.dim, settings.bits, settings.wide_share)
-    codec = Codec(layout, some, np.full(documents.dim, 0.1, np.float32), np.linspace(0, 1, SCALES, dtype=np.float32))
+    codec = codec_class(settings.bits).fit(values, codes, some, settings)
     codec.encode(values[:64], codes[:64])
     _, rows = _least(lambda: codec.encode(values, codes))
     products, rows = products / (len(values) * len(some)), rows / len(values)

@@ -9,7 +9,7 @@ lie far from all centroids bring new ones.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from engine.indexes import slots
 from engine.indexes.plaid import budget, inverted, kmeans
 from engine.indexes.plaid.assign import nearest
 from engine.indexes.plaid.budget import Meter, Plan
-from engine.indexes.plaid.codec import Codec, RowLayout, fit
+from engine.indexes.plaid.codec import Codec
+from engine.indexes.plaid.codecs import codec_class
 from engine.indexes.plaid.search import Layout
 from engine.indexes.plaid.settings import TOKENS_PER_CENTROID, PlaidSettings, wanted_centroids
 
@@ -76,8 +77,8 @@ def train(documents: TokenEmbeddings, made: Plan, settings: PlaidSettings, meter
 
     centroids = kmeans.train(sample, made.centroids, settings.iterations, settings.seed, step)
     codes, distances = nearest(sample, centroids)
-    layout = RowLayout.of(documents.dim, settings.bits, settings.wide_share)
-    return fit(sample, codes, centroids, layout), float(distances.mean(dtype=np.float64))
+    codec = codec_class(settings.bits).fit(sample, codes, centroids, settings)
+    return codec, float(distances.mean(dtype=np.float64))
 
 
 def build(folder: Path, documents: TokenEmbeddings, made: Plan, settings: PlaidSettings, meter: Meter) -> Written:
@@ -86,7 +87,7 @@ def build(folder: Path, documents: TokenEmbeddings, made: Plan, settings: PlaidS
     codec, spread = train(documents, made, settings, meter)
     entries = {
         "codes": storage.grow_entry("codes", generation, codec.code_dtype),
-        "residuals": storage.grow_entry("residuals", generation, "u1", (codec.layout.size,)),
+        "residuals": storage.grow_entry("residuals", generation, "u1", (codec.row_size,)),
         "ends": storage.grow_entry("ends", generation, "<i8"),
         "slots": storage.grow_entry("slots", generation, "<i4"),
     }
@@ -95,7 +96,7 @@ def build(folder: Path, documents: TokenEmbeddings, made: Plan, settings: PlaidS
     files, largest = _append(folder, entries, documents, codec, 0, 0, made.chunk, meter)
     offsets, files["list_documents"] = _write_lists(folder, files["codes"], documents.offsets, codec, made, meter)
     record = {"listed": len(documents), "trained": documents.n_tokens, "spread": spread, "largest": largest}
-    return Written(files, {**_codec_arrays(codec), "list_offsets": offsets}, record)
+    return Written(files, {**codec.arrays(), "list_offsets": offsets}, record)
 
 
 def extend(
@@ -112,7 +113,7 @@ def extend(
     codec, codes = _assigned(layout.codec, documents, record, made, settings)
     if codec is not layout.codec:
         storage.verify(folder, manifest, ("centroids", "steps", "lengths"))
-        arrays = _codec_arrays(codec)
+        arrays = codec.arrays()
     growing = ("codes", "residuals", "ends", "slots", "originals")
     entries = {name: manifest.files[name] for name in growing if name in manifest.files}
     if np.dtype(entries["codes"]["dtype"]) != codec.code_dtype:  # more centroids than 16 bits can number
@@ -134,7 +135,7 @@ def compacted(folder: Path, layout: Layout, alive: np.ndarray, originals: np.nda
     lengths = layout.offsets[alive + 1] - layout.offsets[alive]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     codes = np.empty(offsets[-1], codec.code_dtype)
-    entry = storage.grow_entry("residuals", generation, "u1", (codec.layout.size,))
+    entry = storage.grow_entry("residuals", generation, "u1", (codec.row_size,))
     files: dict[str, dict[str, Any]] = {}
     if originals is not None:
         files["originals"] = storage.grow_entry("originals", generation, "<f2", (codec.dim,))
@@ -154,10 +155,6 @@ def compacted(folder: Path, layout: Layout, alive: np.ndarray, originals: np.nda
     entry = storage.grow_entry("list_documents", generation, "<i4")
     files["list_documents"] = storage.append_rows(folder, entry, lists.documents)
     return Written(files, {"list_offsets": lists.offsets}, {"listed": len(alive)})
-
-
-def _codec_arrays(codec: Codec) -> dict[str, np.ndarray]:
-    return {"centroids": codec.centroids.astype(np.float16), "steps": codec.step, "lengths": codec.scales}
 
 
 def _write_lists(
@@ -227,4 +224,4 @@ def _assigned(
         rows = slice(start, start + made.chunk)
         found, nearer = nearest(documents.values[rows], new)
         codes[rows] = np.where(nearer < distances[rows], found + len(codec.centroids), codes[rows])
-    return replace(codec, centroids=np.concatenate([codec.centroids, new])), codes
+    return codec.with_centroids(new), codes

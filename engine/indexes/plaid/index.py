@@ -17,7 +17,7 @@ from engine.indexes.base import ABILITIES, Index
 from engine.indexes.folder import empty_record
 from engine.indexes.ids import IdTable
 from engine.indexes.plaid import changes, opening, search, selftest
-from engine.indexes.plaid.budget import BuildProgress, Estimate, Meter, estimate, plan
+from engine.indexes.plaid.budget import BuildProgress, Estimate, Meter, plan, timed
 from engine.indexes.plaid.changes import Written, check_range
 from engine.indexes.plaid.search import Layout, Stages
 from engine.indexes.plaid.settings import LADDER, SEARCH_SETTINGS, PlaidSettings
@@ -81,8 +81,7 @@ class PlaidIndex(Index):
     @property
     def _bits(self) -> str:
         """Bits a dimension of a residual, on average."""
-        layout = self.layout
-        return f"{self.settings.bits + (8 * layout.codec.layout.wide / layout.codec.dim if layout else 0):.3g}"
+        return f"{self.layout.codec.bits if self.layout else self.settings.bits:.3g}"
 
     def _load(self) -> None:
         if self.state.dim == 0:
@@ -135,7 +134,7 @@ class PlaidIndex(Index):
     def _search_on_device(
         self, device: str, queries: TokenEmbeddings, k: int, subset: np.ndarray | None
     ) -> list[Ranking]:
-        from engine.indexes.plaid.device import DeviceLayout, run
+        from engine.indexes.plaid.torch_search import DeviceLayout, run
 
         layout, copies = self.layout, self.kept
         assert layout is not None
@@ -251,7 +250,8 @@ class PlaidIndex(Index):
         """
         if documents.n_tokens == 0:
             raise InputError("Expected documents with tokens, got none: there is nothing to estimate.")
-        return estimate(self.settings, documents)
+        made = plan(self.settings, documents.n_tokens, len(documents), documents.dim)
+        return timed(made, self.settings, documents)
 
     def _add(self, names: list[str], documents: TokenEmbeddings) -> None:
         check_range(documents.values)
@@ -269,7 +269,7 @@ class PlaidIndex(Index):
 
     def _build(self, ids: IdTable, documents: TokenEmbeddings) -> None:
         made = plan(self.settings, max(documents.n_tokens, 1), len(documents), documents.dim)
-        expected = self.estimate(documents) if documents.n_tokens >= ESTIMATED else None
+        expected = timed(made, self.settings, documents) if documents.n_tokens >= ESTIMATED else None
         start, meter = time.perf_counter(), Meter(self.progress, made, self.settings.iterations)
         self._commit(ids, changes.build(self.path, documents, made, self.settings, meter), documents, {})
         if expected is not None:

@@ -1,4 +1,4 @@
-"""The compiled loops of the search, one part of the work a call: centroid tables, probes, and the scores of documents.
+"""The compiled loops of the search, one part of the work a call: centroid tables, probes, and scores by centroids.
 
 Lanes: the query tokens of one search, 32 a block, padded with zeros. From the rounded tables on all sums are over
 integers, so they depend neither on the order of work nor on the processor.
@@ -6,15 +6,34 @@ integers, so they depend neither on the order of work nor on the processor.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from engine.simd.centroids import COLUMNS, column_maxima, rounding
 from engine.simd.jit import kernel
-from engine.simd.kernels import max_products, max_rows, widen
-from engine.simd.residuals import add_bits, dot, lanes_above, lowest_bit, token_scores
-from engine.simd.residuals import unpack as spread
+from engine.simd.kernels import max_rows
 
+TABLE, ROWS, COARSE, FINE, EXACT = range(5)  # the stages that threads share
 GROUP = 64  # centroids whose best scores are kept together, so that probing looks into few of them
+
+
+class Tables(NamedTuple):
+    """Scores of centroids, in blocks of 32 query tokens.
+
+    Args:
+        scores: float32 [blocks, c * 32].
+        maxima: float32 [blocks, groups * 32], the best of each group of GROUP.
+        rows: uint8 [blocks, c * 32], the scores as bytes.
+        low: float32 [blocks, 32], the score that byte 0 stands for.
+        factor: float32 [1], bytes of a unit of score.
+    """
+
+    scores: np.ndarray
+    maxima: np.ndarray
+    rows: np.ndarray
+    low: np.ndarray
+    factor: np.ndarray
 
 
 @kernel
@@ -86,120 +105,6 @@ def coarse_scores(candidates, first, last, offsets, codes, rows, out):
         for lane in range(COLUMNS):
             total += best[lane]
         out[i] += total
-
-
-@kernel
-def unpack(packed, start, tokens, n, base, wide, bits, scales, out, lengths):
-    """Codes of the tokens start + tokens[0 ... n], one a byte, into out[0 ...], and their lengths; returns the largest.
-
-    packed is uint8, flattened.
-    """
-    width, size, longest = base * (8 // bits), base + wide + 1, np.float32(0)
-    for j in range(n):
-        at, to = (start + tokens[j]) * size, j * width
-        spread(packed, at, base, out, to, bits)
-        add_bits(packed, at + base, wide, out, to, bits)
-        lengths[j] = scales[packed[at + size - 1]]
-        longest = max(longest, lengths[j])
-    return longest
-
-
-@kernel
-def _doubtful(sums, n, width, limits, tokens, masks):
-    """Tokens with a lane that reaches its limit, and which lanes do, one bit each; returns how many tokens."""
-    count = 0
-    for t in range(n):
-        mask = lanes_above(sums, t * width, limits, width)
-        tokens[count], masks[count] = t, mask  # without a branch: whether a token is in doubt is hard to predict
-        count += mask != 0
-    return count
-
-
-@kernel
-def document_scores(slots, first, last, stored, asked, slack, origin, rows, out):
-    """Add to out[i] MaxSim in float32 of some query tokens on the stored vectors of a document.
-
-    Scores by integer products of all tokens come first. Only tokens that may be the maximum get a float32 product: the
-    best by integers, and then those whose score plus the largest error that rounding can make reaches its score.
-
-    Args:
-        slots: int64, the documents; `first` to `last` are scored.
-        stored: offsets, codes, packed, base, wide, bits and scales of the index; packed is flattened.
-        asked: (width, lanes, short, table, shift, unit, query), a block of the query.
-            width: Lanes of `query`, a multiple of those of the level up to 32.
-            lanes: Query tokens among them.
-            short: Whether sums fit in int16 over the even and over the odd pairs of dimensions.
-            table: float32 [c, 32], scores of centroids.
-            shift, unit: float32 [32] and float32; a residual of length 1 scores about (codes . query) * unit + shift.
-            query: int8 [padded dim / 4, width, 4].
-        slack: float32 [2, width], the largest error of such a score for a residual of length 1, and of length 0.
-        origin: float32 [lanes], score of a residual of codes 0 and length 1.
-        rows: float32 [lanes * padded dim], score of one step of each code.
-        out: float32.
-    """
-    offsets, codes, packed, base, wide, bits, scales = stored
-    width, lanes, short, table, shift, unit, query = asked
-    groups = base * 8 // bits // 4
-    size = 4 * groups
-    best, limits, high = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
-    values, sums, where = np.empty(0, np.uint8), np.empty(0, np.float32), np.zeros(width, np.int64)
-    lengths, order = np.empty(0, np.float32), np.empty(0, np.int64)
-    tokens, masks = np.empty(1, np.int64), np.empty(1, np.int64)
-    for i in range(first, last):
-        start, end = offsets[slots[i]], offsets[slots[i] + 1]
-        n = end - start
-        if len(values) < n * size:
-            values, sums = np.empty(n * size, np.uint8), np.empty(n * width, np.float32)
-            lengths, order = np.empty(n, np.float32), np.arange(n)
-            tokens, masks = np.empty(n + 1, np.int64), np.empty(n + 1, np.int64)
-        longest = unpack(packed, start, order, n, base, wide, bits, scales, values, lengths)
-        best[:] = -np.inf
-        token_scores(width, short, values, n, groups, query, table, shift, unit, codes[start:end], lengths, sums, best)
-        limits[:] = np.inf
-        for lane in range(lanes):
-            limits[lane] = best[lane] - 2 * (slack[0, lane] * longest + slack[1, lane])
-        count = _doubtful(sums, n, width, limits, tokens, masks)
-        for j in range(count):
-            mask, at = masks[j], tokens[j] * width
-            while mask:
-                lane = lowest_bit(mask)
-                mask &= mask - 1
-                where[lane] = tokens[j] if sums[at + lane] == best[lane] else where[lane]
-        for lane in range(lanes):
-            at = where[lane]
-            around = dot(values, at * size, rows, lane * size, size) + origin[lane]
-            high[lane] = table[np.int64(codes[start + at]) * COLUMNS + lane] + lengths[at] * around
-            limits[lane] = high[lane] - (slack[0, lane] * longest + slack[1, lane])
-        for j in range(count):
-            mask, at = masks[j], tokens[j] * width
-            while mask:
-                lane = lowest_bit(mask)
-                mask &= mask - 1
-                if sums[at + lane] >= limits[lane] and tokens[j] != where[lane]:
-                    around = dot(values, tokens[j] * size, rows, lane * size, size) + origin[lane]
-                    centroid = table[np.int64(codes[start + tokens[j]]) * COLUMNS + lane]
-                    high[lane] = max(high[lane], centroid + lengths[tokens[j]] * around)
-        total = out[i]
-        for lane in range(lanes):
-            total += high[lane]
-        out[i] = total
-
-
-@kernel
-def half_scores(slots, first, last, offsets, halves, dim, lanes, columns, query, out):
-    """out[i] = MaxSim in float32 on the float16 vectors of a document; halves are their bits, query from panels."""
-    values, best = np.empty(0, np.float32), np.empty(columns, np.float32)
-    for i in range(first, last):
-        start, end = offsets[slots[i]], offsets[slots[i] + 1]
-        if len(values) < (end - start) * dim:
-            values = np.empty((end - start) * dim, np.float32)
-        widen(halves, start * dim, (end - start) * dim, values)
-        best[:] = -np.inf
-        max_products(values, 0, end - start, dim, query, columns, best)
-        total = np.float32(0)
-        for lane in range(lanes):
-            total += best[lane]
-        out[i] = total
 
 
 @kernel

@@ -10,7 +10,7 @@ from engine import storage
 from engine.errors import CorruptDataError
 from engine.indexes import slots
 from engine.indexes.plaid import inverted, selftest
-from engine.indexes.plaid.codec import Codec, RowLayout
+from engine.indexes.plaid.codecs import codec_class
 from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.search import Layout
 from engine.indexes.plaid.settings import PlaidSettings
@@ -40,9 +40,8 @@ def read(
     if "steps" not in manifest.files:
         raise CorruptDataError(f"{folder} is of an earlier version with another codec: build it again.")
     record = manifest.record
-    rows = RowLayout.of(record["dim"], settings.bits, settings.wide_share)
-    centroids, steps, lengths = (array(name, False).astype(np.float32) for name in ("centroids", "steps", "lengths"))
-    codec = Codec(rows, centroids, steps, lengths, record.get("largest", np.inf))
+    arrays = {name: array(name, False) for name in ("centroids", "steps", "lengths")}
+    codec = codec_class(settings.bits).load(arrays, settings, record.get("largest", np.inf))
     offsets = np.concatenate([[0], array("ends", False)])
     codes, packed = array("codes"), array("residuals")
     base = Lists(array("list_offsets", False), array("list_documents"))
@@ -50,7 +49,7 @@ def read(
         raise CorruptDataError(f"{folder} holds arrays that do not fit together: restore it or build it again.")
     listed, lists = record["listed"], (base,)
     if listed < len(offsets) - 1:
-        lists = (base, inverted.build(codes, offsets, listed, len(centroids)))
+        lists = (base, inverted.build(codes, offsets, listed, len(codec.centroids)))
     found = slots.read(folder, manifest, documents, len(offsets) - 1)
     alive = np.zeros(len(offsets) - 1, np.uint8)
     alive[found] = np.diff(offsets)[found] > 0

@@ -12,10 +12,11 @@ import numpy as np
 
 from engine.indexes.plaid import loops
 from engine.indexes.plaid.codec import Codec
-from engine.indexes.plaid.crew import COARSE, EXACT, FINE, ROWS, TABLE, Crew
+from engine.indexes.plaid.crew import Crew
 from engine.indexes.plaid.inverted import Lists
+from engine.indexes.plaid.loops import COARSE, EXACT, FINE, ROWS, TABLE
+from engine.indexes.plaid.query import best_centroids, byte_range
 from engine.indexes.plaid.settings import PlaidSettings
-from engine.indexes.plaid.tables import best_centroids, byte_range, rounded_query
 from engine.simd.centroids import COLUMNS
 from engine.simd.threads import thread_count
 
@@ -102,7 +103,7 @@ def run(
     n_full = max(settings.n_full_scores, wanted)
     slots = len(layout.alive)
     ties = np.arange(slots) if ties is None else ties
-    refines, most = codec.bits < 16, max(settings.n_refined, n_full)
+    refines, most = codec.refines, max(settings.n_refined, n_full)
     room = (max(settings.n_candidates, wanted), most, n_full if refines else most)
     crew = _crew(layout, query, tuple(min(size, slots) for size in room), threads)
     try:
@@ -110,7 +111,7 @@ def run(
         found = np.flatnonzero(points)
         points = points[found]
         candidates = found[best_positions(points, room[0], ties[found])]
-        unit, origin = byte_range(codec, crew.maxima, query, settings.centroid_threshold, crew.low, crew.factor)
+        unit, origin = byte_range(codec, crew.tables, query, settings.centroid_threshold)
         crew.work(ROWS, len(codec.centroids))
         sums = crew.documents(COARSE, candidates)
         if n_full > settings.n_full_scores:
@@ -122,7 +123,7 @@ def run(
         scores = crew.documents(EXACT, survivors)
     finally:
         crew.close()
-    table = crew.table.reshape(crew.blocks, -1, COLUMNS)
+    table = crew.tables.scores.reshape(crew.blocks, -1, COLUMNS)
     return Stages(
         probes, table, found, points, candidates, sums * unit + origin, refined, fine, survivors, scores, notes
     )
@@ -130,9 +131,9 @@ def run(
 
 def _crew(layout: Layout, query: np.ndarray, room: tuple[int, ...], threads: int) -> Crew:
     """Threads for one query, with the table of centroid scores done."""
-    rounded, arrays = rounded_query(layout.codec, query), (layout.offsets, layout.codes, layout.packed.reshape(-1))
     threads = (threads or thread_count()) if len(layout.codes) >= WORTH_WAKING else 1
-    crew = Crew(layout.codec, arrays, query, rounded, (room[0], room[1], room[2]), threads)
+    stored = layout.codec.stored(layout.offsets, layout.codes, layout.packed)
+    crew = Crew(layout.codec, stored, query, (room[0], room[1], room[2]), threads)
     crew.work(TABLE, -(-len(layout.codec.centroids) // loops.GROUP))
     return crew
 
@@ -144,7 +145,7 @@ def _probe(
     n = len(layout.codec.centroids)
     asked = n_probe = min(settings.n_probe, n)
     while True:
-        probes, found = best_centroids(crew.table, crew.maxima, m, n_probe)
+        probes, found = best_centroids(crew.tables, m, n_probe)
         lowest = found.min()
         unit = np.float32(1e4 / max(float(found.max() - lowest), 1e-30))
         weights = ((found - lowest) * unit).astype(np.int32) + np.int32(1)

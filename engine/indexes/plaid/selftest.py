@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.embeddings import TokenEmbeddings
-from engine.indexes.plaid.codec import SCALES, Codec
+from engine.indexes.plaid.codec import Codec
 from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.search import Layout, Stages
 from engine.maxsim import maxsim
@@ -17,12 +17,10 @@ def fit_together(codec: Codec, offsets: np.ndarray, codes: np.ndarray, packed: n
     """Whether the arrays of an index fit together: the kernels index without bounds checks."""
     return bool(
         len(codes) == len(packed) == offsets[-1]
-        and packed.shape[1:] == (codec.layout.size,)
+        and packed.shape[1:] == (codec.row_size,)
         and (np.diff(offsets) >= 0).all()
         and (len(codes) == 0 or codes.max() < len(codec.centroids))
-        and all(np.isfinite(part).all() for part in (codec.centroids, codec.step, codec.scales))
-        and codec.step.shape == (codec.dim,)
-        and codec.scales.shape == (SCALES,)
+        and codec.sound()
         and len(lists.offsets) <= len(codec.centroids) + 1
         and (np.diff(lists.offsets) >= 0).all()
         and lists.offsets[0] == 0

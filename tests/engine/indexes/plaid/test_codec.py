@@ -4,15 +4,18 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import TokenEmbeddings, create_index, open_index, storage
 from engine.errors import CorruptDataError, InputError
 from engine.indexes.plaid import search
-from engine.indexes.plaid.codec import RowLayout, fit
+from engine.indexes.plaid.codecs import CODECS, codec_class
 from engine.indexes.plaid.inverted import build
+from engine.indexes.plaid.rows import RowLayout
 from engine.indexes.plaid.search import Layout
+from engine.indexes.plaid.settings import BITS, PlaidSettings
 from tests.conftest import ragged
 
 
@@ -22,7 +25,8 @@ def fitted(rng, n=3000, dim=24, bits=4, wide_share=0.5, centroids=32):
     codes = rng.integers(0, centroids, n)
     lengths = np.exp(rng.normal(size=(n, 1)))
     vectors = (some[codes] + 0.1 * lengths * rng.normal(size=(n, dim))).astype(np.float32)
-    return fit(vectors, codes, some, RowLayout.of(dim, bits, wide_share)), vectors, codes
+    settings = PlaidSettings(bits=bits, wide_share=wide_share)
+    return codec_class(bits).fit(vectors, codes, some, settings), vectors, codes
 
 
 def error(codec, vectors, codes):
@@ -62,16 +66,20 @@ def test_a_vector_that_is_its_centroid_is_stored_as_it_is():
 @settings(max_examples=60, deadline=None)
 def test_rows_have_the_bytes_that_the_layout_says(dim, bits, share):
     codec, vectors, codes = fitted(np.random.default_rng(3), 50, dim, bits, share, 4)
-    rows, layout = codec.encode(vectors, codes), codec.layout
-    assert rows.shape == (50, layout.size)
-    assert 8 * layout.wide <= share * dim
-    if bits < 16:
+    rows = codec.encode(vectors, codes)
+    assert rows.shape == (50, codec.row_size)
+    assert codec.row_size == codec_class(bits).row_bytes(dim, PlaidSettings(bits=bits, wide_share=share))
+    if bits == 16:
+        assert codec.row_size == 2 * dim
+    else:
+        layout = codec.layout
+        assert 8 * layout.wide <= share * dim
         assert layout.size == -(-dim // 8) * bits + layout.wide + 1
         assert codec.distance(rows) <= codec.farthest * (1 + 1e-6)
     assert np.isfinite(codec.decode(codes, rows)).all()
 
 
-@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
 @pytest.mark.parametrize("dim", [5, 24, 96, 200])
 def test_scores_from_codes_are_maxsim_on_the_decoded_vectors(bits, dim):
     rng = np.random.default_rng(4)
@@ -85,6 +93,19 @@ def test_scores_from_codes_are_maxsim_on_the_decoded_vectors(bits, dim):
     products = codec.decode(codes, packed).astype(np.float64) @ query.T
     expected = [products[a:b].max(axis=0).sum() for a, b in pairwise(offsets)]
     np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-4)
+
+
+def test_every_number_of_bits_has_a_codec():
+    assert tuple(CODECS) == BITS
+
+
+def test_codes_are_read_alike_by_every_reader():
+    rng = np.random.default_rng(7)
+    for bits, dim in ((1, 21), (2, 40), (4, 96), (8, 13), (16, 13)):
+        codec, vectors, codes = fitted(rng, 60, dim, bits)
+        packed = codec.encode(vectors, codes)
+        tensors = (torch.from_numpy(np.array(part)) for part in (codec.centroids, codes, packed))
+        np.testing.assert_allclose(codec.decode_on(*tensors).numpy(), codec.decode(codes, packed), atol=1e-5)
 
 
 def test_a_share_outside_of_0_to_1_is_refused(tmp_path):

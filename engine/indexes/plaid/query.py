@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from engine.indexes.plaid import loops
 from engine.indexes.plaid.codec import Codec
+from engine.indexes.plaid.loops import Tables
+from engine.indexes.plaid.rows import RowLayout
 from engine.simd import levels
 from engine.simd.centroids import COLUMNS
 from engine.simd.jit import kernel
@@ -17,11 +19,11 @@ SHORT_LIMIT = 32_767.0  # of int16 sums
 ROUNDING = 2e-6  # of float32 sums of one score, as a share of the largest
 
 
-@dataclass(frozen=True, eq=False)
-class Rounded:
-    """A query for the residual codes, in blocks of 32 query tokens; see `loops.document_scores`.
+class ResidualQuery(NamedTuple):
+    """A query for the residual codes, in blocks of 32 query tokens; see `scores.Block`.
 
     Args:
+        blocks: How many.
         widths, lanes: int64 [blocks].
         short: Whether sums fit in int16.
         unit: float32.
@@ -32,6 +34,7 @@ class Rounded:
         weights: float32 [blocks, 32 * padded dim], the query times the steps.
     """
 
+    blocks: int
     widths: np.ndarray
     lanes: np.ndarray
     short: bool
@@ -43,12 +46,11 @@ class Rounded:
     weights: np.ndarray
 
 
-def best_centroids(table: np.ndarray, maxima: np.ndarray, m: int, n_probe: int) -> tuple[np.ndarray, np.ndarray]:
+def best_centroids(tables: Tables, m: int, n_probe: int) -> tuple[np.ndarray, np.ndarray]:
     """The centroids with the highest scores for each query token.
 
     Args:
-        table: float32 [blocks, c * 32], scores of centroids.
-        maxima: float32 [blocks, groups * 32], the best of each group.
+        tables: Scores of centroids and the best of each group.
         m: Query tokens.
         n_probe: How many.
 
@@ -56,81 +58,81 @@ def best_centroids(table: np.ndarray, maxima: np.ndarray, m: int, n_probe: int) 
         int64 [m, n_probe], best first, and their scores, float32 [m, n_probe].
     """
     probes, scores = np.zeros((m, n_probe), np.int64), np.empty((m, n_probe), np.float32)
-    for number, block in enumerate(table):
+    for number, block in enumerate(tables.scores):
         first = number * COLUMNS
         rows = probes[first : first + COLUMNS]
-        loops.best_centroids(block, maxima[number], len(block) // COLUMNS, len(rows), rows)
+        loops.best_centroids(block, tables.maxima[number], len(block) // COLUMNS, len(rows), rows)
         scores[first : first + len(rows)] = block[rows * COLUMNS + np.arange(len(rows))[:, None]]
     return probes, scores
 
 
-def byte_range(
-    codec: Codec, maxima: np.ndarray, query: np.ndarray, threshold: float, low: np.ndarray, factor: np.ndarray
-) -> tuple[float, float]:
+def byte_range(codec: Codec, tables: Tables, query: np.ndarray, threshold: float) -> tuple[float, float]:
     """How scores of centroids become bytes: one step for all query tokens, so that sums of bytes are sums of scores.
 
     Args:
         codec: Centroids.
-        maxima: float32 [blocks, groups * 32].
+        tables: Its maxima are read; `low` gets the score that byte 0 stands for, which is the mean over the centroids
+            or lower, and `factor` the steps of a unit of score.
         query: float32 [m, dim].
         threshold: Scores below it count as it.
-        low: float32 [blocks, 32], gets the score that 0 stands for: the mean over the centroids, or lower.
-        factor: float32 [1], gets the steps of a unit of score.
 
     Returns:
         The score of one step, and the sum over the query tokens of the score that 0 stands for.
     """
-    m = len(query)
-    top = maxima.reshape(len(maxima), -1, COLUMNS).max(axis=1).reshape(-1)[:m]
+    m, low = len(query), tables.low.reshape(-1)
+    top = tables.maxima.reshape(len(tables.maxima), -1, COLUMNS).max(axis=1).reshape(-1)[:m]
     mean = query @ codec.centre
     spread = max(float((top - np.maximum(mean, np.float32(threshold))).max()), 1e-6)
-    low.reshape(-1)[:m] = top - np.float32(spread)
-    factor[0] = 255 / spread
-    return spread / 255, float(low.reshape(-1)[:m].sum(dtype=np.float64))
+    low[:m] = top - np.float32(spread)
+    tables.factor[0] = 255 / spread
+    return spread / 255, float(low[:m].sum(dtype=np.float64))
 
 
-def rounded_query(codec: Codec, query: np.ndarray) -> Rounded:
+def rounded_query(
+    layout: RowLayout, step: np.ndarray, farthest: float, reach: float, query: np.ndarray
+) -> ResidualQuery:
     """Round a query for the residual codes.
 
     The query times the steps of the quantiser becomes int8. The integers are meant around the middle of the codes, so
     that their rounding acts only on what lies around it.
 
     Args:
-        codec: Centroids and quantiser; at 16 bits there is nothing to round, and the result is empty.
+        layout: Of the rows.
+        step: float32 [dim], of the quantiser.
+        farthest: The largest distance of codes from their middle.
+        reach: Length of the longest centroid.
         query: float32 [m, dim].
 
     Returns:
         The rounded query.
     """
-    level = levels.chosen()
-    m, columns, size = len(query), COLUMNS, codec.layout.padded if codec.bits < 16 else 4
-    blocks = -(-m // columns)
-    lanes = np.minimum(columns, m - columns * np.arange(blocks))
-    made = Rounded(
-        -(-lanes // level.lanes) * level.lanes,
+    m, size, width = len(query), layout.padded, levels.chosen().lanes
+    blocks = -(-m // COLUMNS)
+    lanes = np.minimum(COLUMNS, m - COLUMNS * np.arange(blocks))
+    made = ResidualQuery(
+        blocks,
+        -(-lanes // width) * width,
         lanes,
-        codec.bits < 8 and codec.layout.rounding < SHORT_LIMIT / 2,
+        layout.bits < 8 and layout.rounding < SHORT_LIMIT / 2,
         np.float32(1),
-        np.zeros((blocks, size * columns), np.int8),
-        np.zeros((blocks, columns), np.float32),
-        np.zeros((blocks, 2, columns), np.float32),
-        np.zeros((blocks, columns), np.float32),
-        np.zeros((blocks, columns * size), np.float32),
+        np.zeros((blocks, size * COLUMNS), np.int8),
+        np.zeros((blocks, COLUMNS), np.float32),
+        np.zeros((blocks, 2, COLUMNS), np.float32),
+        np.zeros((blocks, COLUMNS), np.float32),
+        np.zeros((blocks, COLUMNS * size), np.float32),
     )
-    if codec.bits == 16:
-        return made
-    tops, weights = codec.layout.tops, made.weights.reshape(-1, size)
-    highest, positive, negative = weigh(query, codec.step, tops, weights)
-    scale = QUERY_TOP[codec.bits] / max(highest, 1e-30)
+    tops, weights = layout.tops, made.weights.reshape(-1, size)
+    highest, positive, negative = weigh(query, step, tops, weights)
+    scale = QUERY_TOP[layout.bits] / max(highest, 1e-30)
     if made.short:  # int16 sums hold the even or the odd pairs of dimensions
-        scale = min(scale, (SHORT_LIMIT - codec.layout.rounding) / max(positive, negative, 1e-30))
+        scale = min(scale, (SHORT_LIMIT - layout.rounding) / max(positive, negative, 1e-30))
     scale = np.float32(scale)
     for number in range(blocks):
-        some = slice(number * columns, number * columns + int(lanes[number]))
+        some = slice(number * COLUMNS, number * COLUMNS + int(lanes[number]))
         arrays = (made.query[number], made.shift[number], made.origin[number], made.slack[number])
-        limits = (codec.farthest, codec.reach, ROUNDING, int(made.widths[number]))
+        limits = (farthest, reach, ROUNDING, int(made.widths[number]))
         round_weights(weights[some], query[some], tops, scale, *limits, *arrays)
-    return replace(made, unit=np.float32(1 / scale))
+    return made._replace(unit=np.float32(1 / scale))
 
 
 @kernel

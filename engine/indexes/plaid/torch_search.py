@@ -23,15 +23,12 @@ class DeviceLayout:
     """The arrays of a `Layout` as tensors on a device.
 
     Args:
-        codec: Bits, dimension and centre.
+        codec: Centroids, and how rows of bytes are read.
         centroids: float32 [c, dim].
         offsets: int64 [slots + 1].
         codes: int64 [tokens].
         packed: uint8 [tokens, row size].
         lists: (int64 [c + 1] offsets, int64 documents), one pair for each set of inverted lists.
-        step: float32 [dim].
-        middle: float32 [dim].
-        scales: float32 [256].
     """
 
     codec: Codec
@@ -40,9 +37,6 @@ class DeviceLayout:
     codes: torch.Tensor
     packed: torch.Tensor
     lists: tuple[tuple[torch.Tensor, torch.Tensor], ...]
-    step: torch.Tensor
-    middle: torch.Tensor
-    scales: torch.Tensor
 
     @classmethod
     def of(cls, layout: Layout, device: str) -> DeviceLayout:
@@ -60,9 +54,6 @@ class DeviceLayout:
             moved(layout.codes, np.int64),
             moved(layout.packed),
             lists,
-            moved(codec.step),
-            moved(codec.middle),
-            moved(codec.scales),
         )
 
     @property
@@ -79,17 +70,7 @@ class DeviceLayout:
 
     def vectors(self, tokens: torch.Tensor) -> torch.Tensor:
         """The stored vectors of some tokens, float32 [t, dim]."""
-        packed, codec = self.packed[tokens], self.codec
-        if codec.bits == 16:
-            return packed.view(torch.float16).float()
-        base, wide, dim = packed[:, : codec.layout.base], codec.layout.wide, codec.dim
-        parts = [base >> (part * codec.bits) & ((1 << codec.bits) - 1) for part in range(8 // codec.bits)]
-        codes = torch.cat(parts, dim=1)[:, :dim]
-        shifts = torch.arange(8, device=packed.device)
-        more = packed[:, codec.layout.base : codec.layout.base + wide, None] >> shifts & 1
-        codes[:, : 8 * wide] |= (more << codec.bits).reshape(len(packed), -1).to(torch.uint8)
-        residuals = self.step * (codes.float() - self.middle)
-        return self.centroids[self.codes[tokens]] + self.scales[packed[:, -1].long()][:, None] * residuals
+        return self.codec.decode_on(self.centroids, self.codes[tokens], self.packed[tokens])
 
 
 def run(
@@ -131,7 +112,7 @@ def run(
         margin = settings.centroid_margin * len(query) / unit
         near = torch.nonzero(sums >= torch.sort(sums, descending=True).values[n_full - 1] - margin).ravel()
         survivors = candidates[near[_best(sums[near], max(n_full, settings.n_refined), ties[candidates[near]])]]
-        if layout.codec.bits < 16 and len(survivors) > n_full:
+        if layout.codec.refines and len(survivors) > n_full:
             survivors = survivors[_best(_fine(layout, survivors, rows, low, asked), n_full, ties[survivors])]
     scores = _plain(layout, survivors, asked)
     return survivors.cpu().numpy(), scores.float().cpu().numpy(), notes
