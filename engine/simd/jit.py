@@ -17,7 +17,8 @@ from numba.extending import typeof_impl
 
 from engine.simd import levels
 
-OPTIONS = {"nogil": True, "error_model": "numpy"}
+OPTIONS: Any = {"nogil": True, "error_model": "numpy"}
+_config: Any = numba.config  # its settings are known at run time only
 
 
 class Kernel:
@@ -56,11 +57,11 @@ class Kernel:
         level, folder = levels.chosen(), cache_folder(Path(self.function.__code__.co_filename).resolve().parent)
         if folder is None:
             return numba.njit(**OPTIONS)(self.function)
-        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder / level.name)
+        before, _config.CACHE_DIR = _config.CACHE_DIR, str(folder / level.name)
         try:
             return numba.njit(cache=True, **OPTIONS)(self.function)
         finally:
-            numba.config.CACHE_DIR = before
+            _config.CACHE_DIR = before
 
 
 @typeof_impl.register(Kernel)

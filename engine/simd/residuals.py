@@ -46,7 +46,7 @@ def _for_each_width(b: Any, width: Any, lanes: int, body: Callable[[int], None])
 def _token_scores(level: Level, b: Any, width, short, values, n, *rest: Any) -> None:
     def emit(vectors: int, held_short: bool) -> None:
         tokens = level.score_tokens[vectors - 1]
-        each(b, i64(0), n, tokens, lambda t, size: _scores(level, b, vectors, held_short, values, *rest, t, size))
+        each(b, i64(0), n, tokens, lambda t, size: _scores(level, b, vectors, held_short, t, size, values, *rest))
 
     def chosen(vectors: int) -> None:
         if level.short:
@@ -62,8 +62,8 @@ def _token_scores(level: Level, b: Any, width, short, values, n, *rest: Any) -> 
 
 
 def _scores(
-    level: Level, b: Any, vectors: int, short: bool, values, groups, query, table, shift, unit, codes, lengths, sums,
-    best, token, n,
+    level: Level, b: Any, vectors: int, short: bool, token, n, values, groups, query, table, shift, unit, codes,
+    lengths, sums, best,
 ) -> None:  # fmt: skip
     """Scores of `n` tokens from `token` for some registers of query tokens."""
     arithmetic = arithmetic_of(level, short)

@@ -1,6 +1,7 @@
 """The codec: what is stored, how near it is, and how scores are computed from codes."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from engine.indexes.plaid.settings import BITS, PlaidSettings
 from tests.conftest import ragged
 
 
-def fitted(rng, n=3000, dim=24, bits=4, wide_share=0.5, centroids=32):
+def fitted(rng, n=3000, dim=24, bits=4, wide_share=0.5, centroids=32) -> tuple[Any, np.ndarray, np.ndarray]:
     """A codec, the vectors it was fitted on and their centroids; residuals of very different lengths."""
     some = rng.normal(size=(centroids, dim)).astype(np.float32)
     codes = rng.integers(0, centroids, n)
