@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +99,41 @@ def check_tokenizer(name: str, model: MultiVectorEncoder) -> None:
                 "tokenizer_config.json."
             )
         tokenizer.pad_token = filler
+
+
+@contextmanager
+def watched_weights(name: str) -> Iterator[None]:
+    """Refuse a model some of whose weights are not in its files: transformers draws them at random and only logs it.
+
+    Args:
+        name: Of the model that is loaded within.
+
+    Raises:
+        CorruptDataError: weights are missing; a pooler's do not count, since its output is not used.
+    """
+    missing: list[str] = []
+
+    class Report(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines = re.sub(r"\x1b\[[\d;]*m", "", record.getMessage()).splitlines()
+            rows = [line.split("|") for line in lines if "|" in line]
+            missing.extend(row[0].strip() for row in rows if row[1].strip() == "MISSING" and "pooler" not in row[0])
+
+    logger, handler = logging.getLogger("transformers.modeling_utils"), Report()
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
+    if missing:
+        raise CorruptDataError(
+            f"Model {name!r} lacks weights, such as {missing[0]}, which would be random: copy or download it whole."
+        )
 
 
 def explained(name: str, error: Exception) -> WorkbenchError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import plugins
 from engine.errors import InputError
-from engine.model_files import check_folder, check_tokenizer, explained
+from engine.model_files import check_folder, check_tokenizer, explained, watched_weights
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
@@ -70,13 +70,14 @@ def _load_checkpoint(
     if Path(name).exists():
         check_folder(Path(name))
     try:
-        if _has_own_projection(name):
-            own = MultiVectorEncoder(
-                name, device=device, model_kwargs=model_kwargs, trust_remote_code=trust_remote_code
-            )
-            return own, "late-interaction checkpoint"
-        backbone = backbone_model(name, device, model_kwargs, trust_remote_code)
-        return backbone, "backbone without a projection: its own token vectors"
+        with watched_weights(name):
+            if _has_own_projection(name):
+                own = MultiVectorEncoder(
+                    name, device=device, model_kwargs=model_kwargs, trust_remote_code=trust_remote_code
+                )
+                return own, "late-interaction checkpoint"
+            backbone = backbone_model(name, device, model_kwargs, trust_remote_code)
+            return backbone, "backbone without a projection: its own token vectors"
     except Exception as error:  # what libraries raise for files that they cannot use has no common base
         raise explained(name, error) from None
 

@@ -105,6 +105,31 @@ def test_weights_of_another_size_are_refused(model: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("lost", ["encoder.layer.1.output.dense.weight", "embeddings.word_embeddings.weight"])
+def test_weights_that_would_be_random_are_refused(model: Path, lost: str) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(str(model / "model.safetensors"))
+    save_file(
+        {name: value for name, value in weights.items() if name != lost}, str(model / "model.safetensors"),
+        {"format": "pt"},
+    )  # fmt: skip
+    with pytest.raises(CorruptDataError, match="lacks weights, such as"):
+        load(model)
+
+
+def test_a_pooler_may_be_missing_and_loading_stays_silent(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(str(model / "model.safetensors"))
+    kept = {name: value for name, value in weights.items() if "pooler" not in name}
+    assert len(kept) < len(weights)
+    save_file(kept, str(model / "model.safetensors"), {"format": "pt"})
+    found = load(model).encode_document(["the clocks"]).values
+    assert found.shape[1] == 16
+    assert "REPORT" not in capfd.readouterr().err
+
+
 def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(NotFoundError, match="no model folder"):
