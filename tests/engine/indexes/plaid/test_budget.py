@@ -144,3 +144,23 @@ def test_the_self_test_runs_after_every_change(tmp_path, monkeypatch):
 def test_estimating_nothing_is_refused(tmp_path):
     with pytest.raises(InputError, match="nothing to estimate"):
         create(tmp_path / "index").estimate(TokenEmbeddings(np.empty((0, 4), np.float32), np.zeros(1, np.int64)))
+
+
+def test_a_large_build_plans_once_and_no_clock_changes_what_is_written(tmp_path, monkeypatch):
+    from engine.indexes.plaid import budget, index
+
+    rng, plans = np.random.default_rng(3), []
+    documents = ragged(rng, [8] * 40, 16)
+    names = [f"d{i}" for i in range(40)]
+    monkeypatch.setattr(index, "ESTIMATED", 1)
+    monkeypatch.setattr(index, "plan", lambda *arguments: plans.append(arguments) or budget.plan(*arguments))
+    built = []
+    for number, tick in enumerate((1e-6, 1e3)):
+        now = iter(np.cumsum(np.full(10_000, tick)).tolist())
+        monkeypatch.setattr(budget.time, "perf_counter", lambda now=now: next(now))
+        built.append(create(tmp_path / str(number)))
+        built[-1].add(names, documents)
+    first, second = built
+    assert len(plans) == 2  # one a build
+    assert first.built["estimate"]["seconds"] < second.built["estimate"]["seconds"]
+    assert first.state.manifest.files == second.state.manifest.files
