@@ -74,7 +74,7 @@ def read_request(
 
     Args:
         request: "source" ("judgements" or "file"), "file" (name and text), "base", "way" ("head", "lora", "all"),
-            "loss", "steps", "batch", "rate", "every", "seed" and "name".
+            "loss", "scorer", "steps", "batch", "rate", "every", "seed" and "name".
         collection: That is open: its judgements are the data, or what the run is measured with.
 
     Returns:
@@ -100,6 +100,7 @@ def read_request(
         raise InputError(f"Expected one of {', '.join(WAYS)}, got {way!r}: choose what is trained.")
     settings = TrainSettings.from_dict({
         "base": asked(request, "base", "embedded"), "loss": asked(request, "loss"), **WAYS[way],
+        "scorer": asked(request, "scorer", "maxsim"),
         "learning_rate": _rate(request.get("rate")), "max_steps": numbers["steps"], "batch": numbers["batch"],
         "evaluate_every": numbers["every"], "seed": numbers["seed"], "output": str(_folder(asked(request, "name"))),
     })  # fmt: skip

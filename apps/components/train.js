@@ -21,6 +21,7 @@ LIW.pages.train = ({ element, props, send, watch, setup }) => {
   }
   setup.bases.forEach(({ name, label }) => find(".base").append(el("option", { value: name }, label)));
   setup.losses.forEach(({ name, about }) => find(".loss").append(el("option", { value: name }, about)));
+  setup.scorers.forEach((name) => find(".scorer").append(el("option", { value: name }, name)));
   file.accept = setup.types.join(",");
   find(".document").value = setup.document;
   if (setup.missing) {
@@ -31,6 +32,7 @@ LIW.pages.train = ({ element, props, send, watch, setup }) => {
     way: ".way",
     base: ".base",
     loss: ".loss",
+    scorer: ".scorer",
     steps: ".steps-of",
     batch: ".batch",
     rate: ".rate",

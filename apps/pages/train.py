@@ -47,14 +47,16 @@ class TrainPage:
             request: Whose workspace it is.
 
         Returns:
-            See `Workspaces.about`; bases and losses to choose from, and why nothing can be trained, if so.
+            See `Workspaces.about`; bases, losses and scorers to choose from, and why nothing can be trained, if so.
         """
+        from engine.maxsim import scorers
         from engine.training.losses import LOSSES
 
         collection = self.workspaces.of(request).collection
         return {
             **self.workspaces.about(request), "missing": _missing(), "types": list(training.TYPES),
             "losses": [{"name": name, "about": kind.about} for name, kind in LOSSES.items()],
+            "scorers": scorers.names(),
             "bases": [model for model in self.workspaces.models.offered() if model["name"].startswith("trained/")],
             "document": _example(collection)[1] if collection.judged_queries else "",
         }  # fmt: skip

@@ -79,6 +79,7 @@ def test_a_model_gets_a_folder_of_our_own_and_never_an_old_one(home: Path, tiny_
         ({"rate": "nan"}, "learning_rate"),
         ({"way": "everything"}, "what is trained"),
         ({"loss": "magic"}, "Unknown loss"),
+        ({"scorer": "magic"}, "Unknown scorer"),
     ],
 )
 def test_a_mistake_is_one_sentence_before_anything_is_loaded(
@@ -140,11 +141,13 @@ def test_a_run_is_checked_watched_and_its_model_used(page: Page, server: Server)
 def test_stop_ends_a_run_and_keeps_its_model(page: Page, server: Server) -> None:
     from playwright.sync_api import expect
 
+    from engine.maxsim import scorers
     from engine.training import LOSSES
 
     pytest.importorskip("accelerate", reason="needs the training packages: the extra train")
     upload(page, server, steps="4000")
     assert page.locator(".loss option").evaluate_all("found => found.map(({ value }) => value)") == list(LOSSES)
+    assert page.locator(".scorer option").evaluate_all("found => found.map(({ value }) => value)") == scorers.names()
     page.get_by_role("button", name="Train", exact=True).click()
     expect(page.locator(".run .facts-row")).to_contain_text("of 4,000", timeout=120_000)
     page.get_by_role("button", name="Stop and keep").click()
