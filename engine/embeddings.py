@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import SupportsIndex, overload
 
 import numpy as np
 
@@ -88,12 +88,12 @@ class TokenEmbeddings:
         return len(self.offsets) - 1
 
     @overload
-    def __getitem__(self, position: int) -> np.ndarray: ...
+    def __getitem__(self, position: SupportsIndex) -> np.ndarray: ...
 
     @overload
     def __getitem__(self, position: slice) -> TokenEmbeddings: ...
 
-    def __getitem__(self, position: int | slice) -> np.ndarray | TokenEmbeddings:
+    def __getitem__(self, position: SupportsIndex | slice) -> np.ndarray | TokenEmbeddings:
         """The vectors of one item, [tokens, dim], or the items of a slice; neither copies (but a slice with a step)."""
         if isinstance(position, slice):
             return self._slice(position)

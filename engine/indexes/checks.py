@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -57,7 +57,7 @@ def settings(kind: str, settings_class: type[Settings], given: Mapping[str, Any]
 class Checked(Protocol):
     """What a check has to know of an index."""
 
-    kind: Any
+    kind: ClassVar[str]
     state: State
 
     @property

@@ -72,7 +72,8 @@ class IndexFolder(Kind, ABC):
                 fresh = copy(self)
                 fresh.state = State.read(self.path, manifest)
                 fresh._load()
-                self.__dict__ = fresh.__dict__  # at once: whoever copies this object gets all of it or nothing
+                # At once: whoever copies this object gets all of it or nothing.
+                object.__setattr__(self, "__dict__", vars(fresh))
                 return
             except CorruptDataError:
                 latest = storage.read_manifest(self.path, f"index/{self.kind}")

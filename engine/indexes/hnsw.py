@@ -222,11 +222,11 @@ class HnswIndex(StoredVectorsIndex):
             The documents that own them; fewer columns, and `exhausted`, where the graph cannot give n.
         """
         voyager = import_module("voyager")
-        wanted = min(n, self.state.manifest.record["tokens"]) if self.graph is not None else 0
-        while wanted:
+        graph, wanted = self.graph, min(n, self.state.manifest.record["tokens"])
+        while wanted and graph is not None:
             ef = max(wanted, self.settings.ef or wanted)
             try:
-                labels, distances = self.graph.query(query.astype(np.float32), wanted, query_ef=ef)
+                labels, distances = graph.query(query.astype(np.float32), wanted, query_ef=ef)
             except voyager.RecallError:  # links of removed tokens may lead nowhere
                 wanted //= 2
                 continue
