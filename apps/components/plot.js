@@ -85,6 +85,8 @@
       onDrawn?.(place);
     };
     new MutationObserver(draw).observe(document.body, { attributeFilter: ["class"] });
+    // Before the first figure is there: a measurement takes longer than reading the library does.
+    (window.requestIdleCallback ?? setTimeout)(() => plotly().catch(() => {}));
     return {
       node,
       show: (figure, label) => {
