@@ -98,7 +98,7 @@ def test_a_visitor_and_all_of_them_have_only_so_many_places() -> None:
     assert next(lane.follow("visitor 0", "s", lambda: iter([7]), job.stopped.set)) == 7
 
 
-def test_a_run_that_nobody_listens_to_is_stopped_and_a_waiting_one_never_begins(
+def test_runs_that_nobody_listens_to_end_at_work_and_in_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(lanes, "PATIENCE", 0.3)
@@ -116,7 +116,7 @@ def test_a_run_that_nobody_listens_to_is_stopped_and_a_waiting_one_never_begins(
     until(listened.begun.is_set)
     time.sleep(0.6)
     assert not listened.stopped.is_set()
-    assert not waiting.begun.is_set()
+    assert waiting.stopped.is_set() or not waiting.begun.is_set()
     here.clear()
     thread.join(20)
     assert listened.stopped.is_set()
