@@ -104,12 +104,12 @@ def identical(name: str) -> dict[str, int]:
 def peak() -> dict[str, float]:
     """What the machine can do at most: float32 products from the cache, and bytes from memory."""
     from engine.maxsim.cpu import score_float32
-    from engine.simd import kernels, threads
+    from engine.simd import choice, kernels, threads
 
     rng = np.random.default_rng(0)
     dim, columns, rows = 96, 32, 120
     values = rng.standard_normal(dim * rows).astype(np.float32)
-    panels = kernels.query_panels(rng.standard_normal((columns, dim)).astype(np.float32), 1)
+    panels = kernels.query_panels(rng.standard_normal((columns, dim)).astype(np.float32), 1, choice.chosen())
     offsets = np.array([0, rows])
     chosen, scores, spans = np.zeros(4000, np.int64), np.empty((1, 4000), np.float32), np.array([0, columns])
     count = threads.thread_count()

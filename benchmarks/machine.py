@@ -19,13 +19,13 @@ PACKAGES = ("numpy", "numba", "torch", "sentence-transformers", "transformers", 
 def describe() -> dict[str, Any]:
     """Processor, cores, level of the kernels and versions."""
     from engine.machine import processor
-    from engine.simd import levels, threads
+    from engine.simd import choice, threads
 
     return {
         "processor": processor(),
         "threads": threads.thread_count(),
         "load_average": [round(x, 1) for x in os.getloadavg()],
-        **levels.describe(),
+        **choice.describe(),
         "python": platform.python_version(),
         "versions": {package: _version(package) for package in PACKAGES},
         "date": time.strftime("%Y-%m-%d"),

@@ -44,8 +44,8 @@ def instructions(device: str) -> frozenset[str]:
         return frozenset({"bfloat16"} if torch.cuda.get_device_capability(device) >= (8, 0) else ())
     if kind != "cpu":
         return frozenset()
+    from engine.simd.choice import chosen
     from engine.simd.features import host_features
-    from engine.simd.levels import chosen
 
     return (host_features() & {MATRIX_UNIT}) | {chosen().name}
 

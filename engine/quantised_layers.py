@@ -68,7 +68,7 @@ def quantise_layers(model: torch.nn.Module) -> int:
     Raises:
         InputError: this processor has none of the instructions, or no layer fits.
     """
-    from engine.simd.levels import chosen
+    from engine.simd.choice import chosen
     from engine.simd.linear import available
 
     if not available():

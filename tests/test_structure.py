@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,63 @@ def test_imports_point_one_way(layer: str) -> None:
     assert files
     wrong = {str(path): imported(path) & (LAYERS - ALLOWED[layer]) for path in files}
     assert not {path: names for path, names in wrong.items() if names}
+
+
+def modules(root: Path) -> dict[str, Path]:
+    """Dotted name -> file of every module of the layers below a folder."""
+    paths = [path for layer in ALLOWED for path in (root / layer).rglob("*.py")]
+    parts = {path: path.relative_to(root).with_suffix("").parts for path in paths}
+    return {".".join(names[:-1] if names[-1] == "__init__" else names): path for path, names in parts.items()}
+
+
+def arrows(name: str, known: dict[str, Path]) -> set[str]:
+    """The modules that one imports, in its functions too: all but what only type checkers read."""
+    found: set[str] = set()
+    nodes: list[ast.AST] = [ast.parse(known[name].read_text(encoding="utf-8"))]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            nodes += node.orelse
+            continue
+        nodes += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            around = name.split(".")[: len(name.split(".")) - node.level + (known[name].stem == "__init__")]
+            base = ".".join([*(around if node.level else []), *([node.module] if node.module else [])])
+            names = (f"{base}.{alias.name}" for alias in node.names)
+            found |= {module if module in known else base for module in names}
+    return (found & known.keys()) - {name}
+
+
+def circle(root: Path) -> list[str]:
+    """Modules that import each other in turn, the last being the first again; nothing where there is no circle."""
+    known = modules(root)
+    try:
+        TopologicalSorter({name: arrows(name, known) for name in known}).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circle(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    "back",
+    ["from engine import a", "from . import a", "import engine.a", "def late():\n    from .a import name"],
+)
+def test_a_circle_is_found_wherever_its_import_stands(tmp_path: Path, back: str) -> None:
+    folder = tmp_path / "engine"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "a.py").write_text("import engine.b")
+    (folder / "b.py").write_text("import engine.c as c")
+    (folder / "c.py").write_text(f"from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    {back.splitlines()[-1]}\n")
+    assert circle(tmp_path) == []
+    (folder / "c.py").write_text(back)
+    assert sorted(set(circle(tmp_path))) == ["engine.a", "engine.b", "engine.c"]
 
 
 def test_the_engine_knows_no_user_interface() -> None:

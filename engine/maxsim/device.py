@@ -35,9 +35,9 @@ def describe(device: str = "cpu") -> dict[str, Any]:
         The backend, the precision of its products, and its version or instruction set.
     """
     if device == "cpu":
-        from engine.simd import levels
+        from engine.simd import choice
 
-        return {"device": device, "backend": "engine.simd", "products": "float32", **levels.describe()}
+        return {"device": device, "backend": "engine.simd", "products": "float32", **choice.describe()}
     if _fused(device):
         try:
             found = version("late-interaction-kernels")

@@ -139,11 +139,12 @@ def _offsets(mask: Tensor) -> Tensor:
 
 def _forward_compiled(queries: Tensor, spans: Tensor, documents: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     from engine.maxsim import training_cpu
-    from engine.simd import kernels, threads
+    from engine.simd import choice, kernels, threads
 
-    panels, dim = kernels.query_panels(queries.numpy(), 1), queries.shape[1]
+    level, dim = choice.chosen(), queries.shape[1]
+    panels = kernels.query_panels(queries.numpy(), 1, level)
     scores = torch.empty(len(spans) - 1, len(offsets) - 1)
-    where = torch.empty(len(offsets) - 1, kernels.columns_of(len(queries)), dtype=torch.int32)
+    where = torch.empty(len(offsets) - 1, kernels.columns_of(len(queries), level), dtype=torch.int32)
     arrays = documents.numpy().reshape(-1), offsets.numpy(), spans.numpy(), scores.numpy(), where.numpy()
     values, starts, rows, out, places = arrays
     bounds = threads.cut(np.diff(starts) + 1, 8 * threads.thread_count())

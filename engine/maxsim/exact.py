@@ -81,13 +81,13 @@ def _score(
 ) -> None:
     """Write float32 scores [rows, chosen]."""
     from engine.maxsim.cpu import score_float16, score_float32
-    from engine.simd import kernels, threads
+    from engine.simd import choice, kernels, threads
     from engine.simd.jit import flat
 
     if len(chosen) == 0:
         return
     spans = queries.offsets[rows.start : rows.stop + 1]
-    panels = kernels.query_panels(queries.values[spans[0] : spans[-1]].astype(np.float32), 1)
+    panels = kernels.query_panels(queries.values[spans[0] : spans[-1]].astype(np.float32), 1, choice.chosen())
     half = documents.values.dtype == np.float16
     score = score_float16 if half else score_float32
     values = flat(documents.values.view(np.uint16) if half else documents.values)

@@ -52,11 +52,11 @@ class QuantizedDocuments:
             InputError: a vector holds NaN or infinity; the sentence names its document.
         """
         from engine.maxsim import cpu
-        from engine.simd import kernels, levels, threads
+        from engine.simd import choice, kernels, threads
         from engine.simd.jit import flat
 
         documents.check()
-        zero = levels.chosen().zero
+        zero = choice.chosen().zero
         n, dim = len(documents), documents.dim
         half = documents.values.dtype == np.float16
         values = flat(documents.values.view(np.uint16) if half else documents.values)
@@ -104,9 +104,9 @@ class QuantizedDocuments:
     @property
     def provable(self) -> bool:
         """Whether sums of products fit: up to about 2,000 dimensions in the int16 of AVX2, 65,000 in int32."""
-        from engine.simd import levels
+        from engine.simd import choice
 
-        if levels.chosen().short:
+        if choice.chosen().short:
             return bool(self._room()[1].min() > INT16 / 4)
         return self.codes.shape[1] * 255 * ONE_BYTE_LIMIT < INT32
 
@@ -120,12 +120,12 @@ class QuantizedDocuments:
                 int8 [tokens, padded dim]; float64 [tokens], the unit of each; float64 [tokens, 2], the norms of what
             rounding left and of the token, for `bound`.
         """
-        from engine.simd import levels
+        from engine.simd import choice
 
         padded = np.zeros((len(query), self.codes.shape[1]))
         padded[:, : len(self.steps)] = query * self.steps
         unit = np.abs(padded).max(axis=1, initial=0.0) / ONE_BYTE_LIMIT
-        if levels.chosen().short:
+        if choice.chosen().short:
             even = np.arange(padded.shape[1]) & 2 == 0
             limits, room = self._room()
             for columns, limit, left in ((even, limits[0], room[0]), (~even, limits[1], room[1])):

@@ -105,13 +105,14 @@ def _proven(
 def _scan(queries: TokenEmbeddings, rows: slice, codes: QuantizedDocuments) -> list[tuple[np.ndarray, np.ndarray]]:
     """Approximate scores of all documents, and their bounds, for each query of a block."""
     from engine.maxsim import cpu
-    from engine.simd import kernels, threads
+    from engine.simd import choice, kernels, threads
     from engine.simd.jit import flat
 
     spans = queries.offsets[rows.start : rows.stop + 1]
     rounded, units, factors = codes.round_query(queries.values[spans[0] : spans[-1]])
     spans = spans - spans[0]
-    panels, offset = kernels.scan_panels(rounded), kernels.scan_offset(rounded)
+    level = choice.chosen()
+    panels, offset = kernels.scan_panels(rounded, level), kernels.scan_offset(rounded, level)
     offsets, flat_codes, groups = flat(codes.documents.offsets), flat(codes.codes), codes.codes.shape[1] // 4
     scores = np.empty((len(spans) - 1, len(codes)))
     bounds = threads.cut(codes.documents.lengths + 1, 8 * threads.thread_count())

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
+import sys
 from functools import cache
 
 ONE_BYTE_LIMIT = 127  # the largest query value in int8: with codes up to 127, two products fit in int16
+_ARCH_PRCTL, _REQUEST, _TILE_DATA = 158, 0x1023, 18  # Linux on x86-64: a process must ask before it uses tiles
 
 
 @cache
@@ -18,6 +22,9 @@ def host_features() -> frozenset[str]:
         return frozenset()
 
 
-def has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 in hardware, so that a model in bfloat16 is worth trying."""
-    return bool({"avx512bf16", "amx-bf16", "bf16"} & host_features())
+@cache
+def matrix_unit() -> bool:
+    """Whether this processor has a matrix unit (AMX) and the system lets this process use it."""
+    if not {"amx-int8", "amx-tile"} <= host_features() or sys.platform != "linux" or platform.machine() != "x86_64":
+        return False
+    return ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST, _TILE_DATA) == 0

@@ -1,4 +1,4 @@
-"""The table of instruction levels, and which of them is in force: decided and checked at the first use, not at import.
+"""The table of instruction levels, and the one that code is generated for at this moment.
 
 A level is a row: what it needs, how wide its registers are, how it multiplies integers, and how many sums it holds at
 once. Everything else follows from the row, so a new level is a new row (and, for a new way to multiply, one class in
@@ -7,7 +7,6 @@ once. Everything else follows from the row, so a new level is a new row (and, fo
 
 from __future__ import annotations
 
-import os
 import platform
 import threading
 from collections.abc import Iterator
@@ -15,11 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from numba.core.compiler_lock import global_compiler_lock
-
 from engine.simd import features
 
-VARIABLE = "WORKBENCH_SIMD"  # force a level that this processor has, or "plain"
 X86, ARM = ("x86_64", "amd64"), ("arm64", "aarch64")
 
 
@@ -98,7 +94,7 @@ LEVELS = (  # best first
 )  # fmt: skip
 
 _here = threading.local()
-_decided: list[tuple[Level, str]] = []  # the level in force, and why a better one is not used
+_in_force: list[Level] = []  # one, once `engine.simd.choice` has decided
 
 
 def named(name: str) -> Level:
@@ -108,19 +104,19 @@ def named(name: str) -> Level:
 
 def available() -> tuple[Level, ...]:
     """The levels that this processor and this process can run, best first."""
-    from engine.simd import tiles
-
-    return tuple(level for level in LEVELS if level.here and (not level.matrix_unit or tiles.available()))
+    return tuple(level for level in LEVELS if level.here and (not level.matrix_unit or features.matrix_unit()))
 
 
-def chosen() -> Level:
-    """The level in force: the best one here whose kernels agree with plain numba on a small known input."""
-    return _choice()[0]
+def put_in_force(level: Level) -> None:
+    """Generate code for a level from now on, in every thread; only `engine.simd.choice` calls it."""
+    _in_force[:] = [level]
 
 
 def current() -> Level:
     """The level that code is generated for at this moment: that of `trial`, else the one in force."""
-    return getattr(_here, "trial", None) or chosen()
+    found = getattr(_here, "trial", None) or next(iter(_in_force), None)
+    assert found is not None, "kernels are compiled through engine.simd.jit, which decides first"
+    return found
 
 
 @contextmanager
@@ -132,36 +128,3 @@ def trial(level: Level) -> Iterator[None]:
         yield
     finally:
         _here.trial = before
-
-
-def _choice() -> tuple[Level, str]:
-    if not _decided:
-        with global_compiler_lock:  # the check compiles: one lock for both, else two threads could wait for each other
-            if not _decided:
-                _decided.append(_decide())
-    return _decided[0]
-
-
-def _decide() -> tuple[Level, str]:
-    from engine.simd import selfcheck
-
-    levels, note = available(), ""
-    names = [level.name for level in levels]
-    asked = os.environ.get(VARIABLE, "")
-    for level in levels[names.index(asked) if asked in names else 0 :]:
-        reason = selfcheck.disagreement(level) if level.vectors else ""
-        if not reason:
-            return level, note
-        note += f"{reason} of level {level.name} differs from plain numba on this processor or cannot run; "
-    raise AssertionError("plain runs everywhere")
-
-
-def describe() -> dict[str, Any]:
-    """The level in force, what the processor offers, and why a better level is not used, as JSON values."""
-    level, note = _choice()
-    return {
-        "simd": level.name,
-        "matrix_unit": level.matrix_unit,
-        "available": [found.name for found in available()],
-        "note": note,
-    }

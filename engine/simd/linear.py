@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from engine.simd import kernels, levels
+from engine.simd import choice, kernels
 from engine.simd.build import (
     F32,
     I8,
@@ -43,7 +43,7 @@ TOKENS = 5  # rows at once, for four registers of columns; with 16 registers two
 
 def available() -> bool:
     """Whether this processor multiplies bytes by instructions of its own, so that integers are worth it."""
-    return levels.chosen().products not in ("", "generic")
+    return choice.chosen().products not in ("", "generic")
 
 
 def weight_panels(weights: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ def weight_panels(weights: np.ndarray) -> np.ndarray:
     Returns:
         int8, flat, see `kernels.query_panels`.
     """
-    return kernels.query_panels(weights, 4)
+    return kernels.query_panels(weights, 4, choice.chosen())
 
 
 def _multiplied(level: Level, b: Any, codes, count, groups, weights, terms, columns, ranges, out, out_at) -> None:

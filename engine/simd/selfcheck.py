@@ -15,8 +15,9 @@ from typing import Any
 import numba
 import numpy as np
 
-from engine.simd import features, jit, kernels
+from engine.simd import features, kernels
 from engine.simd.levels import Level, trial
+from engine.simd.machine_code import OPTIONS, cache_folder
 
 
 def disagreement(level: Level) -> str:
@@ -28,7 +29,7 @@ def disagreement(level: Level) -> str:
     Returns:
         The name of the first kernel that differs, or of an error; nothing where all agree.
     """
-    folder = jit.cache_folder(Path(__file__).resolve().parent)
+    folder = cache_folder(Path(__file__).resolve().parent)
     passed = None if folder is None else folder / f"{level.name}-{_processor()}.passed"
     if passed is not None and passed.exists():
         return ""
@@ -52,7 +53,7 @@ def _processor() -> str:
 
 def compiled(function: Callable[..., Any]) -> Any:
     """A function for one trial: what is in force then is generated at its first call, and nothing of it is kept."""
-    return numba.njit(**jit.OPTIONS)(function)
+    return numba.njit(**OPTIONS)(function)
 
 
 def calling(kernel: Any) -> Callable[..., Any]:
@@ -92,9 +93,17 @@ def max_scan(level: Level, rng: np.random.Generator) -> bool:
         for tokens, groups in ((23, 5), (7, 1), (16, 16), (90, 24)):
             query = rng.integers(-99, 100, (size, 4 * groups)).astype(np.int8)
             values = rng.integers(zero - reach, zero + reach + 1 - (zero == 128), (tokens, 4 * groups)).astype(np.uint8)
-            out = np.full(kernels.columns_of(size), -(2**30), np.int32)
+            out = np.full(kernels.columns_of(size, level), -(2**30), np.int32)
             flat = np.concatenate([values.ravel(), np.zeros(kernels.SLACK, np.uint8)])
-            run(flat, tokens, groups, kernels.scan_panels(query), len(out), kernels.scan_offset(query), out)
+            run(
+                flat,
+                tokens,
+                groups,
+                kernels.scan_panels(query, level),
+                len(out),
+                kernels.scan_offset(query, level),
+                out,
+            )
             expected = (query.astype(np.int64) @ (values[1:].astype(np.int64) - zero).T).max(axis=1)
             if not np.array_equal(out[:size], expected):
                 return False
@@ -108,10 +117,10 @@ def products(level: Level, rng: np.random.Generator) -> bool:
     best = compiled(calling(kernels.best_products))
     for size in (7 * level.lanes - 1, 1, 2 * level.lanes, 3 * level.lanes):
         query, values = (rng.standard_normal((n, dim)).astype(np.float32) for n in (size, tokens))
-        out = np.full(kernels.columns_of(size), -np.inf, np.float32)
+        out = np.full(kernels.columns_of(size, level), -np.inf, np.float32)
         again, where = np.full_like(out, -np.inf), np.empty(len(out), np.int32)
-        most(values.ravel(), 1, tokens, dim, kernels.query_panels(query, 1), len(out), out)
-        best(values.ravel(), 1, tokens, dim, kernels.query_panels(query, 1), len(out), again, where)
+        most(values.ravel(), 1, tokens, dim, kernels.query_panels(query, 1, level), len(out), out)
+        best(values.ravel(), 1, tokens, dim, kernels.query_panels(query, 1, level), len(out), again, where)
         expected = query @ values[1:].T
         if not np.array_equal(out, again) or (where[:size] != expected.argmax(axis=1)).any():
             return False

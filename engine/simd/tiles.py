@@ -6,10 +6,6 @@ meets zeros in the query's panel, whose dimensions are padded to a multiple of 6
 
 from __future__ import annotations
 
-import ctypes
-import platform
-import sys
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,24 +15,14 @@ from numba.core.cgutils import alloca_once
 from numba.extending import intrinsic
 
 from engine.simd.build import I8, I32, call, data, full, i64, load, loop, prefetch, store
-from engine.simd.features import host_features
 
 ROWS, LANES, WIDTH = 16, 16, 64  # document tokens and query tokens of a tile; codes of a token in one step
-_ARCH_PRCTL, _REQUEST, _TILE_DATA = 158, 0x1023, 18  # Linux on x86-64: a process must ask before it uses tiles
 
 # Palette 1; tiles 0 to 3 hold sums, 4 and 5 document tokens, 6 and 7 query tokens: each 16 rows of 64 bytes.
 CONFIGURATION = np.zeros(64, np.uint8)
 CONFIGURATION[0] = 1
 CONFIGURATION[16:32:2] = WIDTH
 CONFIGURATION[48:56] = ROWS
-
-
-@cache
-def available() -> bool:
-    """Whether this processor has the unit and the system lets this process use it."""
-    if not {"amx-int8", "amx-tile"} <= host_features() or sys.platform != "linux" or platform.machine() != "x86_64":
-        return False
-    return ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST, _TILE_DATA) == 0
 
 
 @intrinsic

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.simd import levels
+from engine.simd import choice
 from engine.simd.jit import kernel
 from engine.simd.kernels import best_products
 from engine.simd.threads import run_parts
@@ -15,7 +15,7 @@ PANELS = 16  # of vectors that a thread takes at once
 
 def part_of() -> int:
     """Vectors that a thread takes at once."""
-    return PANELS * 4 * levels.chosen().lanes
+    return PANELS * 4 * choice.chosen().lanes
 
 
 @kernel
@@ -60,7 +60,7 @@ def nearest(vectors: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.
     dim = centroids.shape[1] + 1
     codes, best = np.zeros(len(vectors), np.int64), np.empty(len(vectors), np.float32)
     squares = np.empty(len(vectors), np.float32)
-    columns, size = 4 * levels.chosen().lanes, part_of()
+    columns, size = 4 * choice.chosen().lanes, part_of()
 
     def work(part: int) -> None:
         first, last = part * size, min(len(vectors), (part + 1) * size)

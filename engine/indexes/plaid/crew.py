@@ -29,7 +29,8 @@ from engine.indexes.plaid.loops import (
 )
 from engine.simd import atomic
 from engine.simd.centroids import COLUMNS, multiply_rows
-from engine.simd.jit import OPTIONS, kernel
+from engine.simd.jit import kernel
+from engine.simd.machine_code import OPTIONS
 from engine.simd.threads import submit
 
 fetch_add: Any = atomic.fetch_add

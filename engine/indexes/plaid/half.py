@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.indexes.plaid.codec import SCALES, Codec
 from engine.indexes.plaid.settings import PlaidSettings
+from engine.simd.choice import chosen
 from engine.simd.jit import kernel
 from engine.simd.kernels import columns_of, max_products, query_panels, widen
 
@@ -144,4 +145,6 @@ class HalfCodec(Codec):
 
     def asked(self, query: np.ndarray) -> Any:
         """See the base class."""
-        return HalfQuery(-(-len(query) // 32), len(query), columns_of(len(query)), query_panels(query, 1))
+        level = chosen()
+        columns, panels = columns_of(len(query), level), query_panels(query, 1, level)
+        return HalfQuery(-(-len(query) // 32), len(query), columns, panels)

@@ -10,7 +10,7 @@ from engine.indexes.plaid import loops
 from engine.indexes.plaid.codec import Codec
 from engine.indexes.plaid.loops import Tables
 from engine.indexes.plaid.rows import RowLayout
-from engine.simd import levels
+from engine.simd import choice
 from engine.simd.centroids import COLUMNS
 from engine.simd.jit import kernel
 
@@ -106,7 +106,7 @@ def rounded_query(
     Returns:
         The rounded query.
     """
-    m, size, width = len(query), layout.padded, levels.chosen().lanes
+    m, size, width = len(query), layout.padded, choice.chosen().lanes
     blocks = -(-m // COLUMNS)
     lanes = np.minimum(COLUMNS, m - COLUMNS * np.arange(blocks))
     made = ResidualQuery(

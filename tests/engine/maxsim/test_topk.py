@@ -11,7 +11,7 @@ from engine import TokenEmbeddings, maxsim
 from engine.errors import InputError
 from engine.maxsim import QuantizedDocuments, maxsim_topk
 from engine.retrieval import top_positions
-from engine.simd import levels
+from engine.simd import choice, levels
 from tests.conftest import ragged
 
 
@@ -80,9 +80,9 @@ def test_many_dimensions_fall_back_to_float32(monkeypatch):
     rng = np.random.default_rng(4)
     documents = TokenEmbeddings.from_list([np.sign(rng.standard_normal((3, 4096))).astype(np.float32)] * 9)
     codes = QuantizedDocuments.build(documents)
-    assert codes.provable == (not levels.chosen().short)
+    assert codes.provable == (not choice.chosen().short)
     with monkeypatch.context() as patch:
-        patch.setattr(levels, "chosen", lambda: levels.named("avx2"))  # whose sums are held in 16 bits
+        patch.setattr(choice, "chosen", lambda: levels.named("avx2"))  # whose sums are held in 16 bits
         assert not codes.provable
     monkeypatch.setattr(QuantizedDocuments, "provable", False)
     assert_same(ragged(rng, [3], 4096), documents, 4)

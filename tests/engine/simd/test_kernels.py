@@ -9,15 +9,15 @@ import sys
 import numpy as np
 import pytest
 
-from engine.simd import integer, jit, kernels, levels, plain, selfcheck, threads
+from engine.simd import choice, integer, jit, kernels, levels, plain, selfcheck, threads
 from engine.simd.selfcheck import calling, compiled
 
 CHECK = """
 import numpy as np
-from engine.simd import levels
+from engine.simd import choice
 from engine import TokenEmbeddings, maxsim
 from engine.maxsim import maxsim_topk, maxsim_reference, QuantizedDocuments
-assert levels.chosen().name == {level!r}, levels.describe()
+assert choice.chosen().name == {level!r}, choice.describe()
 rng = np.random.default_rng(0)
 make = lambda lengths: TokenEmbeddings(
     rng.standard_normal((sum(lengths), 20)).astype(np.float32), np.cumsum([0, *lengths]).astype(np.int64))
@@ -33,7 +33,7 @@ assert np.array_equal(scores[:, -1], -np.sort(-full, axis=1)[:, 4])
 @pytest.mark.parametrize("level", [level.name for level in levels.available()])
 def test_each_level_scores_the_same(level):
     code = CHECK.format(level=level)
-    environment = {**os.environ, levels.VARIABLE: level}
+    environment = {**os.environ, choice.VARIABLE: level}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
@@ -49,14 +49,14 @@ def test_a_kernel_that_differs_is_found(monkeypatch):
 def test_a_level_that_fails_its_check_gives_way_and_the_record_says_why(monkeypatch):
     best, *others = levels.available()
     monkeypatch.setattr(selfcheck, "disagreement", lambda level: "max_scan" if level is best else "")
-    monkeypatch.setattr(levels, "_decided", [])
-    monkeypatch.delenv(levels.VARIABLE, raising=False)
+    monkeypatch.setattr(choice, "_decided", [])
+    monkeypatch.delenv(choice.VARIABLE, raising=False)
     if others:  # plain has nothing to fail
-        assert levels.chosen() is others[0]
-        assert levels.describe()["note"].startswith(f"max_scan of level {best.name} differs from plain numba")
-    monkeypatch.setenv(levels.VARIABLE, "plain")
-    monkeypatch.setattr(levels, "_decided", [])
-    assert levels.describe()["simd"] == "plain"
+        assert choice.chosen() is others[0]
+        assert choice.describe()["note"].startswith(f"max_scan of level {best.name} differs from plain numba")
+    monkeypatch.setenv(choice.VARIABLE, "plain")
+    monkeypatch.setattr(choice, "_decided", [])
+    assert choice.describe()["simd"] == "plain"
 
 
 def test_half_precision_numbers_all_widen():
@@ -71,8 +71,8 @@ def test_importing_decides_and_compiles_nothing():
     code = (
         "import engine, sys; assert 'torch' not in sys.modules; assert 'engine.simd.kernels' not in sys.modules\n"
         "import engine.indexes.plaid, engine.maxsim.cpu, engine.pooling.cpu, engine.simd.linear\n"
-        "from engine.simd import jit, levels; import gc\n"
-        "assert levels._decided == []\n"
+        "from engine.simd import choice, jit; import gc\n"
+        "assert choice._decided == []\n"
         "made = [k for k in gc.get_objects() if type(k) is jit.Kernel]\n"
         "assert len(made) > 20 and all(k._dispatcher is None for k in made)"
     )
@@ -89,7 +89,7 @@ def test_machine_code_is_made_again_when_a_called_kernel_changes(tmp_path):
         "WORKBENCH_KERNEL_CACHE": str(tmp_path / "cache"),
         "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)]),
         "PYTHONDONTWRITEBYTECODE": "1",
-        levels.VARIABLE: "plain",
+        choice.VARIABLE: "plain",
     }
     said = []
     for body in ("2 * x", "2 * x", "3 * x"):
@@ -105,10 +105,10 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
     file = tmp_path / "file"
     file.write_text("in the way")
     code = (
-        "import numpy as np\nfrom engine.simd import jit\nassert jit._writable() is None\n"
+        "import numpy as np\nfrom engine.simd import jit, machine_code\nassert machine_code._writable() is None\n"
         "@jit.kernel\ndef twice(x):\n    return 2 * x\nassert twice(4) == 8"
     )
-    environment = {**os.environ, "WORKBENCH_KERNEL_CACHE": str(file / "below"), levels.VARIABLE: "plain"}
+    environment = {**os.environ, "WORKBENCH_KERNEL_CACHE": str(file / "below"), choice.VARIABLE: "plain"}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
@@ -162,8 +162,9 @@ def test_the_matrix_unit_scans_what_the_vectors_scan():
         flat = np.concatenate([values.ravel(), rng.integers(0, 256, kernels.SLACK).astype(np.uint8)])
         exact = (query.astype(np.int64) @ (values.astype(np.int64) - 128).T).max(axis=1)
         for name, run in runs.items():
-            with levels.trial(levels.named(name)):
-                panels, offset = kernels.scan_panels(query), kernels.scan_offset(query)
-                found = np.full(kernels.columns_of(size), -(2**30), np.int32)
+            level = levels.named(name)
+            with levels.trial(level):
+                panels, offset = kernels.scan_panels(query, level), kernels.scan_offset(query, level)
+                found = np.full(kernels.columns_of(size, level), -(2**30), np.int32)
                 run(flat, tokens, dim // 4, panels, len(found), offset, found)
             assert np.array_equal(found[:size], exact)
