@@ -39,8 +39,8 @@ class Calls:
         """Check one call.
 
         Args:
-            path: Of the request.
-            body: Its body.
+            path: Path of the request's address.
+            body: Bytes that came with it.
 
         Raises:
             Refused: it is no call of a function that is here, with what that function takes.

@@ -34,7 +34,7 @@ class Refused(Exception):
     """A request that is not passed on.
 
     Args:
-        status: Of HTTP.
+        status: Status of HTTP, such as 403.
         sentence: Why, and what to do.
         wait: Seconds after which asking again makes sense, or 0.
     """

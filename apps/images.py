@@ -150,7 +150,7 @@ def page_record(encoder: Encoder, question: str, patches: Patches) -> dict[str, 
     Args:
         encoder: The model of the patches.
         question: The query.
-        patches: Of the picture.
+        patches: Vectors of the picture's patches, and where they lie.
 
     Returns:
         The picture as a data URL, the grid, the query tokens, "similarity" [q][patches], "best", "contribution" [q]

@@ -22,7 +22,7 @@ def index_row(record: IndexRow, beside: bool = False) -> dict[str, Any]:
     """One measured index.
 
     Args:
-        record: Of a comparison.
+        record: A row of a comparison.
         beside: Whether something else kept the machine busy meanwhile.
 
     Returns:

@@ -50,7 +50,7 @@ class Lane:
 
         Args:
             visitor: Address of whoever asks.
-            session: Of their page.
+            session: Session of the page that they opened.
             run: The run; iterated in a thread of its own.
             stop: Asks the run at work to end; called when nobody listens any more.
 
@@ -89,7 +89,7 @@ class Lane:
         """Take the runs of a session out of the line whose turn has not come.
 
         Args:
-            session: Of the page that asks.
+            session: Session of the page that asks.
         """
         with self._changed:
             for run in self._line:

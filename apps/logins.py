@@ -28,7 +28,7 @@ class Logins:
         """Take the turn to guess; it has to be left again.
 
         Args:
-            address: Of whoever guesses.
+            address: Network address of whoever guesses.
 
         Returns:
             0, or the seconds after which this address may try again; it has no turn then.
@@ -50,7 +50,7 @@ class Logins:
         """Give the turn back.
 
         Args:
-            address: Of whoever guessed.
+            address: Network address of whoever guessed.
             passed: Whether the login was right.
         """
         network = _network(address)

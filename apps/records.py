@@ -66,7 +66,7 @@ def explanation(question: str, name: str, title: str, text: str, alignment: Alig
         name: The document's id, or a caption for a text that has none.
         title: Its title, or nothing.
         text: The document.
-        alignment: Of the two.
+        alignment: How the score of the two comes about.
 
     Returns:
         JSON values: both levels, the score, and how many characters of how many the model read.

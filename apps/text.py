@@ -17,7 +17,7 @@ def asked(request: Mapping[str, Any], name: str, default: str = "") -> str:
 
     Args:
         request: What was sent.
-        name: Of the text.
+        name: Under which name the text was sent.
         default: For an absent, null or empty one.
 
     Returns:

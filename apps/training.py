@@ -167,7 +167,7 @@ def rehearse(settings: TrainSettings, data: TrainingData) -> dict[str, Any]:
     """Load the model, measure one batch and stop before the first step; nothing is kept.
 
     Args:
-        settings: Of the run.
+        settings: What to train, and how.
         data: Checked rows.
 
     Returns:
@@ -250,7 +250,7 @@ def run(
     """Train; for `apps.live.follow`.
 
     Args:
-        settings: Of the run.
+        settings: What to train, and how.
         data: Checked rows.
         development: To measure with, or None.
         told: Filled by the run.
@@ -281,8 +281,8 @@ def outcome(report: Report, development: Collection | None) -> dict[str, Any]:
     """What a finished run says.
 
     Args:
-        report: Of the run.
-        development: That it was measured with.
+        report: What the run measured.
+        development: The collection that it was measured with, or None.
 
     Returns:
         The model's name, scores before and after, and the questions that moved.

@@ -21,7 +21,7 @@ def trace_record(
     """One document's way through one search.
 
     Args:
-        trace: Of the index.
+        trace: What the index says about the document.
         text: The document.
         query_tokens: m tokens.
         document_tokens: d tokens.
@@ -90,8 +90,8 @@ def lost_record(report: LostReport, collection: Collection, most: int = 100) -> 
     """Where an index loses relevant documents.
 
     Args:
-        report: Of a collection.
-        collection: It.
+        report: What was found over all questions of a collection.
+        collection: The collection, for texts and titles.
         most: How many lost documents are listed.
 
     Returns:

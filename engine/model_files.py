@@ -77,7 +77,7 @@ def check_tokenizer(name: str, model: MultiVectorEncoder) -> None:
     Which one is of no consequence: padding is masked.
 
     Args:
-        name: Of the model.
+        name: What the sentence calls the model.
         model: As it was loaded.
 
     Raises:
@@ -106,7 +106,7 @@ def watched_weights(name: str) -> Iterator[None]:
     """Refuse a model some of whose weights are not in its files: transformers draws them at random and only logs it.
 
     Args:
-        name: Of the model that is loaded within.
+        name: What the sentence calls the model that is loaded within.
 
     Raises:
         CorruptDataError: weights are missing; a pooler's do not count, since its output is not used.

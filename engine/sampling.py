@@ -18,7 +18,7 @@ def sample(collection: Collection, documents: int, queries: int | None = None, s
         collection: Any collection.
         documents: How many documents; more when the kept queries have more that are judged, all when it has fewer.
         queries: How many judged queries; all of them when None or more than there are.
-        seed: Of the choice.
+        seed: Decides which documents and queries are kept.
 
     Returns:
         The part, with everything in the collection's own order.

@@ -94,7 +94,7 @@ def p_value(first: Sequence[float], second: Sequence[float], test: str = "studen
         second: float [n], of the same queries.
         test: "student", ranx's paired t-test; or "randomization", the paired permutation test that Smucker et al.
             (2007) recommend, by scipy (ranx's own is not repeatable: its permutations run in parallel).
-        seed: Of the randomization.
+        seed: Decides the random sign flips; "student" has none.
 
     Returns:
         p; 1 when no query differs.

@@ -95,7 +95,7 @@ def _kept_or_made(folder: Path, make: Callable[[], TokenEmbeddings]) -> tuple[To
     """Open what was kept, or make it and keep it; of several processes one makes it and the others wait for it.
 
     Args:
-        folder: Of the entry.
+        folder: Folder of the entry.
         make: Makes what it should hold.
 
     Returns:

@@ -52,7 +52,7 @@ class Server:
     """A running dashboard.
 
     Args:
-        process: Of Streamlit.
+        process: Streamlit's process.
         url: Where it answers.
     """
 

@@ -16,9 +16,9 @@ def question_scatter(table: pd.DataFrame, names: tuple[str, str], metric: str, t
     """Every question as a point: its value in one run against its value in the other.
 
     Args:
-        table: Of `by_question`.
-        names: Of the run before and the run after.
-        metric: Of both.
+        table: What `by_question` gave.
+        names: What the run before and the run after are called.
+        metric: The metric that is compared.
         theme: "light" or "dark".
 
     Returns:

@@ -24,7 +24,7 @@ def download_table(table: pd.DataFrame, name: str) -> None:
 
     Args:
         table: What is shown.
-        name: Of the files.
+        name: Name of the files, without their ends.
     """
     with st.container(horizontal=True):
         st.download_button("Table as CSV", csv_table(table), f"{name}.csv", "text/csv")
@@ -37,7 +37,7 @@ def download_figure(figure: go.Figure, name: str, key: str) -> None:
 
     Args:
         figure: What is shown.
-        name: Of the files.
+        name: Name of the files, without their ends.
         key: That tells the buttons of one page apart.
     """
     with st.container(horizontal=True):

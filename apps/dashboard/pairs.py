@@ -29,7 +29,7 @@ def pair(before: Run, after: Run, metric: str) -> None:
     Args:
         before: A run.
         after: Another, of the same collection.
-        metric: Of both.
+        metric: A metric that both computed.
     """
     settings = differing([before, after])
     st.subheader("What differs")

@@ -38,7 +38,7 @@ def leaderboard(
 
     Args:
         runs: Finished runs; those without values are left out.
-        values: Of `per_question`.
+        values: What `per_question` gave.
         metric: To sort by.
         baseline: Differences are paired with this one by question; None leaves them out.
 
@@ -121,7 +121,7 @@ def by_question(before: Run, after: Run, metric: str, texts: Mapping[str, str]) 
     Args:
         before: A run.
         after: Another.
-        metric: Of both.
+        metric: A metric that both computed.
         texts: Query id -> text, as far as known.
 
     Returns:

@@ -41,7 +41,7 @@ class ImagePage:
         """What the page needs first.
 
         Args:
-            request: Nothing.
+            request: "on", the key of the workspace; the first one without it.
 
         Returns:
             See `Workspaces.about`; models, limits, and an example.

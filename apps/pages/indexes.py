@@ -50,7 +50,7 @@ class IndexPage:
         """What the page needs first: the choices, and the last finished comparison.
 
         Args:
-            request: Nothing.
+            request: "on", the key of the workspace; the first one without it.
 
         Returns:
             See `Workspaces.about`; and the choices.

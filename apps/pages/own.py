@@ -49,7 +49,7 @@ class OwnPage:
         """What the page needs first.
 
         Args:
-            request: Nothing.
+            request: "on", the key of the workspace; the first one without it.
 
         Returns:
             See `Workspaces.about`; "models" to choose from and the "limits".

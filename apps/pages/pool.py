@@ -52,7 +52,7 @@ class PoolPage:
         """What the page needs first: the collection, the choices, and a study if one is finished.
 
         Args:
-            request: Nothing.
+            request: "on", the key of the workspace; the first one without it.
 
         Returns:
             See `Workspaces.about`; and the choices.

@@ -56,7 +56,7 @@ class SearchFunctions:
         """What the page needs first.
 
         Args:
-            request: Nothing.
+            request: "on", the key of the workspace; the first one without it.
 
         Returns:
             See `Workspaces.about`; "examples" (questions) and "models" to compare with.

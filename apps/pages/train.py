@@ -44,7 +44,7 @@ class TrainPage:
         """What the page needs first.
 
         Args:
-            request: Whose workspace it is.
+            request: "on", the key of the workspace; the first one without it.
 
         Returns:
             See `Workspaces.about`; bases, losses and scorers to choose from, and why nothing can be trained, if so.

@@ -54,7 +54,7 @@ class XrayPage:
         """What the page needs first.
 
         Args:
-            request: Nothing.
+            request: "on", the key of the workspace; the first one without it.
 
         Returns:
             See `Workspaces.about`; and the kinds of index and an example.

@@ -92,7 +92,7 @@ def vectors(state: State, items: TokenEmbeddings, names: list[str] | None) -> No
     """Raise InputError unless these vectors fit the dimension and the model of an index in this state.
 
     Args:
-        state: Of the index.
+        state: What the index holds: its dimension and its model count.
         items: Queries or documents.
         names: Ids for the sentence, or None for queries.
     """

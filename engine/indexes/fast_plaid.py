@@ -25,7 +25,7 @@ class FastPlaidSettings(Settings):
         max_points_per_centroid: Sampled tokens a centroid in k-means.
         n_ivf_probe: Lists probed for each query token.
         n_full_scores: Documents that are decompressed and scored.
-        seed: Of its k-means.
+        seed: Decides the sample that k-means sees, and where it starts.
         device: "cpu" or "cuda".
     """
 

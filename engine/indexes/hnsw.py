@@ -35,7 +35,7 @@ class HnswSettings(StoredSettings):
         neighbours: Token vectors fetched for each query token.
         candidates: Documents that are reranked at most, the best by an estimate from the neighbours; 0 reranks all.
         ef: Nodes looked at for each query token; 0 takes `neighbours`.
-        seed: Of the graph's random levels.
+        seed: Decides the random level of each vector in the graph.
         build_threads: Threads that insert; with more than 1 the graph differs from build to build.
     """
 

@@ -24,9 +24,9 @@ class LanceSettings(Settings):
     """Settings of LanceDB, with its own defaults.
 
     Args:
-        partitions: Of the inverted file; 0 leaves the choice to LanceDB (about the square root of the rows).
+        partitions: Lists of the inverted file; 0 leaves the choice to LanceDB (about the square root of the rows).
         sub_vectors: Codes a vector in product quantisation; 0 leaves the choice to LanceDB (dimension / 16).
-        bits: Of a code, 4 or 8.
+        bits: Bits of a code, 4 or 8.
         max_iterations: Rounds of k-means.
         sample_rate: Sampled vectors a partition in k-means.
         nprobes: Partitions searched for each query token.

@@ -17,7 +17,7 @@ class State:
         manifest: The manifest of this generation.
         ids: The ids, in storage order.
         dim: Dimension of the vectors, 0 while empty.
-        fingerprint: Of the model that made the vectors, or None.
+        fingerprint: What identifies the model that made the vectors, or None.
     """
 
     manifest: storage.Manifest

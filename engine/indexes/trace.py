@@ -100,7 +100,7 @@ def stage(
         name: See `Stage`.
         setting: See `Stage`.
         limit: See `Stage`.
-        position: Of the document.
+        position: Position of the document that is followed.
         entered: int [n], positions that came in, rising.
         scores: [n], their scores, or None where the stage has none.
         kept: int, positions that went on.
@@ -177,7 +177,7 @@ def exact_stage(position: int, scores: np.ndarray, tie_order: np.ndarray, entere
     """The last stage of every kind: MaxSim on stored vectors, the k best stay, ties by id.
 
     Args:
-        position: Of the document.
+        position: Position of the document that is followed.
         scores: float32 [n], of the documents that came in.
         tie_order: int [n], theirs.
         entered: int64 [n], their positions, rising.

@@ -30,8 +30,8 @@ class XtrWarpSettings(Settings):
         nprobe: Centroids probed for each query token; 0 leaves it to the library, which looks at the index and at k.
         t_prime: Token vectors after which the missing similarity is estimated; 0 leaves it to the library.
         max_candidates: Documents that are scored; 0 leaves it to the library.
-        threads: Of one search; 0 takes as many as torch uses.
-        seed: Of its k-means.
+        threads: How many one search uses; 0 takes as many as torch uses.
+        seed: Decides the sample that k-means sees, and where it starts.
     """
 
     nbits: int = 4

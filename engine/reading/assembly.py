@@ -55,7 +55,7 @@ def assemble(
     """Make the collection.
 
     Args:
-        name: Of the collection.
+        name: What the collection is called, in sentences and records.
         documents: Gathered.
         queries: Gathered, or None.
         judgements: Gathered, or None; those of absent documents and queries are left out and counted.

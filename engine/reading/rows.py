@@ -29,7 +29,7 @@ class Table:
     Args:
         name: What sentences call the source.
         rows: Column -> cell; a column that a row lacks is not in it.
-        numbers: Of the rows' lines, counted from 1.
+        numbers: Line or row of the source that each row stands in, counted from 1.
         columns: Over all rows, in the order of their first appearance.
         unit: What `numbers` count: "Line" or "Row".
         notes: What the reader guessed or replaced.

@@ -45,7 +45,7 @@ class Generic:
     """Codes uint8 times query int8, four neighbours summed into each lane, by no instruction in particular.
 
     Args:
-        lanes: Of a register.
+        lanes: Numbers of 32 bits in a register.
         short: Whether sums may be held as two int16 a lane; here it changes nothing.
     """
 

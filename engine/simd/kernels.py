@@ -26,7 +26,7 @@ def query_panels(query: np.ndarray, per: int, level: Level) -> np.ndarray:
     Args:
         query: [tokens, dim]; dim a multiple of `per`.
         per: Dimensions that lie beside each other: 4 for int8, 1 for float32.
-        level: Of the kernel.
+        level: Level of instructions of the kernel that reads them.
 
     Returns:
         Flat, `columns_of(tokens, level) * dim` values: panels of four registers, each [dim / per, columns, per], padded
@@ -47,7 +47,7 @@ def scan_panels(query: np.ndarray, level: Level) -> np.ndarray:
 
     Args:
         query: int8 [tokens, dim]; dim a multiple of 4.
-        level: Of the kernel.
+        level: Level of instructions of the kernel that reads them.
 
     Returns:
         As from `query_panels`; with the matrix unit the dimensions are padded to its steps.
@@ -61,7 +61,7 @@ def scan_offset(query: np.ndarray, level: Level) -> np.ndarray:
 
     Args:
         query: int8 [tokens, dim].
-        level: Of the kernel.
+        level: Level of instructions of the kernel that reads them.
 
     Returns:
         int32 [columns]; where sums are held in int16 the bits are two of them, one for each pair of the four

@@ -45,7 +45,7 @@ def cut_mini_batches(features: Features, most_tokens: int, keys: np.ndarray | No
     """Cut a padded column into mini-batches of similar length, longest rows first; see `engine.batching.cut_batches`.
 
     Args:
-        features: Of n rows.
+        features: What the tokenizer made of the column: tensors [n, padded length], "attention_mask" among them.
         most_tokens: Tokens of a mini-batch, padding included.
         keys: uint64 [n], see `MiniBatch`.
 

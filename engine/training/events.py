@@ -57,8 +57,8 @@ class Step(Event):
 
     Args:
         steps: Steps that the run will take.
-        loss: Of this step's batch.
-        learning_rate: That was used.
+        loss: Loss of this step's batch.
+        learning_rate: Rate that this step used.
         gradient_norm: Norm of the gradient of all trained weights, before clipping.
         tokens_per_second: Real tokens of the batch, padding left out.
         memory_bytes: Peak of the device so far; the process's resident set on a CPU.

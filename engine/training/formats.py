@@ -63,12 +63,12 @@ class Roles:
     """Which columns are what.
 
     Args:
-        query: The question's.
-        positive: The answer's.
-        negatives: Those of other documents, in order.
-        scores: Of a list of scores, or of labels, or None.
-        positive_scores: Of the answers alone, or None.
-        negative_scores: Of the other documents alone, or None.
+        query: Name of the column of questions.
+        positive: Name of the column of answers.
+        negatives: Names of the columns of other documents, in order.
+        scores: Name of the column of labels or of lists of scores, one a document; None without one.
+        positive_scores: Name of the column of the answers' scores, or None.
+        negative_scores: Name of the column of the other documents' scores, or None.
         labels: Whether `scores` judges the one document of each row with 0 or 1.
     """
 

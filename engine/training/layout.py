@@ -21,8 +21,8 @@ def use_shared_layout(model: MultiVectorEncoder, folder: str | Path) -> bool:
     settings. A model with anything else keeps the layout of sentence-transformers, which PyLate cannot read.
 
     Args:
-        model: That was saved.
-        folder: Where; its configuration files are replaced.
+        model: The model as it was saved there.
+        folder: Where it was saved; its configuration files are replaced.
 
     Returns:
         Whether the layout is PyLate's now.

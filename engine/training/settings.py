@@ -30,7 +30,7 @@ class TrainSettings:
         epochs: Passes over the data; fractions are possible.
         max_steps: Steps in all; 0 goes by epochs.
         warmup: Share of the steps over which the learning rate rises.
-        weight_decay: Of AdamW.
+        weight_decay: Share of each weight that AdamW takes off a step, times the learning rate.
         lora_rank: Rank of LoRA adapters on the attention and feed-forward layers; 0 trains all weights.
         train_only: "all", or "head" to train the projection and leave the backbone as it is.
         dtype: What the forward pass computes in; the weights stay in float32.

@@ -108,10 +108,26 @@ def test_compare_as_table_latex_html_and_against_seed_noise(folder, capsys) -> N
     page = (folder / "c.html").read_text()
     assert page.startswith("<!doctype html>")
     assert "<th scope" in page
+    assert "without their texts" not in said(capsys)
     assert run("compare", first, second, "--latex") == 0
     assert r"\begin{tabular}" in said(capsys)
     assert run("compare", first, second, "--seeds", "2", "--name", "a", "--name", "b", "--metric", "ndcg@10") == 0
     assert "than what 2 seeds alone make (0.0000)" in said(capsys)
+
+
+@pytest.mark.parametrize("after", ["gone", "changed"])
+def test_a_page_without_the_texts_of_its_queries_says_why(folder, capsys, after) -> None:
+    run("sweep", "exp.yaml", "--over", "pool_factor=1,4", "--processes", "1")
+    first, second = (found.id for found in stored.list_runs())
+    queries = folder / "tiny" / "queries.jsonl"
+    if after == "gone":
+        queries.parent.rename(folder / "elsewhere")
+    else:
+        queries.write_text(queries.read_text().replace("?", "!").replace('"text": "', '"text": "now '))
+    capsys.readouterr()
+    assert run("compare", first, second, "--html", "c.html") == 0
+    assert "The page names queries without their texts: " in said(capsys)
+    assert "now " not in (folder / "c.html").read_text()
 
 
 def test_runs_on_other_judgements_are_not_compared(folder, capsys) -> None:

@@ -221,14 +221,19 @@ def _readable(runs: list[str], names: list[str] | None) -> tuple[list[Run], list
 
 
 def _queries_of(run: Run) -> dict[str, str]:
-    """The texts of a run's queries, where its collection is still there."""
+    """The texts of a run's queries; where its collection is gone or has changed, none, and a note says so."""
     from engine import load_collection
     from engine.errors import WorkbenchError
 
     try:
-        return load_collection(run.experiment.collection).queries
-    except WorkbenchError:
+        collection = load_collection(run.experiment.collection)
+    except WorkbenchError as error:
+        note(f"The page names queries without their texts: {error}")
         return {}
+    if collection.fingerprint != run.record["collection"]["fingerprint"]:
+        note(f"The page names queries without their texts: {collection.name} has changed since it was measured.")
+        return {}
+    return collection.queries
 
 
 def _show_noise(found: list[Run], names: list[str], comparison: Comparison, seeds: int) -> None:

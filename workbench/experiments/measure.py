@@ -255,7 +255,7 @@ def assess(
         searched: Its answers.
         documents: What was indexed.
         pool_seconds: What pooling took.
-        clock: Of the stages so far.
+        clock: Holds the time of the stages so far.
 
     Returns:
         The measurement.

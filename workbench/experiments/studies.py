@@ -145,7 +145,7 @@ def pool_study(
         joint_factors: See `plan.pool_study`.
         threshold: How far a question must move to count as better or worse.
         k: Results a query.
-        seed: Of the bootstrap, and of the index.
+        seed: Decides the samples of the bootstrap and what the index draws.
         progress: Called with (stage, done, total).
         stop: Asked often; a yes ends the study after what was yielded.
         force: Measure again what is there already.
@@ -198,7 +198,7 @@ def recommend(
 
     Args:
         prepared: Collection and vectors.
-        max_bytes: Of the files that a search reads.
+        max_bytes: The most that the files which a search reads may take.
         max_ms: Median milliseconds of a single query.
         min_quality: Share of exact nDCG@10 to keep; without judgements, share of the exact first ten to find.
         seconds: What the search may spend once the vectors are there; one build that was begun is finished.

@@ -198,7 +198,7 @@ def write_record(folder: Path, record: dict[str, Any]) -> None:
     """Write a finished run's run.json with its checksum, replaced as a whole.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         record: Its contents.
     """
     body = orjson.loads(orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS))

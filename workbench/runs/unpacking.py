@@ -81,7 +81,7 @@ def check_run(folder: Path) -> None:
     """Check an unpacked run: its record, and that its tables hold what the record names.
 
     Args:
-        folder: Of the run, complete.
+        folder: Folder of the run, complete.
 
     Raises:
         CorruptDataError: something does not fit; the sentence says what.

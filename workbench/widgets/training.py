@@ -37,7 +37,7 @@ class TrainingControl(StaticFallback):
     Stop ends the run within a step, and the model of that step is kept.
 
     Args:
-        settings: Of the run.
+        settings: What to train, and how.
         data: Rows to train on.
         development: Evaluated before and after, and during the run if the settings say so.
         pinned: (question, text) pairs whose matrices are followed.

@@ -10,12 +10,7 @@ from engine.simd.kernels import best_products
 from engine.simd.threads import run_parts
 
 TILE = 256  # centroids; with 97 dimensions a tile stays in the second-level cache
-PANELS = 16  # of vectors that a thread takes at once
-
-
-def part_of() -> int:
-    """Vectors that a thread takes at once."""
-    return PANELS * 4 * choice.chosen().lanes
+PART = 1024  # vectors that a thread takes at once: whole panels at every level of instructions
 
 
 @kernel
@@ -60,14 +55,14 @@ def nearest(vectors: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.
     dim = centroids.shape[1] + 1
     codes, best = np.zeros(len(vectors), np.int64), np.empty(len(vectors), np.float32)
     squares = np.empty(len(vectors), np.float32)
-    columns, size = 4 * choice.chosen().lanes, part_of()
+    columns = 4 * choice.chosen().lanes
 
     def work(part: int) -> None:
-        first, last = part * size, min(len(vectors), (part + 1) * size)
+        first, last = part * PART, min(len(vectors), (part + 1) * PART)
         some = vectors[first:last].astype(np.float32)
         squares[first:last] = np.einsum("nd,nd->n", some, some)
-        panels = np.zeros(size * dim, np.float32)
+        panels = np.zeros(PART * dim, np.float32)
         _assign(some, columns, wide, dim, panels, codes[first:last], best[first:last])
 
-    run_parts(work, -(-len(vectors) // size))
+    run_parts(work, -(-len(vectors) // PART))
     return codes, np.maximum(squares - 2 * best, 0)

@@ -11,7 +11,8 @@ import numpy as np
 
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
-from engine.indexes.plaid.assign import nearest, part_of
+from engine.indexes.plaid.assign import PART as ASSIGNED
+from engine.indexes.plaid.assign import nearest
 from engine.indexes.plaid.codecs import codec_class
 from engine.indexes.plaid.residual import PART
 from engine.indexes.plaid.settings import PlaidSettings, wanted_centroids
@@ -21,6 +22,7 @@ SAMPLE_PER_CENTROID = 24  # tokens that k-means sees for each centroid
 LEAST_PER_CENTROID = 8  # below it, a memory limit asks for fewer centroids
 CHUNK_TOKENS = 1 << 16  # tokens encoded at once, without a memory limit
 TRIALS = 5
+MOST_THREADS = 64  # that a memory limit sets room aside for
 LEAST_CHUNK = 1024  # tokens encoded at once, at least
 MANY = 1 << 62
 TRIAL_TOKENS, TRIAL_CENTROIDS = 4096, 1024  # what an estimate of time is measured on
@@ -31,12 +33,13 @@ class Plan:
     """How a build divides its work.
 
     Args:
-        tokens: Of the collection.
-        centroids: To train.
+        tokens: Number of tokens that are added.
+        centroids: How many are trained, or were.
         sample: Tokens that k-means sees.
         chunk: Tokens encoded at once.
         list_entries: Entries of inverted lists held at once.
-        memory_bytes: Peak, beside the input and the ids.
+        threads: How many the limit has room for; what is written is the same with fewer.
+        memory_bytes: Peak with the threads of this machine, beside the input and the ids.
         disk_bytes: Size of the index without its ids; the inverted lists at their largest, one entry a token.
     """
 
@@ -45,6 +48,7 @@ class Plan:
     sample: int
     chunk: int
     list_entries: int
+    threads: int
     memory_bytes: int
     disk_bytes: int
 
@@ -54,7 +58,7 @@ class Estimate(Plan):
     """A plan, and the time that a small trial on this machine says it takes.
 
     Args:
-        seconds: Of the whole build.
+        seconds: How long the whole build takes.
     """
 
     seconds: float
@@ -67,11 +71,14 @@ class Estimate(Plan):
 def plan(settings: PlaidSettings, n_tokens: int, n_documents: int, dim: int, existing: int = 0) -> Plan:
     """Fit a change into `settings.memory_limit`, first by a smaller sample, then by fewer centroids.
 
+    What the plan writes depends on nothing but the arguments. So an eighth of the limit is set aside for threads,
+    however many this machine has, and those beyond its room have to rest.
+
     Args:
         settings: The limit, bits and the number of centroids are used.
-        n_tokens: Of what is added, at least 1.
-        n_documents: Of what is added.
-        dim: Of a vector.
+        n_tokens: How many tokens are added, at least 1.
+        n_documents: How many documents are added.
+        dim: Dimensions of a vector.
         existing: Centroids that the index has already; 0 trains them.
 
     Returns:
@@ -84,18 +91,19 @@ def plan(settings: PlaidSettings, n_tokens: int, n_documents: int, dim: int, exi
     per_sample = 4 * dim + 48  # the vectors, their codes, distances and order
     row = codec_class(settings.bits).row_bytes(dim, settings)
     per_token = 24 + 6 * row  # codes and distances while encoding, the rows and their squares
-    blocks = 2 * part_of() + PART  # rows of float32 that each thread holds
+    per_thread = 4 * (dim + 1) * (2 * ASSIGNED + PART)  # rows of float32
+    aside = min(MOST_THREADS, max(1, limit // 8 // per_thread))
 
     def held(centroids: int) -> int:
         codes = 8 * n_tokens if existing else 0
-        return thread_count() * 4 * (dim + 1) * blocks + centroids * (16 * (dim + 1) + 40) + 8 * n_documents + codes
+        return centroids * (16 * (dim + 1) + 40) + 8 * n_documents + codes
 
     def least(centroids: int) -> int:
         """Tokens that k-means must see."""
         return min(n_tokens, centroids * (1 if settings.n_centroids or existing else LEAST_PER_CENTROID))
 
     def room(centroids: int) -> int:
-        return limit - held(centroids)
+        return limit - aside * per_thread - held(centroids)
 
     sample, chunk, entries = min(n_tokens, SAMPLE_PER_CENTROID * centroids), min(n_tokens, CHUNK_TOKENS), MANY
     if limit:
@@ -104,16 +112,18 @@ def plan(settings: PlaidSettings, n_tokens: int, n_documents: int, dim: int, exi
         ):
             centroids //= 2
         if room(centroids) < max(per_sample * least(centroids), LEAST_CHUNK * per_token):
-            need = held(centroids) + max(per_sample * least(centroids), LEAST_CHUNK * per_token)
+            need = aside * per_thread + held(centroids) + max(per_sample * least(centroids), LEAST_CHUNK * per_token)
             raise InputError(
                 f"Expected memory_limit of {need} bytes or more for these documents, got {limit}: raise it."
             )
         sample = min(n_tokens, SAMPLE_PER_CENTROID * centroids, room(centroids) // per_sample)
         chunk, entries = min(chunk, room(centroids) // per_token), room(centroids) // 4
     memory = held(centroids) + max(sample * per_sample, chunk * per_token, 4 * min(entries, n_tokens))
+    threads = (limit - memory) // per_thread if limit else MANY
+    memory += min(threads, thread_count()) * per_thread
     code_bytes = 2 if centroids <= 1 << 16 else 4
     disk = n_tokens * (code_bytes + row + 4) + centroids * (2 * dim + 8) + 12 * n_documents
-    return Plan(n_tokens, centroids, sample, chunk, entries, memory, disk)
+    return Plan(n_tokens, centroids, sample, chunk, entries, threads, memory, disk)
 
 
 def timed(made: Plan, settings: PlaidSettings, documents: TokenEmbeddings) -> Estimate:
@@ -121,7 +131,7 @@ def timed(made: Plan, settings: PlaidSettings, documents: TokenEmbeddings) -> Es
 
     Args:
         made: The plan.
-        settings: Of the index.
+        settings: Those of the index.
         documents: What is added.
 
     Returns:

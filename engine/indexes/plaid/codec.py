@@ -55,7 +55,7 @@ class Codec(ABC):
 
         Args:
             arrays: "centroids", "steps" and "lengths", as they lie in the files.
-            settings: Of the index.
+            settings: Settings of the index.
             largest: The largest of its distances.
         """
 

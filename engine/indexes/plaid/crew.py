@@ -49,7 +49,7 @@ class Panels(NamedTuple):
     Args:
         centroids: float32 [c * dim].
         query: float32 [blocks, dim * 32], 32 query tokens a block, zeros behind the last.
-        dim: Of a vector.
+        dim: Dimensions of a vector.
         count: Centroids.
     """
 
@@ -101,7 +101,7 @@ class Crew:
     """Threads at work on one query.
 
     Args:
-        codec: Of the index.
+        codec: Codec of the index.
         stored: Its tokens, from `codec.stored`.
         query: float32 [m, dim].
         room: Most documents that the last three stages get.

@@ -25,7 +25,7 @@ class HalfVectors(NamedTuple):
         offsets: int64 [slots + 1], tokens of each slot.
         codes: [tokens], numbers of centroids.
         halves: uint16, the bits of the vectors one after the other.
-        dim: Of a vector.
+        dim: Dimensions of a vector.
     """
 
     offsets: np.ndarray
@@ -38,8 +38,8 @@ class HalfQuery(NamedTuple):
     """A query for compiled loops.
 
     Args:
-        blocks: Of 32 query tokens.
-        lanes: Query tokens.
+        blocks: How many blocks of 32 query tokens there are.
+        lanes: How many query tokens there are.
         columns: The same, padded to whole registers.
         panels: float32, from `engine.simd.kernels.query_panels`.
     """

@@ -25,7 +25,7 @@ from engine.indexes.plaid.trace import describe_stages, token_trace
 from engine.indexes.trace import Stage, TokenTrace
 from engine.models import resolve_device
 from engine.retrieval import Ranking, top_positions
-from engine.simd.threads import run_parts, thread_count
+from engine.simd.threads import run_parts, thread_count, use_threads
 
 TESTED = 4  # documents that must find themselves after a change
 ESTIMATED = 1 << 16  # tokens from which a build is worth an estimate beforehand
@@ -264,14 +264,17 @@ class PlaidIndex(Index):
             existing = len(layout.codec.centroids)
             made = plan(self.settings, max(documents.n_tokens, 1), len(documents), documents.dim, existing)
             meter = Meter(self.progress, made, self.settings.iterations)
-            written = changes.extend(self.path, before, layout, documents, made, self.settings, meter)
+            with use_threads(min(made.threads, thread_count())):
+                written = changes.extend(self.path, before, layout, documents, made, self.settings, meter)
             self._commit(ids, written, documents, before.files)
 
     def _build(self, ids: IdTable, documents: TokenEmbeddings) -> None:
         made = plan(self.settings, max(documents.n_tokens, 1), len(documents), documents.dim)
         expected = timed(made, self.settings, documents) if documents.n_tokens >= ESTIMATED else None
         start, meter = time.perf_counter(), Meter(self.progress, made, self.settings.iterations)
-        self._commit(ids, changes.build(self.path, documents, made, self.settings, meter), documents, {})
+        with use_threads(min(made.threads, thread_count())):
+            written = changes.build(self.path, documents, made, self.settings, meter)
+        self._commit(ids, written, documents, {})
         if expected is not None:
             actual = {"seconds": time.perf_counter() - start, "disk_bytes": storage.read_manifest(self.path).bytes}
             self.built = {"estimate": expected.describe(), "actual": actual}

@@ -24,7 +24,7 @@ def read(
     Args:
         folder: The index.
         manifest: The generation.
-        settings: Of the index.
+        settings: Settings of the index.
         documents: How many there are.
 
     Returns:

@@ -97,7 +97,7 @@ def rounded_query(
     that their rounding acts only on what lies around it.
 
     Args:
-        layout: Of the rows.
+        layout: How the rows of the index are packed.
         step: float32 [dim], of the quantiser.
         farthest: The largest distance of codes from their middle.
         reach: Length of the longest centroid.

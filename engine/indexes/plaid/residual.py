@@ -42,7 +42,7 @@ class ResidualCodec(Codec):
     """Centroids and a quantiser of residuals.
 
     Args:
-        layout: Of a row.
+        layout: How a row is packed.
         step: float32 [dim], the distance of two codes of a residual of length 1; 0 where all residuals are 0.
         scales: float32 [256], the lengths, rising from 0.
         largest: The largest distance from their middle that the codes of a token have, where it is known.

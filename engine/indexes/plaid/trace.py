@@ -19,7 +19,7 @@ def describe_stages(
         settings: Its settings; limits that the search widened are given as widened.
         slots: int64 [documents], rising.
         tie_order: int64 [documents], the rank of each id.
-        slot: Of the document.
+        slot: Slot of the document that is followed.
         k: How many results were asked for.
 
     Returns:
@@ -45,7 +45,7 @@ def token_trace(left: Stages, layout: Layout, slot: int) -> TokenTrace:
     Args:
         left: What the search left.
         layout: The index.
-        slot: Of the document.
+        slot: Slot of the document that is followed.
 
     Returns:
         One column a document token.

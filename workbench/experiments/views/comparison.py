@@ -34,7 +34,7 @@ class Pair:
         second: Name of the second.
         metric: The metric.
         difference: Second minus first, paired by query, with its 95% bootstrap interval.
-        p: Of the test, uncorrected.
+        p: What the test gives, uncorrected.
         p_corrected: After Holm's correction over all pairs and metrics of the comparison.
         wins: Queries that the second does better by more than the threshold, largest difference first.
         losses: Queries that the second does worse by more than the threshold, largest difference first.
@@ -178,7 +178,7 @@ def compare(
         metrics: When None those against judgements that all runs have, or the shares of exact results that they have.
         names: What the systems are called; the names of the runs when None.
         test: "student" (ranx's paired t-test) or "randomization" (paired sign flips, scipy).
-        seed: Of the bootstrap and of the randomization.
+        seed: Decides the samples of the bootstrap and the random sign flips.
         threshold: How far a query must move to be won or lost.
 
     Returns:

@@ -34,7 +34,7 @@ def demo_row(system: str, run: Run, tokens: int) -> DemoRow:
     Args:
         system: What people call it.
         run: Finished.
-        tokens: Of the collection.
+        tokens: Token vectors of the whole collection.
 
     Returns:
         The row.

@@ -176,7 +176,7 @@ def sentence(point: PoolPoint) -> str:
     """What a factor costs, in one or two sentences.
 
     Args:
-        point: Of a factor above 1.
+        point: What a factor above 1 gives.
 
     Returns:
         Such as "Keeping 25% of the vectors (62,110 of 246,828) changes nDCG@10 by −0.004, within the noise (−0.015 to
@@ -218,7 +218,7 @@ def front(records: Sequence[PoolPoint], metric: str = "ndcg@10") -> list[PoolPoi
     """The records that no other beats in both bytes and quality, the smallest first.
 
     Args:
-        records: Of one collection.
+        records: Points on one collection.
         metric: The quality.
 
     Returns:
@@ -246,9 +246,9 @@ def trades(records: Sequence[PoolPoint], metric: str = "ndcg@10", seed: int = 0)
     """What pooling is worth against fewer bits at equal bytes.
 
     Args:
-        records: Of one collection.
+        records: Points on one collection.
         metric: The quality.
-        seed: Of the bootstrap.
+        seed: Decides the samples of the bootstrap.
 
     Returns:
         One trade for each PLAID index with a factor above 1 that a PLAID index of factor 1 matches within a fifth of
@@ -313,10 +313,10 @@ def group_curve(
     """The curve of each group of questions.
 
     Args:
-        records: Of one method and one index, factor 1 among them.
+        records: Points of one method and one index, factor 1 among them.
         groups: Name -> query ids.
         metric: The quality.
-        seed: Of the bootstrap.
+        seed: Decides the samples of the bootstrap.
 
     Returns:
         One point a group and factor.

@@ -30,7 +30,7 @@ class LostDocument:
     Args:
         query: Its id.
         document: Its id.
-        grade: Of relevance.
+        grade: How relevant it is judged.
         stage: What dropped it: the name of a stage of the search, "quantisation" (its original vectors would have
             kept it), or "exact MaxSim" (not even exact search returns it: the model lost it).
         setting: The setting that bounds the stage, or the stage where no setting does.
@@ -57,7 +57,7 @@ class StageCost:
         stage: Its name.
         setting: See `LostDocument`.
         lost: Relevant documents that it dropped.
-        share: Of all relevant documents.
+        share: Share of all relevant documents.
         queries: How many queries lost at least one here.
         remedy: Which setting would win them back.
     """
@@ -98,7 +98,7 @@ def blame(trace: Trace) -> tuple[str, str]:
     """Which stage of an index lost a document that exact search returns, and the setting that bounds it.
 
     Args:
-        trace: Of a document that is not a result.
+        trace: Trace of a document that is not a result.
 
     Returns:
         The stage's name and the setting.

@@ -1,5 +1,6 @@
 """Builds within a memory limit, estimates, progress, and the self-test after every change."""
 
+import dataclasses
 import tracemalloc
 
 import numpy as np
@@ -9,6 +10,7 @@ from engine import TokenEmbeddings, create_index, open_index
 from engine.errors import CorruptDataError, InputError
 from engine.indexes.plaid import PlaidIndex, budget
 from engine.indexes.plaid.settings import PlaidSettings
+from engine.simd.threads import thread_count, use_threads
 from tests.conftest import ragged
 
 MIB = 1 << 20
@@ -83,6 +85,34 @@ def test_a_limit_takes_from_the_sample_first_and_then_from_the_centroids():
     assert less.centroids < free.centroids
     for made, part in ((some, 2), (less, 4)):
         assert made.memory_bytes <= free.memory_bytes // part
+
+
+@pytest.mark.parametrize("limit", [MIB, 3 * MIB, 20 * MIB])
+def test_a_limit_means_the_same_files_at_any_number_of_threads(tmp_path, limit):
+    documents = ragged(np.random.default_rng(5), [30] * 300, 16)
+    built = {}
+    for threads in (1, 2, 16):
+        with use_threads(threads):
+            made = budget.plan(PlaidSettings(memory_limit=limit), documents.n_tokens, len(documents), documents.dim)
+            index = create(tmp_path / str(threads), memory_limit=limit)
+            index.add([f"d{i}" for i in range(len(documents))], documents)
+        assert made.memory_bytes <= limit
+        built[threads] = dataclasses.replace(made, memory_bytes=0), index.state.manifest.files
+    assert built[1] == built[2] == built[16]
+
+
+def test_threads_beyond_the_limit_rest(tmp_path, monkeypatch):
+    from engine.indexes.plaid import changes
+
+    documents, used = ragged(np.random.default_rng(5), [30] * 300, 16), []
+    build = changes.build
+    monkeypatch.setattr(changes, "build", lambda *given: used.append(thread_count()) or build(*given))
+    with use_threads(16):
+        for limit in (MIB, 0):
+            create(tmp_path / str(limit), memory_limit=limit).add([f"d{i}" for i in range(300)], documents)
+    made = budget.plan(PlaidSettings(memory_limit=MIB), documents.n_tokens, len(documents), documents.dim)
+    assert used == [made.threads, 16]
+    assert 1 <= made.threads < 16
 
 
 def test_a_limit_that_is_too_small_is_refused_before_anything_is_written(tmp_path):
