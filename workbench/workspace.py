@@ -14,9 +14,12 @@ from engine import Alignment, Collection, Encoder, TokenEmbeddings
 from engine.errors import InputError, NotFoundError
 from engine.explain import align
 from engine.indexes import DEFAULT_KIND, Index
-from engine.retrieval import check_k
+from engine.maxsim.scorers import Scorer
+from engine.retrieval import check_k, rerank
 from engine.tokens import Token
 from workbench.cache import cached_index
+from workbench.experiments.experiment import EXACT, INDEX, Experiment
+from workbench.experiments.measure import scorer_of
 from workbench.experiments.prepare import Prepared, prepare
 from workbench.experiments.progress import Progress, Steps
 
@@ -30,7 +33,7 @@ class Hit:
         id: The document's id.
         title: Its title, or its id.
         text: Its whole text.
-        score: The index's, on the vectors that it stores.
+        score: What ranked it: the index's, on the vectors that it stores, or that of the workspace's scorer.
         alignment: How the score comes about; see `SearchResult.scored_on`.
     """
 
@@ -43,7 +46,7 @@ class Hit:
 
     @property
     def contribution(self) -> np.ndarray:
-        """float32 [query tokens], sums to `score` within 1e-3 where the index gives back what it stores."""
+        """float32 [query tokens], sums to `score` within 1e-3 where `SearchResult` says nothing else."""
         return self.alignment.contribution
 
 
@@ -54,10 +57,11 @@ class SearchResult:
     Args:
         question: The question.
         query_tokens: Its tokens, one a contribution.
-        hits: Best first, ties by id: the ranking of the index.
+        hits: Best first, ties by id: the ranking of the index, or of the scorer that reranks it.
         seconds: Wall time of encoding, searching and explaining.
         scored_on: Which vectors the scores and their parts are of, in words.
         notes: What the index did beyond its settings.
+        caveat: Why the parts of a score do not sum to it; empty where they do.
     """
 
     question: str
@@ -66,6 +70,7 @@ class SearchResult:
     seconds: float
     scored_on: str
     notes: tuple[str, ...] = ()
+    caveat: str = ""
 
 
 class Workspace:
@@ -74,9 +79,13 @@ class Workspace:
     Args:
         prepared: The collection, its vectors and the model that made them.
         index: An index over the same vectors.
+        scorer: What ranks, as in `Experiment`: "index", or what reranks the documents that the index found.
+
+    Raises:
+        InputError: no model made the vectors, or an unknown scorer.
     """
 
-    def __init__(self, prepared: Prepared, index: Index) -> None:
+    def __init__(self, prepared: Prepared, index: Index, scorer: str = INDEX) -> None:
         if prepared.encoder is None:
             raise InputError("Expected vectors that a model made, since questions need it: prepare with a model.")
         self.prepared = prepared
@@ -84,6 +93,7 @@ class Workspace:
         self.encoder: Encoder = prepared.encoder
         self.documents: TokenEmbeddings = prepared.documents
         self.index = index
+        self.scorer, self._scorer = _ranker(prepared.experiment(scorer=scorer))
         self._positions = {name: position for position, name in enumerate(self.collection.documents)}
         self._query = lru_cache(maxsize=64)(self._encode_query)
         self._document_tokens = lru_cache(maxsize=1024)(lambda text: self.encoder.tokens(text, "document"))
@@ -107,17 +117,29 @@ class Workspace:
     def scored_on(self) -> str:
         """Which vectors scores and their parts are of, in words."""
         kind, settings = self.index.kind, asdict(self.index.settings)
+        if self._scorer is not None:
+            name = "MaxSim" if self.scorer == EXACT else self.scorer
+            return f"the original vectors by {name}, which reranks what the {kind} index found"
         if "stored" not in self.index.abilities:
             return f"what the {kind} index stores, their parts on the original vectors, which may differ a little"
         precision = f"{settings['bits']}-bit" if settings.get("bits") else settings.get("dtype", "stored")
         return f"the {precision} vectors of the {kind} index"
 
+    @property
+    def caveat(self) -> str:
+        """Why the parts of a score do not sum to it; empty where they do, or nearly so."""
+        if self.scorer in (INDEX, EXACT):
+            return ""
+        return (
+            f"Ranked by {self.scorer}, whose score is no such sum: the parts are those of MaxSim on the same vectors."
+        )
+
     def search(self, question: str, k: int = 10, subset: Sequence[str] | None = None) -> SearchResult:
-        """Find the documents for a question: order and scores of the index, as `evaluate` takes them.
+        """Find the documents for a question: order and scores of the index or the scorer, as `evaluate` takes them.
 
         Args:
             question: The question.
-            k: How many documents.
+            k: How many documents; a scorer reranks as many.
             subset: Ids to search among, or None.
 
         Returns:
@@ -130,22 +152,26 @@ class Workspace:
         start = time.perf_counter()
         query, tokens = self._query(question)
         ranking = self.index.search(query, k=k, subset=subset)[0]
+        notes = ranking.notes
+        if self._scorer is not None:
+            ranking = rerank(query, [ranking.ids], list(self._positions), self.documents, k, self._scorer)[0]
         titles, texts = self.collection.titles, self.collection.documents
         hits = [
             Hit(rank, name, titles.get(name, name), texts[name], float(score), self.explain(question, name))
             for rank, (name, score) in enumerate(zip(ranking.ids, ranking.scores, strict=True), start=1)
         ]
-        return SearchResult(question, tokens, hits, time.perf_counter() - start, self.scored_on, ranking.notes)
+        return SearchResult(question, tokens, hits, time.perf_counter() - start, self.scored_on, notes, self.caveat)
 
     def _explain(self, question: str, document_id: str) -> Alignment:
-        """Show how a document's score for a question comes about, on the vectors that the index stores.
+        """Show how a document's MaxSim for a question comes about, on the vectors that it is ranked by.
 
         Args:
             question: The question.
             document_id: A document of the collection.
 
         Returns:
-            The alignment; on the original vectors where the index cannot give back what it stores.
+            The alignment; on the original vectors where a scorer reranks, or the index cannot give back what it
+            stores.
 
         Raises:
             NotFoundError: no such document.
@@ -153,7 +179,7 @@ class Workspace:
         if document_id not in self._positions:
             raise NotFoundError(f"{self.collection.name!r} has no document {document_id!r}: take one from a result.")
         query, tokens = self._query(question)
-        if "stored" in self.index.abilities:
+        if self._scorer is None and "stored" in self.index.abilities:
             vectors = self.index.stored([document_id])[0]
         else:
             vectors = self.documents[self._positions[document_id]]
@@ -177,6 +203,11 @@ class Workspace:
         return align(query[0], vectors[0], tokens, self._document_tokens(text))
 
 
+def _ranker(wanted: Experiment) -> tuple[str, Scorer | str | None]:
+    """The scorer's one name, and what reranks; None where the index ranks."""
+    return wanted.scorer, None if wanted.scorer == INDEX else scorer_of(wanted)
+
+
 def open_workspace(
     collection: str | Collection = "embedded",
     model: str | Encoder = "embedded",
@@ -184,6 +215,7 @@ def open_workspace(
     on_progress: Progress | None = None,
     device: str = "auto",
     settings: Mapping[str, Any] | None = None,
+    scorer: str = INDEX,
 ) -> Workspace:
     """Load a collection and a model, encode and index what is not kept from the last time.
 
@@ -193,15 +225,21 @@ def open_workspace(
         index: A kind of index.
         on_progress: Called with a stage ("encode", "index"), how much is done, and of how much.
         device: Where the model runs.
-        settings: Of the index, where they are not the defaults.
+        settings: Settings of the index that are not the defaults.
+        scorer: What ranks, as in `Experiment`: "index", "exact", or a name of `engine.maxsim.scorers`.
 
     Returns:
         The workspace.
+
+    Raises:
+        InputError: an unknown kind, setting or scorer, or one whose weights the model does not have; before anything
+            is encoded.
     """
     report = on_progress or (lambda stage, done, total: None)
     prepared = prepare(collection, model, device=device)
+    _ranker(prepared.experiment(index=index, settings=settings or {}, scorer=scorer))
     documents, _ = prepared.encode("document", Steps(lambda stage, done, total: report("encode", done, total)))
     report("index", 0, len(documents))
     built = cached_index(index, list(prepared.collection.documents), documents, **(settings or {}))[0]
     report("index", len(documents), len(documents))
-    return Workspace(prepared, built)
+    return Workspace(prepared, built, scorer)

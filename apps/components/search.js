@@ -173,6 +173,7 @@ LIW.pages.search = ({ element, ask, setup }) => {
               "p",
               { class: "note" },
               "Each query token finds its best match in the document; their similarities add up to the score.",
+              found.caveat ? ` ${found.caveat}` : "",
             ),
           ),
           el("div", { class: "score", "aria-label": "score" }, fixed(shown.score, 3)),
@@ -269,15 +270,18 @@ LIW.pages.search = ({ element, ask, setup }) => {
       state.step = null;
       drawPair();
       const rank = 1 + found.hits.filter((one) => one.id !== shown.id && one.score > shown.score).length;
-      pair
-        .querySelector(".changed")
-        .append(
-          `Edited: the score went from ${fixed(before, 3)} to ${fixed(shown.score, 3)}`,
-          hit ? ` (original ${fixed(hit.score, 3)})` : "",
-          rank > found.hits.length - (hit ? 1 : 0)
-            ? ", below the documents shown."
-            : `, rank ${rank} among the documents shown.`,
-        );
+      const changed = pair.querySelector(".changed");
+      if (found.caveat) {
+        changed.append(`Edited: MaxSim went from ${fixed(before, 3)} to ${fixed(shown.score, 3)}.`);
+        return;
+      }
+      changed.append(
+        `Edited: the score went from ${fixed(before, 3)} to ${fixed(shown.score, 3)}`,
+        hit ? ` (original ${fixed(hit.score, 3)})` : "",
+        rank > found.hits.length - (hit ? 1 : 0)
+          ? ", below the documents shown."
+          : `, rank ${rank} among the documents shown.`,
+      );
     };
     place.replaceChildren(
       field,

@@ -31,10 +31,10 @@ def endpoints(workspaces: Workspaces) -> None:
         except Exception as error:
             raise _refused(error) from None
         hits = [{"rank": hit.rank, "id": hit.id, "title": hit.title, "score": hit.score} for hit in result.hits]
-        return {"question": question, "hits": hits}
+        return {"question": question, "hits": hits, "scored_on": result.scored_on, "caveat": result.caveat}
 
     def explain(question: str, document: str) -> dict[str, Any]:
-        """Explain the score of one document: each query token, its best match and its contribution."""
+        """Explain the MaxSim of one document: each query token, its best match and its contribution."""
         try:
             name = asked({"document": document}, "document")
             found = workspace.explain(question_of({"question": question}), name)
@@ -46,7 +46,8 @@ def endpoints(workspaces: Workspaces) -> None:
                 found.query_tokens, found.best, rounded(found.contribution, 6), strict=True
             )
         ]  # fmt: skip
-        return {"question": question, "document": document, "score": float(found.score), "matches": matches}
+        answer = {"question": question, "document": document, "score": float(found.score), "matches": matches}
+        return {**answer, "caveat": workspace.caveat}
 
     gr.api(search, api_name="search")
     gr.api(explain, api_name="explain")

@@ -86,7 +86,8 @@ class OwnPage:
                         raise _Stopped
                     report(stage, done, total)
 
-                yield open_workspace(collection, encoder, self.workspaces.first.index.kind, told)
+                first = self.workspaces.first
+                yield open_workspace(collection, encoder, first.index.kind, told, scorer=first.scorer)
 
             for what, told in follow(start, stop):
                 if what == "progress":

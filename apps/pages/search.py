@@ -175,7 +175,7 @@ def _found(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
         })  # fmt: skip
     return {
         "hits": hits, "seconds": result.seconds, "documents": len(collection.documents), "index": workspace.index.kind,
-        "scored_on": result.scored_on,
+        "scored_on": result.scored_on, "caveat": result.caveat,
     }  # fmt: skip
 
 

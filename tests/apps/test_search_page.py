@@ -12,10 +12,11 @@ pytest.importorskip("playwright", reason="page tests need Playwright: pip instal
 from PIL import Image
 from playwright.sync_api import expect
 
-from engine import Encoder
+from engine import Collection, Encoder
 from tests.apps.conftest import HOSTILE, QUESTIONS
 from tests.apps.test_pages import number, open_page
 from workbench.embedded.model import load
+from workbench.workspace import open_workspace
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -46,6 +47,20 @@ def test_the_difference_of_two_documents_adds_up(page: Page, server: Server) -> 
     assert f"vs={other}" in page.url
     page.reload()
     expect(page.locator(".against h2")).to_contain_text(other)
+
+
+def test_a_scorer_ranks_and_the_page_says_that_its_parts_are_others(
+    page: Page, server: Server, pages_collection: Collection, embedded_encoder: Encoder
+) -> None:
+    scorer = "xtr:retrieved=50"
+    key = server.workspaces.add(open_workspace(pages_collection, embedded_encoder, "exact", scorer=scorer))
+    open_page(page, server, q=QUESTIONS["wait"], on=key)
+    expect(page.locator(".count")).to_contain_text(f"scored on the original vectors by {scorer}")
+    expect(page.locator(".pair .name + .note")).to_contain_text(f"Ranked by {scorer}, whose score is no such sum")
+    page.get_by_role("button", name="Edit the text").click()
+    page.get_by_role("button", name="Score this text").click()
+    expect(page.locator(".changed")).to_contain_text("MaxSim went from")
+    expect(page.locator(".changed")).not_to_contain_text("rank")
 
 
 def test_tokens_that_the_model_adds_are_switched_off(page: Page, server: Server) -> None:

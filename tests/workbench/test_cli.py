@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -17,6 +18,7 @@ from engine.errors import InputError
 from workbench.cli import main
 from workbench.cli.app import app
 from workbench.cli.commands import register
+from workbench.workspace import Workspace
 
 TEXTS = {
     "argmax": "Return the index of the largest value along an axis.",
@@ -64,6 +66,35 @@ def test_search_as_json_adds_up(collection: Path, capsys: pytest.CaptureFixture[
     for hit in found["hits"]:
         assert sum(hit["contribution"]) == pytest.approx(hit["score"], abs=1e-4)
         assert len(hit["contribution"]) == len(found["query_tokens"])
+
+
+def test_a_scorer_is_named_and_says_that_its_parts_do_not_add_up(
+    collection: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("search", "biggest number", "--collection", str(collection), "--scorer", "xtr:retrieved=2")
+    assert run(*asked, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["scorer"] == "xtr:retrieved=2"
+    assert found["hits"][0]["score"] < sum(found["hits"][0]["contribution"])  # a mean, not a sum
+    assert run(*asked) == 0
+    printed = capsys.readouterr()
+    told = " ".join(printed.out.split()) + " ".join(printed.err.split())
+    assert "scored on the original vectors by xtr:retrieved=2" in told
+    assert "parts are those of MaxSim" in told
+
+
+def test_the_pages_take_a_scorer_and_settings_of_the_index(collection: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = []
+
+    def serve(workspace: Workspace, **_: object) -> SimpleNamespace:
+        served.append(workspace)
+        return SimpleNamespace(url="", wait=lambda: None)
+
+    monkeypatch.setattr("workbench.cli.browser._app", lambda name, package: serve)
+    on = ("--collection", str(collection), "--port", "0", "--index", "plaid:bits=2")
+    assert run("ui", *on, "--scorer", "mean-maxsim") == 0
+    [workspace] = served
+    assert (workspace.scorer, workspace.index.settings.bits) == ("mean-maxsim", 2)
 
 
 def test_encode_index_evaluate(collection: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,6 +153,8 @@ def mistakes() -> list[tuple[tuple[str, ...], str]]:
         (("search", "x", "--collection", "no-such-thing"), "No collection 'no-such-thing'"),
         (("search", "x", "--collection", "TEXTS", "--model", "no/such-model"), "no/such-model"),
         (("search", "x", "--collection", "TEXTS", "--index", "magic"), "exact, "),
+        (("search", "x", "--collection", "TEXTS", "--scorer", "magic"), "Unknown scorer 'magic'"),
+        (("ui", "--collection", "TEXTS", "--port", "0", "--scorer", "weighted-maxsim"), "train a model with it"),
         (("search", "x", "--collection", "TEXTS", "--device", "tpu9"), "tpu9"),
         (("search", "x", "--collection", "TEXTS", "--k", "0"), "--k"),
         (("evaluate", "--collection", "TEXTS", "--metric", "best@10"), "ndcg"),

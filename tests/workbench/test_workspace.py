@@ -40,6 +40,33 @@ def test_page_and_evaluation_have_one_order_and_one_score(fake_encoder, tiny_col
     assert {"plaid:bits=1": "1-bit", "plaid": "4-bit"}.get(spec, "float16") in result.scored_on
 
 
+@pytest.mark.parametrize("scorer", ["exact", "maxsim", "mean-maxsim", "xtr:retrieved=3", "smooth-maxsim"])
+def test_a_scorer_reranks_as_in_a_run_and_says_whether_its_parts_add_up(fake_encoder, tiny_collection, scorer) -> None:
+    settings = {"bits": 1}
+    workspace = open_workspace(tiny_collection, fake_encoder, "plaid", settings=settings, scorer=scorer)
+    wanted = workspace.prepared.experiment(index="plaid", settings=settings, scorer=scorer)
+    rankings = run(wanted, prepared=workspace.prepared).rankings()
+    for query, question in tiny_collection.queries.items():
+        result = workspace.search(question, k=100)
+        assert [hit.id for hit in result.hits] == rankings[query].ids
+        assert [hit.score for hit in result.hits] == pytest.approx(rankings[query].scores.tolist(), abs=1e-6)
+        sums = [float(hit.contribution.sum()) for hit in result.hits]
+        adds_up = sums == pytest.approx([hit.score for hit in result.hits], abs=1e-3)
+        assert adds_up == (not result.caveat) == (scorer in ("exact", "maxsim"))
+        name = "MaxSim" if scorer in ("exact", "maxsim") else scorer
+        assert result.scored_on == f"the original vectors by {name}, which reranks what the plaid index found"
+
+
+def test_an_unknown_scorer_or_one_without_weights_is_refused_before_encoding(fake_encoder, tiny_collection) -> None:
+    stages: list[str] = []
+    for scorer, sentence in (("nothing", "Unknown scorer"), ("weighted-maxsim", "train a model with it")):
+        with pytest.raises(InputError, match=sentence):
+            open_workspace(
+                tiny_collection, fake_encoder, "exact", lambda stage, *_: stages.append(stage), scorer=scorer
+            )
+    assert stages == []
+
+
 def test_scores_that_cannot_be_taken_apart_say_so(fake_encoder, tiny_collection, monkeypatch) -> None:
     workspace = open_workspace(tiny_collection, fake_encoder, "exact")
     monkeypatch.setattr(type(workspace.index), "abilities", frozenset({"add"}))

@@ -24,6 +24,7 @@ from workbench.cli.options import (
     NoBrowserOption,
     PortOption,
     PublicOption,
+    ScorerOption,
 )
 from workbench.cli.output import err, note, progress_bars, show_json, show_table
 
@@ -83,6 +84,7 @@ def ui(
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
     index: IndexOption = "plaid",
+    scorer: ScorerOption = "index",
     device: DeviceOption = "auto",
     host: HostOption = "127.0.0.1",
     port: PortOption = 7860,
@@ -93,12 +95,14 @@ def ui(
 
     Example: `workbench ui --collection ../scifact --port 8080`
     """
+    from workbench.experiments.plan import parse_spec
     from workbench.workspace import open_workspace
 
+    kind, settings = parse_spec(index)
     port = free_port(host, port, login=True)
     serve = _app("explorer", "gradio")
     with progress_bars() as report:
-        workspace = open_workspace(collection, model, index, report, device)
+        workspace = open_workspace(collection, model, kind, report, device, settings, scorer)
     server = serve(workspace, host=host, port=port, open_browser=not no_browser, public=public_name or ())
     note(f"The page answers at {server.url} (Ctrl+C ends it).")
     server.wait()

@@ -31,6 +31,7 @@ def search(
     model: ModelOption = "embedded",
     index: IndexOption = "plaid",
     k: KOption = 10,
+    scorer: ScorerOption = "index",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     output: OutputOption = None,
@@ -46,7 +47,7 @@ def search(
         raise InputError("Expected a question, got an empty one: type a few words.")
     kind, settings = parse_spec(index)
     with progress_bars() as report:
-        workspace = open_workspace(collection, model, kind, report, device, settings)
+        workspace = open_workspace(collection, model, kind, report, device, settings, scorer)
     result = workspace.search(question, k)
     if as_json or output:
         hits = [
@@ -54,8 +55,9 @@ def search(
             for hit in result.hits
         ]
         tokens = [token.text for token in result.query_tokens]
-        show_json({"question": question, "query_tokens": tokens, "hits": hits, "scored_on": result.scored_on,
-                   "seconds": result.seconds}, output)  # fmt: skip
+        show_json({"question": question, "query_tokens": tokens, "hits": hits, "scorer": workspace.scorer,
+                   "scored_on": result.scored_on, "caveat": result.caveat, "seconds": result.seconds},
+                  output)  # fmt: skip
         return
     rows = []
     for hit in result.hits:
@@ -66,7 +68,7 @@ def search(
     counted = f"{len(workspace.collection.documents):,} documents, {result.seconds * 1e3:.0f} ms"
     caption = f"{counted}; scored on {result.scored_on}"
     show_table(question, ("document", "text", "score", "strongest tokens"), rows, caption)
-    for sentence in result.notes:
+    for sentence in filter(None, [*result.notes, result.caveat]):
         note(sentence)
 
 

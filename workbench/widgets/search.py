@@ -76,7 +76,7 @@ class SearchWidget(StaticFallback):
         hits = self.result.hits
         self.status.value = (
             f"{len(hits)} of {len(self.workspace.collection.documents):,} documents in "
-            f"{1000 * self.result.seconds:.0f} ms"
+            f"{1000 * self.result.seconds:.0f} ms, scored on {self.result.scored_on}. {self.result.caveat}"
         )
         self.hits.options = [(f"{hit.rank}. {hit.title}  {hit.score:.3f}", hit.id) for hit in hits]
         self.hits.value = hits[0].id if hits else None
