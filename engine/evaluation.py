@@ -184,6 +184,7 @@ def evaluate(
     own, notes = _own_documents(collection, found, same_ids)
     found = {query: [name for name in ids if query not in own or name != query] for query, ids in found.items()}
     notes += _too_short(found, names, len(collection.documents) - bool(own))
+    notes += _without_level(found, collection, names)
     with _one_at_a_time:
         per_query = _with_ranx(found, collection, names)
     mean = {name: sum(values.values()) / len(values) for name, values in per_query.items()}
@@ -217,6 +218,17 @@ def _too_short(found: Mapping[str, Sequence[str]], metrics: Sequence[str], docum
         f"{name} looks at {cutoff} documents, the longest ranking has {longest}: search for more."
         for name, cutoff in cutoffs.items()
         if longest < min(cutoff, documents)
+    ]
+
+
+def _without_level(queries: Iterable[str], collection: Collection, metrics: Sequence[str]) -> list[str]:
+    """A note for every level that some queries have no document of, as nothing can be found for them."""
+    best = [max(collection.qrels[query].values()) for query in queries]
+    lacking = {level: sum(grade < level for grade in best) for level in {parse_metric(name).level for name in metrics}}
+    return [
+        f"{count} of {len(best)} queries have no document of grade {level} or more: they count as 0 at that level."
+        for level, count in sorted(lacking.items())
+        if count
     ]
 
 

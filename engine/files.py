@@ -111,8 +111,21 @@ def missing_folders(folder: Path) -> list[Path]:
     """
     try:
         return [path for path in (folder, *folder.parents) if not path.exists()]
-    except OSError as error:
-        raise InputError(f"{folder} cannot be used ({error.strerror}): choose another folder.") from None
+    except (OSError, ValueError) as error:  # a name that is too long, links in a circle, NUL
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{folder} cannot be written ({reason}): choose another place.") from None
+
+
+def require_place(path: Path) -> None:
+    """Make sure, before the work, that a file or folder can be made: folders that are missing on its way may be.
+
+    Raises:
+        InputError: what is there on its way is no folder, not writable, or cannot be looked at.
+    """
+    above = missing_folders(path.absolute())
+    there = (above[-1] if above else path.absolute()).parent
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise InputError(f"{path} cannot be written, since {there} is no folder that can be: choose another place.")
 
 
 def make_folder(folder: Path) -> list[Path]:

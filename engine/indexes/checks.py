@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from engine.checks import require_whole
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
 from engine.indexes.state import State
@@ -21,9 +22,7 @@ class Settings:
 def require_positive(settings: Settings, *names: str, least: int = 1) -> None:
     """Raise InputError unless these settings are whole numbers of `least` or more."""
     for name in names:
-        value = getattr(settings, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise InputError(f"Expected {name} to be a whole number of {least} or more, got {value!r}: change it.")
+        require_whole(name, getattr(settings, name), least)
 
 
 ABILITIES = {

@@ -89,6 +89,8 @@ def _load(name: str, path: Path, asked: folders.Asked, split: str | None) -> Col
 
         _unused(f"{name} (its name holds the split)", asked, split)
         return read_irds(name.removeprefix("irds:"))
+    if not name.strip():
+        raise NotFoundError("Expected a collection, got an empty name: give a folder, a file or a known name.")
     if path.is_dir() and folders.is_beir(path):
         return folders.read_beir(path, asked, split)
     if path.is_dir():

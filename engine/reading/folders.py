@@ -84,7 +84,7 @@ def read_notes(folder: Path) -> Collection:
         found.add(path.relative_to(folder).as_posix(), None, lines.text(), str(path))
         found.notes += lines.notes
     if not found.texts and not found.empty:
-        tables = ", ".join(sorted(path.name for path in folder.iterdir() if table_kind(path))[:3])
+        tables = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_file() and table_kind(path))[:3])
         hint = f"give one of its tables ({tables})" if tables else "add some"
         raise InputError(f"{folder} holds no corpus.jsonl and no {' or '.join(sorted(PLAIN))} files: {hint}.")
     notes = [f"{len(found.empty)} empty files were left out"] if found.empty else []

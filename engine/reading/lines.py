@@ -36,7 +36,7 @@ def reading(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise NotFoundError(f"There is no file {path}: give one that exists.") from None
     except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(f"{path} cannot be read ({reason}): give a readable, complete file.") from None
 
 

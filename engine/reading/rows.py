@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -144,11 +145,14 @@ def _json_lines(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[
 
 
 def _is_array(path: Path) -> bool:
-    return next((line.lstrip().startswith("[") for _, line in Lines(path) if line.strip()), False)
+    """Whether a file of lines is one JSON array: its first line opens it and does not close it before another one."""
+    first, second = islice(chain((line for _, line in Lines(path) if line.strip()), ("", "")), 2)
+    return first.lstrip().startswith("[") and not (first.rstrip().endswith("]") and second.lstrip().startswith("["))
 
 
 def _named(value: Any) -> str:
-    return {"str": "text", "NoneType": "null", "dict": "object"}.get(type(value).__name__, type(value).__name__)
+    kinds = {str: "text or number", type(None): "null", dict: "object", float: "number", bool: "truth value"}
+    return kinds.get(type(value), type(value).__name__)
 
 
 def _json(path: Path) -> Table:

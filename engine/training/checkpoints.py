@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from engine.errors import CorruptDataError, InputError, NotFoundError
-from engine.files import make_folder, replace_text, writing
+from engine.files import make_folder, replace_text, require_place, writing
 from engine.training.data import TrainingData
 from engine.training.settings import TrainSettings
 
@@ -61,8 +61,9 @@ def check_new(output: Path, replace: bool) -> None:
         replace: A model or checkpoints that are there may go.
 
     Raises:
-        InputError: it holds a model, a run's checkpoints, or something else.
+        InputError: it holds a model, a run's checkpoints, or something else, or cannot be made.
     """
+    require_place(output)
     if not output.exists():
         return
     held = [name for name in os.listdir(output) if name != LOCK] if output.is_dir() else [output.name]

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +18,7 @@ from engine.reading.rows import TABLES, Table, read_table
 from engine.reading.values import listed
 from engine.storage import replace_text
 from engine.training.examples import consistent_examples, judged_examples
-from engine.training.formats import HEADERLESS, NAMES, Example, find_roles, read_example
+from engine.training.formats import HEADERLESS, NAMES, Example, find_roles, read_example, refuse_lookalikes
 
 if TYPE_CHECKING:
     from engine.encoder import Encoder
@@ -156,8 +157,8 @@ def read_training_data(
     Args:
         source: A .jsonl, .json, .csv, .tsv or .parquet file, a `datasets.Dataset`, a data frame, or a list of dicts.
         columns: Our name -> the source's, for "query", "positive", "negative", "scores"; others are found by name.
-            Several columns are joined by +, and "" says that there is none. A cell may hold a list; every column that
-            begins with "negative", "neg" or "hard_neg" is taken, unless it holds ids or scores.
+            Several columns of negatives are joined by +, and "" says that there is none. A cell may hold a list; every
+            column that begins with "negative", "neg" or "hard_neg" is taken, unless it holds ids or scores.
         limit: Rows to read at most.
 
     Returns:
@@ -167,13 +168,14 @@ def read_training_data(
         NotFoundError: there is no such file.
         InputError: an unknown format, a column that is missing, a malformed line (named by its number), or no rows.
     """
-    if limit is not None and limit < 1:
-        raise InputError(f"Expected a limit of one row or more, got {limit}: raise it, or leave it out.")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, Integral) or limit < 1):
+        raise InputError(f"Expected a limit of one row or more, got {limit!r}: raise it, or leave it out.")
     mapped = columns or {}
     table = _table(source, limit, {name for column in mapped.values() for name in column.split("+")})
     if not table.rows:
         raise InputError(f"{table.name} holds no rows: training needs at least two.")
     roles = find_roles(table, mapped)
+    refuse_lookalikes(table, roles, mapped)
     found = [read_example(row, roles, table.where(position)) for position, row in enumerate(table.rows)]
     counts = {"rows": len(found), "empty": sum(example is None for example in found), "duplicate": 0}
     examples = [example for example in found if example is not None]

@@ -14,7 +14,8 @@ def judged_examples(examples: Iterable[Example], counts: dict[str, int]) -> list
 
     Args:
         examples: Each with a label.
-        counts: "without_positive" grows by the rows of questions that have none.
+        counts: "without_positive" grows by the rows of questions that have none, "contradicting" by those that judge a
+            document otherwise than one before; it is a positive then.
 
     Returns:
         One example a question.
@@ -23,6 +24,8 @@ def judged_examples(examples: Iterable[Example], counts: dict[str, int]) -> list
     for example in examples:
         documents = judged.setdefault(example.query, {})
         text, label = example.positives[0], int(example.label or 0)
+        if documents.get(text, label) != label:
+            counts["contradicting"] = counts.get("contradicting", 0) + 1
         documents[text] = max(label, documents.get(text, 0))
     found = []
     for query, documents in judged.items():

@@ -7,6 +7,7 @@ with a teacher's scores (PyLate), and pairs with a label of 0 or 1. docs/formats
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
@@ -129,6 +130,45 @@ def find_roles(table: Table, mapped: Mapping[str, str]) -> Roles:
     scalar = any(map(_is_scalar, cells)) and all(cell is None or _is_scalar(cell) for cell in cells)
     single = not negatives and not any(isinstance(row.get(roles.positive), (list, tuple)) for row in table.rows)
     return replace(roles, labels=scalar and single)
+
+
+def refuse_lookalikes(table: Table, roles: Roles, mapped: Mapping[str, str]) -> None:
+    """Refuse columns that hold something else than texts in every row: ids, and lists that were written as text.
+
+    Args:
+        table: The rows.
+        roles: Which columns are what.
+        mapped: Role -> column as a person named it: such a column holds what was meant.
+
+    Raises:
+        InputError: the sentence says what was found.
+    """
+    asked, found = (
+        [str(_plain(row[column])).strip() for row in table.rows if row.get(column) is not None]
+        for column in (roles.query, roles.positive)
+    )
+    if not {"query", "positive"} & mapped.keys() and asked and found and all(map(str.isdecimal, [*asked, *found])):
+        raise InputError(
+            f"The questions and answers of {table.name} are numbers alone ({asked[0]}, {found[0]}), as ids are: join "
+            "the texts to them first, or say that they are texts with "
+            f"--map query={roles.query},positive={roles.positive}."
+        )
+    for column in (roles.positive, *roles.negatives):
+        cells = [row[column] for row in table.rows if row.get(column)]
+        if cells and column not in mapped.values() and all(map(_is_written_list, cells)):
+            raise InputError(
+                f"The column {column!r} of {table.name} holds lists that were written as text ({cells[0][:40]}): save "
+                "the rows as .jsonl, where lists are lists."
+            )
+
+
+def _is_written_list(cell: Any) -> bool:
+    if not isinstance(cell, str) or not cell.lstrip().startswith(("['", '["')):
+        return False
+    try:
+        return isinstance(ast.literal_eval(cell.strip()), list)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return False
 
 
 def _asked(table: Table, asked: str) -> str | None:

@@ -11,7 +11,7 @@ from dataclasses import replace as changed_copy
 from pathlib import Path
 from typing import Any
 
-from engine.collection import Collection
+from engine.collection import Collection, require_judgements
 from engine.encoder import Encoder
 from engine.errors import InputError
 from engine.explain import explain
@@ -65,8 +65,8 @@ def fine_tune(
         The report, with the trained encoder.
 
     Raises:
-        InputError: settings and data do not fit together, the folder holds a model and neither `resume` nor `replace`
-            was asked for, or what is resumed was started with something else.
+        InputError: settings and data do not fit together, nothing is judged in `development`, the folder holds a model
+            and neither `resume` nor `replace` was asked for, or what is resumed was started with something else.
         BusyError: another run writes to the folder.
         StorageError: the disk is full, read-only or gone.
         NotFoundError: nothing to resume from.
@@ -75,6 +75,8 @@ def fine_tune(
     """
     require_training_packages()
     _check(settings, data)
+    if development is not None:
+        require_judgements(development)
     output = Path(settings.output)
     record, finished = None, False
     if resume:

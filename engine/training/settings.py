@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
+from engine.checks import require_whole
 from engine.errors import InputError
 from engine.maxsim import scorers
 from engine.training.losses import LOSSES
@@ -96,9 +97,7 @@ class TrainSettings:
         if self.warmup >= 1:
             raise InputError(f"Expected warmup below 1, a share of the steps, got {self.warmup}: try 0.1.")
         for name, least in (("batch", 1), ("projection", 1), *((name, 0) for name in _COUNTS)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"Expected {name} as a whole number of {least} or more, got {value!r}: correct it.")
+            require_whole(name, getattr(self, name), least)
         if LOSSES[self.loss].loss.in_batch and self.batch < 2:
             raise InputError("Expected a batch of 2 or more, since the other rows are the negatives: raise it.")
         if self.false_negative_threshold is not None:

@@ -143,3 +143,11 @@ def test_names_for_people() -> None:
     shown = {"ndcg@10": "nDCG@10", "recall@100-l2": "recall@100-l2", "r-precision": "R-precision", "rbp.95": "RBP.95"}
     assert {name: metric_name(name) for name in shown} == shown
     assert metric_name("mrr-l2") == "MRR-l2"
+
+
+def test_queries_without_a_document_of_the_level_are_told() -> None:
+    texts = {name: name for name in ("d1", "d2")}
+    collection = Collection(texts, {"q1": "a", "q2": "b"}, {"q1": {"d1": 2}, "q2": {"d2": 1}})
+    found = evaluate([ranking("d1", "d2")] * 2, collection, ["ndcg@10-l2", "map"])
+    assert found.mean["ndcg@10-l2"] == 0.5
+    assert found.notes == ("1 of 2 queries have no document of grade 2 or more: they count as 0 at that level.",)

@@ -160,6 +160,13 @@ def mistakes() -> list[tuple[tuple[str, ...], str]]:
         (("evaluate", "--collection", "TEXTS", "--metric", "best@10"), "ndcg"),
         (("encode", "TEXTS", "TEXTS"), "not empty"),
         (("index", "TEXTS", "--collection", "TEXTS"), "not empty"),
+        (("index", "TEXTS/corpus.jsonl/index", "--collection", "TEXTS"), "choose another place"),
+        (("encode", "TEXTS", "TEXTS/corpus.jsonl/vectors"), "choose another place"),
+        (("search", "x", "--collection", "TEXTS", "--output", f"TEXTS/{'n' * 300}.json"), "choose another place"),
+        (("evaluate", "--collection", "TEXTS", "--index", "exact", "--k", "9" * 30), "at most"),
+        (("train", "--data", "PAIRS", "--output", "TEXTS/model", "--seed", "9" * 30), "at most"),
+        (("train", "--data", "PAIRS", "--output", "TEXTS/corpus.jsonl/model"), "choose another place"),
+        (("mine", "--data", "PAIRS", "--output", "TEXTS/corpus.jsonl/mined.jsonl"), "choose another place"),
         (("ui", "--host", "0.0.0.0", "--no-browser"), "loopback"),
         (("no-such-command",), "no-such-command"),
     ]
@@ -169,8 +176,11 @@ def mistakes() -> list[tuple[tuple[str, ...], str]]:
 def test_mistakes_end_with_one_sentence_and_code_2(
     collection: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], sentence: str
 ) -> None:
+    pairs = collection.with_name("pairs.jsonl")
+    pairs.write_text("".join(json.dumps({"query": key, "positive": text}) + "\n" for key, text in TEXTS.items()))
     before = sorted(path for path in collection.rglob("*"))
-    assert run(*(str(collection) if part == "TEXTS" else part for part in arguments)) == 2
+    given = (part.replace("TEXTS", str(collection)).replace("PAIRS", str(pairs)) for part in arguments)
+    assert run(*given) == 2
     captured = capsys.readouterr()
     assert sentence in " ".join(captured.err.split())
     assert captured.out == ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from engine.errors import InputError
+from engine.files import require_place
 
 CollectionOption = Annotated[
     str,
@@ -40,11 +40,9 @@ def check_place(path: Path | None) -> Path | None:
     """
     if path is None:
         return None
+    require_place(path)
     if path.is_dir():
         raise InputError(f"{path} is a folder: give a file, such as {path / 'result.json'}.")
-    above = next((folder for folder in path.absolute().parents if folder.exists()), Path("/"))
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise InputError(f"{path} cannot be written, since {above} is no folder that can be: choose another place.")
     return path
 
 

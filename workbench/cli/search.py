@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from engine.errors import InputError
+from engine.files import require_place
 from workbench.cli.options import (
     CollectionOption,
     DeviceOption,
@@ -76,8 +77,9 @@ def check_empty(folder: Path) -> None:
     """Refuse a folder that holds something, before the work.
 
     Raises:
-        InputError: it is no folder, or not empty.
+        InputError: it is no folder, not empty, or cannot be made.
     """
+    require_place(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is not empty: give a new folder.")
 

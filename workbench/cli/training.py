@@ -10,7 +10,16 @@ import typer
 import yaml
 
 from engine.errors import InputError
-from workbench.cli.options import DeviceOption, IndexOption, JsonOption, MapOption, ModelOption, SeedOption, column_map
+from workbench.cli.options import (
+    DeviceOption,
+    IndexOption,
+    JsonOption,
+    MapOption,
+    ModelOption,
+    SeedOption,
+    check_place,
+    column_map,
+)
 from workbench.cli.output import note, progress_bars, show_json, show_table
 
 
@@ -110,8 +119,7 @@ def mine(
 
     if scores and teacher is None:
         raise InputError("--scores needs the teacher that gives them: name a cross-encoder with --teacher.")
-    if destination.is_dir():
-        raise InputError(f"{destination} is a folder: give --output a file, such as mined.jsonl.")
+    check_place(destination)
     chosen = MiningSettings(negatives, depth, skip, margin, index)
     rows = read_training_data(data, column_map(mapping))
     texts = list(load_collection(corpus).documents.values()) if corpus else None

@@ -9,6 +9,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from engine.checks import require_whole
 from engine.errors import InputError, NotFoundError
 from engine.evaluation import DEFAULT_METRICS, check_metrics
 from engine.indexes import index_class
@@ -73,9 +74,7 @@ class Experiment:
         if self.scorer not in (INDEX, EXACT):
             scorers.check(self.scorer)
         for name, least in (("pool_protected", 0), ("k", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise InputError(f"Expected {name} as a whole number of {least} or more, got {value!r}: change it.")
+            require_whole(name, getattr(self, name), least)
         factor = self.pool_factor
         if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not factor >= 1:
             raise InputError(f"Expected a pool_factor of 1 or more, got {factor!r}: 1 keeps every token.")

@@ -178,10 +178,13 @@ def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
         name, equals, value = part.partition("=")
         if not equals:
             raise InputError(f"Expected name=value after {kind!r}, got {part!r}: write {kind}:name=value,name=value.")
+        name = name.strip()
+        if name in settings:
+            raise InputError(f"{text!r} gives {name} twice: keep one of the two.")
         try:
-            settings[name.strip()] = json.loads(value)
-        except ValueError:
-            settings[name.strip()] = value.strip()
+            settings[name] = json.loads(value)
+        except (ValueError, RecursionError):
+            settings[name] = value.strip()
     return kind, settings
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
+from engine.checks import require_whole
 from engine.errors import InputError
 from engine.indexes.base import Settings
 
@@ -61,8 +62,8 @@ class PlaidSettings(Settings):
                     raise InputError(
                         f"Expected {entry.name} as a finite number, got {value!r}: {entry.default} is the default."
                     )
-            elif isinstance(value, bool) or not isinstance(value, int):
-                raise InputError(f"Expected {entry.name} as a whole number, got {value!r}: give one.")
+            else:
+                require_whole(entry.name, value, 0)
         if self.bits not in BITS:
             raise InputError(f"Expected bits among {', '.join(map(str, BITS))}, got {self.bits}: choose one.")
         if self.centroid_margin < 0:
@@ -72,9 +73,6 @@ class PlaidSettings(Settings):
         for name in ("iterations", "n_probe", "n_candidates", "n_refined", "n_full_scores"):
             if getattr(self, name) < 1:
                 raise InputError(f"Expected {name} of 1 or more, got {getattr(self, name)}: raise it.")
-        for name in ("n_centroids", "seed", "memory_limit"):
-            if getattr(self, name) < 0:
-                raise InputError(f"Expected {name} of 0 or more, got {getattr(self, name)}: 0 is the default.")
 
 
 def wanted_centroids(settings: PlaidSettings, n_tokens: int) -> int:

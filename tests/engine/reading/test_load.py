@@ -266,3 +266,15 @@ def test_cranfield(shared_collections: Path) -> None:
     collection = load_collection(shared_collections / "cranfield")
     assert (len(collection.documents), len(collection.queries)) == (1398, 225)
     assert sum(map(len, collection.qrels.values())) == 1611
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_not_the_folder_where_one_stands(name: str) -> None:
+    with pytest.raises(NotFoundError, match="empty name"):
+        load_collection(name)
+
+
+def test_a_folder_named_like_a_table_is_not_offered_as_one(tmp_path: Path) -> None:
+    (tmp_path / "corpus.jsonl").mkdir()
+    with pytest.raises(InputError, match="files: add some"):
+        load_collection(tmp_path)

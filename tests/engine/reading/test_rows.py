@@ -209,3 +209,24 @@ def test_any_bytes_are_rows_or_one_sentence(content: bytes, suffix: str) -> None
         path.write_bytes(content)
         with contextlib.suppress(WorkbenchError):  # anything else fails the test
             assert all(isinstance(row, dict) for row in read_table(path, ["text"], LAYOUTS).rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("lists.jsonl", '["a", "b"]\n["c", "d"]\n', "Line 1 of .* holds a list, expected an object"),
+        ("numbers.jsonl", "1\n2\n", "Line 1 of .* holds a text or number"),
+        ("true.jsonl", "true\n", "holds a truth value"),
+        ("broken.parquet", "PAR1" + "\0" * 100 + "PAR1", r"^[^\n]*$"),
+    ],
+)
+def test_what_holds_no_rows_is_said_in_one_true_sentence(tmp_path: Path, name: str, text: str, sentence: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=sentence):
+        read_table(tmp_path / name)
+
+
+@pytest.mark.parametrize("text", ['[{"text": "a"}]', '[\n{"text": "a"}\n]', '[{"text": "a"},\n{"text": "b"}]'])
+def test_an_array_under_the_name_of_lines_is_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.jsonl").write_text(text)
+    assert read_table(tmp_path / "t.jsonl").rows[0] == {"text": "a"}

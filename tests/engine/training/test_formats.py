@@ -202,6 +202,9 @@ BAD: dict[str, tuple[list[Any], str]] = {
         "row of 'b' has 2",
     ),
     "ids alone": ([{"query_id": 1, "document_ids": [1, 2], "scores": [3, 2]}], "ids are no texts"),
+    "numbers alone": ([{"query": 121352, "positive": "2912791"}], "numbers alone .*ids"),
+    "lists as text": ([{"query": "a", "pos": "['p', 'o']"}, {"query": "b", "pos": "['q']"}], "'pos' .*lists .*text"),
+    "negatives as text": ([{"query": "a", "pos": "p", "neg": '["n"]'}], "'neg' .*lists .*text"),
     "similarities": ([{"sentence1": "a", "sentence2": "b", "score": 0.9}], "no column for the query"),
     "no mapping": (["a"], "Row 1 of .*is a str"),
     "all empty": ([{"query": "", "positive": "p"}], "All 1 rows"),
@@ -213,6 +216,20 @@ def test_what_cannot_be_meant_is_refused_by_its_row(name: str) -> None:
     rows, sentence = BAD[name]
     with pytest.raises(InputError, match=sentence):
         read_training_data(rows)
+
+
+def test_what_looks_like_ids_or_lists_is_taken_where_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("12\t144\n13\t169\n")
+    assert texts(read_training_data(tmp_path / "t.tsv", {"positive": "positive"})) == [("12", "144"), ("13", "169")]
+    rows = [{"query": "a", "positive": "['p']"}, {"query": "b", "positive": "plain"}]
+    assert texts(read_training_data(rows)) == [("a", "['p']"), ("b", "plain")]
+
+
+def test_a_document_judged_both_ways_is_counted() -> None:
+    rows = [{"query": "a", "document": "p", "label": label} for label in (1, 0)]
+    data = read_training_data(rows)
+    assert texts(data) == [("a", "p")]
+    assert data.counts["contradicting"] == 1
 
 
 @pytest.mark.parametrize("source", [5, None, object()])
@@ -229,8 +246,9 @@ def test_a_limit_reads_no_further() -> None:
             yield {"query": f"q {number}", "positive": f"p {number}"}
 
     assert len(read_training_data(endless(), limit=3)) == 3
-    with pytest.raises(InputError, match="limit of one row or more"):
-        read_training_data(endless(), limit=0)
+    for wrong in (0, 1.5, "2", True):
+        with pytest.raises(InputError, match="limit of one row or more"):
+            read_training_data(endless(), limit=wrong)  # type: ignore[arg-type]
 
 
 def test_unusable_letters_are_replaced_and_counted(tmp_path: Path) -> None:

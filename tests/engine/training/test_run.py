@@ -190,6 +190,11 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
     (full / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="something else"):
         fine_tune(replace(settings, output=str(full)), pairs)
+    unjudged = Collection({"d": "a text"}, {"q": "a question"}, notes=("no judgements were read: there is dev",))
+    with pytest.raises(InputError, match="there is dev"):
+        fine_tune(settings, pairs, development=unjudged)
+    with pytest.raises(InputError, match="choose another place"):
+        fine_tune(replace(settings, output=str(full / "notes.txt" / "model")), pairs)
     assert not Path(settings.output).exists()
     for wrong in ({"batch": 1}, {"learning_rate": 0.0}, {"loss": "hinge"}, {"warmup": 1.5}, {"temperature": "hot"}):
         with pytest.raises(InputError):

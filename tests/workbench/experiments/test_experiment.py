@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from engine.errors import InputError, NotFoundError
 from workbench.experiments.experiment import Experiment
+from workbench.experiments.plan import parse_spec
 
 
 @settings(deadline=None)  # the first index kind is imported within
@@ -57,6 +58,17 @@ def test_mistakes_in_one_sentence(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as error:
         Experiment.from_yaml(text)
     assert "\n" not in str(error.value)
+
+
+def test_numbers_that_no_record_holds_are_refused() -> None:
+    for values in ({"k": 10**23}, {"seed": 2**64}, {"settings": {"n_probe": 10**23}, "index": "plaid"}):
+        with pytest.raises(InputError, match="at most"):
+            Experiment(**values)
+
+
+def test_a_setting_given_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="gives bits twice"):
+        parse_spec("plaid:bits=2,bits=4")
 
 
 def test_no_file() -> None:
