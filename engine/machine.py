@@ -6,6 +6,7 @@ import contextlib
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,12 +18,12 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that can change a number; absent ones are left out."""
+def versions(more: Sequence[str] = ()) -> dict[str, str]:
+    """Versions of Python, of the packages that can change a number, and of more; absent ones are left out."""
     from engine.indexes import packages
 
     found = {"python": platform.python_version()}
-    for name in (*PACKAGES, *packages()):
+    for name in (*PACKAGES, *packages(), *more):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -42,7 +42,7 @@ def bootstrap(values: Sequence[float] | np.ndarray, seed: int = 0, resamples: in
 
     Args:
         values: float [n], one a query; differences for a paired comparison.
-        seed: Of the resampling; the same seed gives the same interval.
+        seed: Decides the samples; the same seed gives the same interval.
         resamples: How often the queries are drawn with replacement.
 
     Returns:
@@ -64,6 +64,23 @@ def bootstrap(values: Sequence[float] | np.ndarray, seed: int = 0, resamples: in
         rng=np.random.default_rng(seed),
     ).confidence_interval  # fmt: skip
     return Interval(mean, float(found.low), float(found.high))
+
+
+def paired(before: Mapping[str, float], after: Mapping[str, float], seed: int = 0) -> Interval:
+    """How much a system gains over another, query by query.
+
+    Args:
+        before: Query -> value of the one that it is compared with.
+        after: Query -> value, of queries that `before` has too.
+        seed: Decides the samples of the bootstrap.
+
+    Returns:
+        The mean of after minus before with its 95% interval, see `bootstrap`.
+
+    Raises:
+        InputError: no queries.
+    """
+    return bootstrap([value - before[query] for query, value in after.items()], seed)
 
 
 def moved(

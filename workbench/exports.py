@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import html
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -74,6 +75,30 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
     lines = [[cell(name) for name in head], ["---"] * len(head), *([cell(value) for value in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def html_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], numbers: Container[int] = (), caption: str = ""
+) -> str:
+    """A table in HTML without styles of its own, special characters escaped.
+
+    Args:
+        head: Names of the columns.
+        rows: Cells.
+        numbers: Positions of the columns whose cells get the class "n".
+        caption: How to read the table, or nothing.
+
+    Returns:
+        The element.
+    """
+    told = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    heads = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in head)
+    lines = (
+        "".join(f"<td{' class=n' if i in numbers else ''}>{html.escape(cell)}</td>" for i, cell in enumerate(row))
+        for row in rows
+    )
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f"<table>{told}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _no_formula(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from engine.errors import CorruptDataError
-from engine.statistics import bootstrap
+from engine.statistics import paired
 from workbench.runs.record import Run
 
 
@@ -57,7 +57,7 @@ def leaderboard(
             own = values[run.id]
             shared = [query for query in own if query in reference]
             if shared and run.id != (baseline.id if baseline else None):
-                difference = bootstrap([own[query] - reference[query] for query in shared])
+                difference = paired(reference, {query: own[query] for query in shared})
                 row |= {"difference": difference.mean, "real": difference.excludes_zero}
         row |= {
             "ms": run.record.get("latency_ms", {}).get("p50"),

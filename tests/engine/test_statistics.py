@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import InputError
-from engine.statistics import bootstrap, moved
+from engine.statistics import bootstrap, moved, paired
 
 
 def test_interval_of_a_known_sample_is_close_to_the_normal_one() -> None:
@@ -26,6 +26,13 @@ def test_same_seed_same_interval_and_another_seed_another() -> None:
 def test_no_spread_no_width(values: list[float]) -> None:
     interval = bootstrap(values)
     assert interval.low == interval.high == interval.mean == values[0]
+
+
+def test_a_paired_difference_is_that_of_the_queries_that_both_have() -> None:
+    before, after = {"a": 0.5, "b": 1.0, "c": 0.25, "more": 9.0}, {"b": 0.5, "a": 0.75, "c": 0.75}
+    assert paired(before, after, 3) == bootstrap([-0.5, 0.25, 0.5], 3)
+    with pytest.raises(InputError):
+        paired(before, {})
 
 
 def test_no_queries_is_an_error() -> None:

@@ -15,6 +15,7 @@ import typer
 
 from engine import TokenEmbeddings, open_index
 from engine.errors import InputError
+from engine.machine import machine, versions
 from workbench.cli import main
 from workbench.cli.app import app
 from workbench.cli.commands import register
@@ -233,3 +234,5 @@ def test_doctor_says_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:
     record = json.loads(capsys.readouterr().out)
     assert record["packages"]["torch"]
     assert record["indexes"]["exact"] == "ready"
+    assert record["machine"].items() >= machine().items()  # as every run's record says it
+    assert record["packages"].items() >= versions().items()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 import typer
@@ -13,46 +10,34 @@ import typer
 from workbench.cli.options import JsonOption
 from workbench.cli.output import show_json, show_table
 
-PACKAGES = (
-    "torch", "transformers", "sentence-transformers", "numba", "numpy", "ranx", "plotly", "gradio", "streamlit",
-    "ipywidgets", "jupyterlab", "peft", "datasets", "late-interaction-kernels",
-)  # fmt: skip
+OPTIONAL = ("plotly", "gradio", "streamlit", "ipywidgets", "jupyterlab", "late-interaction-kernels")
 
 
-def machine() -> dict[str, Any]:
-    """Python, platform, processors, memory and accelerators of this machine, as JSON values."""
-    import psutil
+def described() -> dict[str, Any]:
+    """What records say about this machine, and what else decides how a model runs here, as JSON values."""
     import torch
 
-    from engine.machine import processor
+    from engine.machine import machine
     from engine.models import resolve_device
 
-    record = {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": processor(),
-        "cores": os.cpu_count(),
+    here = {
+        **machine(),
         "torch_threads": torch.get_num_threads(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "device": resolve_device("auto"),
         "vector_instructions": torch.backends.cpu.get_cpu_capability(),
     }
     if torch.cuda.is_available():
-        record["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return record
+        here["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return here
 
 
 def packages() -> dict[str, str | None]:
     """Installed versions; None for what is absent."""
     from engine.indexes import packages as of_indexes
+    from engine.machine import PACKAGES, versions
 
-    found: dict[str, str | None] = {}
-    for name in (*PACKAGES, *of_indexes()):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
+    found = versions(OPTIONAL)
+    return {name: found.get(name) for name in ("python", *PACKAGES, *OPTIONAL, *of_indexes())}
 
 
 def doctor(
@@ -76,7 +61,7 @@ def doctor(
         except WorkbenchError as error:
             kinds[kind] = str(error)
     record: dict[str, Any] = {
-        "machine": machine(),
+        "machine": described(),
         "packages": packages(),
         "indexes": kinds,
         "data": str(data_folder()),
@@ -88,7 +73,12 @@ def doctor(
     if as_json:
         show_json(record)
         return
-    show_table("Machine", ("", "value"), [*record["machine"].items(), ("data folder", record["data"])])
+    here = {
+        **record["machine"],
+        "memory_bytes": f"{record['machine']['memory_bytes']:,}",
+        "data folder": record["data"],
+    }
+    show_table("Machine", ("", "value"), list(here.items()))
     show_table("Packages", ("package", "version"), [(n, v or "not installed") for n, v in record["packages"].items()])
     show_table("Index kinds", ("kind", "state"), list(kinds.items()))
     if model is not None and record["parity"]:

@@ -49,12 +49,6 @@ class Preflight:
     run_bytes: int
     processes: int
 
-    @property
-    def total_s(self) -> float | None:
-        """About the seconds of all that is not there yet; None when no run says how long one takes."""
-        missing = len(self.experiments) - self.known
-        return None if self.run_s is None and missing else self.encode_s + (self.run_s or 0) * missing / self.processes
-
     def __str__(self) -> str:
         encoding = f"about {_time(self.encode_s)} of encoding first" if self.encode_tokens else "nothing to encode"
         each = (

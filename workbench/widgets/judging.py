@@ -12,6 +12,7 @@ import ipywidgets
 from engine import Collection
 from engine.errors import InputError
 from engine.storage import replace_text
+from workbench.exports import html_table
 from workbench.widgets.static import StaticFallback
 
 UNJUDGED = -1
@@ -103,11 +104,8 @@ class JudgingWidget(StaticFallback):
 
     def static_html(self) -> str:
         """See the base."""
-        rows = "".join(
-            f"<tr><td>{escape(self.collection.queries[query])}</td><td>{escape(name)}</td><td>{grade}</td></tr>"
-            for (query, name), grade in self.grades.items()
-        )
-        return f"<table><tr><th>question</th><th>document</th><th>grade</th></tr>{rows}</table>"
+        rows = [(self.collection.queries[query], name, str(grade)) for (query, name), grade in self.grades.items()]
+        return html_table(("question", "document", "grade"), rows)
 
     def _go(self, by: int) -> None:
         self.position.value = min(max(self.position.value + by, 1), len(self.pairs))

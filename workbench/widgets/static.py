@@ -7,7 +7,7 @@ from html import escape
 import ipywidgets
 
 from engine.explain import Alignment
-from engine.tokens import Token
+from workbench.exports import html_table
 from workbench.figures.theme import FONT, faded, palette
 
 
@@ -64,7 +64,7 @@ def score_html(alignment: Alignment, theme: str = "light", chosen: int | None = 
         shade = faded(colours.accent, 0.35 * max(float(part), 0.0) / most)
         chips.append(
             f'<span style="display:inline-block;margin:2px;padding:2px 6px;border-radius:6px;border:2px solid {edge};'
-            f'background:{shade}"><code style="background:none;color:{colours.ink}">{_name(token)}</code> '
+            f'background:{shade}"><code style="background:none;color:{colours.ink}">{escape(token.text)}</code> '
             f"{part:.2f}</span>"
         )
     return (
@@ -111,17 +111,13 @@ def matches_html(alignment: Alignment) -> str:
     Returns:
         HTML.
     """
-    rows = "".join(
-        f"<tr><th>{_name(token)}</th><td>{_name(alignment.document_tokens[best])}</td><td>{part:.4f}</td></tr>"
+    rows = [
+        (token.text, alignment.document_tokens[best].text, f"{part:.4f}")
         for token, best, part in zip(alignment.query_tokens, alignment.best, alignment.contribution, strict=True)
-    )
-    return f"<table><tr><th>query token</th><th>best match</th><th>adds</th></tr>{rows}</table>"
+    ]
+    return html_table(("query token", "best match", "adds"), rows)
 
 
 def error_html(sentence: str, theme: str = "light") -> str:
     """One sentence on what cannot be done, and what to do."""
     return f'<p role="alert" style="color:{palette(theme).chosen}">{escape(sentence)}</p>'
-
-
-def _name(token: Token) -> str:
-    return escape(token.text)

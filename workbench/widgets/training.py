@@ -26,6 +26,7 @@ from engine.training import (
     fine_tune,
 )
 from workbench import figures
+from workbench.exports import html_table
 from workbench.widgets.static import StaticFallback, error_html
 
 DRAW_EVERY_S = 1.0  # a figure is redrawn at most this often: each redraw is a message to the browser
@@ -128,9 +129,8 @@ class TrainingControl(StaticFallback):
 
     def static_html(self) -> str:
         """See the base."""
-        steps = [event for event in self.events if isinstance(event, Step)]
-        losses = "".join(f"<tr><td>{event.step}</td><td>{event.loss:.4f}</td></tr>" for event in steps)
-        return f"<p>{self.status.value}</p><table><tr><th>step</th><th>loss</th></tr>{losses}</table>"
+        losses = [(str(event.step), f"{event.loss:.4f}") for event in self.events if isinstance(event, Step)]
+        return f"<p>{self.status.value}</p>{html_table(('step', 'loss'), losses)}"
 
     def _run(self) -> None:
         try:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, count
 from string import ascii_lowercase, ascii_uppercase
-from typing import Any
 
 import numpy as np
 
 from engine.errors import InputError
 from engine.evaluation import metric_name
 from engine.statistics import Interval, bootstrap, holm, moved, p_value
-from workbench.exports import latex_table, visible
+from workbench.exports import html_table, latex_table, visible
 from workbench.runs.record import Run
 from workbench.runs.store import find
 
@@ -121,15 +119,6 @@ class Comparison:
             f"above that system ({self.test}, p < .05 after Holm's correction over {len(self.pairs)} comparisons)."
         )
 
-    def to_text(self) -> str:
-        """The table in aligned columns, and how to read it."""
-        table = self.rows()
-        widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
-        ]
-        return "\n".join([*lines, "", self.note]) + "\n"
-
     def to_latex(self) -> str:
         """The table for a paper (package booktabs).
 
@@ -142,25 +131,8 @@ class Comparison:
 
     def to_html(self) -> str:
         """The table as HTML, without styles of its own."""
-        head, *body = [[html.escape(cell) for cell in row] for row in self.rows()]
-        rows = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in body)
-        heads = "".join(f'<th scope="col">{cell}</th>' for cell in head)
-        return (
-            f"<table><caption>{html.escape(self.note)}</caption><thead><tr>{heads}</tr></thead>"
-            f"<tbody>{rows}</tbody></table>"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON values."""
-        pairs = [
-            {**vars(pair), "difference": pair.difference._asdict(), "significant": pair.significant,
-             "wins": list(pair.wins), "losses": list(pair.losses)}
-            for pair in self.pairs
-        ]  # fmt: skip
-        scores = {name: {m: end._asdict() for m, end in values.items()} for name, values in self.scores.items()}
-        return {
-            "collection": self.collection, "queries": self.queries, "test": self.test, "scores": scores, "pairs": pairs,
-        }  # fmt: skip
+        head, *body = self.rows()
+        return html_table(head, body, caption=self.note)
 
 
 def compare(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from engine.evaluation import metric_name
 from workbench.experiments.views.comparison import Comparison, Pair
+from workbench.exports import html_table
 from workbench.figures.theme import FONT, PALETTES
 
 MOST = 10  # queries shown for a pair
@@ -67,22 +68,13 @@ def _pairs(comparison: Comparison) -> str:
         )
         for pair in comparison.pairs
     ]  # fmt: skip
-    return _table(head, rows, numbers=range(3, 7))
+    return html_table(head, rows, numbers=range(3, 7))
 
 
 def _moved(pair: Pair, queries: Mapping[str, str]) -> str:
     largest = list(pair.changes.items())[:MOST]
     rows = [(query, queries.get(query, ""), f"{change:+.3f}") for query, change in largest]
     heading = f"{metric_name(pair.metric)}: where {pair.second} and {pair.first} differ most"
-    return f"<h2>{html.escape(heading)}</h2><div>{_table(('query', 'text', 'difference'), rows, numbers=(2,))}</div>"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> str:
-    heads = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in head)
-    lines = (
-        "".join(f"<td{' class=n' if i in numbers else ''}>{html.escape(cell)}</td>" for i, cell in enumerate(row))
-        for row in rows
-    )
     return (
-        f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(f'<tr>{line}</tr>' for line in lines)}</tbody></table>"
+        f"<h2>{html.escape(heading)}</h2><div>{html_table(('query', 'text', 'difference'), rows, numbers=(2,))}</div>"
     )

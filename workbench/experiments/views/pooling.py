@@ -12,7 +12,7 @@ import numpy as np
 from engine import Collection, TokenEmbeddings
 from engine.errors import InputError
 from engine.evaluation import metric_name
-from engine.statistics import Interval, bootstrap, moved
+from engine.statistics import Interval, moved, paired
 from workbench.experiments.experiment import Experiment
 from workbench.figures.systems import pareto_front
 from workbench.runs.record import Run
@@ -115,11 +115,6 @@ class PoolPoint:
         return self.run.record["costs"]["build_s"] or 0.0
 
     @property
-    def latencies(self) -> tuple[float, ...]:
-        """Milliseconds of single questions, at most 100 of them."""
-        return self.run.latencies_ms
-
-    @property
     def latency_ms(self) -> float:
         """Median milliseconds a question."""
         return self.run.p50_ms
@@ -143,8 +138,7 @@ class PoolPoint:
     def _moved(self) -> tuple[Interval, tuple[str, ...], tuple[str, ...]]:
         metric = self.experiment.metrics[0]
         before, after = self.before.per_query(metric), self.per_query[metric]
-        difference = bootstrap([after[query] - before[query] for query in after], self.experiment.seed)
-        return difference, *moved(before, after, self.threshold)
+        return paired(before, after, self.experiment.seed), *moved(before, after, self.threshold)
 
     @property
     def difference(self) -> Interval:
@@ -261,8 +255,7 @@ def trades(records: Sequence[PoolPoint], metric: str = "ndcg@10", seed: int = 0)
             continue
         other = min(plain, key=lambda candidate: abs(candidate.bytes - record.bytes))
         if abs(other.bytes - record.bytes) <= EQUAL * record.bytes:
-            mine, theirs = record.per_query[metric], other.per_query[metric]
-            found.append(Trade(record, other, bootstrap([mine[query] - theirs[query] for query in mine], seed)))
+            found.append(Trade(record, other, paired(other.per_query[metric], record.per_query[metric], seed)))
     return found
 
 
@@ -331,8 +324,7 @@ def group_curve(
     points = []
     for name, queries in groups.items():
         for record in records:
-            after = record.per_query[metric]
-            difference = bootstrap([after[query] - before[query] for query in queries], seed)
-            mean = float(np.mean([after[query] for query in queries]))
-            points.append(GroupPoint(name, record.factor, len(queries), mean, difference))
+            after = {query: record.per_query[metric][query] for query in queries}
+            mean = float(np.mean(list(after.values())))
+            points.append(GroupPoint(name, record.factor, len(queries), mean, paired(before, after, seed)))
     return points

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from engine.statistics import Interval, bootstrap
+from engine.statistics import Interval, paired
 from workbench.experiments.plan import changed_settings, format_spec
 from workbench.runs.record import Run
 
@@ -65,8 +65,7 @@ class Option:
     @cached_property
     def difference(self) -> Interval:
         """Value minus that of exact search, paired by query, with its 95% bootstrap interval."""
-        before, after = self.exact.per_query(self.metric), self.run.per_query(self.metric)
-        return bootstrap([after[query] - before[query] for query in after])
+        return paired(self.exact.per_query(self.metric), self.run.per_query(self.metric))
 
     @property
     def recall_10(self) -> float:
