@@ -103,17 +103,26 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
+        unread = scope["type"] == "http" and scope["method"] in BODIES
+
+        async def arriving() -> Message:
+            nonlocal unread
+            message = await receive()
+            unread = message["type"] == "http.request" and message.get("more_body", False)
+            return message
+
+        passed = receive
         try:
             self._asked(scope)
-            if scope["type"] == "http" and scope["method"] in BODIES:
-                receive = await self._body(scope, receive)
+            if unread:
+                passed = await self._body(scope, arriving)
             send = _same_site(scope, send)
             if scope["type"] == "http" and scope["method"] == "POST" and _path(scope) == LOGIN:
-                await self._login(scope, receive, send)
+                await self._login(scope, passed, send)
             else:
-                await self.app(scope, receive, send)
+                await self.app(scope, passed, send)
         except Refused as refused:
-            await _refuse(scope, receive, send, refused)
+            await _refuse(scope, receive if unread else None, send, refused)
 
     def _asked(self, scope: Message) -> None:
         """Who asks, under which name, for what."""
@@ -222,7 +231,8 @@ def _same_site(scope: Message, send: Send) -> Send:
     return sent
 
 
-async def _refuse(scope: Message, receive: Receive, send: Send, refused: Refused) -> None:
+async def _refuse(scope: Message, receive: Receive | None, send: Send, refused: Refused) -> None:
+    """Answer with the sentence; `receive` gives the rest of the request, None where it has arrived wholly."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008, "reason": refused.sentence})
         return
@@ -233,7 +243,7 @@ async def _refuse(scope: Message, receive: Receive, send: Send, refused: Refused
         headers.append((b"retry-after", str(refused.wait).encode()))
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": True})
-    if scope["method"] in BODIES:  # a connection that closes on what was not read is reset, and the answer lost
+    if receive is not None:  # a connection that closes on what was not read is reset, and the answer lost
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(_drain(receive), DRAINED)
     await send({"type": "http.response.body", "body": b""})

@@ -168,6 +168,20 @@ def test_a_body_above_the_limit_gets_a_sentence_and_no_reset(server: Server, chu
     assert "send less" in json.loads(text)["detail"]
 
 
+def test_a_refused_call_that_has_arrived_is_answered_and_closed_at_once(server: Server) -> None:
+    body = b'{"data": []}'
+    head = (
+        f"POST /gradio_api/call/search HTTP/1.1\r\nHost: 127.0.0.1:{port_of(server)}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port_of(server)), timeout=10) as connection:
+        connection.sendall(head.encode() + body)
+        with connection.makefile("rb") as stream:
+            answer = stream.read()  # until the server closes, which it once did after 20 seconds
+    assert b" 422 " in answer.partition(b"\r\n")[0]
+    assert b"Expected 2 values" in answer
+
+
 def test_names_of_a_server() -> None:
     names = Names("192.0.2.7", [NAME, "other.example:8443"])
     local = "192.0.2.7"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -187,6 +188,34 @@ def test_mistakes_end_with_one_sentence_and_code_2(
     assert captured.out == ""
     assert "Traceback" not in captured.err
     assert sorted(path for path in collection.rglob("*")) == before  # nothing half-written
+
+
+def test_ctrl_c_is_answered_with_a_sentence(
+    collection: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("engine.Encoder.load", interrupted)
+    assert run("encode", str(collection), str(collection.with_name("vectors"))) == 130
+    assert "Stopped" in capsys.readouterr().err
+
+
+def test_a_warning_is_a_sentence_without_code(
+    collection: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on = ("search", "a question", "--collection", str(collection), "--index", "exact")
+    assert run(*on) == 0
+    for values in (collection.parent / "home" / "cache" / "embeddings").rglob("values.*"):
+        values.write_bytes(values.read_bytes()[:-7])
+    for indexes in (collection.parent / "home" / "cache" / "indexes").iterdir():
+        shutil.rmtree(indexes) if indexes.is_dir() else indexes.unlink()
+    capsys.readouterr()
+    assert run(*on) == 0
+    told = capsys.readouterr().err
+    assert "made again" in " ".join(told.split())
+    assert "Warning" not in told
+    assert ".py" not in told
 
 
 def test_a_malformed_line_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

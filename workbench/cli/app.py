@@ -5,14 +5,30 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from engine.errors import WorkbenchError
 from workbench.cli.output import complain, reading_notes
 
+
+class _Commands(TyperGroup):
+    """The commands; one that is interrupted says so, which typer alone would not."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            complain("Stopped; what was finished is kept.")
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
     name="workbench",
+    cls=_Commands,
     help="See, measure and fine-tune late-interaction retrieval.",
     no_args_is_help=True,
     add_completion=False,
@@ -37,6 +53,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except WorkbenchError as error:
         complain(str(error))
         sys.exit(2)
-    except KeyboardInterrupt:
-        complain("Stopped; what was finished is kept.")
-        sys.exit(130)

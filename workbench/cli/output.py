@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,7 @@ class _Terminal(Console):
 out = _Terminal()
 err = _Terminal(stderr=True)
 
+PACKAGE = Path(__file__).parents[1]
 STAGES = {"encode": "Encoding documents", "index": "Building the index"}
 
 
@@ -93,13 +95,26 @@ class _Notes(logging.Handler):
 
 @contextmanager
 def reading_notes() -> Iterator[None]:
-    """Print the notes of every collection and of all training rows that are read meanwhile, wherever that happens."""
+    """Print the notes of every collection and of all training rows that are read meanwhile, wherever that happens.
+
+    Warnings of this package are printed the same way, without the line of code that they come from.
+    """
     log, handler = logging.getLogger("engine.reading"), _Notes()
     level = log.level
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:
-        yield
+        with warnings.catch_warnings():
+            show = warnings.showwarning
+
+            def told(message: Any, category: type[Warning], filename: str, *place: Any) -> None:
+                if Path(filename).is_relative_to(PACKAGE):
+                    note(str(message))
+                else:
+                    show(message, category, filename, *place)
+
+            warnings.showwarning = told  # type: ignore[assignment]
+            yield
     finally:
         log.removeHandler(handler)
         log.setLevel(level)
