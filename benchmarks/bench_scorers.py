@@ -65,9 +65,9 @@ def table(results: dict[str, dict[str, float]]) -> str:
     lines = [
         "# Scorers",
         "",
-        "Each is a name for the training setting `scorer`, for `rerank(..., scorer=...)` and for",
-        "`engine.maxsim.scorers.score`; settings stand behind a colon. The weights of a learned one lie in the folder",
-        "of the model that was trained with it.",
+        "Each is a name for the training setting `scorer`, for `rerank(..., scorer=...)`, for `--scorer` of",
+        "`workbench search`, `ui`, `evaluate` and `run`, and for `engine.maxsim.scorers.score`; settings stand",
+        "behind a colon. The weights of a learned one lie in the folder of the model that was trained with it.",
         "",
         "nDCG@10 of the scorers in `engine/maxsim/scorers.py` with no training, all-MiniLM-L6-v2 token vectors at 96",
         "dimensions, every document scored. Written by `python -m benchmarks.bench_scorers`. s_ij is the dot product",
