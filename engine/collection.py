@@ -95,6 +95,12 @@ def require_judgements(collection: Collection) -> None:
         InputError: no query has a relevant document; the sentence holds the notes, which may say where there are some.
     """
     if not collection.judged_queries:
+        if collection.qrels:
+            count = sum(map(len, collection.qrels.values()))
+            raise InputError(
+                f"None of the {count} judgements of {collection.name!r} has a grade of 1 or more: nothing is relevant, "
+                "so nothing can be measured."
+            )
         why = "".join(f" ({note})" for note in collection.notes if "judgements" in note)
         raise InputError(f"{collection.name!r} has no judgements{why}: give a collection with queries and qrels.")
 

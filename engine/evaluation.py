@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -164,7 +165,7 @@ def evaluate(
         Averages and per-query values over the judged queries.
 
     Raises:
-        InputError: counts or ids differ, an unknown metric, or no judgements.
+        InputError: counts or ids differ, an unknown metric, no judgements, or grades beyond what a metric holds.
     """
     names = check_metrics(metrics)
     if not isinstance(rankings, dict):
@@ -257,6 +258,13 @@ def _with_ranx(
             if (metric.level, metric.base == "bpref") == (level, bpref):
                 values: Any = ranx_evaluate(qrels, run, metric.for_ranx, return_mean=False)
                 found[metric.name].update(zip(qrels.qrels.keys(), map(float, values), strict=True))
+    for name, values in found.items():
+        wrong = next((query for query, value in values.items() if not math.isfinite(value)), None)
+        if wrong is not None:
+            raise InputError(
+                f"Expected grades that {name} can raise 2 to, got {max(collection.qrels[wrong].values())} for query "
+                f"{wrong!r}: use ndcg@10, or smaller grades."
+            )
     return found
 
 

@@ -9,6 +9,7 @@ import pytest
 import pytrec_eval
 
 from engine import Collection, Ranking, evaluate
+from engine.collection import require_judgements
 from engine.errors import InputError
 from engine.evaluation import KNOWN_METRICS, metric_name, search_depth
 
@@ -151,3 +152,16 @@ def test_queries_without_a_document_of_the_level_are_told() -> None:
     found = evaluate([ranking("d1", "d2")] * 2, collection, ["ndcg@10-l2", "map"])
     assert found.mean["ndcg@10-l2"] == 0.5
     assert found.notes == ("1 of 2 queries have no document of grade 2 or more: they count as 0 at that level.",)
+
+
+@pytest.mark.parametrize("metric", ["ndcg_burges@10", "dcg_burges"])
+def test_grades_beyond_a_metric_are_refused_and_others_are_numbers(metric: str) -> None:
+    collection = Collection({"a": "a", "b": "b"}, {"q": "q"}, {"q": {"a": 10**6, "b": 1}})
+    assert 0 < evaluate([ranking("b", "a")], collection, ["ndcg@10"]).mean["ndcg@10"] < 1
+    with pytest.raises(InputError, match="got 1000000 for query 'q'"):
+        evaluate([ranking("b", "a")], collection, [metric])
+
+
+def test_judgements_of_which_none_is_relevant_are_called_what_they_are() -> None:
+    with pytest.raises(InputError, match="None of the 1 judgements"):
+        require_judgements(Collection({"a": "a"}, {"q": "q"}, {"q": {"a": 0}}))
