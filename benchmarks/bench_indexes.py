@@ -65,7 +65,8 @@ def main() -> None:
         force=True,
     ):
         records.append(record)
-        print(f"\n{time.perf_counter() - start:.0f} s: {record.row()}", file=sys.stderr, flush=True)
+        told = record.error or f"{record.p50_ms:.2f} ms, R@100 {record.recall_100:.3f}"
+        print(f"\n{time.perf_counter() - start:.0f} s: {record.name}: {told}", file=sys.stderr, flush=True)
     print(as_markdown(records))
     print(f"\n{time.perf_counter() - start:.0f} s in all; {records[0].machine}; {records[0].versions}")
     if options.output:

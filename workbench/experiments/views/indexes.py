@@ -68,27 +68,6 @@ class IndexRow:
         """Kind, and whether the point is at matched recall."""
         return self.values["kind"] if self.values["point"] == GIVEN else f"{self.values['kind']}, matched"
 
-    def row(self) -> dict[str, Any]:
-        """The values as one row of a table: plain numbers, None where nothing was measured."""
-        million = self.at_a_million
-        return {
-            "index": self.name,
-            "R@10": self.recall_10,
-            "R@100": self.recall_100,
-            **self.metrics,
-            "p50 ms": self.p50_ms,
-            "p95 ms": self.p95_ms,
-            "p99 ms": self.p99_ms,
-            "queries/s": self.queries_per_second,
-            "build s": self.build_seconds,
-            "memory MB": None if self.peak_memory_bytes is None else self.peak_memory_bytes / 1e6,
-            "bytes/token": self.bytes_per_token,
-            "GB at 1 M documents": million["bytes"] / 1e9 if million else None,
-            "build h at 1 M documents": million["build_seconds"] / 3600 if million else None,
-            "settings": format_spec(self.kind, self.settings),
-            "notes": "; ".join([*self.notes, *([self.error] if self.error else [])]),
-        }
-
 
 def index_row(run: Run, point: str = GIVEN, notes: Sequence[str] = (), **shared: Any) -> IndexRow:
     """A run as a row.

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from engine.statistics import Interval, paired
-from workbench.experiments.plan import changed_settings, format_spec
+from workbench.experiments.plan import changed_settings
 from workbench.runs.record import Run
 
 
@@ -78,11 +78,6 @@ class Option:
         return self.run.build_seconds
 
     @property
-    def name(self) -> str:
-        """Kind, settings and pool factor in one line."""
-        return format_spec(self.kind, self.settings) + (f", pool factor {self.factor:g}" if self.factor != 1 else "")
-
-    @property
     def changed(self) -> dict[str, Any]:
         """The settings that are not the defaults of the kind."""
         return changed_settings(self.kind, self.settings)
@@ -92,20 +87,6 @@ class Option:
         names = ("kind", "settings", "factor", "bytes", "p50_ms", "value", "quality", "recall_10", "build_seconds")
         values = {name: getattr(self, name) for name in names}
         return {**values, "difference": list(self.difference), "run": self.run.id}
-
-    def row(self) -> dict[str, Any]:
-        """One row of the table of evidence."""
-        return {
-            "index": format_spec(self.kind, self.changed),
-            "pool factor": self.factor,
-            "MB": self.bytes / 1e6,
-            "p50 ms": self.p50_ms,
-            "value": self.value,
-            "share of exact": self.quality,
-            "difference": str(self.difference),
-            "R@10": self.recall_10,
-            "build s": self.build_seconds,
-        }
 
 
 @dataclass(frozen=True, eq=False)
