@@ -141,6 +141,30 @@ class TokenEmbeddings:
         """Bytes of the vectors."""
         return self.values.nbytes
 
+    def prefix(self, dim: int) -> TokenEmbeddings:
+        """The leading coordinates of nested (Matryoshka) vectors, each vector at the length that it has.
+
+        Args:
+            dim: How many, at most the dimension.
+
+        Returns:
+            The same items, [tokens, dim] in the same dtype; themselves where `dim` is the dimension.
+
+        Raises:
+            InputError: a `dim` that the vectors do not have.
+        """
+        if not 1 <= dim <= self.dim:
+            raise InputError(
+                f"Expected a dim from 1 to {self.dim}, that of the vectors, got {dim!r}: choose one of these."
+            )
+        if dim == self.dim:
+            return self
+        whole = np.asarray(self.values, np.float32)
+        lengths = np.linalg.norm(whole, axis=1, keepdims=True)
+        short = whole[:, :dim] * (lengths / np.maximum(np.linalg.norm(whole[:, :dim], axis=1, keepdims=True), 1e-12))
+        fingerprint = None if self.fingerprint is None else f"{self.fingerprint}-{dim}"
+        return TokenEmbeddings(short.astype(self.values.dtype), self.offsets, fingerprint, self.truncated)
+
     def select(self, positions: Sequence[int] | np.ndarray) -> TokenEmbeddings:
         """Copy some items, in the order given.
 

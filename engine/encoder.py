@@ -14,8 +14,8 @@ from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
 from engine.fingerprint import model_fingerprint
 from engine.letters import clean, has_halves
-from engine.merging import vector_groups
-from engine.models import load_model, resolve_device
+from engine.merging import added_tokens, vector_groups
+from engine.models import load_model, resolve_device, shorten
 from engine.precision import DTYPES, choose_dtype, computed_in, instructions, round_weights
 from engine.tokens import Token, merged, tokens_of
 
@@ -51,6 +51,7 @@ class Encoder:
         self.name = name
         self.note = note
         self.batch_tokens = batch_tokens or BATCH_TOKENS.get(model.device.type, 2048)
+        self.shortened = ""
         self._identity = model_fingerprint(model)
         self.choice = "given"  # why this dtype
         self._pool: dict[Any, Any] | None = None  # processes of `spread`
@@ -58,7 +59,12 @@ class Encoder:
 
     @classmethod
     def load(
-        cls, name: str = "embedded", device: str = "auto", dtype: str = "auto", trust_remote_code: bool = False
+        cls,
+        name: str = "embedded",
+        device: str = "auto",
+        dtype: str = "auto",
+        trust_remote_code: bool = False,
+        dim: int | None = None,
     ) -> Encoder:
         """Load a model by name.
 
@@ -69,6 +75,8 @@ class Encoder:
             dtype: "auto" (by engine/precision.py from the model and the processor, the same at every load), "float32",
                 "bfloat16", "float16", or "int8" (linear layers in 8 bits, on a CPU with AVX2 or AVX-512).
             trust_remote_code: Run the code that a checkpoint brings along; read that code first.
+            dim: Keep so many leading coordinates of each vector, for models with nested (Matryoshka) dimensions; all
+                when None.
 
         Returns:
             The encoder.
@@ -77,13 +85,16 @@ class Encoder:
             NotFoundError: no such model here, and it cannot be fetched.
             CorruptDataError: files of the model are missing, cut short or altered.
             UnsupportedError: it needs code of its own, or its tokenizer cannot be used.
-            InputError: an unknown device or dtype, or int8 where it cannot run.
+            InputError: an unknown device or dtype, int8 where it cannot run, or a dim that the model does not have.
         """
         if dtype not in DTYPES:
             raise InputError(f"Unknown dtype {dtype!r}: choose among {', '.join(DTYPES)}.")
         device = resolve_device(device)
         model, note = load_model(name, device, trust_remote_code=trust_remote_code)
         encoder = cls(model, name, note)  # the fingerprint is taken before the weights are rounded
+        if dim is not None and dim != encoder.dim:
+            shorten(model, dim)
+            encoder.shortened = f"-{dim}"  # as `TokenEmbeddings.prefix` of the whole vectors names it
         if dtype == "auto":
             dtype, encoder.choice = choose_dtype(name, device, instructions(device))
         return encoder.compute_in(dtype)
@@ -133,8 +144,8 @@ class Encoder:
 
     @property
     def fingerprint(self) -> str:
-        """What identifies its vectors: 16 hex digits for the model as it was loaded, and the dtype it computes in."""
-        return f"{self._identity}-{self.dtype}"
+        """What identifies its vectors: 16 hex digits for the model as it was loaded, its dtype, and its dim if cut."""
+        return f"{self._identity}-{self.dtype}{self.shortened}"
 
     @property
     def device(self) -> str:
@@ -235,7 +246,8 @@ class Encoder:
             )
         places = attended.nonzero()[:, 0].tolist()
         token_at = dict(zip(places, named, strict=True))
-        return [merged([token_at[place] for place in group]) for group in groups]
+        found = [merged([token_at[place] for place in group]) for group in groups if group]
+        return found + [Token(name, -1, -1, "special") for name in added_tokens(self.model)]
 
     def _prompt(self, task: Task) -> str:
         prompts = self.model.prompts

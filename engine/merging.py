@@ -22,7 +22,8 @@ def vector_groups(model: MultiVectorEncoder, features: dict[str, Any], task: str
         task: "query" or "document".
 
     Returns:
-        Positions in `input_ids`, rising, one list a vector; one position each where nothing is merged.
+        Positions in `input_ids`, rising, one list a vector; one position each where nothing is merged, none for vectors
+        that a module with `added_tokens` put behind the others.
 
     Raises:
         UnsupportedError: the number of vectors changes in a module that does not let a gradient through.
@@ -33,14 +34,21 @@ def vector_groups(model: MultiVectorEncoder, features: dict[str, Any], task: str
 
     modules = list(model.children())
     masks = [module for module in modules if type(module) is MultiVectorMask]
-    plain = all(type(module) in (Transformer, Dense, Normalize, MultiVectorMask) for module in modules)
+    known = (Transformer, Dense, Normalize, MultiVectorMask)
+    plain = all(type(module) in known or hasattr(module, "added_tokens") for module in modules)
     expanded = task == "query" and getattr(modules[0], "query_expansion", None) is not None
     if plain and len(masks) == 1 and not expanded:
-        return _one_each(masks[0](features, task=task))
+        return _one_each(masks[0](features, task=task)) + [[] for _ in added_tokens(model)]
     features = batch_to_device(features, model.device)
     if plain:
-        return _one_each(model(features, task=task))
+        texts = features["input_ids"].shape[1]
+        return [[place for place in group if place < texts] for group in _one_each(model(features, task=task))]
     return _through(model, features, task)
+
+
+def added_tokens(model: MultiVectorEncoder) -> list[str]:
+    """Names of the vectors that modules add behind those of a text's tokens."""
+    return [name for module in model.children() for name in getattr(module, "added_tokens", ())]
 
 
 def _one_each(features: dict[str, Any]) -> list[list[int]]:
@@ -54,6 +62,10 @@ def _through(model: MultiVectorEncoder, features: dict[str, Any], task: str) -> 
 
     groups: list[list[int]] | None = None
     for name, module in model.named_children():
+        if groups is not None and getattr(module, "added_tokens", ()):
+            features = module(features, task=task)
+            groups += [[] for _ in getattr(module, "added_tokens", ())]
+            continue
         takes = isinstance(module, Router) or "task" in getattr(module, "forward_kwargs", ())
         takes = takes or "task" in (model.module_kwargs or {}).get(name, [])
         arguments = {"task": task} if takes else {}

@@ -20,7 +20,7 @@ PART = re.compile(r"\d+_[A-Z]\w*")  # how sentence-transformers names the folder
 TOKENIZER_FILES = ("tokenizer.json", "vocab*", "merges.txt", "*.model", "*.tiktoken", "*.spm", "tokenizer.*")
 WITHOUT_FILES = ("ByT5Tokenizer", "CanineTokenizer", "PerceiverTokenizer")  # they read bytes or code points
 OWN_CODE = ("trust_remote_code", "custom code", "remote code")
-KNOWN_MODULES = ("sentence_transformers.", "pylate.", "torch.")
+KNOWN_MODULES = ("sentence_transformers.", "pylate.", "torch.", "engine.late_head.")
 DAMAGE = ("SafetensorError", "UnpicklingError", "EOFError", "JSONDecodeError", "UnicodeDecodeError", "BadZipFile")
 MISFIT = ("size mismatch", "PytorchStreamReader", "corrupt", "unexpected keys", "Missing key")
 

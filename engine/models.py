@@ -72,14 +72,22 @@ def _load_checkpoint(
     try:
         with watched_weights(name):
             if _has_own_projection(name):
-                own = MultiVectorEncoder(
-                    name, device=device, model_kwargs=model_kwargs, trust_remote_code=trust_remote_code
+                # What is of this project is no code of the checkpoint's own; the library has no public name for that.
+                own = MultiVectorEncoder._load_with_module_classes(
+                    name, _own_modules(), device=device, model_kwargs=model_kwargs, trust_remote_code=trust_remote_code
                 )
                 return own, "late-interaction checkpoint"
             backbone = backbone_model(name, device, model_kwargs, trust_remote_code)
             return backbone, "backbone without a projection: its own token vectors"
     except Exception as error:  # what libraries raise for files that they cannot use has no common base
         raise explained(name, error) from None
+
+
+def _own_modules() -> dict[str, Any]:
+    """Modules of this project that a model may have, by the names that a folder of sentence-transformers gives them."""
+    from engine.late_head import LateHead, Prefix
+
+    return {f"{kind.__module__}.{kind.__qualname__}": kind for kind in (LateHead, Prefix)}
 
 
 def backbone_model(
@@ -114,6 +122,26 @@ def backbone_model(
         Normalize(module_input_name="token_embeddings"),
     ]
     return MultiVectorEncoder(modules=modules, device=device)
+
+
+def shorten(model: MultiVectorEncoder, dim: int) -> None:
+    """Let a model give the leading coordinates of its vectors only, at their old length.
+
+    Args:
+        model: Changed in place; its vectors should be nested (Matryoshka), as those of the embedded model are.
+        dim: How many coordinates.
+
+    Raises:
+        InputError: the model has fewer, or the number is none.
+    """
+    from engine.late_head import Prefix
+
+    whole = model.get_embedding_dimension()
+    if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1 or (whole is not None and dim > whole):
+        raise InputError(
+            f"Expected a dim from 1 to {whole}, the dimension of the model, got {dim!r}: choose one of these."
+        )
+    model.append(Prefix(dim))
 
 
 def _own_length(name: str) -> int | None:

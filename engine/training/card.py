@@ -73,10 +73,12 @@ A late-interaction model with vectors of {report.encoder.dim} dimensions, traine
 ## Use
 
 ```python
-from sentence_transformers import MultiVectorEncoder
+from engine import Encoder
 
-model = MultiVectorEncoder("{settings["output"]}")
+encoder = Encoder.load("{settings["output"]}")
 ```
+
+`MultiVectorEncoder` of sentence-transformers loads it too, where all its modules are of that library.
 
 ## Train again
 

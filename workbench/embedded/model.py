@@ -1,7 +1,8 @@
-"""The embedded model: the packaged weights of all-MiniLM-L6-v2 and, when present, a small trained adapter and head."""
+"""The embedded model: the packaged weights of all-MiniLM-L6-v2 and a small trained head."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
 
 HEAD = Path(__file__).resolve().parents[2] / "assets" / "head"
-ADAPTER_FILE = "adapter.safetensors"  # in the folder of the head that was trained with it
+ADAPTER_FILE = "adapter.safetensors"  # in the folder of a head that was trained with it
 QUERY_LENGTH, DOCUMENT_LENGTH = 64, 256  # the backbone was trained at 256 tokens or fewer
 
 
@@ -21,8 +22,8 @@ def load(
     Args:
         device: A torch device.
         model_kwargs: Passed to the transformers model.
-        head: Folder of the projection from 384 dimensions and, when there is one, of the adapter that was trained
-            with it; None keeps the 384 and the packaged weights as they are.
+        head: Folder of a `LateHead`, or of a plain projection and, when there is one, the adapter that was trained with
+            it; None keeps the 384 dimensions of the packaged weights.
 
     Returns:
         The model, and a sentence on how its token vectors come about.
@@ -33,26 +34,25 @@ def load(
     from sentence_transformers.base.modules.dense import Dense
     from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 
+    from engine.adapter import add_adapter
+    from engine.late_head import LateHead
+
     backbone = Transformer(
         str(get_model_path()),
         model_kwargs=model_kwargs or {},
         query_length=QUERY_LENGTH,
         document_length=DOCUMENT_LENGTH,
     )
-    if head is not None and not (head / "config.json").exists():
-        head = None
-    modules = [
-        backbone,
-        *([] if head is None else [Dense.load(str(head))]),
-        MultiVectorMask(),
-        Normalize(module_input_name="token_embeddings"),
-    ]
-    model = MultiVectorEncoder(modules=modules, device=device)
+    mask, normalised = MultiVectorMask(), Normalize(module_input_name="token_embeddings")
     if head is None:
+        model = MultiVectorEncoder(modules=[backbone, mask, normalised], device=device)
         return model, "all-MiniLM-L6-v2, its own 384 dimensions"
+    if "nested" in json.loads((head / "config.json").read_text(encoding="utf-8")):
+        last = LateHead.load(str(head)).float()
+        model = MultiVectorEncoder(modules=[backbone, mask, last], device=device)
+        return model, f"all-MiniLM-L6-v2 with a trained head of {last.dim} nested dimensions and mean tokens"
+    model = MultiVectorEncoder(modules=[backbone, Dense.load(str(head)), mask, normalised], device=device)
     if not (head / ADAPTER_FILE).exists():
         return model, "all-MiniLM-L6-v2, head to 96 dimensions"
-    from engine.adapter import add_adapter
-
     add_adapter(model, head / ADAPTER_FILE)
     return model, "all-MiniLM-L6-v2 with a trained adapter, head to 96 dimensions"
