@@ -61,7 +61,7 @@ def _read(path: Path) -> dict[str, Any]:
 
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path} is not YAML ({str(error).splitlines()[0]}): correct it.") from None
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no mapping of settings: write one setting a line.")

@@ -169,6 +169,11 @@ def mistakes() -> list[tuple[tuple[str, ...], str]]:
         (("train", "--data", "PAIRS", "--output", "TEXTS/model", "--seed", "9" * 30), "at most"),
         (("train", "--data", "PAIRS", "--output", "TEXTS/corpus.jsonl/model"), "choose another place"),
         (("mine", "--data", "PAIRS", "--output", "TEXTS/corpus.jsonl/mined.jsonl"), "choose another place"),
+        (("search", "x", "--collection", "TEXTS", "--model", "n" * 300), "choose another place"),
+        (("train", "--data", f"{'n' * 300}.jsonl"), "choose another place"),
+        (("run", "n" * 300), "choose another place"),
+        (("compare-indexes", "--collection", "TEXTS", "--figure", f"TEXTS/{'n' * 300}.svg"), "choose another place"),
+        (("runs", "show", "n" * 300), "choose another place"),
         (("ui", "--host", "0.0.0.0", "--no-browser"), "loopback"),
         (("no-such-command",), "no-such-command"),
     ]

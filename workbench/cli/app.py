@@ -53,3 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except WorkbenchError as error:
         complain(str(error))
         sys.exit(2)
+    except OSError as error:  # what no reader or writer expected: a name that is too long, a folder without rights
+        place = error.filename if error.filename is not None else "A file or address"
+        complain(f"{place} cannot be used ({error.strerror or error}): choose another place or name.")
+        sys.exit(2)

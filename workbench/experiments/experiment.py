@@ -161,7 +161,7 @@ class Experiment:
 
         try:
             values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, RecursionError) as error:
             place = getattr(error, "problem_mark", None)
             line = f" in line {place.line + 1}" if place is not None else ""
             raise InputError(f"Expected YAML in {source}, found a mistake{line}: correct it.") from None

@@ -11,6 +11,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from engine.errors import InputError, MissingExtraError, missing_extra
+from engine.files import require_place
 from workbench.figures.theme import CONFIG, FONT
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
@@ -24,9 +25,11 @@ def check_place(path: str | Path) -> Path:
     """Check a figure's file name and folder before the work whose result it shows.
 
     Raises:
-        InputError: another suffix than .html, .svg and .png, or a folder that is not there.
+        InputError: another suffix than .html, .svg and .png, a folder that is not there, or a name that is too long.
     """
-    return _target(path, SUFFIXES)
+    target = _target(path, SUFFIXES)
+    require_place(target)
+    return target
 
 
 def export(figure: go.Figure, path: str | Path, width: int = 720) -> Path:

@@ -28,7 +28,7 @@ from engine.training import (
     push_to_hub,
     read_training_data,
 )
-from engine.training.recipes import load_recipe, recipes
+from engine.training.recipes import load_recipe, recipe_values, recipes
 from engine.training.watch import Guard
 from tests.engine.training.conftest import weights
 
@@ -201,6 +201,13 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
             TrainSettings.from_dict(wrong)
     with pytest.raises(InputError, match="Unknown training setting 'speed'"):
         TrainSettings.from_dict({"speed": 3})
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe\x00\x80", b"x: " + b"[" * 3000, b"\x00"])
+def test_a_recipe_that_is_no_text_or_no_yaml_is_a_sentence(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "r.yaml").write_bytes(data)
+    with pytest.raises(InputError, match="is not YAML"):
+        recipe_values(str(tmp_path / "r.yaml"))
 
 
 def test_recipes_are_settings(tmp_path: Path) -> None:

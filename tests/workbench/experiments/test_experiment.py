@@ -66,6 +66,11 @@ def test_numbers_that_no_record_holds_are_refused() -> None:
             Experiment(**values)
 
 
+def test_yaml_that_is_nested_without_end_is_a_sentence() -> None:
+    with pytest.raises(InputError, match="found a mistake"):
+        Experiment.from_yaml("x: " + "[" * 3000)
+
+
 def test_a_setting_given_twice_is_refused() -> None:
     with pytest.raises(InputError, match="gives bits twice"):
         parse_spec("plaid:bits=2,bits=4")
