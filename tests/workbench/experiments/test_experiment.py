@@ -63,7 +63,7 @@ def test_mistakes_in_one_sentence(text: str, message: str) -> None:
 def test_numbers_that_no_record_holds_are_refused() -> None:
     for values in ({"k": 10**23}, {"seed": 2**64}, {"settings": {"n_probe": 10**23}, "index": "plaid"}):
         with pytest.raises(InputError, match="at most"):
-            Experiment(**values)
+            Experiment(**values)  # pyright: ignore[reportArgumentType]
 
 
 def test_yaml_that_is_nested_without_end_is_a_sentence() -> None:
