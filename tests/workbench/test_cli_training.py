@@ -34,7 +34,7 @@ def run(arguments: list[str]) -> int:
     return int(ended.value.code or 0)
 
 
-def test_mined_rows_train_and_the_run_resumes(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mined_rows_train_and_a_finished_run_stays_as_it_is(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mined = tmp_path / "mined.jsonl"
     asked = ["mine", "--data", str(pairs), "--output", str(mined), "--negatives", "2", "--depth", "8", "--json"]
     assert run([*asked, "--margin", "0.99"]) == 0
@@ -58,9 +58,12 @@ def test_mined_rows_train_and_the_run_resumes(pairs: Path, tmp_path: Path, capsy
     assert first["steps"] == 1
     assert first["settings"]["learning_rate"] == 5e-5  # the recipe's
     assert first["settings"]["batch"] == 2  # --set wins over it
-    assert run([*train, "--max-steps", "2", "--resume"]) == 0
-    assert json.loads(capsys.readouterr().out)["steps"] == 2
-    assert (model / "README.md").exists()
+    weights = (model / "model.safetensors").read_bytes()
+    assert run([*train, "--max-steps", "1", "--settings", "gradcache", "--resume"]) == 0
+    assert json.loads(capsys.readouterr().out)["reason"] == "already complete"
+    assert run([*train, "--max-steps", "1", "--resume"]) == 2  # without the recipe, another learning rate
+    assert "learning_rate" in capsys.readouterr().err
+    assert (model / "model.safetensors").read_bytes() == weights
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_a_bad_record_is_named_and_the_others_are_shown(good, capsys) -> None:
         assert listed == {"bad": "unreadable", good[0].id: "complete", good[1].id: "complete"}, content
     code, shown = say(capsys, "runs")
     assert code == 0
-    assert good[0].id in shown
+    assert good[0].id[:8] in shown  # a narrow terminal folds the rest
     assert "`workbench runs delete bad` removes it" in shown
     assert say(capsys, "runs", "list", "--json")[0] == 0
     code, shown = say(capsys, "runs", "show", "bad")
