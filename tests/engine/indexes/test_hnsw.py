@@ -98,8 +98,8 @@ def test_unnormalised_vectors_are_found_by_dot_product(tmp_path):
     [
         ({"storage": "int4"}, "float32, float8, e4m3"),
         ({"neighbours": 0}, "neighbours"),
-        ({"m": True}, "m to be"),
-        ({"ef": -1}, "ef to be"),
+        ({"m": True}, "Expected m"),
+        ({"ef": -1}, "Expected ef"),
         ({"dtype": "int8"}, "float16"),
     ],
 )
