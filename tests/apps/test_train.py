@@ -146,6 +146,7 @@ def test_stop_ends_a_run_and_keeps_its_model(page: Page, server: Server) -> None
 
     pytest.importorskip("accelerate", reason="needs the training packages: the extra train")
     upload(page, server, steps="4000")
+    expect(page.locator(".loss option")).to_have_count(len(LOSSES))  # the page fills them in
     assert page.locator(".loss option").evaluate_all("found => found.map(({ value }) => value)") == list(LOSSES)
     assert page.locator(".scorer option").evaluate_all("found => found.map(({ value }) => value)") == scorers.names()
     page.get_by_role("button", name="Train", exact=True).click()

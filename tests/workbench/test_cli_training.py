@@ -34,7 +34,9 @@ def run(arguments: list[str]) -> int:
     return int(ended.value.code or 0)
 
 
-def test_mined_rows_train_and_a_finished_run_stays_as_it_is(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mined_rows_train_and_a_finished_run_stays(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     mined = tmp_path / "mined.jsonl"
     asked = ["mine", "--data", str(pairs), "--output", str(mined), "--negatives", "2", "--depth", "8", "--json"]
     assert run([*asked, "--margin", "0.99"]) == 0
