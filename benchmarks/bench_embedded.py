@@ -29,7 +29,6 @@ from workbench.embedded.model import DOCUMENT_LENGTH, HEAD, QUERY_LENGTH, load
 
 COLLECTIONS = ("embedded", "cranfield", "cisi", "med", "npl", "medquad")
 FACTORS = (2, 4)
-CARD = HEAD / "README.md"
 BLOCK = 512  # texts that a head turns into vectors at once
 
 
@@ -163,7 +162,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--head", type=Path, default=HEAD, help="folder of a head")
     parser.add_argument("--collections", nargs="+", default=COLLECTIONS)
-    parser.add_argument("--card", action="store_true", help="write the table into assets/head/README.md too")
     options = parser.parse_args()
     found: dict[str, dict[str, float]] = {}
     for name in options.collections:
@@ -176,11 +174,6 @@ def main() -> None:
         lines.append(f"| {label} | {' | '.join(f'{value:.4f}' for value in row)} |")
     print("\n".join(lines))
     save("embedded-model", {"machine": describe(), "ndcg@10": found})
-    if options.card:
-        before, _, rest = CARD.read_text(encoding="utf-8").partition("<!-- quality -->")
-        after = rest.partition("<!-- /quality -->")[2]
-        table = "\n".join(lines)
-        CARD.write_text(f"{before}<!-- quality -->\n{table}\n<!-- /quality -->{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
