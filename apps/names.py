@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from engine.errors import InputError
+from workbench.links import AUTHORITY, check_public_name
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EVERYWHERE = ("0.0.0.0", "::", "")
-AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::(\d{1,5}))?")
 
 
 class Names:
@@ -26,12 +24,7 @@ class Names:
     """
 
     def __init__(self, host: str = "127.0.0.1", public: Collection[str] = ()) -> None:
-        for name in public:
-            if not AUTHORITY.fullmatch(name.lower()):
-                raise InputError(
-                    f"Expected a public name such as search.example.com, got {name!r}: leave out the rest."
-                )
-        self._public = {name.lower() for name in public}
+        self._public = {check_public_name(name) for name in public}
         self._hosts = {*LOOPBACK, *(_name(name) for name in self._public)}
         self._hosts.add(plain_address(host.lower().strip("[]")))
         self._anywhere = host in EVERYWHERE

@@ -155,7 +155,8 @@ def evaluate(
     Args:
         rankings: One ranking a query, in the order of `collection.queries`, or a dict by query id.
         collection: Its `qrels` are the judgements.
-        metrics: Names that ranx knows, such as "ndcg@10", "recall@100", "mrr@10".
+        metrics: Names that ranx knows, such as "ndcg@10", "recall@100", "mrr@10". "rbp.95" multiplies by the grades as
+            they are, as ranx has it: with grades above 1 it is no longer between 0 and 1.
         same_ids: What to do with a document that has its query's id. In some collections (ArguAna, Quora) the questions
             are documents, and finding oneself is no success: "leave out" removes it from the ranking, as BEIR does for
             all collections; "keep" does not. "auto" removes it too, but neither where both are only numbered alike

@@ -1,13 +1,32 @@
-"""Addresses of the browser pages: a notebook hands over its state, and the page opens in it."""
+"""Addresses of the browser pages: how a server may be called, and how a page opens in a state."""
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlencode
 
 from engine import plugins
 from engine.errors import InputError
 
 PORT = 7860  # where `workbench ui` answers unless told otherwise
+AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::(\d{1,5}))?")  # a name or address, in small letters
+
+
+def check_public_name(name: str) -> str:
+    """Check a name under which a proxy in front asks a server.
+
+    Args:
+        name: "name" or "name:port".
+
+    Returns:
+        It, in small letters.
+
+    Raises:
+        InputError: anything else, such as an address with https:// in front.
+    """
+    if not AUTHORITY.fullmatch(name.lower()):
+        raise InputError(f"Expected a public name such as search.example.com, got {name!r}: leave out the rest.")
+    return name.lower()
 
 
 def page_address(page: str, port: int = PORT, **state: object) -> str:

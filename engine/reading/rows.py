@@ -19,7 +19,22 @@ TABLES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")  # each also
 Row = dict[str, Any]
 
 csv.field_size_limit(2**31 - 1)  # a text has any length; this is the most that every platform takes
-_DECODER = json.JSONDecoder(parse_int=str)  # an id keeps its digits, however many
+
+
+class _TwoValuesError(ValueError):
+    """An object that gives one name two values."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Row:
+    found = dict(pairs)
+    if len(found) < len(pairs):  # of several values, json would keep the last
+        name = next((name for name, value in pairs if value != found[name]), None)
+        if name is not None:
+            raise _TwoValuesError(name)
+    return found
+
+
+_DECODER = json.JSONDecoder(parse_int=str, object_pairs_hook=_object)  # an id keeps its digits, however many
 _NAME = re.compile(r"[^\W\d][\w .\-]{0,39}")  # what a column's name looks like
 
 
@@ -128,6 +143,8 @@ def _decode(text: str, where: str) -> Any:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise InputError(f"{where} is not JSON ({error.msg} at column {error.colno}): correct or remove it.") from None
+    except _TwoValuesError as error:
+        raise InputError(f"{where} gives {str(error)!r} two values in one object: keep one of them.") from None
     except RecursionError:
         raise InputError(f"{where} is nested too deeply to be read: flatten or remove it.") from None
     except ValueError as error:

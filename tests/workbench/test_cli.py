@@ -175,6 +175,8 @@ def mistakes() -> list[tuple[tuple[str, ...], str]]:
         (("compare-indexes", "--collection", "TEXTS", "--figure", f"TEXTS/{'n' * 300}.svg"), "choose another place"),
         (("runs", "show", "n" * 300), "choose another place"),
         (("ui", "--host", "0.0.0.0", "--no-browser"), "loopback"),
+        (("ui", "--collection", "no-such-thing", "--public-name", "https://a.example/"), "leave out the rest"),
+        (("dashboard", "--public-name", "a b"), "leave out the rest"),
         (("no-such-command",), "no-such-command"),
     ]
 

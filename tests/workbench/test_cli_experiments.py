@@ -90,6 +90,27 @@ def test_an_interrupted_run_is_shown_and_taken_up_or_removed(capsys) -> None:
     assert [found.status for found in stored.list_runs()] == ["complete"]
 
 
+def test_same_ids_mean_the_same_in_run_evaluate_and_sweep(folder, capsys) -> None:
+    for name in ("corpus", "queries"):
+        lines = [json.dumps({"_id": key, "text": text}) for key, text in {"a": "tea", "b": "tea or not"}.items()]
+        (folder / "tiny" / f"{name}.jsonl").write_text("\n".join(lines))
+    (folder / "tiny" / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\na\tb\t1\nb\ta\t1\n")
+    found = {}
+    for rule in ("leave-out", "keep"):
+        capsys.readouterr()
+        assert run("run", "exp.yaml", "--same-ids", rule, "--json") == 0
+        found[rule] = json.loads(capsys.readouterr().out)
+        on = ("--collection", "tiny", "--index", "exact", "--same-ids", rule, "--json")
+        assert run("evaluate", *on) == 0
+        assert json.loads(capsys.readouterr().out)["run"] == found[rule]["id"]
+        assert run("sweep", "exp.yaml", "--over", "k=100", "--same-ids", rule, "--json", "--processes", "1") == 0
+        assert [record["id"] for record in json.loads(capsys.readouterr().out)] == [found[rule]["id"]]
+    assert found["leave-out"]["scores"]["ndcg@10"]["mean"] == 1.0
+    assert found["keep"]["scores"]["ndcg@10"]["mean"] < 0.9
+    assert run("evaluate", "--collection", "nowhere", "--same-ids", "drop") == 2
+    assert "choose among auto, leave out, keep" in said(capsys)
+
+
 def test_sweep_says_what_it_costs_and_what_was_there(capsys) -> None:
     assert run("sweep", "exp.yaml", "--over", "pool_factor=1,2", "--dry-run") == 0
     assert "2 experiments, 0 known" in said(capsys)

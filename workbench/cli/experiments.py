@@ -9,7 +9,7 @@ import typer
 import yaml
 
 from engine.errors import InputError
-from workbench.cli.options import ForceOption, JsonOption, ScorerOption, SplitOption
+from workbench.cli.options import ForceOption, JsonOption, SameIdsOption, ScorerOption, SplitOption
 from workbench.cli.output import note, out, progress_bars, show_json, show_table
 from workbench.cli.runs import show_run
 
@@ -19,6 +19,7 @@ def run(
     name: Annotated[str, typer.Option("--name", help="What to call the run.")] = "",
     force: ForceOption = False,
     scorer: ScorerOption = "",
+    same_ids: SameIdsOption = "",
     split: SplitOption = None,
     example: Annotated[bool, typer.Option("--example", help="Print an experiment with every setting.")] = False,
     as_json: JsonOption = False,
@@ -37,7 +38,10 @@ def run(
     if str(experiment) == "-":
         raise InputError("Expected a file with an experiment: `workbench run --example > exp.yaml` makes one.")
     wanted = Experiment.read(experiment)
-    wanted = wanted.with_(collection=with_split(wanted.collection, split), scorer=scorer or wanted.scorer)
+    wanted = wanted.with_(
+        collection=with_split(wanted.collection, split), scorer=scorer or wanted.scorer,
+        same_ids=same_ids or wanted.same_ids,
+    )  # fmt: skip
     with progress_bars() as report:
         finished = execute(wanted, report, name=name, force=force)
     if as_json:
@@ -52,6 +56,7 @@ def sweep(
     experiment: Annotated[Path, typer.Argument(help="A YAML file with what stays the same.", exists=True)],
     over: Annotated[list[str], typer.Option("--over", help="Repeatable: name=value,value; every combination is run.")],
     processes: Annotated[int | None, typer.Option("--processes", help="At once; memory and cores decide.")] = None,
+    same_ids: SameIdsOption = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost, run nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -66,6 +71,7 @@ def sweep(
     from workbench.experiments.sweep import sweep as execute
 
     base, wanted = Experiment.read(experiment), dict(_values(text) for text in over)
+    base = base.with_(same_ids=same_ids or base.same_ids)
     loader = Loader()
     costs = preflight(grid(base, wanted), processes, loader)
     note(str(costs))

@@ -12,6 +12,7 @@ import typer
 
 from engine.errors import InputError
 from engine.files import require_place
+from workbench.links import check_public_name
 
 CollectionOption = Annotated[
     str,
@@ -28,6 +29,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 ScorerOption = Annotated[
     str,
     typer.Option("--scorer", help="What ranks: index; exact (MaxSim on the original vectors), xtr, smooth-maxsim, ..."),
+]
+SameIdsOption = Annotated[
+    str,
+    typer.Option(
+        "--same-ids",
+        help="A document with its question's id counts as found: auto, leave-out (as BEIR has it), keep.",
+        callback=lambda value: value.replace("-", " "),
+    ),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Measure again what is there already.")]
 
@@ -53,7 +62,11 @@ HostOption = Annotated[str, typer.Option("--host", help="Address to listen on; b
 PortOption = Annotated[int, typer.Option("--port", help="Port to listen on; 0 takes a free one.", min=0, max=65535)]
 PublicOption = Annotated[
     list[str] | None,
-    typer.Option("--public-name", help="A name under which a proxy in front is asked; may be given several times."),
+    typer.Option(
+        "--public-name",
+        help="A name under which a proxy in front is asked; may be given several times.",
+        callback=lambda names: [check_public_name(name) for name in names or ()],  # before anything is loaded
+    ),
 ]
 NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")]
 MapOption = Annotated[

@@ -19,6 +19,7 @@ from workbench.cli.options import (
     KOption,
     ModelOption,
     OutputOption,
+    SameIdsOption,
     ScorerOption,
 )
 from workbench.cli.output import note, out, progress_bars, say_reused, show_json, show_table, show_warnings
@@ -176,6 +177,7 @@ def evaluate(
     k: KOption = 100,
     metric: Annotated[list[str] | None, typer.Option("--metric", help="Repeatable; any name ranx knows.")] = None,
     scorer: ScorerOption = "index",
+    same_ids: SameIdsOption = "auto",
     device: DeviceOption = "auto",
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -188,13 +190,16 @@ def evaluate(
     from engine.collection import require_judgements
     from engine.evaluation import DEFAULT_METRICS, check_metrics
     from workbench.experiments.execute import run
+    from workbench.experiments.experiment import Experiment
     from workbench.experiments.plan import parse_spec
     from workbench.experiments.prepare import prepare
 
     metrics, (kind, settings) = tuple(check_metrics(metric or DEFAULT_METRICS)), parse_spec(index)
+    asked = {"index": kind, "settings": settings, "k": k, "metrics": metrics, "scorer": scorer, "same_ids": same_ids}
+    Experiment(**asked)  # a mistake is known before anything is loaded
     prepared = prepare(collection, model, device=device)
     require_judgements(prepared.collection)
-    wanted = prepared.experiment(index=kind, settings=settings, k=k, metrics=metrics, scorer=scorer)
+    wanted = prepared.experiment(**asked)
     with progress_bars() as report:
         found = run(wanted, report, prepared=prepared, force=force)
     milliseconds, mean = 1e3 / found.record["queries_per_second"], {name: found.mean[name] for name in metrics}

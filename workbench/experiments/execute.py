@@ -109,6 +109,8 @@ def run_key(experiment: Experiment, prepared: Prepared) -> str:
     described = experiment.to_dict()
     for name in ("collection", "model", "dtype", "vectors", "k", "settings"):
         del described[name]
+    if experiment.same_ids == "auto":  # runs of before there was a choice are found again
+        del described["same_ids"]
     if experiment.pool_factor == 1:  # without pooling all methods are the same
         del described["pool_method"], described["pool_protected"]
     if experiment.scorer not in (INDEX, EXACT):  # its settings in full, and a hash of weights that were learned

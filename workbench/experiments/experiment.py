@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.checks import require_whole
 from engine.errors import InputError, NotFoundError
-from engine.evaluation import DEFAULT_METRICS, check_metrics
+from engine.evaluation import DEFAULT_METRICS, SAME_IDS, SameIds, check_metrics
 from engine.indexes import index_class
 from engine.maxsim import scorers
 from engine.pooling import METHODS
@@ -39,6 +39,7 @@ class Experiment:
             before pooling and compression, and a name of `engine.maxsim.scorers`, such as "xtr", by that scorer.
         k: Documents a query; where a metric looks deeper, as many are searched for.
         metrics: Names that ranx knows; none leaves judgements out, and only the share of exact results is measured.
+        same_ids: What the metrics make of a document that has its query's id; see `engine.evaluate`.
         seed: Of the bootstrap, and of the index when it has a seed that `settings` leaves open; 0 leaves the index its
             own default.
 
@@ -58,6 +59,7 @@ class Experiment:
     scorer: str = "index"
     k: int = 100
     metrics: tuple[str, ...] = DEFAULT_METRICS
+    same_ids: SameIds = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -65,7 +67,7 @@ class Experiment:
             if not isinstance(getattr(self, name), str) or not getattr(self, name):
                 raise InputError(f"Expected a name or path as {name}, got {getattr(self, name)!r}: write one.")
         for name, known in (
-            ("dtype", DTYPES), ("vectors", STORED), ("pool_method", METHODS),
+            ("dtype", DTYPES), ("vectors", STORED), ("pool_method", METHODS), ("same_ids", SAME_IDS),
         ):  # fmt: skip
             if getattr(self, name) not in known:
                 raise InputError(f"Unknown {name} {getattr(self, name)!r}: choose among {', '.join(known)}.")

@@ -174,7 +174,7 @@ def ready_documents(
 
 def depth_of(prepared: Prepared, experiment: Experiment) -> int:
     """How many documents a query an experiment searches for: as deep as its metrics look."""
-    return search_depth(experiment.metrics, experiment.k, prepared.collection)
+    return search_depth(experiment.metrics, experiment.k, prepared.collection, experiment.same_ids)
 
 
 def search(index: Index, queries: TokenEmbeddings, k: int, steps: Steps = SILENT) -> Searched:
@@ -273,7 +273,7 @@ def assess(
         unjudged: tuple[str, ...] = ()
         notes: list[str] = []
         if experiment.metrics:
-            scores = evaluate(found, collection, experiment.metrics)
+            scores = evaluate(found, collection, experiment.metrics, experiment.same_ids)
             per_query, unjudged, notes = dict(scores.per_query), scores.unjudged, list(scores.notes)
         for size in dict.fromkeys((min(10, depth), min(TRUTH_DEPTH, depth))):
             shares = shares_found([ranking.ids for ranking in rankings], truth, size)

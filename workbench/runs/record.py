@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 EXACT = "exact@"  # begins the metrics that need no judgements: the share of the first results of exact search
-CHECKSUM = "crc32"  # in run.json: of everything else in it; records of earlier versions have none
+CHECKSUM = "crc32"  # in run.json: of everything else in it; one that names its "files" has it
 RECORD, SCORES, RANKINGS = "run.json", "scores.parquet", "rankings.parquet"
 Status = Literal["complete", "running", "interrupted", "unreadable"]
 
@@ -221,7 +221,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         with open(f"{folder}/{RECORD}", "rb") as stream:  # no Path: ten thousand are listed at once
             record = orjson.loads(stream.read())  # three times as fast as json, and ranx brings it
         version, crc = record["format"], record.pop(CHECKSUM, None)
-        if version == FORMAT and crc is not None and crc != _crc(record):
+        if version == FORMAT and (crc is not None or "files" in record) and crc != _crc(record):
             raise ValueError("its checksum does not match")
         if version == FORMAT:
             check_record(record)
@@ -245,6 +245,8 @@ def short_name(experiment: dict[str, Any]) -> str:
         parts.append(f"factor {factor}{'' if method == 'hierarchical' else f' {method}'}")
     if (scorer := experiment.get("scorer", "index")) != "index":
         parts.append("reranked" if scorer == "exact" else f"reranked by {scorer}")
+    if (rule := experiment.get("same_ids", "auto")) != "auto":
+        parts.append(f"same ids: {rule}")
     if experiment.get("seed"):
         parts.append(f"seed {experiment['seed']}")
     return ", ".join(str(part) for part in parts if part)

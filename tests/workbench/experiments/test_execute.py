@@ -6,6 +6,7 @@ import pytest
 
 from engine import Collection, evaluate, maxsim, pool
 from engine.errors import BusyError, CorruptDataError, InputError, NotFoundError
+from engine.evaluation import SAME_IDS
 from engine.maxsim import scorers
 from engine.retrieval import Ranking, id_order, top_positions
 from workbench import cache, runs
@@ -107,6 +108,32 @@ def test_the_search_is_as_deep_as_the_metrics_look(fake_encoder) -> None:
     deep = run(wanted.with_(k=30), collection=collection, encoder=fake_encoder)
     assert deep.id == finished.id  # what is searched decides the run
     assert {"exact@10", "exact@30"} <= set(finished.mean)
+
+
+def test_documents_with_the_id_of_their_query_count_as_the_experiment_says(fake_encoder) -> None:
+    texts = {"a": "tea is healthy", "b": "tea is not healthy", "c": "coffee"}
+    collection = Collection(texts, {name: texts[name] for name in "ab"}, {"a": {"b": 1}, "b": {"a": 1}}, "arguments")
+    wanted = Experiment(collection="arguments", model="fake", k=1, metrics=("mrr@1",))
+    done = {rule: run(wanted.with_(same_ids=rule), collection=collection, encoder=fake_encoder) for rule in SAME_IDS}
+    assert {rule: found.mean["mrr@1"] for rule, found in done.items()} == {"auto": 1.0, "leave out": 1.0, "keep": 0.0}
+    assert len({found.id for found in done.values()}) == 3
+    assert {rule: found.record["depth"] for rule, found in done.items()} == {"auto": 2, "leave out": 2, "keep": 1}
+    assert done["keep"].name.endswith("same ids: keep")
+
+
+def test_runs_of_before_there_was_a_rule_for_equal_ids_are_found_again(do) -> None:
+    experiment = Experiment(collection="tiny", model="fake", pool_factor=2)
+    kept = do()
+    values = experiment.to_dict()
+    del values["same_ids"]
+    assert Experiment.from_dict(values) == experiment
+    record = json.loads((kept.path / "run.json").read_text())
+    for name in ("crc32", "files"):
+        del record[name]
+    del record["experiment"]["same_ids"]
+    (kept.path / "run.json").write_text(json.dumps(record))
+    assert do().reused
+    assert runs.find(kept.id).experiment == experiment
 
 
 def test_no_judgements_is_an_error_before_any_work(do, tiny_collection) -> None:

@@ -48,6 +48,18 @@ def test_every_flipped_bit_of_a_run_is_noticed(finished, name):
     runs.find("one").verify()
 
 
+def test_every_flipped_bit_in_the_name_of_the_checksum_is_noticed(finished):
+    path = finished.path / "run.json"
+    content = path.read_bytes()
+    start = content.index(b"crc32")
+    for bit in range(8 * len("crc32")):
+        altered = bytearray(content)
+        altered[start + bit // 8] ^= 1 << bit % 8
+        path.write_bytes(altered)
+        with pytest.raises(CorruptDataError, match="delete the run"):
+            runs.find("one")
+
+
 def test_a_record_of_an_earlier_version_has_no_checksums_and_is_read(finished):
     import json
 

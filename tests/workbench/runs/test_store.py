@@ -89,5 +89,6 @@ def _copy(folder: Path, name: str) -> Path:
     shutil.copytree(folder, copy)
     record = json.loads((copy / "run.json").read_text())
     record.pop(CHECKSUM)
+    record.pop("files")
     (copy / "run.json").write_text(json.dumps(record | {"id": name, "name": "the bad one"}))
     return copy
