@@ -22,6 +22,7 @@ BUILT_IN = {
     "exact": "engine.indexes.exact:ExactIndex",
     "plaid": "engine.indexes.plaid:PlaidIndex",
     "hnsw": "engine.indexes.hnsw:HnswIndex",
+    "muvera": "engine.indexes.muvera:MuveraIndex",
     "fast-plaid": "engine.indexes.fast_plaid:FastPlaidIndex",
     "lancedb": "engine.indexes.lancedb:LanceIndex",
     "qdrant": "engine.indexes.qdrant:QdrantIndex",

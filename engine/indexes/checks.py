@@ -81,7 +81,7 @@ def documents(index: Checked, names: list[str], items: TokenEmbeddings) -> None:
     if len(empty) and "empty-documents" not in index.abilities:
         raise InputError(
             f"Document {names[empty[0]]!r} has no token vectors, which index kind {index.kind!r} cannot hold: leave it "
-            "out, or choose exact, hnsw or plaid."
+            "out, or choose exact, hnsw, muvera or plaid."
         )
     if len(names):
         vectors(state, items, names)

@@ -43,7 +43,7 @@ class StoredVectorsIndex(Index):
     """Keeps values and ends of documents in growing files, and which of them are left after removals.
 
     An addition costs what is added. A removal writes ids and slots; once more than half of the tokens belong to removed
-    documents it compacts, if the disk has room. A backend may keep files of its own: see `_grown` and `_anew`.
+    documents it compacts, if the disk has room. A backend may keep files of its own: see `_grown`, `_anew` and `_rows`.
     """
 
     settings_class = StoredSettings
@@ -75,6 +75,15 @@ class StoredVectorsIndex(Index):
         """The same over these documents alone."""
         return {}
 
+    def _rows(self, documents: TokenEmbeddings, files: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Entries of growing files of the backend's own, by name, with rows for these documents added.
+
+        Args:
+            documents: One item a new slot.
+            files: The entries so far; without those of the backend when the files are begun anew.
+        """
+        return {}
+
     def _add(self, names: list[str], documents: TokenEmbeddings) -> None:
         new, before = documents.astype(self.settings.dtype, names), self.state.manifest
         if self.state.dim:
@@ -89,6 +98,7 @@ class StoredVectorsIndex(Index):
         files["values"] = storage.append_rows(self.path, files["values"], new.values)
         files["ends"] = storage.append_rows(self.path, files["ends"], self.documents.n_tokens + new.offsets[1:])
         files["slots"] = slots.append(self.path, files["slots"], len(self.documents), len(new))
+        files |= self._rows(new, files)
         self._commit(
             self.state.ids.joined(names),
             np.concatenate([self.documents.lengths[self.slots], new.lengths]),
@@ -136,8 +146,8 @@ class StoredVectorsIndex(Index):
                 "slots": slots.write(self.path, np.arange(len(left))),
             }
             values = storage.open_rows(self.path, entry)
-            own = self._anew(TokenEmbeddings(values, np.concatenate([[0], ends]), self.state.fingerprint))
-            self._commit(ids, lengths, files, own)
+            copied = TokenEmbeddings(values, np.concatenate([[0], ends]), self.state.fingerprint)
+            self._commit(ids, lengths, files | self._rows(copied, files), self._anew(copied))
 
     def _commit(
         self,

@@ -30,7 +30,7 @@ def encode(values, offsets, dim, planes, k_sim, panels, chunks, width, buckets, 
         document: Whether to average, and to fill empty parts with the nearest token.
         out: float32 [texts, dim of the encoding], zeros; written.
     """
-    parts, beside, longest = 1 << k_sim, COLUMNS // max(k_sim, 1), 0
+    parts, beside, longest = 1 << k_sim, COLUMNS // k_sim, 0
     for text in range(len(offsets) - 1):
         longest = max(longest, offsets[text + 1] - offsets[text])
     sketches = np.empty(len(planes) // dim * longest, np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -139,7 +140,7 @@ class Muvera:
         out = np.zeros((len(texts), self.layout.dim), np.float32)
         if len(texts) == 0 or texts.n_tokens == 0:
             return out
-        planes, (panels, chunks) = self._plane_panels(), self._projection_panels()
+        planes, (panels, chunks) = self._plane_panels, self._projection_panels
         bounds = threads.cut(texts.lengths + 1, 8 * threads.thread_count())
 
         def part(number: int) -> None:
@@ -154,16 +155,18 @@ class Muvera:
         threads.run_parts(part, len(bounds) - 1)
         return out
 
+    @cached_property
     def _plane_panels(self) -> np.ndarray:
         """The hyperplanes in panels of 32 columns, those of a repetition in one panel."""
-        beside = COLUMNS // max(self.layout.k_sim, 1)
-        return _panels([turn.reshape(-1, self.vector_dim) for turn in _groups(self.planes, beside)])
+        return _panels(
+            [turn.reshape(-1, self.vector_dim) for turn in _groups(self.planes, COLUMNS // self.layout.k_sim)]
+        )
 
+    @cached_property
     def _projection_panels(self) -> tuple[np.ndarray, np.ndarray]:
-        """The projections in panels of 32 columns, and where each repetition finds its pieces."""
-        width, rows = self.layout.projection, []
-        pieces = -(-width // COLUMNS)
-        beside = max(COLUMNS // width, 1)
+        """The projections in panels of 32 columns, and where each repetition finds its pieces: see `cpu.encode`."""
+        width = self.layout.projection
+        pieces, beside = -(-width // COLUMNS), max(COLUMNS // width, 1)
         if pieces == 1:
             rows = [turn.reshape(-1, self.vector_dim) for turn in _groups(self.projections, beside)]
         else:
@@ -173,8 +176,7 @@ class Muvera:
             own = turn if len(self.projections) > 1 else 0
             for piece in range(pieces):
                 panel, column = (own * pieces + piece, 0) if pieces > 1 else (own // beside, own % beside * width)
-                at = piece * COLUMNS
-                chunks[turn, piece] = panel, column, at, min(width - at, COLUMNS)
+                chunks[turn, piece] = panel, column, piece * COLUMNS, min(width - piece * COLUMNS, COLUMNS)
         return _panels(rows), chunks
 
 

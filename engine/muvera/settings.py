@@ -44,18 +44,18 @@ class MuveraSettings:
 
     Args:
         dim: Dimension of the encoding.
-        k_sim: Hyperplanes of a repetition, 0 to 10; None takes 3, 4 or 5 by `dim`.
-        projection: Dimension within a part of space, at most that of the vectors; None takes 8 or 16 by `dim`.
-        repetitions: How often; None takes as many as fill `dim`. More than that are brought to `dim` by a final random
+        k_sim: Hyperplanes of a repetition, up to 10; 0 takes 3, 4 or 5 by `dim`.
+        projection: Dimension within a part of space, at most that of the vectors; 0 takes 8 or 16 by `dim`.
+        repetitions: How often; 0 takes as many as fill `dim`. More than that are brought to `dim` by a final random
             projection (a count sketch).
         form: How encodings of documents are kept: "float32", "float16", "int8" or "1bit".
         seed: Decides hyperplanes and projections.
     """
 
     dim: int = 10240
-    k_sim: int | None = None
-    projection: int | None = None
-    repetitions: int | None = None
+    k_sim: int = 0
+    projection: int = 0
+    repetitions: int = 0
     form: str = "int8"
     seed: int = 0
 
@@ -68,13 +68,10 @@ class MuveraSettings:
             raise InputError(f"Expected dim of at most {LARGEST_DIM}, got {self.dim}: lower it.")
         if self.dim % 8:
             raise InputError(f"Expected dim as a multiple of 8, got {self.dim}: take {self.dim // 8 * 8 + 8}.")
-        if self.k_sim is not None:
-            require_whole("k_sim", self.k_sim, least=0)
-            if self.k_sim > MOST_PLANES:
-                raise InputError(f"Expected k_sim of at most {MOST_PLANES}, got {self.k_sim}: lower it.")
-        for name in ("projection", "repetitions"):
-            if getattr(self, name) is not None:
-                require_whole(name, getattr(self, name))
+        for name in ("k_sim", "projection", "repetitions"):
+            require_whole(name, getattr(self, name), least=0)
+        if self.k_sim > MOST_PLANES:
+            raise InputError(f"Expected k_sim of at most {MOST_PLANES}, got {self.k_sim}: lower it.")
 
     @property
     def bytes_per_document(self) -> int:
@@ -94,7 +91,7 @@ class MuveraSettings:
             InputError: a projection to more than the vectors have, or a dimension that the parts do not fill.
         """
         best_planes, best_projection = next(rest for least, *rest in BEST if self.dim >= least)
-        k_sim = best_planes if self.k_sim is None else self.k_sim
+        k_sim = self.k_sim or best_planes
         projection = self.projection or min(best_projection, 1 << (vector_dim.bit_length() - 1))
         if projection > vector_dim:
             raise InputError(

@@ -71,7 +71,7 @@ def test_a_comparison_is_kept_drawn_repeated_and_compared_with_an_earlier_one(fo
 
 def test_mistakes_are_named_before_anything_is_measured(folder, capsys) -> None:
     assert run("compare-indexes", "--collection", "tiny", "--index", "magic") == 2
-    assert "exact, plaid, hnsw, fast-plaid, lancedb, qdrant, xtr-warp" in said(capsys)
+    assert "exact, plaid, hnsw, muvera, fast-plaid, lancedb, qdrant, xtr-warp" in said(capsys)
     assert run("compare-indexes", "--collection", "tiny", "--figure", "picture.gif") == 2
     assert ".html or .svg or .png" in said(capsys)
     assert run("compare-indexes", "--collection", "tiny", "--against", "nothing.json") == 2
