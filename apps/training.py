@@ -263,6 +263,7 @@ def run(
     from engine.encoder import Encoder
     from engine.explain import explain
     from engine.training import Pinned, fine_tune
+    from workbench.experiments.training import as_runs
 
     def listen(event: Event) -> None:
         told.listen(event)
@@ -272,7 +273,7 @@ def run(
     if first is not None:
         told.listen(Pinned(0, (first,)))
     begin = time.perf_counter()
-    done = fine_tune(settings, data, listen, development, stop=stop, pinned=[told.pinned])
+    done = fine_tune(settings, data, listen, development, stop=stop, pinned=[told.pinned], measure=as_runs(settings))
     told.now["wall"] = time.perf_counter() - begin
     yield done
 
@@ -301,7 +302,7 @@ def outcome(report: Report, development: Collection | None) -> dict[str, Any]:
         ]  # fmt: skip
 
     def score(value: Any) -> dict[str, float] | None:
-        return None if value is None else {"ndcg": value.ndcg, "low": value.low, "high": value.high}
+        return None if value is None else {"ndcg": value.ndcg, "run": value.run}
 
     return {
         "model": f"trained/{Path(report.folder).name}", "reason": report.reason, "steps": report.steps,

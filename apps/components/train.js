@@ -211,7 +211,8 @@ LIW.pages.train = ({ element, props, send, watch, setup }) => {
               "p",
               { class: "note" },
               `Measured on ${measured.name}: ${measured.questions} questions among ${count(measured.documents)} ` +
-                "documents, which is easier than the whole.",
+                `documents, which is easier than the whole; kept as the runs ${before.run} and ${after.run}, which ` +
+                "`workbench runs` lists and `workbench dashboard` compares.",
             )
           : null,
         use,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,12 +29,17 @@ class Score:
         low: Lower end of its 95% bootstrap interval over queries.
         high: Upper end.
         per_query: query id -> nDCG@10.
+        run: Name under which the measurement is kept; empty where nobody keeps it.
     """
 
     ndcg: float
     low: float
     high: float
     per_query: dict[str, float]
+    run: str = ""
+
+
+Measure = Callable[[Encoder, Collection], Score]  # of a run of training, before and after it
 
 
 def score_collection(

@@ -36,14 +36,14 @@ def load_for_training(settings: TrainSettings) -> Encoder:
     import torch
 
     encoder = Encoder.load(settings.base, device=settings.device, dtype="float32")
-    model = encoder.model
     if encoder.note.startswith("backbone"):
         torch.manual_seed(settings.seed)
-        model = _with_projection(model, settings.projection)
+        encoder = Encoder(_with_projection(encoder.model, settings.projection), settings.base, encoder.note)
+    model = encoder.model  # what follows changes no vector, so that the fingerprint stays that of the base
     if settings.gradient_checkpointing:
         _transformer(model).gradient_checkpointing_enable({"use_reentrant": False})
     _pin_lengths(model)
-    return Encoder(model, settings.base, encoder.note)
+    return encoder
 
 
 def build_loss(model: Any, settings: TrainSettings) -> LateInteractionLoss:

@@ -19,7 +19,7 @@ from engine.files import file_lock
 from engine.statistics import p_value
 from engine.training import checkpoints
 from engine.training.data import TrainingData
-from engine.training.development import Pairs, Score, encode_pairs, most_changed, score_collection
+from engine.training.development import Measure, Pairs, Score, encode_pairs, most_changed, score_collection
 from engine.training.dropout import fast_dropout_on_cpu
 from engine.training.events import Evaluated, Event, Finished, OnEvent, Pinned, Saved, Started, Stop
 from engine.training.losses import LOSSES, LateInteractionLoss
@@ -34,7 +34,7 @@ from engine.training.model import (
 from engine.training.probe import preflight
 from engine.training.refresh import negatives_at, segments
 from engine.training.report import ALREADY, Report, where
-from engine.training.saving import load_report, save_report
+from engine.training.saving import load_report, save_model, save_report
 from engine.training.settings import TrainSettings
 
 
@@ -47,6 +47,7 @@ def fine_tune(
     stop: Stop | None = None,
     pinned: Sequence[tuple[str, str]] = (),
     replace: bool = False,
+    measure: Measure | None = None,
 ) -> Report:
     """Train a late-interaction model and say what changed.
 
@@ -60,6 +61,8 @@ def fine_tune(
         stop: Ends the run within a step when set; the model of that step is kept.
         pinned: (question, text) pairs explained at each evaluation.
         replace: A model or checkpoints in `settings.output` may go; the model goes when the new one is there.
+        measure: Scores a model on `development` before and after, when it is in its folder; `score_collection` with the
+            scorer of the run when None.
 
     Returns:
         The report, with the trained encoder.
@@ -97,19 +100,21 @@ def fine_tune(
     _check_texts(encoder, data)
     run = Run(settings, data, encoder, development, emit, stop or Stop(), tuple(pinned))
     with file_lock(output / checkpoints.LOCK, 0.0) if is_first_process() else nullcontext():
-        return _complete(run, origin, record)
+        return _complete(run, origin, record, measure)
 
 
-def _complete(run: Run, origin: dict[str, Any], record: dict[str, Any] | None) -> Report:
-    """Measure, train, measure again and save."""
+def _complete(run: Run, origin: dict[str, Any], record: dict[str, Any] | None, measure: Measure | None) -> Report:
+    """Measure, train, save, and measure again."""
     settings, data, development, encoder = run.settings, run.data, run.development, run.encoder
-    before, pairs = run.measure()
+    before, pairs = run.measure(encoder, measure)
     if before is not None:
         run.emit(Evaluated(0, before.ndcg, before.low, before.high, len(before.per_query)))
     with fast_dropout_on_cpu(encoder.model):
         seconds = run.train(origin, record)
     trained = Encoder(encoder.model, settings.output)
-    after, pairs_after = run.measure()
+    if is_first_process():
+        save_model(trained, settings, run.loss.scorer)
+    after, pairs_after = run.measure(trained, measure)
     changed = []
     if development is not None and pairs is not None and pairs_after is not None:
         changed = most_changed(trained, development, pairs, pairs_after)
@@ -121,7 +126,7 @@ def _complete(run: Run, origin: dict[str, Any], record: dict[str, Any] | None) -
         losses=run.losses,
         before=before,
         after=after,
-        p_value=None if before is None or after is None else _p_value(before, after, settings.seed),
+        p_value=None if before is None or after is None else _p_value(before, after),
         changed=changed,
         counts=data.counts,
         data_name=data.name,
@@ -132,7 +137,7 @@ def _complete(run: Run, origin: dict[str, Any], record: dict[str, Any] | None) -
         encoder=trained,
     )
     if is_first_process():
-        save_report(report, run.loss.scorer)
+        save_report(report)
     run.emit(Saved(run.steps_done, settings.output))
     run.emit(Finished(run.steps_done, report.reason))
     return report
@@ -245,13 +250,16 @@ class Run:
         if is_first_process():
             checkpoints.write_origin(Path(self.settings.output), origin, expected.mini_batch_tokens, self.parts)
 
-    def measure(self) -> tuple[Score | None, Pairs | None]:
+    def measure(self, encoder: Encoder, measure: Measure | None) -> tuple[Score | None, Pairs | None]:
         """The development score and the vectors of some pairs, or nothing."""
         if self.development is None or not is_first_process():
             return None, None
-        self.encoder.model.eval()
-        score = score_collection(self.encoder, self.development, scorer=self.loss.scorer)
-        return score, encode_pairs(self.encoder, self.development)
+        encoder.model.eval()
+        if measure is None:
+            score = score_collection(encoder, self.development, scorer=self.loss.scorer)
+        else:
+            score = measure(encoder, self.development)
+        return score, encode_pairs(encoder, self.development)
 
     def evaluate(self, step: int) -> dict[str, float]:
         """Send the development score and the pinned pairs of this step; returns the score and its interval."""
@@ -278,9 +286,9 @@ def is_first_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def _p_value(before: Score, after: Score, seed: int) -> float:
+def _p_value(before: Score, after: Score) -> float:
     values = [[score.per_query[name] for name in before.per_query] for score in (before, after)]
-    return p_value(values[0], values[1], "randomization", seed)
+    return p_value(values[0], values[1], "randomization")
 
 
 def _check(settings: TrainSettings, data: TrainingData) -> None:

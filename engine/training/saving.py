@@ -15,35 +15,43 @@ from engine.training.checkpoints import REPORT, writing_tensors
 from engine.training.development import Score
 from engine.training.layout import use_shared_layout
 from engine.training.report import Report
+from engine.training.settings import TrainSettings
 
 
-def save_report(report: Report, scorer: Any) -> Path:
-    """Write the model, for sentence-transformers and as far as it goes PyLate, with its card and its record.
+def save_model(encoder: Encoder, settings: TrainSettings, scorer: Any) -> None:
+    """Write the model, for sentence-transformers and as far as it goes PyLate, into the folder of its run.
 
-    The record goes first and comes last: a folder that has one holds the whole model of that run.
+    The record of an earlier run goes first, and `save_report` comes last: a folder that has one holds the whole model
+    of that run.
 
     Args:
-        report: What the run gave back; its folder is created when absent.
+        encoder: The trained model.
+        settings: Name the folder, which is created when absent, and the scorer.
         scorer: That it was trained with; its weights are kept where it has some.
-
-    Returns:
-        The folder.
 
     Raises:
         InputError: the folder cannot be made.
         StorageError: the disk is full, read-only or gone; resuming saves the model of the last checkpoint again.
     """
-    path = Path(report.folder)
+    path = Path(settings.output)
     make_folder(path)
     with writing_tensors(path):
         for name in (REPORT, scorers.FILE, scorers.WEIGHTS):
             (path / name).unlink(missing_ok=True)
-        report.encoder.model.save_pretrained(str(path), create_model_card=False)
-        use_shared_layout(report.encoder.model, path)
-        scorers.save(scorer, report.settings["scorer"], path)
-        replace_text(path / "README.md", model_card(report))
-        replace_text(path / REPORT, json.dumps(report.as_dict(), indent=1))
-    return path
+        encoder.model.save_pretrained(str(path), create_model_card=False)
+        use_shared_layout(encoder.model, path)
+        scorers.save(scorer, settings.scorer, path)
+
+
+def save_report(report: Report) -> None:
+    """Write the card and the record of a run beside its model.
+
+    Raises:
+        StorageError: the disk is full, read-only or gone.
+    """
+    path = Path(report.folder)
+    replace_text(path / "README.md", model_card(report))
+    replace_text(path / REPORT, json.dumps(report.as_dict(), indent=1))
 
 
 def load_report(folder: str | Path, device: str = "auto") -> Report:

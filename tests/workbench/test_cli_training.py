@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from workbench import runs as stored
 from workbench.cli import main
 
 ROWS = [
@@ -35,8 +36,18 @@ def run(arguments: list[str]) -> int:
 
 
 def test_mined_rows_train_and_a_finished_run_stays(
-    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
+    judged = tmp_path / "judged"
+    (judged / "qrels").mkdir(parents=True)
+    for name, lines in (
+        ("corpus", [{"_id": f"d{i}", "text": text} for i, (_, text) in enumerate(ROWS[::2])]),
+        ("queries", [{"_id": f"q{i}", "text": query.rpartition(" ")[0]} for i, (query, _) in enumerate(ROWS[::2])]),
+    ):
+        (judged / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    grades = "".join(f"q{i}\td{i}\t1\n" for i in range(len(ROWS) // 2))
+    (judged / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + grades)
     mined = tmp_path / "mined.jsonl"
     asked = ["mine", "--data", str(pairs), "--output", str(mined), "--negatives", "2", "--depth", "8", "--json"]
     assert run([*asked, "--margin", "0.99"]) == 0
@@ -55,14 +66,22 @@ def test_mined_rows_train_and_a_finished_run_stays(
     model = tmp_path / "model"
     settings = ["--set", "batch=2", "--set", "lora_rank=2", "--set", "mini_batch_tokens=256", "--json"]
     train = ["train", "--data", str(pairs), "--output", str(model), "--device", "cpu", *settings]
+    train += ["--collection", str(judged)]
     assert run([*train, "--max-steps", "1", "--settings", "gradcache"]) == 0
     first = json.loads(capsys.readouterr().out)
     assert first["steps"] == 1
     assert first["settings"]["learning_rate"] == 5e-5  # the recipe's
     assert first["settings"]["batch"] == 2  # --set wins over it
+    assert set(first["runs"].values()) == {found.id for found in stored.list_runs()}
+    for name, value in first["ndcg@10"].items():
+        assert stored.find(first["runs"][name]).mean["ndcg@10"] == value
+    compared = ["compare", *first["runs"].values(), "--metric", "ndcg@10", "--test", "randomization", "--json"]
+    assert run(compared) == 0
+    assert json.loads(capsys.readouterr().out)["pairs"][0]["p"] == first["p_value"]
     weights = (model / "model.safetensors").read_bytes()
     assert run([*train, "--max-steps", "1", "--settings", "gradcache", "--resume"]) == 0
-    assert json.loads(capsys.readouterr().out)["reason"] == "already complete"
+    again = json.loads(capsys.readouterr().out)
+    assert (again["reason"], again["runs"]) == ("already complete", first["runs"])
     assert run([*train, "--max-steps", "1", "--resume"]) == 2  # without the recipe, another learning rate
     assert "learning_rate" in capsys.readouterr().err
     assert (model / "model.safetensors").read_bytes() == weights

@@ -156,6 +156,7 @@ def compare(
     runs: Annotated[list[str], typer.Argument(help="Two or more runs, or the beginnings of their names.")],
     name: Annotated[list[str] | None, typer.Option("--name", help="Repeatable, what to call them, in order.")] = None,
     metric: Annotated[list[str] | None, typer.Option("--metric", help="Repeatable; all that they share.")] = None,
+    test: Annotated[str, typer.Option("--test", help="student or randomization, both paired by query.")] = "student",
     latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX table.")] = False,
     html: Annotated[
         Path | None, typer.Option("--html", help="Also write the comparison to this file.", callback=check_place)
@@ -177,7 +178,7 @@ def compare(
     if name is not None and len(name) != len(runs):
         raise InputError(f"Expected {len(runs)} names, one a run, got {len(name)}: name each.")
     found, names = _readable(runs, name)
-    comparison = execute(*found, names=names, metrics=metric)
+    comparison = execute(*found, names=names, metrics=metric, test=test)
     if html is not None:
         write_text(html, comparison_page(comparison, _queries_of(found[0])))
         note(f"Wrote {html}.")

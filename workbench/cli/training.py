@@ -46,6 +46,7 @@ def train(
     from engine.training import Evaluated, Event, Started, Step, Stop, TrainSettings, fine_tune, read_training_data
     from engine.training.report import ALREADY
     from engine.training.run import is_first_process
+    from workbench.experiments.training import as_runs
 
     if resume and replace:
         raise InputError("--resume goes on and --replace starts anew: choose one of the two.")
@@ -64,31 +65,33 @@ def train(
             elif isinstance(event, Evaluated):
                 note(f"step {event.step}: nDCG@10 {event.ndcg:.4f} ({event.low:.3f} to {event.high:.3f})")
 
-        done = fine_tune(chosen, rows, show, loaded, resume, stop, replace=replace)
+        measure = as_runs(chosen, development or "")
+        done = fine_tune(chosen, rows, show, loaded, resume, stop, replace=replace, measure=measure)
     if not is_first_process():  # torchrun starts several, and one result is enough
         return
-    scores = {"before": done.before, "after": done.after}
+    scores = {name: score for name, score in (("before", done.before), ("after", done.after)) if score is not None}
+    runs = {name: score.run for name, score in scores.items()}
     if as_json:
-        means = {name: None if score is None else score.ndcg for name, score in scores.items()}
+        means = {name: scores[name].ndcg if name in scores else None for name in ("before", "after")}
         show_json(
             {
                 "folder": done.folder, "reason": done.reason, "steps": done.steps, "seconds": done.seconds,
-                "losses": done.losses, "ndcg@10": means, "p_value": done.p_value, "better": done.better,
+                "losses": done.losses, "ndcg@10": means, "runs": runs, "p_value": done.p_value, "better": done.better,
                 "worse": done.worse, "counts": done.counts, "settings": done.settings, "versions": done.versions,
             }
         )  # fmt: skip
         return
     table = [
-        (name, f"{score.ndcg:.4f}", f"{score.low:.3f} to {score.high:.3f}")
-        for name, score in scores.items()
-        if score is not None
+        (name, f"{score.ndcg:.4f}", f"{score.low:.3f} to {score.high:.3f}", score.run) for name, score in scores.items()
     ]
     caption = f"{done.reason} after {done.steps:,} steps and {done.seconds:.0f} s, kept in {done.folder}"
     if done.reason == ALREADY:
         caption = f"this run was complete before, after {done.steps:,} steps: nothing in {done.folder} was changed"
     if done.p_value is not None:
         caption += f"; p {done.p_value:.3g}, {len(done.better)} questions better, {len(done.worse)} worse"
-    show_table("Trained", ("", "nDCG@10", "95% interval"), table, caption)
+    show_table("Trained", ("", "nDCG@10", "95% interval", "run"), table, caption)
+    if runs:
+        note(f"Both are runs: `workbench compare {' '.join(runs.values())} --test randomization`, or the dashboard.")
 
 
 def mine(

@@ -26,6 +26,7 @@ from engine.training import (
     fine_tune,
 )
 from workbench import figures
+from workbench.experiments.training import as_runs
 from workbench.exports import html_table
 from workbench.widgets.static import StaticFallback, error_html
 
@@ -142,6 +143,7 @@ class TrainingControl(StaticFallback):
                 stop=self._stop,
                 pinned=self.pinned,
                 replace=self.replace,
+                measure=as_runs(self.settings),
             )
             self.status.value = _outcome(self.report)
         except Exception as error:  # a thread has no caller: `wait` raises it, and the page shows its sentence
@@ -197,6 +199,8 @@ def _outcome(report: Report) -> str:
     text += f"{_duration(report.seconds)}. The model is in <code>{escape(report.folder)}</code>."
     if report.before is not None and report.after is not None:
         text += f" nDCG@10 {report.before.ndcg:.3f} before, {report.after.ndcg:.3f} after."
+        if report.after.run:
+            text += f" Both are among the runs: <code>{report.before.run}</code>, <code>{report.after.run}</code>."
     return text
 
 
