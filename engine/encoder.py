@@ -15,7 +15,8 @@ from engine.errors import InputError
 from engine.fingerprint import model_fingerprint
 from engine.letters import clean, has_halves
 from engine.merging import added_tokens, vector_groups
-from engine.models import load_model, resolve_device, shorten
+from engine.models import load_model, resolve_device
+from engine.nested import shorten
 from engine.precision import DTYPES, choose_dtype, computed_in, instructions, round_weights
 from engine.tokens import Token, merged, tokens_of
 
@@ -76,7 +77,7 @@ class Encoder:
                 "bfloat16", "float16", or "int8" (linear layers in 8 bits, on a CPU with AVX2 or AVX-512).
             trust_remote_code: Run the code that a checkpoint brings along; read that code first.
             dim: Keep so many leading coordinates of each vector, for models with nested (Matryoshka) dimensions; all
-                when None.
+                when None. A warning says where the model was not trained for so many.
 
         Returns:
             The encoder.
@@ -93,7 +94,7 @@ class Encoder:
         model, note = load_model(name, device, trust_remote_code=trust_remote_code)
         encoder = cls(model, name, note)  # the fingerprint is taken before the weights are rounded
         if dim is not None and dim != encoder.dim:
-            shorten(model, dim)
+            shorten(model, dim, name)
             encoder.shortened = f"-{dim}"  # as `TokenEmbeddings.prefix` of the whole vectors names it
         if dtype == "auto":
             dtype, encoder.choice = choose_dtype(name, device, instructions(device))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import plugins
+from engine import nested, plugins
 from engine.errors import InputError
 from engine.model_files import check_folder, check_tokenizer, explained, watched_weights
 
@@ -76,6 +76,7 @@ def _load_checkpoint(
                 own = MultiVectorEncoder._load_with_module_classes(
                     name, _own_modules(), device=device, model_kwargs=model_kwargs, trust_remote_code=trust_remote_code
                 )
+                nested.read(own, name)
                 return own, "late-interaction checkpoint"
             backbone = backbone_model(name, device, model_kwargs, trust_remote_code)
             return backbone, "backbone without a projection: its own token vectors"
@@ -122,26 +123,6 @@ def backbone_model(
         Normalize(module_input_name="token_embeddings"),
     ]
     return MultiVectorEncoder(modules=modules, device=device)
-
-
-def shorten(model: MultiVectorEncoder, dim: int) -> None:
-    """Let a model give the leading coordinates of its vectors only, at their old length.
-
-    Args:
-        model: Changed in place; its vectors should be nested (Matryoshka), as those of the embedded model are.
-        dim: How many coordinates.
-
-    Raises:
-        InputError: the model has fewer, or the number is none.
-    """
-    from engine.late_head import Prefix
-
-    whole = model.get_embedding_dimension()
-    if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1 or (whole is not None and dim > whole):
-        raise InputError(
-            f"Expected a dim from 1 to {whole}, the dimension of the model, got {dim!r}: choose one of these."
-        )
-    model.append(Prefix(dim))
 
 
 def _own_length(name: str) -> int | None:

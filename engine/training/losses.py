@@ -25,6 +25,7 @@ from engine.maxsim.scorers import Scorer
 from engine.training.batches import Features, encode_columns, join, replay, text_of
 from engine.training.distributed import average_gradients, gather_documents, gather_keys
 from engine.training.negatives import hide_answers
+from engine.training.targets import Targets
 
 ALL_TOKENS = 1 << 62  # room for every graph: nothing is encoded twice
 
@@ -37,6 +38,7 @@ class LateInteractionLoss(nn.Module):
         scorer: Scores queries with documents; MaxSim when None.
         mini_batch_tokens: Tokens encoded together, padding included.
         graph_tokens: Tokens whose graph may stay alive through the loss; None keeps all.
+        targets: What an index will keep of documents, where the loss is taken on that.
     """
 
     scored: ClassVar[bool] = False  # needs a teacher's score for every document of a row
@@ -50,6 +52,7 @@ class LateInteractionLoss(nn.Module):
         scorer: Scorer | None = None,
         mini_batch_tokens: int = 1024,
         graph_tokens: int | None = 1024,
+        targets: Targets | None = None,
     ) -> None:
         super().__init__()
         if mini_batch_tokens < 1 or (graph_tokens is not None and graph_tokens < 0):
@@ -58,6 +61,7 @@ class LateInteractionLoss(nn.Module):
         self.scorer: Any = scorer or scorers.get()
         self.mini_batch_tokens = mini_batch_tokens
         self.graph_tokens = ALL_TOKENS if graph_tokens is None else graph_tokens
+        self.targets = targets or Targets()
         self.answers: Mapping[int, Sequence[int]] = {}  # key of a query -> keys of all its positives in the data
         self.watch: Callable[[list[Features], float], None] | None = None
 
@@ -95,7 +99,12 @@ class LateInteractionLoss(nn.Module):
         vectors = [column for column, _ in joined]
         _check_scored(inner, columns, vectors)
         with torch.autocast(device.type, enabled=False):  # scores are sums of many products: 8 bits would not do
-            loss = self.on_vectors(vectors[0], vectors[1:], labels)
+            loss = self.targets.mixed(
+                lambda queries, documents: self.on_vectors(queries, documents, labels),
+                vectors[0],
+                vectors[1:],
+                inner.training,
+            )
         if not torch.is_grad_enabled():
             return loss
         if self.watch is not None:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from engine.encoder import Encoder
 from engine.errors import InputError, missing_extra
 from engine.maxsim import scorers
+from engine.nested import check_dimensions, nested_dimensions
 from engine.training.losses import LOSSES, LateInteractionLoss
 from engine.training.probe import USUAL_MINI_BATCH
 from engine.training.settings import TrainSettings
+from engine.training.targets import Targets
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
@@ -32,6 +34,7 @@ def load_for_training(settings: TrainSettings) -> Encoder:
 
     Raises:
         NotFoundError: no such model.
+        InputError: `dimensions` above those of the model's vectors.
     """
     import torch
 
@@ -43,15 +46,17 @@ def load_for_training(settings: TrainSettings) -> Encoder:
     if settings.gradient_checkpointing:
         _transformer(model).gradient_checkpointing_enable({"use_reentrant": False})
     _pin_lengths(model)
+    check_dimensions(settings.dimensions, model.get_embedding_dimension(), settings.base)
     return encoder
 
 
-def build_loss(model: Any, settings: TrainSettings) -> LateInteractionLoss:
+def build_loss(model: Any, settings: TrainSettings, noise: float = 0.0) -> LateInteractionLoss:
     """The loss and the scorer that the settings name.
 
     Args:
         model: A MultiVectorEncoder.
         settings: Name loss and scorer, and hold what the loss takes.
+        noise: See `Targets`.
 
     Returns:
         The loss; its mini-batches may change after the preflight.
@@ -64,8 +69,15 @@ def build_loss(model: Any, settings: TrainSettings) -> LateInteractionLoss:
         scorer=scorer.to(model.device),
         mini_batch_tokens=size,
         graph_tokens=None if kind.keeps_graph else size,
+        targets=Targets(settings.pool_factors, settings.pool_weights, trained_dimensions(model, settings), noise),
         **{name: getattr(settings, name) for name in kind.loss.takes},
     )
+
+
+def trained_dimensions(model: MultiVectorEncoder, settings: TrainSettings) -> tuple[int, ...]:
+    """The dimensions that the loss is taken at, ascending, the whole one among them."""
+    asked = settings.dimensions or nested_dimensions(model)
+    return tuple(sorted({*asked, int(model.get_embedding_dimension() or 0)}))
 
 
 def prepare(model: MultiVectorEncoder, settings: TrainSettings) -> Any:

@@ -35,6 +35,7 @@ class Report:
         settings: All settings, with the mini-batch that was chosen.
         origin: What the weights follow from, by hash; see `engine.training.checkpoints.origin_of`.
         parts: One a start or resumption: the step that it went on from, device, machine and versions.
+        noise: What `bits` added to document vectors, as a share of their length.
         encoder: The trained model.
     """
 
@@ -54,6 +55,7 @@ class Report:
     origin: dict[str, Any]
     parts: list[dict[str, Any]]
     encoder: Encoder = field(repr=False)
+    noise: float = 0.0
 
     @property
     def versions(self) -> dict[str, str]:
@@ -100,6 +102,7 @@ class Report:
             "development": self.development,
             "settings": self.settings,
             "mini_batch_tokens": self.settings["mini_batch_tokens"],
+            "noise": self.noise,
             "origin": self.origin,
             "parts": self.parts,
             "versions": self.versions,

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from engine import nested
 from engine.encoder import Encoder
 from engine.errors import CorruptDataError, NotFoundError
 from engine.files import make_folder, replace_text
@@ -40,6 +41,7 @@ def save_model(encoder: Encoder, settings: TrainSettings, scorer: Any) -> None:
             (path / name).unlink(missing_ok=True)
         encoder.model.save_pretrained(str(path), create_model_card=False)
         use_shared_layout(encoder.model, path)
+        nested.write(encoder.model, path)
         scorers.save(scorer, settings.scorer, path)
 
 
@@ -73,7 +75,7 @@ def load_report(folder: str | Path, device: str = "auto") -> Report:
         stored = json.loads(path.read_text(encoding="utf-8"))
         scores = [None if stored[name] is None else Score(**stored[name]) for name in ("before", "after")]
         same = ("reason", "steps", "seconds", "losses", "p_value", "counts", "development", "settings", "origin")
-        values = {name: stored[name] for name in (*same, "parts")}
+        values = {name: stored[name] for name in (*same, "parts")} | {"noise": stored.get("noise", 0.0)}
     except FileNotFoundError:
         raise NotFoundError(
             f"{folder} holds no record of a training run: give the folder of a trained model."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -13,6 +13,7 @@ from engine.training.losses import LOSSES
 
 Part = Literal["all", "head"]
 DTYPES = ("float32", "bfloat16")
+NOISES = (0, 1, 2, 4, 8)  # bits of PLAID's codec; 0 for no noise
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class TrainSettings:
         query_length: Tokens after which training questions are cut; 0 keeps the model's.
         document_length: The same for documents.
         projection: Dimensions that a plain backbone is brought to.
+        pool_factors: Pool factors that the loss is taken at, as an index will pool the documents; (1,) pools nothing.
+        pool_weights: Share of each factor in the loss, above 0; all alike when empty.
+        dimensions: Leading coordinates of the vectors that are trained to be vectors too (Matryoshka); empty for those
+            that the base says it was trained for, which is the whole vectors alone where it says nothing.
+        bits: Noise as large as what PLAID's codec of so many bits does to document vectors: 1, 2, 4 or 8; 0 for none.
         false_negative_threshold: Negatives that score more than this share of the positive's score are left out of
             the loss; None leaves none out.
         gather: Take the documents of all processes as negatives; one process has only its own.
@@ -78,6 +84,10 @@ class TrainSettings:
     query_length: int = 0
     document_length: int = 0
     projection: int = 96
+    pool_factors: tuple[float, ...] = (1,)
+    pool_weights: tuple[float, ...] = ()
+    dimensions: tuple[int, ...] = ()
+    bits: int = 0
     false_negative_threshold: float | None = None
     gather: bool = False
     device: str = "auto"
@@ -85,7 +95,8 @@ class TrainSettings:
     output: str = "model"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "report_to", tuple(self.report_to))
+        for name in _LISTS:
+            object.__setattr__(self, name, _listed(name, getattr(self, name)))
         _one_of("loss", self.loss, tuple(LOSSES))
         scorers.check(self.scorer)
         _one_of("train_only", self.train_only, get_args(Part))
@@ -100,10 +111,29 @@ class TrainSettings:
             require_whole(name, getattr(self, name), least)
         if LOSSES[self.loss].loss.in_batch and self.batch < 2:
             raise InputError("Expected a batch of 2 or more, since the other rows are the negatives: raise it.")
+        self._check_targets()
         if self.false_negative_threshold is not None:
             _number("false_negative_threshold", self.false_negative_threshold, above=0.0)
         if self.lora_rank and self.train_only == "head":
             raise InputError("LoRA adapts the backbone, and train_only='head' freezes it: choose one of the two.")
+
+    def _check_targets(self) -> None:
+        for factor in self.pool_factors:
+            _number("each of pool_factors", factor, least=1.0)
+        for weight in self.pool_weights:
+            _number("each of pool_weights", weight, above=0.0)
+        for dim in self.dimensions:
+            require_whole("each of dimensions", dim)
+        for name in ("pool_factors", "dimensions"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise InputError(f"Expected each of {name} once, got {list(getattr(self, name))}: correct it.")
+        if not self.pool_factors or len(self.pool_weights) not in (0, len(self.pool_factors)):
+            raise InputError(
+                f"Expected one of pool_factors or more and a weight for each, got {len(self.pool_factors)} and "
+                f"{len(self.pool_weights)}: leave pool_weights out for equal ones."
+            )
+        if self.bits not in NOISES:
+            raise InputError(f"Expected bits among {', '.join(map(str, NOISES))}, got {self.bits!r}: 0 adds no noise.")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainSettings:
@@ -120,11 +150,18 @@ class TrainSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """All settings as JSON values."""
-        return {**asdict(self), "report_to": list(self.report_to)}
+        return {**asdict(self), **{name: list(getattr(self, name)) for name in _LISTS}}
 
 
+_LISTS = ("report_to", "pool_factors", "pool_weights", "dimensions")
 _COUNTS = ("max_steps", "lora_rank", "seed", "evaluate_every", "save_every", "mine_every", "mini_batch_tokens",
            "query_length", "document_length")  # fmt: skip
+
+
+def _listed(name: str, value: object) -> tuple[Any, ...]:
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise InputError(f"Expected {name} as a list, got {value!r}: write it in brackets, such as [1, 2, 4].")
+    return tuple(value)
 
 
 def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:

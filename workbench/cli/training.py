@@ -44,8 +44,8 @@ def train(
     """
     from engine import load_collection
     from engine.training import Evaluated, Event, Started, Step, Stop, TrainSettings, fine_tune, read_training_data
+    from engine.training.loop import is_first_process
     from engine.training.report import ALREADY
-    from engine.training.run import is_first_process
     from workbench.experiments.training import as_runs
 
     if resume and replace:
