@@ -4,11 +4,36 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
 
-from engine.errors import InputError
+from engine.errors import InputError, NotFoundError
 from engine.letters import has_halves
 
 Qrels = dict[str, dict[str, int]]
+
+
+class Part(NamedTuple):
+    """Where a document that is part of a longer one stands in it.
+
+    Args:
+        document: Name of the whole; files below a folder are named by their path in it.
+        page: From 1, or None where the format knows no pages.
+        pages: How many the whole has, or None.
+        passage: From 1 within the page, or within the whole where there are no pages; None where it was not cut.
+        passages: How many there are, or None.
+    """
+
+    document: str
+    page: int | None = None
+    pages: int | None = None
+    passage: int | None = None
+    passages: int | None = None
+
+    def __str__(self) -> str:
+        page = "" if self.page is None else f", page {self.page} of {self.pages}"
+        return self.document + page + ("" if self.passage is None else f", passage {self.passage} of {self.passages}")
 
 
 @dataclass(frozen=True)
@@ -22,6 +47,8 @@ class Collection:
         name: What records and pages call it.
         notes: What the reader left out or changed, for the person to see.
         titles: id -> title, where there is one: pages show it, models see the joined text.
+        parts: id -> where it stands in a longer document, for those that are part of one, in the order of the whole.
+        folder: Where the files lie that `parts` name, or None.
 
     Raises:
         InputError: no documents, an empty text, or judgements for unknown queries or documents.
@@ -33,6 +60,8 @@ class Collection:
     name: str = "collection"
     notes: tuple[str, ...] = ()
     titles: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, Part] = field(default_factory=dict)
+    folder: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.documents:
@@ -67,6 +96,27 @@ class Collection:
         for query, grades in sorted(self.qrels.items()):
             digest.update(f"{query}\0{sorted(grades.items())}\0".encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
+
+    def neighbours(self, document: str) -> tuple[str | None, str | None]:
+        """The parts before and after one in the same whole, or None where there is none.
+
+        Raises:
+            NotFoundError: no such document.
+        """
+        if document not in self.documents:
+            raise NotFoundError(f"{self.name!r} has no document {document!r}: take one from a result.")
+        return self._neighbours.get(document, (None, None))
+
+    @cached_property
+    def _neighbours(self) -> dict[str, tuple[str | None, str | None]]:
+        wholes: dict[str, list[str]] = {}
+        for key, part in self.parts.items():
+            wholes.setdefault(part.document, []).append(key)
+        return {
+            key: (before, after)
+            for keys in wholes.values()
+            for before, key, after in zip((None, *keys), keys, (*keys[1:], None), strict=False)
+        }
 
     @property
     def judged_queries(self) -> list[str]:

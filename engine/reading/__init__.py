@@ -1,22 +1,31 @@
 """Where collections are read from: folders, single files, the hub, ir_datasets, registered names.
 
-A file becomes lines (`lines`), lines become rows (`rows`), rows become texts and judgements (`texts`, `judgements`),
-and these a collection (`assembly`). Training rows take the same way as far as the rows.
+A file of a table becomes lines (`lines`), lines become rows (`rows`), rows become texts and judgements (`texts`,
+`judgements`), and these a collection (`assembly`). Training rows take the same way as far as the rows. A file that is a
+document itself becomes pages in a process of its own (`apart`), and these, like rows, texts or passages of them.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine import plugins
 from engine.collection import Collection
 from engine.errors import InputError, NotFoundError
 from engine.reading import folders
 from engine.reading.lines import reading
+from engine.reading.rows import table_kind
+from engine.reading.sources import Source
 
+if TYPE_CHECKING:
+    from engine.reading.apart import Limits
+    from engine.reading.passages import Passages
+
+__all__ = ["Source", "load_collection"]
 LOG = logging.getLogger(__name__)  # gets every note of every collection that is read; commands print them
-SPLIT = "?split="  # a split behind the source's name, so that one text says what was read
 
 
 def load_collection(
@@ -26,18 +35,22 @@ def load_collection(
     text_column: str | None = None,
     title_column: str | None = None,
     split: str | None = None,
+    passages: str | Passages | None = None,
+    limits: Limits | None = None,
 ) -> Collection:
     """Read a collection from wherever it is; docs/formats.md shows every format.
 
     Args:
         source: A BEIR folder (`corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`); one .jsonl, .json, .csv, .tsv or
-            .parquet file with a text column; a folder of .txt and .md files; a registered name such as "embedded";
-            "irds:NAME" for `ir_datasets`; or a BEIR-style dataset on the Hugging Face hub, "owner/name". It may end
-            with "?split=dev".
+            .parquet file with a text column; a folder of .txt, .md, .pdf, .html and .docx files, or one of these; a
+            registered name such as "embedded"; "irds:NAME" for `ir_datasets`; or a BEIR-style dataset on the Hugging
+            Face hub, "owner/name". It may end with "?split=dev", "?passages=200:40" or "?split=dev&passages=200:40".
         id_column: Column of the ids of a table; guessed from the usual names, else the lines are numbered.
         text_column: Column of the texts of a table; guessed from the usual names.
         title_column: Column of the titles of a table; guessed, optional.
         split: Which judgements of a BEIR folder or hub dataset to read; "test" where they are there if None.
+        passages: Cut texts into passages, "size:overlap" in words or "size:overlap:tokens"; see `Passages`.
+        limits: What a PDF, HTML or .docx file may take.
 
     Returns:
         The collection, checked; its notes say what was left out or replaced.
@@ -46,40 +59,32 @@ def load_collection(
         NotFoundError: nothing of that name.
         InputError: a malformed line (named by its number), a missing column, no texts, a split that is not there, or
             an argument that this source has no use for.
+        MissingExtraError: the library that reads a file is not installed.
     """
-    name, named_split = split_of(source)
-    if split is not None and named_split is not None and split != named_split:
-        raise InputError(f"{source} names the split {named_split!r}, the argument {split!r}: give one of them.")
+    chosen = Source.parse(source).choose(split=split, passages=None if passages is None else str(passages))
+    cut = _cutter(chosen.passages)
     asked = {"id": id_column, "text": text_column, "title": title_column}
-    path = Path(name)
+    path = Path(chosen.name)
     with reading(path):
-        collection = _load(name, path, asked, split if split is not None else named_split)
+        collection = _load(chosen, path, asked, limits)
+    collection = cut(collection)
     for note in collection.notes:
         LOG.info("%s: %s.", collection.name, note)
     return collection
 
 
-def split_of(source: str | Path) -> tuple[str, str | None]:
-    """The source without the split that its name may end with, and that split or None."""
-    name, found, split = str(source).rpartition(SPLIT)
-    return (name, split) if found and name and split else (str(source), None)
+def _cutter(passages: str | None) -> Callable[[Collection], Collection]:
+    """What cuts a collection as a text says; a wrong one is an error before anything is read."""
+    if passages is None:
+        return lambda collection: collection
+    from engine.reading.passages import Passages, cut_collection
+
+    parsed = Passages.parse(passages)
+    return lambda collection: cut_collection(collection, parsed)
 
 
-def with_split(source: str, split: str | None) -> str:
-    """The source's name with a split behind it: one text that says what is read, for records and other processes.
-
-    Raises:
-        InputError: it names another split already.
-    """
-    name, named = split_of(source)
-    if split is None or named == split:
-        return source
-    if named is not None:
-        raise InputError(f"{source} names the split {named!r}, --split {split!r}: give one of them.")
-    return f"{name}{SPLIT}{split}"
-
-
-def _load(name: str, path: Path, asked: folders.Asked, split: str | None) -> Collection:
+def _load(source: Source, path: Path, asked: folders.Asked, limits: Limits | None) -> Collection:
+    name, split = source.name, source.split
     registered = plugins.find(plugins.COLLECTIONS, name)
     if registered is not None:
         _unused(f"the collection {name!r}", asked, split)
@@ -93,9 +98,15 @@ def _load(name: str, path: Path, asked: folders.Asked, split: str | None) -> Col
         raise NotFoundError("Expected a collection, got an empty name: give a folder, a file or a known name.")
     if path.is_dir() and folders.is_beir(path):
         return folders.read_beir(path, asked, split)
-    if path.is_dir():
-        _unused(f"the folder of texts {name}", asked, split)
-        return folders.read_notes(path)
+    if path.is_dir() or (path.is_file() and table_kind(path) is None):
+        from engine.reading import documents
+
+        if path.is_dir():
+            _unused(f"the folder of texts {name}", asked, split)
+            return documents.read_folder(path, limits)
+        if documents.is_document(path):
+            _unused(f"the file {name}, which is one document", asked, split)
+            return documents.read_document(path, limits)
     if path.is_file():
         _unused(f"the file {name}, which has no judgements", {}, split)
         return folders.read_file(path, asked)

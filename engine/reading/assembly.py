@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from collections.abc import Collection as Sized
+from pathlib import Path
 
 from engine.collection import Collection, Qrels
 from engine.errors import InputError
@@ -51,6 +52,7 @@ def assemble(
     judgements: Judgements | None = None,
     split: str | None = None,
     notes: list[str] | None = None,
+    folder: Path | None = None,
 ) -> Collection:
     """Make the collection.
 
@@ -61,6 +63,7 @@ def assemble(
         judgements: Gathered, or None; those of absent documents and queries are left out and counted.
         split: Which judgements these are, for the notes.
         notes: What was found before.
+        folder: Where the files lie that are documents, or None.
 
     Returns:
         The collection; with judgements its queries are those that have one.
@@ -89,7 +92,9 @@ def assemble(
                     f"{len(unjudged)} queries without judgements in {split or 'the file'!r} were left out, first "
                     f"{unjudged[0]!r}"
                 )
-    return Collection(documents.texts, asked, qrels, clean(name), tuple(found), documents.titles)
+    return Collection(
+        documents.texts, asked, qrels, clean(name), tuple(found), documents.titles, documents.parts, folder
+    )  # fmt: skip
 
 
 def _fitting(qrels: Mapping[str, Mapping[str, int]], documents: Texts, queries: Texts) -> tuple[Qrels, list[str]]:

@@ -1,10 +1,9 @@
-"""Collections from this machine's files: a BEIR folder, a folder of notes, or one table."""
+"""Collections from tables on this machine: a BEIR folder, or one table."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from engine.collection import Collection
@@ -12,17 +11,14 @@ from engine.errors import InputError
 from engine.reading.assembly import USUAL_SPLIT, assemble, choose_split
 from engine.reading.judgements import NAMES as JUDGEMENT_NAMES
 from engine.reading.judgements import Judgements, judgements_of, read_qrels
-from engine.reading.lines import Lines
 from engine.reading.rows import TABLES, Table, read_table, table_kind, table_stem
-from engine.reading.texts import HEADERLESS, NAMES, Texts, gather_documents, gather_queries
+from engine.reading.texts import HEADERLESS, NAMES, gather_documents, gather_queries
 
 Asked = Mapping[str, str | None]  # role -> the column that a person named for it
 
-PLAIN = {".txt", ".md"}
 CORPORA = ("corpus", "collection")  # BEIR, MS MARCO
 QRELS_FOLDERS = ("qrels", "default", "data")  # BEIR, and what the hub makes of it
 QRELS_TEXTS = (".tsv", ".txt", ".qrels")
-NOISE = {"node_modules", "__pycache__", "__MACOSX"}  # folders of programs, as the hidden ones are
 _PART = re.compile(r"-\d{5}-of-\d{5}$")  # how the hub numbers the files of a split
 
 
@@ -69,47 +65,8 @@ def read_file(path: Path, asked: Asked) -> Collection:
     return assemble(table_stem(path), gather_documents([table], asked))
 
 
-def read_notes(folder: Path) -> Collection:
-    """Every .txt and .md file below a folder is a document; hidden files and folders of programs are skipped.
-
-    Args:
-        folder: The folder.
-
-    Returns:
-        The collection; ids are paths below the folder.
-    """
-    found, skipped = Texts(), [0, 0]
-    for path in _walk(folder, skipped):
-        lines = Lines(path)
-        found.add(path.relative_to(folder).as_posix(), None, lines.text(), str(path))
-        found.notes += lines.notes
-    if not found.texts and not found.empty:
-        tables = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_file() and table_kind(path))[:3])
-        hint = f"give one of its tables ({tables})" if tables else "add some"
-        raise InputError(f"{folder} holds no corpus.jsonl and no {' or '.join(sorted(PLAIN))} files: {hint}.")
-    notes = [f"{len(found.empty)} empty files were left out"] if found.empty else []
-    kinds = dict(zip(("hidden files", "folders of programs or hidden ones"), skipped, strict=True))
-    hidden = [f"{count} {kind}" for kind, count in kinds.items() if count]
-    notes += [f"{' and '.join(hidden)} were skipped"] if hidden else []
-    found.empty.clear()
-    return assemble(folder.resolve().name, found, notes=notes)
-
-
 def _wanted(asked: Asked) -> set[str]:
     return {name for name in asked.values() if name is not None}
-
-
-def _walk(folder: Path, skipped: list[int]) -> Iterator[Path]:
-    """Paths of texts in order; `skipped` counts hidden files of the same kinds and folders that were not entered."""
-    paths: list[Path] = []
-    for place, folders, files in os.walk(folder):
-        entered = [name for name in folders if not name.startswith(".") and name not in NOISE]
-        skipped[1] += len(folders) - len(entered)
-        folders[:] = entered
-        texts = [name for name in files if Path(name).suffix.lower() in PLAIN]
-        skipped[0] += sum(name.startswith(".") for name in texts)
-        paths += [Path(place, name) for name in texts if not name.startswith(".")]
-    yield from sorted(path for path in paths if path.is_file())
 
 
 def _part(folder: Path, name: str) -> list[Path]:

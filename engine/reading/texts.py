@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from engine.collection import join_title
+from engine.collection import Part, join_title
 from engine.errors import InputError
 from engine.letters import clean
 from engine.reading.rows import Table
@@ -38,6 +38,7 @@ class Texts:
         empty: Ids whose text is empty: left out.
         repaired: Ids whose id, title or text held a NUL or half a surrogate pair.
         notes: What the reader of the rows guessed or replaced.
+        parts: Id of a page -> where it stands.
     """
 
     kind: str = "documents"
@@ -46,6 +47,21 @@ class Texts:
     empty: dict[str, None] = field(default_factory=dict)
     repaired: dict[str, None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    parts: dict[str, Part] = field(default_factory=dict)
+
+    def add_pages(self, key: str, pages: Sequence[str], where: str) -> None:
+        """Take the pages of one text under "key#p1", "key#p2", ...; those without text are counted.
+
+        Raises:
+            InputError: an id was there before.
+        """
+        whole = clean(key)
+        filled = {page: text for page, text in enumerate(pages, start=1) if text.strip()}
+        for page, text in filled.items():
+            self.add(f"{key}#p{page}", None, text, where)
+            self.parts[f"{whole}#p{page}"] = Part(whole, page, len(pages))
+        if len(filled) < len(pages):
+            self.notes.append(f"{len(pages) - len(filled)} of {len(pages)} pages of {whole} hold no text")
 
     def add(self, key: str, title: str | None, text: str | None, where: str) -> None:
         """Take one text.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.papers import write_encrypted_pdf, write_pdf
 from workbench.cli import main
 from workbench.cli.app import app
 from workbench.cli.commands import register
@@ -129,3 +130,23 @@ def test_an_experiment_is_run_on_another_split(
     record = json.loads(out)
     assert record["experiment"]["collection"] == f"{folder}?split=dev"
     assert record["collection"]["judgements"] == 1
+
+
+def test_a_folder_of_a_pdf_is_searched_by_passages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for package in ("pypdfium2", "selectolax"):
+        pytest.importorskip(package)
+    papers = tmp_path / "papers"
+    papers.mkdir()
+    write_pdf(papers / "tides.pdf", [["Flour, water and salt make a good bread."],
+                                     ["Nobody lives on it.", "The moon lifts the sea twice a day."]])  # fmt: skip
+    write_encrypted_pdf(papers / "secret.pdf")
+    asked = ["search", "what lifts the sea", "--collection", str(papers), "--index", "exact", "--json"]
+    code, out, err = said([*asked, "--passages", "8:0"], capsys)
+    assert code == 0
+    assert "left out: secret.pdf is encrypted: save it without a password." in err
+    best = json.loads(out)["hits"][0]
+    assert (best["id"], best["text"]) == ("tides.pdf#p2-2", "The moon lifts the sea twice a day.")
+    assert best["part"] == "tides.pdf, page 2 of 2, passage 2 of 2"
+    code, _, err = said([*asked, "--passages", "8:9"], capsys)
+    assert code == 2
+    assert "try 200:40" in err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from workbench.cli import browser, doctor, experiments, indexes, pooling, runs, search, tracing, training
-from workbench.cli.options import with_split_option
+from workbench.cli.options import with_source_options
 
 
 def register(app: typer.Typer) -> None:
@@ -29,4 +29,4 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor.doctor)
     for registered in app.registered_commands:
         if registered.callback is not None:
-            registered.callback = with_split_option(registered.callback)
+            registered.callback = with_source_options(registered.callback)

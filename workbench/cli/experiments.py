@@ -28,7 +28,7 @@ def run(
 
     Example: `workbench run --example > exp.yaml && workbench run exp.yaml`
     """
-    from engine.reading import with_split
+    from engine.reading import Source
     from workbench.experiments.execute import run as execute
     from workbench.experiments.experiment import Experiment
 
@@ -39,7 +39,7 @@ def run(
         raise InputError("Expected a file with an experiment: `workbench run --example > exp.yaml` makes one.")
     wanted = Experiment.read(experiment)
     wanted = wanted.with_(
-        collection=with_split(wanted.collection, split), scorer=scorer or wanted.scorer,
+        collection=str(Source.parse(wanted.collection).choose(split=split)), scorer=scorer or wanted.scorer,
         same_ids=same_ids or wanted.same_ids,
     )  # fmt: skip
     with progress_bars() as report:

@@ -16,7 +16,9 @@ from workbench.links import check_public_name
 
 CollectionOption = Annotated[
     str,
-    typer.Option("--collection", help="A BEIR folder, a file of texts, a folder of .txt/.md files, a name, irds:NAME."),
+    typer.Option(
+        "--collection", help="A BEIR folder, a table, a folder of texts, PDF, HTML and .docx files, a name, irds:NAME."
+    ),
 ]
 ModelOption = Annotated[str, typer.Option("--model", help="embedded, a model folder, or a name on the hub.")]
 IndexOption = Annotated[
@@ -78,37 +80,68 @@ SplitOption = Annotated[
 ]
 
 
-def with_split_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that takes a collection the option --split: the collection's name then ends with it.
+PassagesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--passages",
+        help="Cut long documents: size:overlap in words, as 200:40, or in the model's tokens, 256:32:tokens.",
+    ),
+]
+CHOICES = {  # option -> its annotation, and the parameters whose collection it is about
+    "split": (SplitOption, ("collection", "development")),
+    "passages": (PassagesOption, ("collection", "texts")),
+}
+
+
+def with_source_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that takes a collection --split and --passages: the collection's name then ends with them.
 
     Args:
-        command: With a parameter "collection" (a name or a list of names) or "development" (a name), or neither.
+        command: With a parameter "collection" (a name or a list of names), "development" or "texts", or none of them.
 
     Returns:
-        The command with the option, or as it is where it takes no collection.
+        The command with the options that fit, or as it is where it takes no collection.
     """
     signature = inspect.signature(command, eval_str=True)
-    name = next((name for name in ("collection", "development") if name in signature.parameters), None)
-    if name is None:
+    about = {
+        option: name
+        for option, (_, names) in CHOICES.items()
+        if (name := next((name for name in names if name in signature.parameters), None)) is not None
+        and option not in signature.parameters
+    }
+    if not about:
         return command
 
     @functools.wraps(command)
-    def wrapped(*, split: str | None = None, **options: Any) -> None:
-        from engine.reading import with_split
-
-        given = options[name]
-        if split is not None and not given:
-            raise InputError("Expected a collection for --split: name it with --collection.")
-        one = isinstance(given, str)
-        if split is not None:
-            options[name] = with_split(given, split) if one else [with_split(entry, split) for entry in given]
+    def wrapped(**options: Any) -> None:
+        for option, name in about.items():
+            chosen, given = options.pop(option, None), options[name]
+            if chosen is None:
+                continue
+            if not given:
+                raise InputError(f"Expected a collection for --{option}: name it with --collection.")
+            several = given if isinstance(given, list) else [given]
+            found = [_chosen(str(entry), option, chosen, str(options.get("model", "embedded"))) for entry in several]
+            options[name] = found if isinstance(given, list) else found[0]
         command(**options)
 
-    option = inspect.Parameter("split", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=SplitOption)
-    wrapped.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]
+    added = [
+        inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=CHOICES[option][0])
+        for option in about
+    ]
+    wrapped.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *added])  # type: ignore[attr-defined]
     del wrapped.__wrapped__  # typer would read the options of the function inside
-    wrapped.__annotations__ = {entry.name: entry.annotation for entry in [*signature.parameters.values(), option]}
+    wrapped.__annotations__ = {entry.name: entry.annotation for entry in [*signature.parameters.values(), *added]}
     return wrapped
+
+
+def _chosen(source: str, option: str, value: str, model: str) -> str:
+    """The name of a collection with one choice behind it."""
+    from engine.reading import Source
+    from engine.reading.passages import Passages
+
+    chosen = str(Passages.parse(value, model)) if option == "passages" else value
+    return str(Source.parse(source).choose(**{option: chosen}))
 
 
 def column_map(given: list[str] | None) -> dict[str, str]:

@@ -52,10 +52,12 @@ def search(
         workspace = open_workspace(collection, model, kind, report, device, settings, scorer)
     result = workspace.search(question, k)
     if as_json or output:
+        parts = workspace.collection.parts
         hits = [
-            {"rank": hit.rank, "id": hit.id, "score": hit.score, "text": hit.text, "contribution": hit.contribution}
+            {"rank": hit.rank, "id": hit.id, "score": hit.score, "text": hit.text, "contribution": hit.contribution,
+             "part": str(parts[hit.id]) if hit.id in parts else None}
             for hit in result.hits
-        ]
+        ]  # fmt: skip
         tokens = [token.text for token in result.query_tokens]
         show_json({"question": question, "query_tokens": tokens, "hits": hits, "scorer": workspace.scorer,
                    "scored_on": result.scored_on, "caveat": result.caveat, "seconds": result.seconds},

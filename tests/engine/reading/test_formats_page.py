@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,18 +66,19 @@ def test_the_page_is_true(example: Example, tmp_path: Path, monkeypatch: pytest.
     written = [path for path in folder.iterdir() if path.is_file()]
     single = len(written) == 1 and len(example.files) < 2 and written[0].suffix not in (".md", ".txt")
     source = written[0].name if single and "/" not in "".join(example.files) else "."
+    name, _, value = example.option.partition("=")
+    options: dict[str, Any] = {name: value} if name in ("split", "passages") else {}
     if example.refused:
         with pytest.raises(InputError, match=re.escape(example.refused)):
-            read_training_data(source) if example.training else load_collection(source)
+            read_training_data(source) if example.training else load_collection(source, **options)
         return
-    name, _, value = example.option.partition("=")
     expected = json.loads(example.gives)
     if example.training:
         data = read_training_data(source)
         assert [list(row) for row in zip(*data.columns.values(), strict=True)] == expected
         assert data.scores == (json.loads(value) if name == "scores" else None)
     else:
-        collection = load_collection(source, split=value if name == "split" else None)
+        collection = load_collection(source, **options)
         assert {part: getattr(collection, part) for part in expected} == expected
 
 
@@ -92,6 +94,9 @@ def test_every_format_has_its_example() -> None:
         "Parquet",
         "gzip",
         "irds:",
+        "PDF",
+        "HTML",
+        "docx",
         "FlagEmbedding",
         "Tevatron",
         "DPR",

@@ -70,7 +70,7 @@ def test_folder_of_texts(tmp_path: Path) -> None:
     (tmp_path / "ignored.bin").write_bytes(b"\x00")
     collection = load_collection(tmp_path)
     assert collection.documents == {"a.txt": "alpha", "sub/b.md": "# Beta"}
-    assert collection.notes == ("1 empty files were left out",)
+    assert collection.notes == ("1 empty files were left out", "1 files of other kinds were skipped (1 .bin)")
 
 
 def test_a_malformed_line_is_named_by_its_number(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_arguments_that_a_source_has_no_use_for_are_refused(tmp_path: Path, argu
     (tmp_path / "a.txt").write_text("alpha")
     for source in (tmp_path, "embedded", "irds:beir/scifact/test"):
         with pytest.raises(InputError, match=f"Expected no {argument}"):
-            load_collection(source, **{argument: "x"})
+            load_collection(source, **{argument: "x"})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("source", ["x" * 5000, "a\0b", "\ud83d", "irds:no-such-set", "owner/none?split=dev"])
