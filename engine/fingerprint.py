@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers.base.model import BaseModel
     from torch import Tensor, nn
 
 FORMAT = "late-interaction model, 2"  # a new number makes every earlier fingerprint another model's
@@ -27,11 +27,11 @@ ORIGIN = frozenset(
 )  # fmt: skip
 
 
-def model_fingerprint(model: MultiVectorEncoder) -> str:
+def model_fingerprint(model: BaseModel) -> str:
     """Hash the weights, the tokenizer, the modules with their settings, the prompts and the libraries' major versions.
 
     Args:
-        model: Any MultiVectorEncoder, before its weights are rounded.
+        model: Any model of sentence-transformers, before its weights are rounded.
 
     Returns:
         16 hex digits; the folder, the device and the number of threads do not enter, nor does the dtype, which

@@ -22,6 +22,7 @@ from engine.indexes import Index, index_class, new_index, open_index
 from workbench.paths import data_folder
 
 BLOCK_TEXTS = 2048
+REBUILD = "originals"  # vectors that a small PLAID index keeps to be trained again with: no search reads them
 
 
 def content_key(*parts: object) -> str:
@@ -150,6 +151,21 @@ def _encode_in_blocks(
     return TokenEmbeddings(joined.values, joined.offsets, encoder.fingerprint, truncated).astype(dtype)
 
 
+def cached_vectors(source: Sequence[str], texts: Sequence[str], make: Callable[[], np.ndarray]) -> np.ndarray:
+    """One vector a text, made or opened from the last time.
+
+    Args:
+        source: What decides them beside the texts.
+        texts: n texts.
+        make: Makes them, float32 [n, dim].
+
+    Returns:
+        float32 [n, dim].
+    """
+    folder = data_folder("cache", "embeddings") / content_key(*source, *texts)
+    return _kept_or_made(folder, lambda: TokenEmbeddings(make(), np.arange(len(texts) + 1)))[0].values
+
+
 def cached_pooled(
     merge: Callable[[], TokenEmbeddings], source: str, factor: float, method: str, protected: int, keep: bool = True
 ) -> tuple[TokenEmbeddings, float | None, bool]:
@@ -241,3 +257,11 @@ def cached_index(
 
 def _tuned(index: Index, settings: dict[str, Any]) -> Index:
     return index.tuned(**settings) if settings else index
+
+
+def searched_bytes(index: Index) -> int | None:
+    """Bytes of the files that a search reads, the one size that all tables show; None where they are elsewhere."""
+    described = index.describe()
+    if described.get("elsewhere"):
+        return None
+    return described["bytes"] - index.state.manifest.files.get(REBUILD, {}).get("bytes", 0)

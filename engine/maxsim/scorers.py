@@ -164,6 +164,11 @@ def parse(name: str) -> tuple[str, dict[str, float]]:
     return head, settings
 
 
+def settings_of(name: str) -> list[str]:
+    """Names of the settings that the scorer of a name has."""
+    return [setting for setting in inspect.signature(_kind(name)).parameters if setting != "dim"]
+
+
 def save(scorer: Scorer, name: str, folder: str | Path) -> None:
     """Keep the weights of a learned scorer beside its model; nothing for the others.
 
@@ -208,7 +213,7 @@ def _kind(head: str) -> Any:
 
 def _build(head: str, settings: dict[str, float], dim: int | None) -> Scorer:
     kind = _kind(head)
-    known = [name for name in inspect.signature(kind).parameters if name != "dim"]
+    known = settings_of(head)
     unknown = next((name for name in settings if name not in known), None)
     if unknown is not None:
         what = f"it has {', '.join(known)}" if known else "it has none"

@@ -16,7 +16,7 @@ from engine.evaluation import search_depth
 from engine.indexes import Index
 from engine.maxsim import scorers
 from engine.simd.threads import thread_count
-from workbench.cache import cached_index
+from workbench.cache import cached_index, searched_bytes
 from workbench.experiments.experiment import EXACT as EXACT_SCORER
 from workbench.experiments.experiment import INDEX, Experiment
 from workbench.experiments.prepare import STAGES, TRUTH_DEPTH, Prepared
@@ -27,7 +27,6 @@ WARM_UP = 8  # searches before the clock counts: files are read, codes that pay 
 TIMED = 100  # queries asked one at a time, for latencies; the others are handed over at once, for throughput
 BATCH = 64  # queries that throughput is measured with at least, where there are as many
 NAMED = 5  # ids that a warning names
-REBUILD = "originals"  # vectors that a small PLAID index keeps to be trained again with: no search reads them
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,14 +214,6 @@ def time_single(
         milliseconds.append((time.perf_counter() - start) * 1e3)
         steps("single questions", number + 1, len(queries))
     return milliseconds, rankings
-
-
-def searched_bytes(index: Index) -> int | None:
-    """Bytes of the files that a search reads, the one size that all tables show; None where they are elsewhere."""
-    described = index.describe()
-    if described.get("elsewhere"):
-        return None
-    return described["bytes"] - index.state.manifest.files.get(REBUILD, {}).get("bytes", 0)
 
 
 def shares_found(found: Sequence[Sequence[str]], truth: Sequence[Sequence[str]], k: int) -> list[float]:

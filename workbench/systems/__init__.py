@@ -1,0 +1,31 @@
+"""Whole systems of retrieval as a text: what finds documents, what fuses, what reranks; built, searched and traced.
+
+    from workbench.experiments.prepare import prepare
+    from workbench.systems import build, parse_system
+
+    system = build("bm25:k=1000 > maxsim", prepare("cranfield"))
+    rankings = system.search(["what is the drag of a slender body"], k=10)   # `Answer`: a Ranking with `passed`
+    system.describe()                     # text, bytes, build_s, stages: options, bytes, p50_ms, entered, sent
+    system.reasons(question, document)    # stage -> words of the question and what each adds (BM25)
+
+`str(parse_system(text))` is the one text of a system, `finders()` and `rerankers()` the names of stages. A collection's
+own questions are encoded once: `system.search(system.ask(list(collection.queries.values())), k)`.
+"""
+
+from workbench.systems.building import build
+from workbench.systems.stages import finders, rerankers
+from workbench.systems.system import Answer, Passed, System
+from workbench.systems.text import Fused, Leaf, Reranked, parse_system
+
+__all__ = [
+    "Answer",
+    "Fused",
+    "Leaf",
+    "Passed",
+    "Reranked",
+    "System",
+    "build",
+    "finders",
+    "parse_system",
+    "rerankers",
+]

