@@ -26,6 +26,7 @@ class TokenEmbeddings:
         fingerprint: What made the vectors: model, lengths and dtype. Indexes refuse to mix two of them; None matches
             any.
         truncated: How many of the n texts were cut at the model's maximum length.
+        added: How many last vectors of each item stand for no token of it, such as mean tokens: pooling leaves them be.
 
     Raises:
         InputError: shapes, dtypes or offsets do not fit together.
@@ -35,6 +36,7 @@ class TokenEmbeddings:
     offsets: np.ndarray
     fingerprint: str | None = None
     truncated: int = 0
+    added: int = 0
 
     def __post_init__(self) -> None:
         values, offsets = self.values, self.offsets
@@ -111,7 +113,7 @@ class TokenEmbeddings:
             return self
         offsets = self.offsets[start : max(stop, start) + 1]
         values = self.values[offsets[0] : offsets[-1]]
-        return TokenEmbeddings(values, offsets - offsets[0], self.fingerprint)
+        return TokenEmbeddings(values, offsets - offsets[0], self.fingerprint, added=self.added)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[i] for i in range(len(self)))
@@ -163,7 +165,7 @@ class TokenEmbeddings:
         lengths = np.linalg.norm(whole, axis=1, keepdims=True)
         short = whole[:, :dim] * (lengths / np.maximum(np.linalg.norm(whole[:, :dim], axis=1, keepdims=True), 1e-12))
         fingerprint = None if self.fingerprint is None else f"{self.fingerprint}-{dim}"
-        return TokenEmbeddings(short.astype(self.values.dtype), self.offsets, fingerprint, self.truncated)
+        return TokenEmbeddings(short.astype(self.values.dtype), self.offsets, fingerprint, self.truncated, self.added)
 
     def select(self, positions: Sequence[int] | np.ndarray) -> TokenEmbeddings:
         """Copy some items, in the order given.
@@ -179,7 +181,7 @@ class TokenEmbeddings:
         offsets = np.zeros(len(positions) + 1, np.int64)
         np.cumsum(lengths, out=offsets[1:])
         rows = np.repeat(self.offsets[positions] - offsets[:-1], lengths) + np.arange(offsets[-1])
-        return TokenEmbeddings(self.values[rows], offsets, self.fingerprint)
+        return TokenEmbeddings(self.values[rows], offsets, self.fingerprint, added=self.added)
 
     def astype(self, dtype: str | np.dtype, names: Sequence[str] | None = None) -> TokenEmbeddings:
         """The same vectors in float16 or float32.
@@ -195,7 +197,7 @@ class TokenEmbeddings:
             values = self.values.astype(dtype, copy=False)
         if values.dtype == np.float16 and self.values.dtype != np.float16:
             self._check_range(values, names)
-        return TokenEmbeddings(values, self.offsets, self.fingerprint, self.truncated)
+        return TokenEmbeddings(values, self.offsets, self.fingerprint, self.truncated, self.added)
 
     def _check_range(self, halves: np.ndarray, names: Sequence[str] | None) -> None:
         """Raise InputError where a finite value of ours became infinite in float16."""
@@ -244,7 +246,8 @@ class TokenEmbeddings:
             path: The folder.
         """
         folder = Path(path)
-        record = {"fingerprint": self.fingerprint, "truncated": self.truncated, "dim": self.dim, "items": len(self)}
+        record = {"fingerprint": self.fingerprint, "truncated": self.truncated, "dim": self.dim, "items": len(self),
+                  "added": self.added}  # fmt: skip
         with storage.writer_lock(folder):
             storage.commit(folder, KIND, record, {"values": self.values, "offsets": self.offsets})
 
@@ -267,7 +270,8 @@ class TokenEmbeddings:
         values = storage.open_array(folder, manifest, "values")
         offsets = storage.open_array(folder, manifest, "offsets", mmap=False)
         try:
-            return cls(values, offsets, manifest.record["fingerprint"], manifest.record["truncated"])
+            record = manifest.record  # earlier versions knew of no added vectors
+            return cls(values, offsets, record["fingerprint"], record["truncated"], record.get("added", 0))
         except (InputError, KeyError) as error:
             raise CorruptDataError(f"{folder} is damaged ({error}): restore it or save it again.") from None
 

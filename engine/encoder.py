@@ -160,6 +160,11 @@ class Encoder:
         assert dim is not None
         return dim
 
+    @property
+    def added(self) -> int:
+        """How many last vectors of a text stand for none of its tokens, such as mean tokens."""
+        return len(added_tokens(self.model))
+
     def describe(self) -> dict[str, Any]:
         """Name, dimension, lengths, device, dtype, batch size and fingerprint, as JSON values."""
         return {
@@ -295,7 +300,7 @@ class Encoder:
                 "model scores none of its tokens: ask with other words."
             )
         joined.check([f"{task} {i}" for i in range(len(joined))])  # here, where the text that caused it is known
-        return TokenEmbeddings(joined.values, joined.offsets, self.fingerprint, truncated)
+        return TokenEmbeddings(joined.values, joined.offsets, self.fingerprint, truncated, self.added)
 
     def _encode_in_pool(
         self, texts: list[str], task: Task, storage: type[np.floating[Any]], progress: Progress | None

@@ -42,6 +42,7 @@ class LateHead(Module):
     config_keys: list[str] = ["in_dim", "dim", "vocabulary", "marker", "nested"]  # noqa: RUF012 - the base class has it so
     forward_kwargs: set[str] = {"task"}  # noqa: RUF012
     added_tokens = MEAN_TOKENS  # vectors that stand for no token of the text, behind those that do
+    importance_of_ids = True  # see engine.pooling.pieces.model_importance
 
     def __init__(
         self, in_dim: int, dim: int, vocabulary: int, marker: float = 0.65, nested: Sequence[int] = ()
@@ -79,6 +80,10 @@ class LateHead(Module):
         halves = functional.normalize(halves, dim=-1) * (1 - self.marker**2) ** 0.5
         markers = self.marker * torch.tensor([1.0, -1.0], device=halves.device, dtype=halves.dtype)
         return torch.cat([markers.view(1, 2, 1).expand(len(mean), -1, -1), halves], dim=-1)
+
+    def token_importance(self, features: dict[str, Tensor]) -> Tensor:
+        """How much each token counts [b, t]: its weight in the mean."""
+        return self.mean_weights[features["input_ids"]]
 
     def get_embedding_dimension(self) -> int:
         """Dimension of a token vector."""

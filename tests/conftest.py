@@ -31,6 +31,7 @@ class FakeEncoder:
     device = "cpu"
     dtype = "float32"
     fingerprint = "fake-fingerprint"
+    added = 0
 
     def describe(self) -> dict[str, object]:
         return {"model": self.name, "dim": self.dim, "fingerprint": self.fingerprint}

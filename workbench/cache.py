@@ -17,8 +17,9 @@ import numpy as np
 
 from engine import Encoder, TokenEmbeddings, storage
 from engine.encoder import Progress, Task
-from engine.errors import CorruptDataError, NotFoundError, StorageError
+from engine.errors import BusyError, CorruptDataError, NotFoundError, StorageError
 from engine.indexes import Index, index_class, new_index, open_index
+from engine.pooling import PoolSettings
 from workbench.paths import data_folder
 
 BLOCK_TEXTS = 2048
@@ -36,7 +37,8 @@ def content_key(*parts: object) -> str:
 
 def embeddings_folder(encoder: Encoder, texts: Sequence[str], task: Task, dtype: str) -> Path:
     """Where the embeddings of these texts are kept."""
-    key = content_key(encoder.fingerprint, encoder.dtype, task, dtype, *texts)
+    added = [f"{encoder.added} added"] if encoder.added else []  # kept before that was written down: made again
+    key = content_key(encoder.fingerprint, encoder.dtype, task, dtype, *added, *texts)
     return data_folder("cache", "embeddings") / key
 
 
@@ -148,7 +150,8 @@ def _encode_in_blocks(
         return blocks[0]
     joined = TokenEmbeddings.from_list([array for block in blocks for array in block], encoder.fingerprint, encoder.dim)
     truncated = sum(block.truncated for block in blocks)
-    return TokenEmbeddings(joined.values, joined.offsets, encoder.fingerprint, truncated).astype(dtype)
+    whole = TokenEmbeddings(joined.values, joined.offsets, encoder.fingerprint, truncated, encoder.added)
+    return whole.astype(dtype)
 
 
 def cached_vectors(source: Sequence[str], texts: Sequence[str], make: Callable[[], np.ndarray]) -> np.ndarray:
@@ -167,23 +170,21 @@ def cached_vectors(source: Sequence[str], texts: Sequence[str], make: Callable[[
 
 
 def cached_pooled(
-    merge: Callable[[], TokenEmbeddings], source: str, factor: float, method: str, protected: int, keep: bool = True
+    merge: Callable[[], TokenEmbeddings], source: str, settings: PoolSettings, keep: bool = True
 ) -> tuple[TokenEmbeddings, float | None, bool]:
     """Pool documents, or open what was kept from the last time.
 
     Args:
         merge: Pools them.
         source: Hash of the documents before pooling.
-        factor: See `pool`.
-        method: See `pool`.
-        protected: See `pool`.
+        settings: How they are pooled.
         keep: Whether they are kept for next time.
 
     Returns:
         The pooled documents, the seconds that pooling took (None where nobody knows any more), and whether they were
         opened rather than computed.
     """
-    folder = data_folder("cache", "pooled") / content_key(source, method, f"{float(factor)!r}", protected)
+    folder = data_folder("cache", "pooled") / content_key(source, str(settings))
     seconds: list[float] = []
 
     def timed() -> TokenEmbeddings:
@@ -212,6 +213,24 @@ def _seconds_of(folder: Path) -> float | None:
         return float(folder.with_name(f"{folder.name}.seconds").read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
+
+
+def kept_arrays(folder: Path, kind: str, *names: str) -> tuple[np.ndarray, ...] | None:
+    """Read arrays that `keep_arrays` kept; None where there are none, or damaged ones, which are removed."""
+    try:
+        manifest = storage.read_manifest(folder, kind)
+        return tuple(np.array(storage.open_array(folder, manifest, name, mmap=False)) for name in names)
+    except NotFoundError:
+        return None
+    except CorruptDataError:
+        shutil.rmtree(folder, ignore_errors=True)  # a cache: what is damaged is made again
+        return None
+
+
+def keep_arrays(folder: Path, kind: str, arrays: dict[str, np.ndarray]) -> None:
+    """Keep arrays by name, unless another process is about to keep the same."""
+    with contextlib.suppress(BusyError), storage.writer_lock(folder):
+        storage.commit(folder, kind, {}, arrays)
 
 
 def cached_index(

@@ -118,7 +118,7 @@ def question(before: Run, after: Run, query: str, text: str, collection: Collect
         figure, config=figures.CONFIG, width="stretch", key="heatmap", alt=f"Matrix of {document}", theme=None
     )
     download_figure(figure, "matrix", "heatmap")
-    if after.experiment.pool_factor != 1:
+    if not after.experiment.pooling.keeps_all:
         st.caption("The matrix shows the vectors before pooling; the trace is that of the pooled ones in the index.")
 
 

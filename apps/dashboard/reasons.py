@@ -50,11 +50,10 @@ def _open(run_id: str, _experiment: Experiment, fingerprint: str, model: str, dt
     collection, encoder = _texts(_experiment.collection), _model(_experiment.model, dtype)
     if collection.fingerprint != fingerprint:
         raise InputError(f"The texts of {collection.name!r} changed since run {run_id}: run it again.")
-    if encoder.fingerprint != model:
+    prepared = prepare(collection, encoder, vectors=_experiment.vectors).at_dim(_experiment.dim)
+    if prepared.model["fingerprint"] != model:
         raise InputError(f"The model of run {run_id} changed since: run it again.")
-    prepared = prepare(collection, encoder, vectors=_experiment.vectors)
-    shape = (_experiment.pool_factor, _experiment.pool_method, _experiment.pool_protected)
-    pooled, _, _ = prepared.pooled(*shape)
+    pooled, _, _ = prepared.pooled(_experiment.pooling)
     settings = _experiment.index_settings
     index = cached_index(_experiment.index, list(collection.documents), pooled, **settings)[0]
     return Opened(collection, encoder, prepared.documents, index)
@@ -96,7 +95,7 @@ def reasons(run: Run, question: str, document: str) -> tuple[Alignment, Trace]:
     ids = list(found.collection.documents)
     if document not in found.collection.documents:
         raise InputError(f"{found.collection.name!r} has no document {document!r}: choose another.")
-    query = found.encoder.encode_query([question]).astype(run.experiment.vectors)
+    query = found.encoder.encode_query([question]).astype(run.experiment.vectors).prefix(found.full.dim)
     tokens = (
         found.encoder.tokens(question, "query"),
         found.encoder.tokens(found.collection.documents[document], "document"),

@@ -85,6 +85,7 @@ def traits(run: Run) -> dict[str, str]:
     return {
         "model": str(experiment.get("model", "")), "index": str(experiment.get("index", "")),
         "pool factor": str(experiment.get("pool_factor", "")), "pool method": str(experiment.get("pool_method", "")),
+        "pool budget": str(experiment.get("pool", "")), "dimensions": str(experiment.get("dim") or "all"),
         "bits": str(bits) if bits != "" else "default", "scorer": str(experiment.get("scorer", "")),
     }  # fmt: skip
 

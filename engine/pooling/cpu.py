@@ -75,15 +75,18 @@ def drop(alive, left, gone):
 
 
 @kernel
-def cut_linkage(offsets, start, end, protected, factor, first, second, height, groups, counts):
+def cut_linkage(offsets, start, end, alone, free, wanted, most, limit, first, second, height, groups, counts):
     """Groups of documents start to end - 1, numbered by their first token from 0 in each document.
 
     Args:
         offsets: int64 [documents + 1].
         start: First document.
         end: One past the last.
-        protected: First tokens of a document that stay alone.
-        factor: Tokens of a document for each group, infinity for one group.
+        alone: int64 [documents], first tokens that stay alone.
+        free: int64 [documents], tokens after them that may merge; those after these stay alone too.
+        wanted: int64 [documents], groups of free tokens to merge down to, as long as they are near.
+        most: int64 [documents], groups of free tokens to merge down to in any case.
+        limit: How far apart two clusters may be that merge on the way to `wanted`.
         first: int32 [tokens], the merges of each document from its offset on; tokens counted after the protected ones.
         second: int32 [tokens].
         height: float64 [tokens].
@@ -92,28 +95,31 @@ def cut_linkage(offsets, start, end, protected, factor, first, second, height, g
     """
     for document in range(start, end):
         low, n = offsets[document], offsets[document + 1] - offsets[document]
-        alone = min(protected, n)
-        free = n - alone
-        wanted = max(int(free // factor), 1)
-        root = np.arange(free)
-        merges = max(free - wanted, 0)
+        begin, size = alone[document], free[document]
+        root = np.arange(size)
+        merges, needed = max(size - wanted[document], 0), max(size - most[document], 0)
         done = 0
         # Equal heights merge together, so that the order of the documents' tokens decides nothing (as in scipy).
-        while done < free - 1 and (
-            done < merges or (done > 0 and merges > 0 and height[low + done] == height[low + done - 1])
+        while done < size - 1 and (
+            done < needed
+            or (done < merges and height[low + done] <= limit)
+            or (done > 0 and height[low + done] == height[low + done - 1])
         ):
             a, b = find(root, first[low + done]), find(root, second[low + done])
             root[max(a, b)] = min(a, b)
             done += 1
-        for k in range(alone):
+        for k in range(begin):
             groups[low + k] = k
-        number = alone
-        for k in range(free):
+        number = begin
+        for k in range(size):
             if find(root, k) == k:
-                groups[low + alone + k] = number
+                groups[low + begin + k] = number
                 number += 1
             else:
-                groups[low + alone + k] = groups[low + alone + find(root, k)]
+                groups[low + begin + k] = groups[low + begin + find(root, k)]
+        for k in range(begin + size, n):
+            groups[low + k] = number
+            number += 1
         counts[document] = number
 
 
@@ -127,18 +133,19 @@ def find(root, k):
 
 
 @kernel
-def cut_runs(offsets, start, end, protected, factor, groups, counts):
+def cut_runs(offsets, start, end, alone, free, wanted, groups, counts):
     """Groups of neighbours, as equal in length as possible; see `cut_linkage`."""
     for document in range(start, end):
         low, n = offsets[document], offsets[document + 1] - offsets[document]
-        alone = min(protected, n)
-        free = n - alone
-        wanted = max(int(free // factor), 1)
-        for k in range(alone):
+        begin, size, some = alone[document], free[document], wanted[document]
+        for k in range(begin):
             groups[low + k] = k
-        for k in range(free):
-            groups[low + alone + k] = alone + (k * wanted // free if wanted < free else k)
-        counts[document] = alone + min(wanted, free)
+        for k in range(size):
+            groups[low + begin + k] = begin + (k * some // size if some < size else k)
+        last = begin + min(some, size)
+        for k in range(begin + size, n):
+            groups[low + k] = last + k - begin - size
+        counts[document] = last + n - begin - size
 
 
 @kernel

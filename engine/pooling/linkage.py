@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.embeddings import TokenEmbeddings
-from engine.errors import InputError
+from engine.pooling.settings import PoolSettings
 
 BLOCK = 4096  # tokens that are linked together: 128 MB of distances
 
@@ -31,20 +31,24 @@ class Linkage:
     second: np.ndarray | None = None
     height: np.ndarray | None = None
 
-    def groups(self, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    def groups(
+        self, factor: float = 1.0, tokens: int | None = None, distance: float | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Which tokens are merged with which; see `engine.pooling.pool_groups`."""
-        local, offsets = self._cut(factor)
+        local, offsets = self._cut(factor, tokens, distance)
         return local + np.repeat(offsets[:-1], self.documents.lengths), offsets
 
-    def pool(self, factor: float, normalize: bool = True) -> TokenEmbeddings:
-        """The documents with about 1 / factor of their tokens; see `engine.pooling.pool`."""
+    def pool(
+        self, factor: float = 1.0, normalize: bool = True, tokens: int | None = None, distance: float | None = None
+    ) -> TokenEmbeddings:
+        """The documents with about 1 / factor of their tokens, or within a budget; see `engine.pooling.pool`."""
         from engine.pooling import cpu
         from engine.simd import threads
         from engine.simd.jit import flat
 
-        groups, offsets = self._cut(factor)
+        groups, offsets = self._cut(factor, tokens, distance)
         documents = self.documents
-        if factor == 1:
+        if factor == 1 and tokens is None and distance is None:
             return documents
         out = np.zeros((int(offsets[-1]), documents.dim), documents.values.dtype)
         bounds = threads.cut(documents.lengths + 1, 1 + documents.n_tokens // 8192)
@@ -59,29 +63,50 @@ class Linkage:
             out[offsets[start] : offsets[end]] = means
 
         threads.run_parts(part, len(bounds) - 1)
-        return TokenEmbeddings(out, offsets, documents.fingerprint, documents.truncated)
+        return TokenEmbeddings(out, offsets, documents.fingerprint, documents.truncated, documents.added)
 
-    def _cut(self, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    def _cut(self, factor: float, tokens: int | None, distance: float | None) -> tuple[np.ndarray, np.ndarray]:
         """Groups numbered within each document, and the offsets of the pooled embeddings."""
         from engine.pooling import cpu
         from engine.simd import threads
 
-        if not factor >= 1:
-            raise InputError(f"Expected a pool factor of 1 or more, got {factor}: 1 keeps every token.")
+        method = "sequential" if self.first is None else "hierarchical"
+        settings = PoolSettings(factor, tokens, distance, method=method, protected=self.protected)
+        settings.check_added(self.documents.added)
         documents = self.documents
         groups, counts = np.empty(documents.n_tokens, np.int64), np.empty(len(documents), np.int64)
         bounds = threads.cut(documents.lengths + 1, 4 * threads.thread_count())
-        ratio = float(factor)
+        alone, free = free_tokens(documents, self.protected)
+        all_near = distance is not None and factor == 1
+        wanted = np.ones_like(free) if all_near else np.maximum((free // float(factor)).astype(np.int64), 1)
+        most = free if tokens is None else np.maximum(tokens - documents.lengths + free, 1)
+        limit = np.inf if distance is None else float(distance)
 
         def part(k: int) -> None:
-            span = (documents.offsets, bounds[k], bounds[k + 1], self.protected, ratio)
+            span = (documents.offsets, bounds[k], bounds[k + 1], alone, free)
             if self.first is None:
-                cpu.cut_runs(*span, groups, counts)
+                cpu.cut_runs(*span, np.minimum(wanted, np.maximum(most, 1)), groups, counts)
             else:
-                cpu.cut_linkage(*span, self.first, self.second, self.height, groups, counts)
+                cut = (*span, wanted, most, limit)
+                cpu.cut_linkage(*cut, self.first, self.second, self.height, groups, counts)
 
         threads.run_parts(part, len(bounds) - 1)
         return groups, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def free_tokens(documents: TokenEmbeddings, protected: int) -> tuple[np.ndarray, np.ndarray]:
+    """How many first tokens of each document stay alone, and how many after them may merge: not the added ones.
+
+    Args:
+        documents: n documents.
+        protected: How many first tokens stay as they are.
+
+    Returns:
+        Two times int64 [n].
+    """
+    own = documents.lengths - np.minimum(documents.added, documents.lengths)
+    alone = np.minimum(protected, own)
+    return alone, own - alone
 
 
 def ward_linkage(documents: TokenEmbeddings, protected: int) -> Linkage:
@@ -107,7 +132,7 @@ def ward_linkage(documents: TokenEmbeddings, protected: int) -> Linkage:
     documents.check()
     n = documents.n_tokens
     first, second, height = np.zeros(n, np.int32), np.zeros(n, np.int32), np.zeros(n)
-    free = np.maximum(documents.lengths - protected, 0)
+    free = free_tokens(documents, protected)[1]
     runs = -(-free // BLOCK)
     owner = np.repeat(np.arange(len(documents)), runs)
     of_document = np.cumsum(runs) - runs  # the first run of each

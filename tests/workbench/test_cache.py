@@ -10,6 +10,7 @@ import pytest
 from engine import pool
 from engine.errors import StorageError
 from engine.files import writing
+from engine.pooling import PoolSettings
 from workbench import cache
 
 TEXTS = ["one text", "two texts of more words", "a third"]
@@ -22,7 +23,7 @@ def home(tmp_path, monkeypatch):
 
 
 def pooled(documents, key):
-    found, _, kept = cache.cached_pooled(lambda: pool(documents, 2), key, 2, "hierarchical", 1)
+    found, _, kept = cache.cached_pooled(lambda: pool(documents, 2), key, PoolSettings(2))
     return found, kept
 
 

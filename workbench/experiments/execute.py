@@ -74,7 +74,8 @@ def run(
         steps("load", 1, 1)
     except Stopped:
         raise InputError("The run was stopped before anything was loaded: start it again.") from None
-    check_questions(experiment, ready)
+    check_fits(experiment, ready)
+    ready = ready.at_dim(experiment.dim)
     run_id = run_key(experiment, ready)
     if not force and (found := _finished(run_id)) is not None:
         steps.progress("reused", 1, 1)
@@ -91,8 +92,15 @@ def run(
         raise
 
 
-def check_questions(experiment: Experiment, prepared: Prepared) -> None:
-    """Raise InputError unless there are questions, with judgements where the experiment has metrics of them."""
+def check_fits(experiment: Experiment, prepared: Prepared) -> None:
+    """Refuse an experiment that a collection and its vectors cannot be measured with, before anything is encoded.
+
+    Raises:
+        InputError: no questions, none with judgements where the experiment has metrics of them, a dimension that the
+            model does not have, or pooling that does not go with it.
+        UnsupportedError: the model gives no importances of tokens, which the pooling asks for.
+    """
+    prepared.at_dim(experiment.dim).pooler.check(experiment.pooling)
     collection = prepared.collection
     if experiment.metrics:
         require_judgements(collection)
@@ -107,16 +115,18 @@ def run_key(experiment: Experiment, prepared: Prepared) -> str:
     how deep is searched, and the metrics with the seed of their intervals; not names, and not where it is measured.
     """
     described = experiment.to_dict()
-    for name in ("collection", "model", "dtype", "vectors", "k", "settings"):
+    for name in ("collection", "model", "dtype", "vectors", "dim", "k", "settings"):
         del described[name]
     if experiment.same_ids == "auto":  # runs of before there was a choice are found again
         del described["same_ids"]
-    if experiment.pool_factor == 1:  # without pooling all methods are the same
+    if not experiment.pool:  # as before there were budgets
+        del described["pool"]
+    if experiment.pooling.keeps_all:  # without pooling all methods are the same
         del described["pool_method"], described["pool_protected"]
     if experiment.scorer not in (INDEX, EXACT):  # its settings in full, and a hash of weights that were learned
         described["scorer"] = [experiment.scorer, scorers.get(experiment.scorer, experiment.model).describe()]
     settings = asdict(index_class(experiment.index).parse_settings(experiment.index_settings))
-    key = content_key(prepared.key, described, settings, depth_of(prepared, experiment))
+    key = content_key(prepared.at_dim(experiment.dim).key, described, settings, depth_of(prepared, experiment))
     plain = re.sub(r"[^A-Za-z0-9]+", "-", prepared.collection.name).strip("-").lower() or "run"
     return f"{plain[:40]}-{key[:12]}"
 
@@ -226,6 +236,7 @@ def run_alone(
         WorkbenchError: the kind is not installed, or its process failed.
     """
     index_class(experiment.index).check_installed()
+    prepared = prepared.at_dim(experiment.dim)
     rungs = plan.ladder(experiment) if target else ()
     run_id = run_key(experiment, prepared)
     memory = data_folder("cache", "ladders") / f"{content_key(run_id, rungs, target)}.json"

@@ -14,11 +14,12 @@ from engine.errors import InputError, NotFoundError
 from engine.evaluation import DEFAULT_METRICS, SAME_IDS, SameIds, check_metrics
 from engine.indexes import index_class
 from engine.maxsim import scorers
-from engine.pooling import METHODS
+from engine.pooling import METHODS, PoolSettings, pool_values
 from engine.precision import DTYPES
 
 INDEX, EXACT = "index", "exact"  # scorers beside those of engine.maxsim.scorers
 STORED = ("float16", "float32")
+POOL_FIELDS = ("factor", "method", "protected")  # of pooling that are fields of their own, pool_factor and so on
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,12 @@ class Experiment:
         model: A name or path for `Encoder.load`.
         dtype: What the model computes in: "auto", "float32", "bfloat16", "float16" or "int8".
         vectors: How token vectors are kept: "float16" or "float32".
+        dim: Leading coordinates of nested (Matryoshka) vectors that are used; None uses all.
         pool_method: How token vectors are merged.
         pool_factor: Tokens per remaining token; 1 keeps all, infinity merges all unprotected ones into one.
         pool_protected: First tokens of a document that stay as they are.
+        pool: Budgets beside the factor, as `engine.pooling.parse_pool` reads them: "tokens=64", "distance=.3", "once",
+            "importance=.5". It may name factor, method and protected tokens too, which then are those above.
         index: Kind of index.
         settings: Settings of the index; those left out have their defaults.
         scorer: "index" ranks by the scores of the index; "exact" reranks its k documents by exact MaxSim on the vectors
@@ -51,9 +55,11 @@ class Experiment:
     model: str = "embedded"
     dtype: str = "auto"
     vectors: str = "float16"
+    dim: int | None = None
     pool_method: str = "hierarchical"
     pool_factor: float = 1.0
     pool_protected: int = 1
+    pool: str = ""
     index: str = "exact"
     settings: Mapping[str, Any] = field(default_factory=dict)
     scorer: str = "index"
@@ -66,26 +72,50 @@ class Experiment:
         for name in ("collection", "model", "scorer"):
             if not isinstance(getattr(self, name), str) or not getattr(self, name):
                 raise InputError(f"Expected a name or path as {name}, got {getattr(self, name)!r}: write one.")
-        for name, known in (
-            ("dtype", DTYPES), ("vectors", STORED), ("pool_method", METHODS), ("same_ids", SAME_IDS),
-        ):  # fmt: skip
+        self._check_pool()
+        for name, known in (("dtype", DTYPES), ("vectors", STORED), ("same_ids", SAME_IDS)):
             if getattr(self, name) not in known:
                 raise InputError(f"Unknown {name} {getattr(self, name)!r}: choose among {', '.join(known)}.")
+        if self.dim is not None:
+            require_whole("dim", self.dim)
         if self.scorer == scorers.DEFAULT:
             object.__setattr__(self, "scorer", EXACT)
         if self.scorer not in (INDEX, EXACT):
             scorers.check(self.scorer)
-        for name, least in (("pool_protected", 0), ("k", 1), ("seed", 0)):
+        for name, least in (("k", 1), ("seed", 0)):
             require_whole(name, getattr(self, name), least)
-        factor = self.pool_factor
-        if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not factor >= 1:
-            raise InputError(f"Expected a pool_factor of 1 or more, got {factor!r}: 1 keeps every token.")
-        object.__setattr__(self, "pool_factor", float(factor))
         self._check_metrics()
         if not isinstance(self.settings, Mapping):
             raise InputError(f"Expected settings as names and values, got {self.settings!r}: write a mapping.")
         object.__setattr__(self, "settings", dict(self.settings))
         index_class(self.index).parse_settings(dict(self.settings))
+
+    def _check_pool(self) -> None:
+        """Spread what `pool` says over the fields, and hold all of it against each other."""
+        budget = pool_values(self.pool)
+        for name in POOL_FIELDS:
+            said, beside = budget.get(name), f"pool_{name}"
+            if said is not None and getattr(self, beside) not in (said, _default(FIELDS[beside])):
+                raise InputError(
+                    f"Expected one {name} of pooling, got {said} in pool and {getattr(self, beside)} in {beside}: "
+                    "leave one of the two out."
+                )
+            if said is not None:
+                object.__setattr__(self, beside, said)
+        if self.pool_method not in METHODS:
+            raise InputError(f"Unknown pool_method {self.pool_method!r}: choose among {', '.join(METHODS)}.")
+        require_whole("pool_protected", self.pool_protected, 0)
+        factor = self.pool_factor
+        if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not factor >= 1:
+            raise InputError(f"Expected a pool_factor of 1 or more, got {factor!r}: 1 keeps every token.")
+        object.__setattr__(self, "pool_factor", float(factor))
+        object.__setattr__(self, "pool", self.pooling.budget)
+
+    @property
+    def pooling(self) -> PoolSettings:
+        """How token vectors are made fewer, all of it."""
+        own = {name: getattr(self, f"pool_{name}") for name in POOL_FIELDS}
+        return PoolSettings(**{**pool_values(self.pool), **own})
 
     def _check_metrics(self) -> None:
         if isinstance(self.metrics, str) or not isinstance(self.metrics, Sequence):
@@ -101,6 +131,8 @@ class Experiment:
     def with_(self, **changes: Any) -> Experiment:
         """A changed copy; "settings.bits" style names, as in `with_(**{"settings.bits": 2})`, change one setting.
 
+        A `pool` takes the place of all that was said of pooling before.
+
         Raises:
             InputError: an unknown field or an impossible value.
         """
@@ -113,6 +145,8 @@ class Experiment:
             if dot:
                 settings[tail] = value
         _known(plain)
+        if "pool" in plain:
+            plain = {**{f"pool_{name}": _default(FIELDS[f"pool_{name}"]) for name in POOL_FIELDS}, **plain}
         return replace(self, **plain, settings=settings)
 
     def to_dict(self) -> dict[str, Any]:
@@ -187,6 +221,9 @@ class Experiment:
     def write(self, path: str | Path) -> None:
         """Write a YAML file."""
         Path(path).write_text(self.to_yaml(), encoding="utf-8")
+
+
+FIELDS = {entry.name: entry for entry in fields(Experiment)}
 
 
 def _default(entry: Any) -> Any:

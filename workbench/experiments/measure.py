@@ -164,9 +164,8 @@ def ready_documents(
             if prepared.encode(task, clock.steps)[1]:
                 clock.cached.append(name)
     with clock.stage("pool"):
-        shape = (experiment.pool_factor, experiment.pool_method, experiment.pool_protected)
-        documents, seconds, kept = prepared.pooled(*shape, keep=keep)
-        if kept and experiment.pool_factor != 1:
+        documents, seconds, kept = prepared.pooled(experiment.pooling, keep, clock.steps)
+        if kept and not experiment.pooling.keeps_all:
             clock.cached.append("pool")
     return documents, seconds
 

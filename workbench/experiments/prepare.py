@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import shutil
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
-from typing import Any, cast
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from engine import Collection, Encoder, TokenEmbeddings, load_collection, storage
+from engine import Collection, Encoder, TokenEmbeddings, load_collection
 from engine.encoder import Task
-from engine.errors import BusyError, CorruptDataError, InputError, NotFoundError
+from engine.errors import InputError
 from engine.maxsim import QuantizedDocuments, maxsim_topk
-from engine.pooling import Linkage, Method, link
+from engine.pooling import PoolSettings
 from engine.retrieval import id_order
-from workbench.cache import cached_embeddings, cached_pooled, content_key
+from workbench.cache import cached_embeddings, content_key, keep_arrays, kept_arrays
 from workbench.experiments.experiment import Experiment
+from workbench.experiments.pooler import Pooler
 from workbench.experiments.progress import SILENT, Steps
 from workbench.paths import data_folder
 
@@ -43,12 +43,13 @@ class Prepared:
         encoder: Makes the vectors; None when they were given.
         given: Vectors of documents and of queries.
         source: Names of collection and model, when a command can repeat it.
+        whole: Where these are the leading coordinates of other vectors: those, and how many coordinates.
     """
 
     def __init__(
         self, collection: Collection, identity: str, model: dict[str, Any], vectors: str,
         encoder: Encoder | None = None, given: tuple[TokenEmbeddings, TokenEmbeddings] | None = None,
-        source: tuple[str, str] | None = None,
+        source: tuple[str, str] | None = None, whole: tuple[Prepared, int] | None = None,
     ) -> None:  # fmt: skip
         self.collection = collection
         self.identity = identity
@@ -58,7 +59,8 @@ class Prepared:
         self.source = source
         self._held: dict[Task, TokenEmbeddings] = {} if given is None else {"document": given[0], "query": given[1]}
         self._truth: np.ndarray | None = None
-        self._linkage: tuple[tuple[str, int], Linkage] | None = None
+        self._whole = whole
+        self._shorter: dict[int, Prepared] = {}
 
     @property
     def key(self) -> str:
@@ -103,6 +105,10 @@ class Prepared:
         """
         if task in self._held:
             return self._held[task], True
+        if self._whole is not None:
+            vectors, known = self._whole[0].encode(task, steps)
+            self._held[task] = vectors.prefix(self._whole[1])
+            return self._held[task], known
         assert self.encoder is not None
         texts = list((self.collection.documents if task == "document" else self.collection.queries).values())
         worked: list[int] = []
@@ -114,32 +120,49 @@ class Prepared:
         self._held[task] = cached_embeddings(self.encoder, texts, task, progress, self.vectors)
         return self._held[task], not worked
 
-    def pooled(
-        self, factor: float, method: str = "hierarchical", protected: int = 1, keep: bool = True
-    ) -> tuple[TokenEmbeddings, float | None, bool]:
-        """The documents at a pool factor; the linkage of the last method is kept, so that ten factors cost one.
+    @property
+    def dim(self) -> int:
+        """Dimension of a vector; no text is encoded for it."""
+        if self._whole is not None:
+            return self._whole[1]
+        return self.encoder.dim if self.encoder is not None else self.documents.dim
+
+    def at_dim(self, dim: int | None) -> Prepared:
+        """The same with the leading coordinates of its vectors only, each at the length that it has.
 
         Args:
-            factor: Tokens per remaining token; 1 keeps every vector.
-            method: How they are merged.
-            protected: First tokens of a document that stay as they are.
-            keep: Whether they are kept on disk.
+            dim: How many; None is all.
 
         Returns:
-            The vectors, the seconds that pooling took, and whether they were there already.
+            The same collection; it shares what was encoded.
+
+        Raises:
+            InputError: a `dim` that the vectors do not have.
         """
-        if factor == 1:
-            return self.documents, 0.0, True
+        if dim is None or dim == self.dim:
+            return self
+        if not 1 <= dim < self.dim:
+            raise InputError(
+                f"Expected a dim from 1 to {self.dim}, that of the model, got {dim!r}: choose one of these."
+            )
+        if dim not in self._shorter:
+            model = {**self.model, "dim": dim, "fingerprint": f"{self.model['fingerprint']}-{dim}"}
+            identity = content_key(self.identity, f"dim {dim}")
+            self._shorter[dim] = Prepared(
+                self.collection, identity, model, self.vectors, self.encoder, source=self.source, whole=(self, dim)
+            )
+        return self._shorter[dim]
 
-        def merge() -> TokenEmbeddings:
-            key = (method, protected)
-            held = self._linkage  # one look: another thread may keep another method's meanwhile
-            if held is None or held[0] != key:
-                held = self._linkage = key, link(self.documents, cast(Method, method), protected)
-            return held[1].pool(factor)
+    @cached_property
+    def pooler(self) -> Pooler:
+        """Pools the documents."""
+        return Pooler(self)
 
-        source = content_key(self.identity, *self.collection.documents.values())
-        return cached_pooled(merge, source, factor, method, protected, keep)
+    def pooled(
+        self, settings: PoolSettings, keep: bool = True, steps: Steps = SILENT
+    ) -> tuple[TokenEmbeddings, float | None, bool]:
+        """The documents pooled; see `Pooler.pooled`."""
+        return self.pooler.pooled(settings, keep, steps)
 
     def truth(self, steps: Steps = SILENT) -> np.ndarray:
         """The best documents of each query by exact MaxSim on the vectors before pooling, kept for next time.
@@ -152,11 +175,10 @@ class Prepared:
         """
         if self._truth is None:
             folder = data_folder("cache", "truth") / content_key(TRUTH, self.key)
-            self._truth = _kept_truth(folder)
-            if self._truth is None:
-                self._truth = self._exact(steps)
-                with contextlib.suppress(BusyError), storage.writer_lock(folder):  # busy: another keeps the same
-                    storage.commit(folder, TRUTH, {}, {"positions": self._truth})
+            kept = kept_arrays(folder, TRUTH, "positions")
+            self._truth = self._exact(steps) if kept is None else kept[0]
+            if kept is None:
+                keep_arrays(folder, TRUTH, {"positions": self._truth})
         return self._truth
 
     def _exact(self, steps: Steps) -> np.ndarray:
@@ -184,16 +206,6 @@ class Prepared:
         part = replace(whole, queries=kept, qrels=judged, name=f"{whole.name}, first {queries} queries")
         vectors = self.documents, self.queries.select(np.arange(queries))
         return Prepared(part, self.identity, self.model, self.vectors, self.encoder, vectors, self.source)
-
-
-def _kept_truth(folder: Any) -> np.ndarray | None:
-    try:
-        return np.array(storage.open_array(folder, storage.read_manifest(folder, TRUTH), "positions", mmap=False))
-    except NotFoundError:
-        return None
-    except CorruptDataError:
-        shutil.rmtree(folder, ignore_errors=True)  # a cache: what is damaged is made again
-        return None
 
 
 def prepare(

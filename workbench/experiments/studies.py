@@ -17,7 +17,7 @@ from engine.errors import InputError, WorkbenchError
 from engine.evaluation import DEFAULT_METRICS
 from workbench.embedded.single_vectors import MODEL, as_tokens, single_vectors
 from workbench.experiments import plan
-from workbench.experiments.execute import check_questions, is_kept, run, run_alone
+from workbench.experiments.execute import check_fits, is_kept, run, run_alone
 from workbench.experiments.experiment import Experiment
 from workbench.experiments.prepare import STAGES, TRUTH_DEPTH, Prepared, prepare
 from workbench.experiments.progress import Progress, Steps, Stop, Stopped
@@ -73,7 +73,7 @@ def compare_indexes(
     count, specs = threads or os.cpu_count() or 1, tuple(indexes or plan.default_indexes())
     base = prepared.experiment(k=k, metrics=tuple(metrics))
     wanted = plan.indexes(base, specs)
-    check_questions(base, prepared)
+    check_fits(base, prepared)
     command = command_for(prepared.source, specs, k=k, threads=count, matched=matched or 0, max_queries=max_queries)
     shared = {"target": matched or 0.0, "command": command}
     try:
@@ -167,7 +167,7 @@ def pool_study(
         wanted = plan.pool_study(base, factors, methods, joint_factors, bits)
     else:
         wanted = plan.pool_factors(base, factors, methods)
-    check_questions(base, prepared)
+    check_fits(base, prepared)
     report, first = progress or Steps().progress, None
     with tempfile.TemporaryDirectory(prefix="pool-study-") as scratch:
         for done, experiment in enumerate(wanted):
@@ -222,7 +222,7 @@ def recommend(
               "seconds": seconds}  # fmt: skip
     base = prepared.experiment(k=k)
     first, *rest = plan.tried(base, kinds)
-    check_questions(base, prepared)
+    check_fits(base, prepared)
     metric = "ndcg@10" if base.metrics else f"exact@{min(10, k)}"
     steps, halt = Steps.of(progress, None), stop or (lambda: False)
     for task in STAGES:

@@ -241,8 +241,11 @@ def short_name(experiment: dict[str, Any]) -> str:
     parts = [Path(experiment.get(part, "")).name for part in ("collection", "model")] + [experiment.get("index", "")]
     parts += [f"{name} {value}" for name, value in experiment.get("settings", {}).items()]
     factor, method = experiment.get("pool_factor", 1), experiment.get("pool_method", "hierarchical")
+    if dim := experiment.get("dim"):
+        parts.append(f"{dim} dimensions")
     if factor != 1:
         parts.append(f"factor {factor}{'' if method == 'hierarchical' else f' {method}'}")
+    parts.append(experiment.get("pool", ""))
     if (scorer := experiment.get("scorer", "index")) != "index":
         parts.append("reranked" if scorer == "exact" else f"reranked by {scorer}")
     if (rule := experiment.get("same_ids", "auto")) != "auto":

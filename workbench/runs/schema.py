@@ -25,6 +25,8 @@ class _Experiment(_Part):
     settings: dict[str, Any] = Field(default_factory=dict)
     pool_factor: float | str = 1.0
     pool_method: str = "hierarchical"
+    pool: str = ""
+    dim: int | None = None
     metrics: list[str] = Field(default_factory=list)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from engine import Collection, evaluate, maxsim, pool
 from engine.errors import InputError
-from engine.pooling import link
+from engine.pooling import PoolSettings, link
 from engine.retrieval import Ranking, id_order, top_positions
 from workbench import runs
 from workbench.experiments.plan import FACTORS
@@ -111,7 +111,11 @@ def test_a_stopped_study_goes_on_where_it_stopped_and_every_point_is_a_run(studi
 def test_ten_factors_cost_one_linkage(studied, monkeypatch) -> None:
     fresh = prepare(studied.collection, documents=studied.documents, queries=studied.queries)
     made = []
-    monkeypatch.setattr("workbench.experiments.prepare.link", lambda *a: made.append(a) or link(*a))
+    monkeypatch.setattr("workbench.experiments.pooler.link", lambda *a: made.append(a) or link(*a))
     for factor in (1.25, 1.75, 2.25, 2.75):
-        assert fresh.pooled(factor, keep=False)[0].values.tolist() == pool(studied.documents, factor).values.tolist()
+        pooled = fresh.pooled(PoolSettings(factor), keep=False)[0]
+        assert pooled.values.tolist() == pool(studied.documents, factor).values.tolist()
+    for tokens in (3, 4):
+        pooled = fresh.pooled(PoolSettings(tokens=tokens), keep=False)[0]
+        assert pooled.values.tolist() == pool(studied.documents, tokens=tokens).values.tolist()
     assert len(made) == 1
