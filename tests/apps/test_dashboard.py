@@ -22,7 +22,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, Run]:
         record = {
             "name": name,
             "created": "2026-01-02T03:04:05",
-            "experiment": {"pool": {"factor": factor}, "index": "exact"},
+            "experiment": {"nested": {"factor": factor}, "index": "exact"},
             "collection": {"name": "tiny"},
             "scores": {"ndcg@10": {"mean": mean, "low": mean - 0.1, "high": mean + 0.1}},
         }
@@ -54,7 +54,7 @@ def test_a_damaged_run_is_named_and_the_others_are_shown(runs: tuple[Run, Run], 
 
 
 def test_only_settings_that_differ_are_shown(runs: tuple[Run, Run]) -> None:
-    assert differing(runs).index.tolist() == ["pool.factor"]
+    assert differing(runs).index.tolist() == ["nested.factor"]
 
 
 def test_questions_are_sorted_by_what_was_lost(runs: tuple[Run, Run]) -> None:

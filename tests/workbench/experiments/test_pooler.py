@@ -106,9 +106,12 @@ def test_vectors_alone_have_no_word_pieces(prepared) -> None:
 def test_word_pieces_are_found_once(prepared, monkeypatch) -> None:
     wanted = parse_pool("once,importance=.4,factor=2")
     pieces = prepared.pooler.pieces(wanted)
+    assert pieces is not None
     monkeypatch.setattr("workbench.experiments.pooler.token_pieces", lambda *_: pytest.fail("found again"))
     again = prepare(prepared.collection, prepared.encoder)
-    np.testing.assert_array_equal(again.pooler.pieces(wanted).names, pieces.names)
+    found = again.pooler.pieces(wanted)
+    assert found is not None
+    np.testing.assert_array_equal(found.names, pieces.names)
     whole, offsets = groups_by(prepared.documents, wanted, pieces)
     for position in (0, 3):
         start, end = prepared.documents.offsets[position : position + 2]
