@@ -42,15 +42,19 @@ class Workspaces:
         """The workspace that a request is about.
 
         Args:
-            request: Its "on" is a key; the first workspace without one.
+            request: Its "on" is a key; the first workspace without one. Its "scorer" ranks, where there is one.
 
         Returns:
             The workspace.
 
         Raises:
             NotFoundError: no such key here.
+            InputError: no such scorer.
         """
-        key = asked(request, "on")
+        found, scorer = self._opened(asked(request, "on")), asked(request, "scorer")
+        return found.ranked_by(scorer) if scorer else found
+
+    def _opened(self, key: str) -> Workspace:
         if not key:
             return self.first
         with self._lock:
@@ -138,8 +142,7 @@ class Models:
             return self._first
         with self._lock:
             if name not in self._loaded:
-                self._loaded[name] = Encoder.load(self.source(name))
-                self._loaded[name].name = name
+                self._loaded[name] = Encoder.load(self.source(name))  # called by its folder, as runs name it
                 while len(self._loaded) > MOST_MODELS:
                     self._loaded.popitem(last=False)
             self._loaded.move_to_end(name)
@@ -181,6 +184,8 @@ def trained() -> list[str]:
 
 
 def label(name: str) -> str:
-    """What pages call a model: its name, or the last part of a folder's."""
+    """What pages call a model: its name, or the last part of its folder's; "trained/..." where it was trained here."""
     path = Path(name)
+    if path.parent == models_folder():
+        return f"trained/{path.name}"
     return path.name if path.is_absolute() or name.startswith((".", "~")) else name

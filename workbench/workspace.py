@@ -14,6 +14,7 @@ from engine import Alignment, Collection, Encoder, TokenEmbeddings
 from engine.errors import InputError, NotFoundError
 from engine.explain import align
 from engine.indexes import DEFAULT_KIND, Index
+from engine.maxsim import scorers
 from engine.maxsim.scorers import Scorer
 from engine.retrieval import check_k, rerank
 from engine.tokens import Token
@@ -22,6 +23,8 @@ from workbench.experiments.experiment import EXACT, INDEX, Experiment
 from workbench.experiments.measure import scorer_of
 from workbench.experiments.prepare import Prepared, prepare
 from workbench.experiments.progress import Progress, Steps
+
+CANDIDATES = 100  # documents of the index that a scorer reranks, or k where that is more: as experiments do
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +101,27 @@ class Workspace:
         self._query = lru_cache(maxsize=64)(self._encode_query)
         self._document_tokens = lru_cache(maxsize=1024)(lambda text: self.encoder.tokens(text, "document"))
         self.explain = lru_cache(maxsize=256)(self._explain)  # a page explains what it has just found
+        self.ranked_by = lru_cache(maxsize=8)(self._ranked_by)
+
+    def _ranked_by(self, scorer: str) -> Workspace:
+        """The same with another scorer, which shares vectors and index with this one.
+
+        Raises:
+            InputError: an unknown scorer, or one whose weights the model does not have.
+        """
+        return self if scorer == self.scorer else Workspace(self.prepared, self.index, scorer)
+
+    def scorers(self) -> dict[str, str]:
+        """What can rank here, with a line on each; a scorer whose weights the model does not have is left out."""
+        found = {INDEX: "the index ranks, by MaxSim on the vectors that it stores"}
+        for name in scorers.names():
+            try:
+                scorer, _ = _ranker(self.prepared.experiment(scorer=name))
+            except InputError:
+                continue
+            on = " on the original vectors" if scorer == EXACT else ""
+            found[scorer] = scorers.about(name) + on
+        return found
 
     def _encode_query(self, question: str) -> tuple[TokenEmbeddings, list[Token]]:
         if not question.strip():
@@ -139,7 +163,7 @@ class Workspace:
 
         Args:
             question: The question.
-            k: How many documents; a scorer reranks as many.
+            k: How many documents; a scorer reranks a hundred, or k where that is more.
             subset: Ids to search among, or None.
 
         Returns:
@@ -151,7 +175,8 @@ class Workspace:
         check_k(k)
         start = time.perf_counter()
         query, tokens = self._query(question)
-        ranking = self.index.search(query, k=k, subset=subset)[0]
+        depth = k if self._scorer is None else max(k, CANDIDATES)
+        ranking = self.index.search(query, k=depth, subset=subset)[0]
         notes = ranking.notes
         if self._scorer is not None:
             ranking = rerank(query, [ranking.ids], list(self._positions), self.documents, k, self._scorer)[0]

@@ -1,5 +1,5 @@
 /* The page Search and explain: a question, ranked documents, and the reasons for each. */
-LIW.pages.search = ({ element, ask, setup }) => {
+LIW.pages.search = ({ element, ask: plain, setup }) => {
   const { el, fixed, address, parts, added } = LIW;
   const find = (selector) => element.querySelector(selector);
   const [form, list, pair, examples] = [find("form"), find(".hits"), find(".pair"), find(".examples")];
@@ -7,7 +7,9 @@ LIW.pages.search = ({ element, ask, setup }) => {
     count = find(".count"),
     told = find(".told");
   const FRESH = { doc: "", token: null, vs: "", step: null };
-  const state = { q: "", level: "words", added: true, model: "", ...FRESH };
+  const state = { q: "", level: "words", added: true, model: "", scorer: "", ...FRESH };
+  const ranked = (name) => (request) => plain[name]({ ...request, scorer: state.scorer });
+  const ask = Object.fromEntries(["search", "explain", "rescore", "second"].map((name) => [name, ranked(name)]));
   let found = null,
     shown = null,
     asked = 0;
@@ -22,6 +24,7 @@ LIW.pages.search = ({ element, ask, setup }) => {
         added: state.added ? "" : "no",
         vs: state.vs,
         model: state.model,
+        scorer: state.scorer,
         step: state.step,
       },
       push,
@@ -33,11 +36,33 @@ LIW.pages.search = ({ element, ask, setup }) => {
       doc: from.doc || "",
       vs: from.vs || "",
       model: from.model || "",
+      scorer: from.scorer || "",
       added: from.added !== "no",
       level: from.level === "pieces" ? "pieces" : "words",
       token: LIW.whole(from.token),
       step: LIW.whole(from.step),
     });
+  };
+  /* The menu of scorers; one that only the link or the command line names is in it too. */
+  const menu = () => {
+    const choose = find("select.scorer"),
+      line = find(".scorer-line");
+    const option = (name) => choose.append(el("option", { value: name }, name));
+    setup.scorers.forEach((entry) => option(entry.name));
+    choose.disabled = Boolean(LIW.saved);
+    choose.addEventListener("change", () => {
+      state.scorer = choose.value === setup.scorer ? "" : choose.value;
+      Object.assign(state, { doc: "", vs: "", step: null });
+      search(true);
+    });
+    const show = () => {
+      const name = state.scorer || setup.scorer;
+      if (![...choose.options].some((entry) => entry.value === name)) option(name);
+      choose.value = name;
+      const about = setup.scorers.find((entry) => entry.name === name.split(":")[0])?.about;
+      line.textContent = about ? about + "." : "";
+    };
+    return { show };
   };
   /* The newest answer wins; an error takes the place. */
   const call = async (place, promise) => {
@@ -53,6 +78,7 @@ LIW.pages.search = ({ element, ask, setup }) => {
 
   const search = async (push) => {
     input.value = state.q;
+    rank.show();
     const answer = await call(pair, ask.search({ question: state.q, document: state.doc }));
     if (!answer) {
       list.replaceChildren();
@@ -295,6 +321,7 @@ LIW.pages.search = ({ element, ask, setup }) => {
     field.focus();
   };
 
+  const rank = menu();
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     Object.assign(state, FRESH, { q: input.value });

@@ -59,7 +59,8 @@ class SearchFunctions:
             request: "on", the key of the workspace; the first one without it.
 
         Returns:
-            See `Workspaces.about`; "examples" (questions) and "models" to compare with.
+            See `Workspaces.about`; "examples" (questions), "models" to compare with, "scorer" (what ranks where nothing
+            is chosen) and "scorers" to choose from.
         """
         workspace = self.workspaces.of(request)
         with self._choosing:
@@ -69,6 +70,8 @@ class SearchFunctions:
             **self.workspaces.about(request),
             "examples": [visible(text) for text in self._examples[workspace]],
             "models": self.workspaces.models.offered(),
+            "scorer": workspace.scorer,
+            "scorers": [{"name": name, "about": about} for name, about in workspace.scorers().items()],
         }
 
     @answering
@@ -76,7 +79,7 @@ class SearchFunctions:
         """Search and explain the best document, or the one that a link names.
 
         Args:
-            request: "question", and "document" or nothing.
+            request: "question", and "document" and "scorer" or nothing.
 
         Returns:
             "question", "found" (the ranked list) and "pair" (the explanation).

@@ -25,6 +25,7 @@ BLOCK_VALUES = 1 << 24  # similarities held at once where those with all tokens 
 class BaseScorer(torch.nn.Module):
     """Base of scorers: `floor`, `per_token` and `combine` are what one of them changes; see `scorers.Scorer`."""
 
+    about = ""
     formula = ""
     source = ""
     learned = False
@@ -123,6 +124,7 @@ class BaseScorer(torch.nn.Module):
 class MaxSim(BaseScorer):
     """The usual score."""
 
+    about = "each query token adds its best match in the document"
     formula = "sum_i max_j s_ij"
     source = "Khattab and Zaharia, 2020, arXiv 2004.12832"
 
@@ -140,6 +142,7 @@ class MaxSim(BaseScorer):
 class MeanMaxSim(MaxSim):
     """MaxSim that does not grow with the query: the same ranking, comparable between queries."""
 
+    about = "the mean instead of the sum over query tokens: the same order, comparable between questions"
     formula = "1/n sum_i max_j s_ij"
     source = "Lee et al., 2023, arXiv 2304.01982 (without the imputation)"
 
@@ -165,6 +168,7 @@ class SmoothMaxSim(BaseScorer):
         temperature: Above 0, in units of similarity.
     """
 
+    about = "a soft maximum: near matches of a query token count a little beside its best one"
     formula = "sum_i t log sum_j exp(s_ij / t)"
     source = "log-sum-exp as a smooth maximum, Boyd and Vandenberghe, 2004, Convex Optimization, section 3.1.5"
 
@@ -187,6 +191,7 @@ class TopMeanSim(BaseScorer):
         m: 1 gives MaxSim; documents with fewer tokens use all they have.
     """
 
+    about = "the mean of the three best matches of each query token: rewards what comes more than once"
     formula = "sum_i 1/m sum of the m largest s_ij"
     source = "k-max pooling, Kalchbrenner et al., 2014, arXiv 1404.2188, section 3.3"
 
@@ -209,6 +214,7 @@ class XTR(BaseScorer):
             collection that they are a part of; in training, among those of the batch.
     """
 
+    about = "only the most similar tokens of the whole collection count, a document without one gets the last of them"
     formula = "1/n sum_i max(max_j s_ij, m_i), m_i the k'-th largest similarity of query token i with any token"
     source = "Lee et al., 2023, arXiv 2304.01982, equations 3 and 4"
 
@@ -242,6 +248,7 @@ class WeightedMaxSim(BaseScorer):
         dim: Dimension of the vectors.
     """
 
+    about = "each query token counts by a weight that was learned with the model"
     formula = "n sum_i w_i max_j s_ij, w = softmax over the query's tokens of (a . q_i)"
     source = "softmax weights as in attention, Bahdanau et al., 2015, arXiv 1409.0473, on the sum of MaxSim"
     learned = True

@@ -42,10 +42,11 @@ FILE, WEIGHTS = "scorer.json", "scorer.safetensors"  # of a scorer with weights,
 class Scorer(Protocol):
     """What losses, rerank and exact scoring need; a torch module, so that an optimizer finds its parameters.
 
-    `formula` and `source` are for people: s_ij is the dot product of query token i with document token j, n the number
-    of query tokens. `learned` says that it has weights, which come from training.
+    `about` (one line), `formula` and `source` are for people: s_ij is the dot product of query token i with document
+    token j, n the number of query tokens. `learned` says that it has weights, which come from training.
     """
 
+    about: str
     formula: str
     source: str
     learned: bool
@@ -88,6 +89,15 @@ class Scorer(Protocol):
 def names() -> list[str]:
     """Names that `get` takes."""
     return [*KINDS, *(name for name in plugins.names(plugins.SCORERS) if name not in KINDS)]
+
+
+def about(name: str) -> str:
+    """What the scorer of a name does, in one line; empty where another package says nothing of its own.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    return getattr(_kind(parse(name)[0]), "about", "")
 
 
 def check(name: str) -> None:

@@ -63,6 +63,26 @@ def test_a_scorer_ranks_and_the_page_says_that_its_parts_are_others(
     expect(page.locator(".changed")).not_to_contain_text("rank")
 
 
+def test_the_menu_of_scorers_ranks_anew_and_is_part_of_the_link(page: Page, server: Server) -> None:
+    open_page(page, server, q=QUESTIONS["wait"], doc="time.sleep")
+    menu = page.locator("select.scorer")
+    expect(menu).to_have_value("index")
+    assert menu.locator("option").all_text_contents() == list(server.workspaces.first.scorers())
+    expect(page.locator(".scorer-line")).to_contain_text("the index ranks")
+    menu.select_option("mean-maxsim")
+    expect(page.locator(".count")).to_contain_text("scored on the original vectors by mean-maxsim")
+    expect(page.locator(".scorer-line")).to_contain_text("the mean instead of the sum")
+    best = server.workspaces.first.ranked_by("mean-maxsim").search(QUESTIONS["wait"]).hits[0]
+    expect(page.locator(".hit").first).to_contain_text(f"{best.score:.2f}")
+    assert "scorer=mean-maxsim" in page.url
+    page.reload()
+    expect(menu).to_have_value("mean-maxsim")
+    expect(page.locator(".pair .name + .note")).to_contain_text("Ranked by mean-maxsim")
+    menu.select_option("index")
+    expect(page.locator(".count")).not_to_contain_text("mean-maxsim")
+    assert "scorer=" not in page.url
+
+
 def test_tokens_that_the_model_adds_are_switched_off(page: Page, server: Server) -> None:
     open_page(page, server, q=QUESTIONS["wait"], doc="time.sleep")
     every = page.locator(".chip")

@@ -9,6 +9,7 @@ import pytest
 
 from engine import Collection
 from engine.errors import InputError, NotFoundError
+from engine.maxsim import scorers
 from workbench.cache import cached_embeddings, cached_index, embeddings_folder
 from workbench.experiments.execute import run
 from workbench.experiments.plan import parse_spec
@@ -55,6 +56,33 @@ def test_a_scorer_reranks_as_in_a_run_and_says_whether_its_parts_add_up(fake_enc
         assert adds_up == (not result.caveat) == (scorer in ("exact", "maxsim"))
         name = "MaxSim" if scorer in ("exact", "maxsim") else scorer
         assert result.scored_on == f"the original vectors by {name}, which reranks what the plaid index found"
+
+
+def test_a_scorer_ranks_a_hundred_whatever_is_shown_and_shares_vectors_and_index(fake_encoder) -> None:
+    texts = {f"d{i:02}": " ".join(f"word{(i * j) % 23}" for j in range(1, 9)) for i in range(60)}
+    collection = Collection(texts, {"q": "word3 word5 word7"}, {}, "many")
+    workspace = open_workspace(collection, fake_encoder, "plaid", settings={"bits": 1})
+    for name in workspace.scorers():
+        other = workspace.ranked_by(name)
+        assert (other.index, other.prepared) == (workspace.index, workspace.prepared)
+        assert other is workspace.ranked_by(name)
+        whole = [hit.id for hit in other.search("word3 word5 word7", k=60).hits]
+        assert [hit.id for hit in other.search("word3 word5 word7", k=3).hits] == whole[:3]
+    assert workspace.ranked_by("index") is workspace
+
+
+def test_what_can_rank_is_named_with_a_line_and_needs_its_weights(fake_encoder, tiny_collection, tmp_path) -> None:
+    offered = open_workspace(tiny_collection, fake_encoder, "exact").scorers()
+    assert list(offered)[:2] == ["index", "exact"]
+    assert {"xtr", "smooth-maxsim", "top-mean", "mean-maxsim"} < offered.keys()
+    assert all(offered.values())
+    assert "weighted-maxsim" not in offered
+    trained = type(fake_encoder)()
+    trained.name = str(tmp_path)
+    scorers.save(scorers.get("weighted-maxsim", dim=trained.dim), "weighted-maxsim", tmp_path)
+    workspace = open_workspace(tiny_collection, trained, "exact")
+    assert "weighted-maxsim" in workspace.scorers()
+    assert workspace.ranked_by("weighted-maxsim").search("average of values").hits[0].id == "mean"
 
 
 def test_an_unknown_scorer_or_one_without_weights_is_refused_before_encoding(fake_encoder, tiny_collection) -> None:
