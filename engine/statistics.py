@@ -83,6 +83,39 @@ def paired(before: Mapping[str, float], after: Mapping[str, float], seed: int = 
     return bootstrap([value - before[query] for query, value in after.items()], seed)
 
 
+def best_difference(
+    before: Sequence[Mapping[str, float]],
+    after: Sequence[Mapping[str, float]],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """How much the best of some systems gains over the best of others, with the doubt of which ones those are.
+
+    Args:
+        before: For each of one or more systems, query -> value.
+        after: The same of the systems that are to gain, of the same queries.
+        seed: Decides the samples.
+        resamples: How often the queries are drawn with replacement; each time the best are chosen anew.
+
+    Returns:
+        The difference of the highest means with its 95% interval; with one system on each side that of `paired`, but
+        for other samples.
+
+    Raises:
+        InputError: a side without systems, no queries, or other queries.
+    """
+    queries = list(before[0]) if before else []
+    if not queries or not after or any(set(values) != set(queries) for values in (*before, *after)):
+        raise InputError("Expected values of the same queries for a system or more on each side: measure them alike.")
+    sides = [np.array([[values[query] for query in queries] for values in side]) for side in (before, after)]
+    highest = [float(side.mean(axis=1).max()) for side in sides]
+    drawn = np.random.default_rng(seed).multinomial(len(queries), [1 / len(queries)] * len(queries), resamples)
+    means = [(drawn @ side.T / len(queries)).max(axis=1) for side in sides]
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(means[1] - means[0], [tail, 100 - tail])
+    return Interval(highest[1] - highest[0], float(low), float(high))
+
+
 def moved(
     before: Mapping[str, float], after: Mapping[str, float], threshold: float
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:

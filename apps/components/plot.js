@@ -34,11 +34,14 @@
   /* A figure in which the mark of a name is outlined; marks carry their name first in `customdata`. */
   LIW.withMark = (figure, name, colour) => ({
     ...figure,
-    data: figure.data.map((trace) =>
-      name && trace.customdata?.[0]?.[0] === name
-        ? { ...trace, marker: { ...trace.marker, line: { ...trace.marker.line, color: colour, width: 4 } } }
-        : trace,
-    ),
+    data: figure.data.map((trace) => {
+      const outlined = (trace.customdata ?? []).map((own) => Boolean(name) && own[0] === name);
+      if (!outlined.includes(true)) return trace;
+      const { line = {} } = trace.marker;
+      const each = (chosen, other) => outlined.map((is) => (is ? chosen : other));
+      const own = { ...line, color: each(colour, line.color ?? "rgba(0,0,0,0)"), width: each(4, line.width ?? 0) };
+      return { ...trace, marker: { ...trace.marker, line: own } };
+    }),
   });
 
   let library = null;

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import InputError
-from engine.statistics import bootstrap, moved, paired
+from engine.statistics import best_difference, bootstrap, moved, paired
 
 
 def test_interval_of_a_known_sample_is_close_to_the_normal_one() -> None:
@@ -49,3 +49,32 @@ def test_moved_splits_the_queries(values: dict[str, tuple[float, float]]) -> Non
     assert {query for query in values if after[query] - before[query] < -0.05} == set(worse)
     gains = [after[query] - before[query] for query in better]
     assert gains == sorted(gains, reverse=True)
+
+
+def test_the_difference_of_the_best_is_that_of_two_where_there_are_two() -> None:
+    rng = np.random.default_rng(4)
+    names = [f"q{i}" for i in range(60)]
+    first = dict(zip(names, rng.random(60), strict=True))
+    second = {name: value + 0.2 + 0.3 * rng.standard_normal() for name, value in first.items()}
+    single, of_the_best = paired(first, second), best_difference([first], [second])
+    assert of_the_best.mean == pytest.approx(single.mean)
+    np.testing.assert_allclose(of_the_best[1:], single[1:], atol=0.02)
+    worse = {name: value - 1 for name, value in second.items()}
+    assert best_difference([first], [worse, second]) == of_the_best
+
+
+def test_choosing_the_best_of_many_equal_systems_is_no_gain_to_be_sure_of() -> None:
+    """Twelve systems that differ by chance alone: the best of eleven looks better than the twelfth."""
+    rng = np.random.default_rng(0)
+    systems = [{f"q{i}": value for i, value in enumerate(rng.random(40))} for _ in range(12)]
+    best = max(systems[1:], key=lambda values: sum(values.values()))
+    gain = best_difference(systems[:1], systems[1:])
+    assert gain.mean == pytest.approx(paired(systems[0], best).mean)
+    assert best_difference(systems[1:], systems[:1]).mean == pytest.approx(-gain.mean)
+    assert not best_difference(systems[:6], systems[6:]).excludes_zero
+
+
+@pytest.mark.parametrize(("before", "after"), [([], [{"a": 1.0}]), ([{"a": 1.0}], []), ([{"a": 1.0}], [{"b": 1.0}])])
+def test_a_difference_of_the_best_needs_the_same_queries_on_both_sides(before, after) -> None:
+    with pytest.raises(InputError, match="same queries"):
+        best_difference(before, after)

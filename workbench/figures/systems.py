@@ -69,6 +69,7 @@ def frontier(
     log_x: bool = True,
     theme: str = "light",
     note: str = "The grey line joins the systems that no other beats on both axes.",
+    joined: bool = True,
 ) -> go.Figure:
     """Cost against quality, one mark a system, and the line of those that no other beats.
 
@@ -85,6 +86,7 @@ def frontier(
         log_x: Cost on a logarithmic axis.
         theme: "light" or "dark".
         note: A second, softer line.
+        joined: Whether a line joins the marks of a group in the order of the points.
 
     Returns:
         The figure. A field "interval" (low, high) of a point is drawn as its error bar.
@@ -109,16 +111,16 @@ def frontier(
         bounds = [field(points[i], "interval") for i in rows]
         figure.add_scatter(
             x=[xs[i] for i in rows], y=[ys[i] for i in rows], name=name, showlegend=group is not None,
-            mode="lines+markers+text" if group and len(rows) > 1 else "markers+text",
+            mode="lines+markers+text" if group and joined and len(rows) > 1 else "markers+text",
             line={"color": faded(colour, 0.5), "width": 1.5, "dash": DASHES[number % len(DASHES)]},
             marker={
                 "color": [colours.chosen if str(field(points[i], label)) == chosen else colour for i in rows],
                 "size": 10, "symbol": SYMBOLS[number % len(SYMBOLS)],
             },
             text=[str(field(points[i], mark)) if mark else "" for i in rows], textposition="top center",
-            textfont={"size": 10}, customdata=[str(field(points[i], label)) for i in rows],
+            textfont={"size": 10}, customdata=[[str(field(points[i], label))] for i in rows],
             error_y=error_bars([ys[i] for i in rows], bounds, colour) if all(bounds) else None,
-            hovertemplate=f"%{{customdata}}<br>{x_axis} %{{x:.3g}}<br>{y_axis} %{{y:.3f}}<extra></extra>",
+            hovertemplate=f"%{{customdata[0]}}<br>{x_axis} %{{x:.3g}}<br>{y_axis} %{{y:.3f}}<extra></extra>",
         )  # fmt: skip
     style(figure, title, theme, 380, note)
     figure.update_xaxes(title_text=f"{x_axis}{', logarithmic' if log_x else ''}", **(log_axis(xs) if log_x else {}))
@@ -195,8 +197,8 @@ def query_differences(
         go.Bar(
             x=list(range(len(order))), y=[difference[query] for query in order],
             marker_color=[colours.accent if difference[query] >= 0 else colours.chosen for query in order],
-            customdata=[f"{query}: {texts.get(query, '')[:90]}" for query in order],
-            hovertemplate="%{customdata}<br>%{y:+.3f}<extra></extra>",
+            customdata=[[query, f"{query}: {texts.get(query, '')[:90]}"] for query in order],
+            hovertemplate="%{customdata[1]}<br>%{y:+.3f}<extra></extra>",
         )
     )  # fmt: skip
     note = f"{len(difference) - better - worse} of {len(difference)} queries moved by {threshold:g} or less."

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 BUILT_IN = {
     "bm25": "workbench.systems.lexical:Bm25",
     "single": "workbench.systems.single:Single",
+    "muvera": "workbench.systems.encodings:MuveraStage",
     "cross-encoder": "workbench.systems.cross_encoder:CrossEncoderStage",
 }
 OF_INDEXES, OF_SCORERS = "workbench.systems.late:stage_of", "workbench.systems.rerank:stage_of"
@@ -200,7 +201,10 @@ def stage_class(name: str) -> type[Stage]:
 
 def finders() -> list[str]:
     """Names of the stages that find documents."""
-    return [*(name for name in BUILT_IN if not _named(BUILT_IN[name]).reranks), *indexes.kinds()]
+    own = [name for name in BUILT_IN if not _named(BUILT_IN[name]).reranks]
+    return list(
+        dict.fromkeys([*own, *indexes.kinds()])
+    )  # MUVERA is a stage, and a kind of index that reranks by itself
 
 
 def rerankers() -> list[str]:

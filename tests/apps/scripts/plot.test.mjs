@@ -45,6 +45,9 @@ test("only the mark of the chosen name is outlined", () => {
   const figure = { data: [{ mode: "lines" }, mark("exact"), mark("plaid")], layout: {} };
   const { data } = plain(loaded().withMark(figure, "plaid", "red"));
   assert.deepEqual(data.slice(0, 2), plain(figure.data.slice(0, 2)));
-  assert.deepEqual(data[2].marker, { size: 4, line: { color: "red", width: 4 } });
+  assert.deepEqual(data[2].marker, { size: 4, line: { color: ["red"], width: [4] } });
+  const several = { data: [{ customdata: [["a"], ["b"]], marker: {} }], layout: {} };
+  const { line } = plain(loaded().withMark(several, "b", "red")).data[0].marker;
+  assert.deepEqual(line, { color: ["rgba(0,0,0,0)", "red"], width: [0, 4] });
   assert.deepEqual(plain(loaded().withMark(figure, "", "red")), plain(figure));
 });

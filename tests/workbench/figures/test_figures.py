@@ -88,6 +88,13 @@ def test_frontier_keeps_what_no_other_beats() -> None:
     figure = figures.frontier(points, "ms", "r", chosen="b", axes={"ms": figures.Axis("time", "ms")})
     assert list(drawn(figure)[0].x) == [1, 9]
     assert list(drawn(figure)[1].marker.color)[1] == figures.PALETTES["light"].chosen
+    assert [own[0] for own in drawn(figure)[1].customdata] == ["a", "b", "c"]  # what a click tells a page
+    groups = [{**point, "side": point["name"] == "c"} for point in points]
+    modes = [
+        [trace.mode for trace in drawn(figures.frontier(groups, "ms", "r", group="side", joined=joined))[1:]]
+        for joined in (True, False)
+    ]
+    assert modes == [["lines+markers+text", "markers+text"], ["markers+text", "markers+text"]]
 
 
 def test_frontier_names_the_field_that_is_no_number() -> None:

@@ -1,0 +1,103 @@
+"""MUVERA as a first stage: one fixed dimensional encoding a document, whose product approximates MaxSim."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from engine import TokenEmbeddings
+from engine.muvera import Muvera, MuveraSettings
+from workbench.cache import content_key
+from workbench.systems.material import TOKENS, Material, Question
+from workbench.systems.stages import Finder, Found, Options, Place, rank_among
+
+
+@dataclass(frozen=True)
+class MuveraOptions(Options):
+    """Options of fixed dimensional encodings; see `engine.muvera.MuveraSettings`.
+
+    Args:
+        dim: Dimension of an encoding.
+        k_sim: Hyperplanes of a repetition; 0 takes 3, 4 or 5 by `dim`.
+        projection: Dimension within a part of space; 0 takes 8 or 16 by `dim`.
+        repetitions: How often; 0 takes as many as fill `dim`.
+        form: How encodings are kept: "float32", "float16", "int8" or "1bit".
+        seed: Decides hyperplanes and projections.
+    """
+
+    dim: int = 10240
+    k_sim: int = 0
+    projection: int = 0
+    repetitions: int = 0
+    form: str = "int8"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.encoding
+
+    @property
+    def encoding(self) -> MuveraSettings:
+        """Those of the encodings."""
+        return MuveraSettings(self.dim, self.k_sim, self.projection, self.repetitions, self.form, self.seed)
+
+
+class MuveraStage(Finder):
+    """Ranks by the product of encodings alone; the kind of index of this name scores what it finds by itself.
+
+    Args:
+        options: See `MuveraOptions`.
+        material: The collection.
+    """
+
+    name = "muvera"
+    options_class = MuveraOptions
+    positional: ClassVar[tuple[str, ...]] = ("dim",)
+    depth: ClassVar[int] = 400
+    needs = TOKENS
+
+    def __init__(self, options: MuveraOptions, material: Material) -> None:
+        self.options, self._material = options, material
+        documents, start = material.documents, time.perf_counter()
+        self._map = Muvera.make(documents.dim, options.encoding)
+        self._encodings = self._map.encode(
+            documents, lambda done, total: material.steps("encode for muvera", done, total)
+        )
+        self.build_seconds = time.perf_counter() - start
+
+    @classmethod
+    def check(cls, options: MuveraOptions, material: Material) -> None:
+        """Raise unless the dimension of the vectors can be spent like this, where it is known beforehand."""
+        dim = material.prepared.model.get("dim")
+        if isinstance(dim, int):
+            options.encoding.layout(dim)
+
+    def encode(self, texts: Sequence[str]) -> TokenEmbeddings:
+        """Token vectors of questions."""
+        return self._material.tokens(texts)
+
+    @property
+    def holdings(self) -> dict[str, int]:
+        """The encodings."""
+        return {f"muvera {content_key(asdict(self.options.encoding))}": self._encodings.nbytes}
+
+    def describe(self) -> dict[str, Any]:
+        """All options, and what follows from them."""
+        return asdict(self.options) | asdict(self._map.layout)
+
+    def find(self, question: Question, k: int) -> Found:
+        """The k best documents by their encodings."""
+        asked = self._map.encode_query(question.parts[TOKENS])
+        positions, scores = self._encodings.search(asked, k, self._material.ties)[0]
+        return Found(positions, scores)
+
+    def place(self, question: Question, position: int, k: int) -> Place:
+        """Its rank by its encoding among all documents."""
+        scores = self._encodings.scores(self._map.encode_query(question.parts[TOKENS]))[0]
+        if scores[position] == -np.inf:
+            return Place(None, None, len(scores), "it has no token vectors")
+        return Place(rank_among(scores, position, self._material.ties), float(scores[position]), len(scores))
