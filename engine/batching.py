@@ -59,6 +59,11 @@ def cut_batches(features: dict[str, Any], batch_tokens: int) -> Iterator[Batch]:
         start += len(rows)
 
 
+def padded_tokens(batches: Sequence[Batch]) -> int:
+    """Tokens of some batches, padding included."""
+    return sum(features["attention_mask"].numel() for _, features in batches)
+
+
 @contextmanager
 def _single_threaded_torch() -> Iterator[None]:
     """Torch on one thread a call for as long as anyone is in here: its own threads would compete with ours."""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from engine.batching import Batch, cut_batches, in_threads
+from engine.batching import Batch, cut_batches, in_threads, padded_tokens
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
 from engine.fingerprint import model_fingerprint
-from engine.letters import clean, has_halves
+from engine.letters import check_texts
 from engine.merging import added_tokens, vector_groups
 from engine.models import load_model, resolve_device
 from engine.nested import shorten
@@ -239,7 +239,7 @@ class Encoder:
         """
         import torch
 
-        features = self._preprocess(_check([text]), task)
+        features = self._preprocess(check_texts([text]), task)
         given = features["attention_mask"][0].bool().clone()
         ids, expanded = features["input_ids"][0].cpu(), features.get("query_expansion_positions")
         expansion = (given & False) if expanded is None else expanded[0].bool().cpu()
@@ -272,7 +272,7 @@ class Encoder:
             return self.model(batch_to_device(features, self.model.device), task=task)
 
     def _encode(self, texts: Sequence[str], task: Task, progress: Progress | None) -> TokenEmbeddings:
-        texts = _check(texts)
+        texts = check_texts(texts)
         storage = np.float32 if self.dtype == "float32" else np.float16
         if self._pool is not None:
             return self._encode_in_pool(texts, task, storage, progress)
@@ -326,7 +326,7 @@ class Encoder:
 
     def _run_all(self, pieces: list[Batch], task: Task) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Results in the order of the batches; on a CPU one thread a batch, which spares it waiting for the others."""
-        if self.model.device.type == "cpu" and (len(pieces) > 1 or _tokens(pieces) <= FEW_TOKENS):
+        if self.model.device.type == "cpu" and (len(pieces) > 1 or padded_tokens(pieces) <= FEW_TOKENS):
             return in_threads(lambda piece: self._run(piece[1], task), pieces)
         return (self._run(batch, task) for _, batch in pieces)
 
@@ -343,21 +343,3 @@ class Encoder:
         with self._tokenizing:
             lengths = tokenizer(cut, truncation=False, verbose=False)["input_ids"]
         return sum(len(ids) > limit for ids in lengths)
-
-
-def _tokens(pieces: list[Batch]) -> int:
-    return sum(batch["attention_mask"].numel() for _, batch in pieces)
-
-
-def _check(texts: Sequence[str]) -> list[str]:
-    if isinstance(texts, str):
-        raise InputError("Expected a list of texts, got one string: put it in a list.")
-    for position, text in enumerate(texts):
-        if not isinstance(text, str) or not text.strip():
-            raise InputError(f"Expected a text at position {position}, got {text!r}: leave it out or fill it.")
-        if has_halves(text):
-            raise InputError(
-                f"Expected whole letters, got half a surrogate pair in the text at position {position}, which begins "
-                f"with {clean(text)[:40]!r}: replace it."
-            )
-    return list(texts)
