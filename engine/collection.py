@@ -8,7 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from engine.conditions import Rows
 from engine.errors import InputError, NotFoundError
+from engine.fields import Fields
 from engine.letters import has_halves
 
 Qrels = dict[str, dict[str, int]]
@@ -49,6 +51,7 @@ class Collection:
         titles: id -> title, where there is one: pages show it, models see the joined text.
         parts: id -> where it stands in a longer document, for those that are part of one, in the order of the whole.
         folder: Where the files lie that `parts` name, or None.
+        fields: The other columns of the rows that the documents come from, or None; `rows` holds all.
 
     Raises:
         InputError: no documents, an empty text, or judgements for unknown queries or documents.
@@ -62,6 +65,7 @@ class Collection:
     titles: dict[str, str] = field(default_factory=dict)
     parts: dict[str, Part] = field(default_factory=dict)
     folder: Path | None = None
+    fields: Fields | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.documents:
@@ -96,6 +100,11 @@ class Collection:
         for query, grades in sorted(self.qrels.items()):
             digest.update(f"{query}\0{sorted(grades.items())}\0".encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The documents as rows that a condition such as "year >= 2020" is tried on; read when first asked for."""
+        return Rows(self)
 
     def neighbours(self, document: str) -> tuple[str | None, str | None]:
         """The parts before and after one in the same whole, or None where there is none.

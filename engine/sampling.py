@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from engine.collection import Collection
 from engine.errors import InputError
@@ -39,7 +40,9 @@ def sample(collection: Collection, documents: int, queries: int | None = None, s
     qrels = {query: {name: collection.qrels[query][name] for name in collection.qrels[query] if name in kept}
              for query in texts}  # fmt: skip
     titles = {name: title for name, title in collection.titles.items() if name in kept}
+    parts = {name: part for name, part in collection.parts.items() if name in kept}
+    part = replace(collection, documents=chosen, queries=texts, qrels=qrels, titles=titles, parts=parts)
     if len(chosen) == len(collection.documents):
-        return Collection(chosen, texts, qrels, collection.name, collection.notes, titles)
+        return part
     note = f"{len(chosen):,} of {len(collection.documents):,} documents: easier than the whole."
-    return Collection(chosen, texts, qrels, f"{collection.name}, a part", (*collection.notes, note), titles)
+    return replace(part, name=f"{collection.name}, a part", notes=(*collection.notes, note))

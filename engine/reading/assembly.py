@@ -8,6 +8,7 @@ from pathlib import Path
 
 from engine.collection import Collection, Qrels
 from engine.errors import InputError
+from engine.fields import Fields
 from engine.letters import clean
 from engine.reading.judgements import Judgements
 from engine.reading.texts import Texts
@@ -53,6 +54,7 @@ def assemble(
     split: str | None = None,
     notes: list[str] | None = None,
     folder: Path | None = None,
+    fields: Fields | None = None,
 ) -> Collection:
     """Make the collection.
 
@@ -64,6 +66,7 @@ def assemble(
         split: Which judgements these are, for the notes.
         notes: What was found before.
         folder: Where the files lie that are documents, or None.
+        fields: The other columns of the documents' rows.
 
     Returns:
         The collection; with judgements its queries are those that have one.
@@ -93,7 +96,8 @@ def assemble(
                     f"{unjudged[0]!r}"
                 )
     return Collection(
-        documents.texts, asked, qrels, clean(name), tuple(found), documents.titles, documents.parts, folder
+        documents.texts, asked, qrels, clean(name), tuple(found), documents.titles, documents.parts, folder,
+        fields,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engine.collection import Collection
 from engine.errors import InputError, MissingExtraError, WorkbenchError
+from engine.reading import columns
 from engine.reading.apart import PAPERS, Limits, Parser, paper_kind
 from engine.reading.assembly import assemble
 from engine.reading.lines import Lines
@@ -75,7 +76,8 @@ def read_document(path: Path, limits: Limits | None = None) -> Collection:
     found = Texts()
     with Parser(limits) as parser:
         _gather(found, path, path.name, parser)
-    return assemble(path.name, found, folder=path.absolute().parent)
+    folder = path.absolute().parent
+    return assemble(path.name, found, folder=folder, fields=columns.of_files(folder, [path.name]))
 
 
 def read_folder(folder: Path, limits: Limits | None = None) -> Collection:
@@ -112,7 +114,8 @@ def read_folder(folder: Path, limits: Limits | None = None) -> Collection:
     notes = [f"{len(found.empty)} empty files were left out"] if found.empty else []
     notes += [*met.notes(), *_left_out(errors, folder)]
     found.empty.clear()
-    return assemble(folder.resolve().name, found, notes=notes, folder=folder.absolute())
+    fields = columns.of_files(folder.absolute(), [path.relative_to(folder).as_posix() for path in met.paths])
+    return assemble(folder.resolve().name, found, notes=notes, folder=folder.absolute(), fields=fields)
 
 
 def _gather(found: Texts, path: Path, name: str, parser: Parser) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from engine.collection import Collection
 from engine.errors import InputError
+from engine.reading import columns
 from engine.reading.assembly import USUAL_SPLIT, assemble, choose_split
 from engine.reading.judgements import NAMES as JUDGEMENT_NAMES
 from engine.reading.judgements import Judgements, judgements_of, read_qrels
@@ -41,11 +42,13 @@ def read_beir(folder: Path, asked: Asked, split: str | None) -> Collection:
     corpus = next(files for name in CORPORA if (files := _part(folder, name)))
     splits = _splits(folder)
     chosen, notes = choose_split(splits, split, str(folder))
-    documents = gather_documents(_tables(corpus, NAMES | _wanted(asked)), asked)
+    tables, read = _tables_again(corpus, asked)
+    documents = gather_documents(tables, asked)
     asking = _part(folder, "queries") or _part(folder, f"queries.{chosen or USUAL_SPLIT}")
     queries = gather_queries(_tables(asking, NAMES)) if asking else None
     judgements = None if chosen is None else _judgements(splits[chosen])
-    return assemble(folder.resolve().name, documents, queries, judgements, chosen, notes)
+    fields = columns.of_tables(tables, asked, read)
+    return assemble(folder.resolve().name, documents, queries, judgements, chosen, notes, fields=fields)
 
 
 def read_file(path: Path, asked: Asked) -> Collection:
@@ -58,15 +61,19 @@ def read_file(path: Path, asked: Asked) -> Collection:
     Returns:
         The collection, without queries.
     """
-    table = read_table(path, NAMES | _wanted(asked), HEADERLESS)
+    (table,), read = _tables_again([path], asked)
     if not table.rows:
         header = f"a header ({', '.join(table.columns)}) and no rows" if table.columns else "nothing"
         raise InputError(f"{path} holds {header}: give at least one row with a text.")
-    return assemble(table_stem(path), gather_documents([table], asked))
+    fields = columns.of_tables([table], asked, read)
+    return assemble(table_stem(path), gather_documents([table], asked), fields=fields)
 
 
-def _wanted(asked: Asked) -> set[str]:
-    return {name for name in asked.values() if name is not None}
+def _tables_again(paths: list[Path], asked: Asked) -> tuple[list[Table], Callable[[], Iterable[Table]]]:
+    """The tables of a corpus, and what reads them again as long as their files are the same."""
+    names = NAMES | {name for name in asked.values() if name is not None}
+    again = columns.unchanged(paths, lambda: _tables(paths, names))
+    return list(again()), again
 
 
 def _part(folder: Path, name: str) -> list[Path]:

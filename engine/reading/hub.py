@@ -7,6 +7,9 @@ from typing import Any
 
 from engine.collection import Collection
 from engine.errors import InputError, NotFoundError, missing_extra
+from engine.fields import Fields
+from engine.letters import clean
+from engine.reading import columns
 from engine.reading.assembly import assemble, choose_split
 from engine.reading.folders import Asked
 from engine.reading.judgements import DOCUMENT_COLUMNS, GRADE_COLUMNS, QUERY_COLUMNS, judgements_of
@@ -42,14 +45,16 @@ def read_hub(name: str, asked: Asked, split: str | None) -> Collection:
     if not splits:
         notes.append(f"no judgements were read: {name!r} has none that could be found ({why})")
     questions, _ = _load(name, "queries")
-    documents = gather_documents([_table(f"the corpus of {name}", corpus, "corpus", chosen)], asked)
+    table = _table(f"the corpus of {name}", corpus, "corpus", chosen)
+    documents = gather_documents([table], asked)
+    fields = columns.of_tables([table], asked, lambda: [_table(f"the corpus of {name}", corpus, "corpus", chosen)])
     queries = None
     if questions is not None:
         queries = gather_queries([_table(f"the queries of {name}", questions, "queries", chosen)])
     judgements = None
     if chosen is not None:
         judgements = judgements_of([Table.of_rows(f"the judgements of {name}", splits[chosen])])
-    return assemble(name, documents, queries, judgements, chosen, notes)
+    return assemble(name, documents, queries, judgements, chosen, notes, fields=fields)
 
 
 def _load(name: str, configuration: str | None) -> tuple[dict[str, Any] | None, str]:
@@ -120,7 +125,24 @@ def read_irds(name: str) -> Collection:
         queries = gather_queries([Table.of_rows(source, _fetched(dataset.queries_iter, source, _query))])
     if hasattr(dataset, "qrels_iter"):
         judgements = judgements_of([Table.of_rows(source, _fetched(dataset.qrels_iter, source, _judgement))])
-    return assemble(name, documents, queries, judgements)
+    return assemble(name, documents, queries, judgements, fields=_fields(dataset, source))
+
+
+def _fields(dataset: Any, source: str) -> Fields | None:
+    """What the class of its documents holds beside their ids, titles and texts."""
+    known = {"doc_id", "title", *TEXT_COLUMNS}
+    every = getattr(dataset.docs_cls(), "_fields", ()) if hasattr(dataset, "docs_cls") else ()
+    names = tuple(name for name in every if name not in known)
+
+    def rows() -> dict[str, Any]:
+        read = _fetched(dataset.docs_iter, source, lambda entry: {"id": entry.doc_id, **_values(entry, names)})
+        return {clean(str(row.pop("id"))): row for row in read}
+
+    return Fields(names, rows) if names else None
+
+
+def _values(entry: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(entry, name, None) for name in names}
 
 
 def _fetched(iterate: Any, source: str, row: Any) -> Iterator[dict[str, Any]]:

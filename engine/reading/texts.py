@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.collection import Part, join_title
 from engine.errors import InputError
 from engine.letters import clean
-from engine.reading.rows import Table
+from engine.reading.rows import Row, Table
 from engine.reading.values import (
     ID_COLUMNS,
     QUERY_TEXT_COLUMNS,
@@ -114,12 +114,7 @@ def gather_documents(tables: Iterable[Table], asked: Mapping[str, str | None] | 
     """
     found, several, named = Texts(), list(tables), asked or {}
     for table in several:
-        columns = {
-            role: find_column(table.columns, usual)
-            if (name := named.get(role)) is None
-            else asked_column(table.columns, name, table.name)
-            for role, usual in DOCUMENT_ROLES.items()
-        }
+        columns = roles(table, named)
         if columns["text"] is None and columns["title"] is None and table.rows:
             raise InputError(
                 f"{table.name} has no text column among {list(TEXT_COLUMNS)}, it has {listed(table.columns)}: rename "
@@ -129,9 +124,39 @@ def gather_documents(tables: Iterable[Table], asked: Mapping[str, str | None] | 
             found.notes.append(f"{table.name} has no column of texts: its titles alone are searched")
         if columns["id"] is None and len(several) > 1:
             raise InputError(f"{table.name} has no column of ids, which a corpus of several files needs: add one.")
-        usual = {role: () if named.get(role) else names for role, names in DOCUMENT_ROLES.items()}
-        _gather(found, table, columns, usual)
+        _gather(found, table, columns, _usual(named))
     return found
+
+
+def roles(table: Table, asked: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Role of a document -> the column of a table that plays it, or None.
+
+    Raises:
+        InputError: the table lacks a column that a person named.
+    """
+    return {
+        role: find_column(table.columns, usual)
+        if (name := asked.get(role)) is None
+        else asked_column(table.columns, name, table.name)
+        for role, usual in DOCUMENT_ROLES.items()
+    }
+
+
+def ids_of(table: Table, asked: Mapping[str, str | None]) -> Iterator[str | None]:
+    """The id of each row of a table, as `gather_documents` takes it; None where a row has none."""
+    name, usual = roles(table, asked)["id"], _usual(asked)["id"]
+    for position, row in enumerate(table.rows):
+        yield _id(table, position, row, name, usual, table.where(position))
+
+
+def _usual(asked: Mapping[str, str | None]) -> dict[str, Sequence[str]]:
+    return {role: () if asked.get(role) else names for role, names in DOCUMENT_ROLES.items()}
+
+
+def _id(table: Table, position: int, row: Row, name: str | None, usual: Sequence[str], where: str) -> str | None:
+    if name is None:
+        return str(table.numbers[position])
+    return as_text(cell_of(row, name, usual), "the id", where)
 
 
 def gather_queries(tables: Iterable[Table]) -> Texts:
@@ -154,7 +179,7 @@ def _gather(found: Texts, table: Table, columns: Mapping[str, str | None], usual
     ids, texts, titles = (usual.get(role, ()) for role in ("id", "text", "title"))
     for position, row in enumerate(table.rows):
         where = table.where(position)
-        key = str(table.numbers[position]) if name is None else as_text(cell_of(row, name, ids), "the id", where)
+        key = _id(table, position, row, name, ids, where)
         if key is None or not key.strip():
             raise InputError(f"{where} has no id in the column {name!r}, as others have: give it one.")
         found.add(
