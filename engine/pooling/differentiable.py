@@ -19,6 +19,7 @@ def pool_ragged(
     protected: int = 1,
     normalize: bool = True,
     linkage: Linkage | None = None,
+    added: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """Merge token vectors as `engine.pool` does, with the gradient of the means; which tokens merge has none.
 
@@ -28,7 +29,8 @@ def pool_ragged(
         factor: Tokens per remaining token, 1 or more; 1 gives back what came.
         protected: How many first tokens of a document stay as they are.
         normalize: Scale the means to length 1, as an index does unless told otherwise.
-        linkage: From `link_ragged` on these vectors, where several factors are cut from one; its `protected` holds.
+        linkage: From `link_ragged` on these vectors, where several factors are cut from one; what it leaves be holds.
+        added: How many last vectors of a document stay as they are, since they stand for no token of its text.
 
     Returns:
         The pooled vectors [groups, dim], in the order of each group's first token, and their offsets, int64 [n + 1].
@@ -41,7 +43,7 @@ def pool_ragged(
 
     if factor == 1:
         return values, offsets
-    found = link_ragged(values, offsets, protected) if linkage is None else linkage
+    found = link_ragged(values, offsets, protected, added=added) if linkage is None else linkage
     owners, starts = found.groups(factor)
     groups = torch.from_numpy(owners).to(values.device)
     sums = values.new_zeros(int(starts[-1]), values.shape[1]).index_add(0, groups, values)
@@ -49,7 +51,9 @@ def pool_ragged(
     return functional.normalize(means, dim=1, eps=1e-12) if normalize else means, torch.from_numpy(starts)
 
 
-def link_ragged(values: Tensor, offsets: Tensor, protected: int = 1, method: Method = "hierarchical") -> Linkage:
+def link_ragged(
+    values: Tensor, offsets: Tensor, protected: int = 1, method: Method = "hierarchical", added: int = 0
+) -> Linkage:
     """Find out once which tokens merge in which order, on vectors that are detached; see `engine.pooling.link`.
 
     Args:
@@ -57,6 +61,7 @@ def link_ragged(values: Tensor, offsets: Tensor, protected: int = 1, method: Met
         offsets: int64 [n + 1].
         protected: How many first tokens of a document stay as they are.
         method: "hierarchical" or "sequential".
+        added: See `pool_ragged`.
 
     Returns:
         The linkage.
@@ -64,5 +69,5 @@ def link_ragged(values: Tensor, offsets: Tensor, protected: int = 1, method: Met
     Raises:
         InputError: a vector that is not finite, or what `link` refuses.
     """
-    documents = TokenEmbeddings(values.detach().float().cpu().numpy(), offsets.cpu().numpy())
+    documents = TokenEmbeddings(values.detach().float().cpu().numpy(), offsets.cpu().numpy(), added=added)
     return link(documents, method, protected)

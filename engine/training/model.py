@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from engine.encoder import Encoder
 from engine.errors import InputError, missing_extra
 from engine.maxsim import scorers
+from engine.merging import added_tokens
 from engine.nested import check_dimensions, nested_dimensions
 from engine.training.losses import LOSSES, LateInteractionLoss
 from engine.training.probe import USUAL_MINI_BATCH
@@ -64,12 +65,13 @@ def build_loss(model: Any, settings: TrainSettings, noise: float = 0.0) -> LateI
     kind = LOSSES[settings.loss]
     scorer: Any = scorers.get(settings.scorer, dim=model.get_embedding_dimension())
     size = settings.mini_batch_tokens or USUAL_MINI_BATCH.get(model.device.type, USUAL_MINI_BATCH["cpu"])
+    dimensions, added = trained_dimensions(model, settings), len(added_tokens(model))
     return kind.loss(
         model,
         scorer=scorer.to(model.device),
         mini_batch_tokens=size,
         graph_tokens=None if kind.keeps_graph else size,
-        targets=Targets(settings.pool_factors, settings.pool_weights, trained_dimensions(model, settings), noise),
+        targets=Targets(settings.pool_factors, settings.pool_weights, dimensions, noise, added),
         **{name: getattr(settings, name) for name in kind.loss.takes},
     )
 

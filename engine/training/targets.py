@@ -29,6 +29,7 @@ class Targets:
         dimensions: Leading coordinates that are vectors of their own, each at most the model's; empty for the whole.
         noise: Length of the Gaussian noise that is added to each document vector while the model trains, as a share of
             the vector's length: what a codec of few bits would do to it.
+        added: How many last vectors of each document stand for no token of its text: pooling leaves them be.
 
     Source:
         Nested dimensions: Kusupati and others, 2022 (Matryoshka). Noise in place of rounding: Baskin and others, 2018,
@@ -39,6 +40,7 @@ class Targets:
     weights: tuple[float, ...] = ()
     dimensions: tuple[int, ...] = ()
     noise: float = 0.0
+    added: int = 0
 
     def mixed(self, loss: Loss, queries: Ragged, documents: list[Ragged], training: bool = True) -> Tensor:
         """The loss averaged over all ways, by weight.
@@ -58,7 +60,7 @@ class Targets:
         for dim in sizes:
             asked = _shortened(queries, dim)
             whole = [_shortened(column, dim) for column in documents]
-            for weight, columns in zip(weights, _pooled(whole, self.factors), strict=True):
+            for weight, columns in zip(weights, _pooled(whole, self.factors, self.added), strict=True):
                 kept = [self._noisy(column) for column in columns] if training and self.noise else columns
                 terms.append((weight, loss(asked, kept)))
         if len(terms) == 1:
@@ -77,12 +79,12 @@ def _shortened(vectors: Ragged, dim: int) -> Ragged:
     return vectors if dim == vectors.values.shape[1] else Ragged(prefix(vectors.values, dim), vectors.offsets)
 
 
-def _pooled(columns: list[Ragged], factors: Sequence[float]) -> list[list[Ragged]]:
+def _pooled(columns: list[Ragged], factors: Sequence[float], added: int) -> list[list[Ragged]]:
     """The columns at each factor; which tokens merge is found out once for all factors."""
     if all(factor == 1 for factor in factors):
         return [columns for _ in factors]
     documents, found = concatenate(columns), []
-    linkage = link_ragged(documents.values, documents.offsets)
+    linkage = link_ragged(documents.values, documents.offsets, added=added)
     for factor in factors:
         pooled = Ragged(*pool_ragged(documents.values, documents.offsets, factor, linkage=linkage))
         starts = [0, *accumulate(map(len, columns))]

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import pool
+from engine import TokenEmbeddings, pool
 from engine.errors import InputError
 from engine.pooling.differentiable import link_ragged, pool_ragged
 from tests.conftest import ragged
@@ -21,17 +21,18 @@ from tests.conftest import ragged
     factor=st.floats(1, 9),
     protected=st.integers(0, 3),
     normalize=st.booleans(),
+    added=st.integers(0, 2),
 )
-def test_the_vectors_are_those_of_an_index(seed, lengths, factor, protected, normalize):
-    documents = ragged(np.random.default_rng(seed), lengths, 12)
+def test_the_vectors_are_those_of_an_index(seed, lengths, factor, protected, normalize, added):
+    made = ragged(np.random.default_rng(seed), lengths, 12)
+    documents = TokenEmbeddings(made.values, made.offsets, added=added)
     expected = pool(documents, factor, protected=protected, normalize=normalize)
     values, offsets = torch.from_numpy(documents.values), torch.from_numpy(documents.offsets)
-    found, starts = pool_ragged(values, offsets, factor, protected, normalize)
+    found, starts = pool_ragged(values, offsets, factor, protected, normalize, added=added)
     assert starts.tolist() == expected.offsets.tolist()
     np.testing.assert_allclose(found.numpy(), expected.values, atol=1e-6)
-    again, _ = pool_ragged(
-        values, offsets, factor, normalize=normalize, linkage=link_ragged(values, offsets, protected)
-    )
+    linkage = link_ragged(values, offsets, protected, added=added)
+    again, _ = pool_ragged(values, offsets, factor, normalize=normalize, linkage=linkage)
     assert torch.equal(again, found)
 
 
