@@ -42,6 +42,7 @@ def curve(records: list[dict[str, Any]]) -> str:
     """One row a collection: the difference to factor 1 at each factor, exact search, hierarchical pooling."""
     records = [{**record, "factor": float(record["factor"])} for record in records]  # all-in-one is the text "inf"
     shown = [record for record in records if (record["index"], record["method"]) == ("exact", "hierarchical")]
+    shown = [record for record in shown if not record.get("pool") and record["bits"] == 16]  # factors alone
     factors = sorted({record["factor"] for record in shown} - {1.0})
     names = ["one" if math.isinf(factor) else f"{factor:g}" for factor in factors]
     rows = [f"| collection | questions | factor 1 | {' | '.join(names)} |", "| --- " * (len(factors) + 3) + "|"]

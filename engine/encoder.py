@@ -16,7 +16,7 @@ from engine.fingerprint import model_fingerprint
 from engine.letters import check_texts
 from engine.merging import added_tokens, vector_groups
 from engine.models import load_model, resolve_device
-from engine.nested import shorten
+from engine.nested import nested_dimensions, shorten
 from engine.precision import DTYPES, choose_dtype, computed_in, instructions, round_weights
 from engine.tokens import Token, merged, tokens_of
 
@@ -164,6 +164,11 @@ class Encoder:
     def added(self) -> int:
         """How many last vectors of a text stand for none of its tokens, such as mean tokens."""
         return len(added_tokens(self.model))
+
+    @property
+    def nested(self) -> tuple[int, ...]:
+        """The dimensions that it was trained for, ascending; none where it does not say."""
+        return nested_dimensions(self.model)
 
     def describe(self) -> dict[str, Any]:
         """Name, dimension, lengths, device, dtype, batch size and fingerprint, as JSON values."""

@@ -32,6 +32,7 @@ class FakeEncoder:
     dtype = "float32"
     fingerprint = "fake-fingerprint"
     added = 0
+    nested = ()
 
     def describe(self) -> dict[str, object]:
         return {"model": self.name, "dim": self.dim, "fingerprint": self.fingerprint}

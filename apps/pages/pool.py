@@ -17,7 +17,7 @@ from engine import machine
 from engine.errors import InputError, NotFoundError
 from engine.pooling import METHODS, Method
 from workbench.experiments.plan import FACTORS, parse_spec
-from workbench.experiments.studies import pool_study
+from workbench.experiments.pool_studies import pool_study
 
 INDEXES = ("exact", "plaid", "plaid:bits=2", "plaid:bits=1")
 SUGGESTIONS = 20

@@ -179,3 +179,30 @@ def test_pool_study_keeps_what_it_measured(folder, capsys) -> None:
     assert "3 measured" in said(capsys)
     assert run("pool-study", "--collection", "tiny", "--figure", "curve.gif") == 2
     assert run("pool-study", "--collection", "tiny", "--factor", "two") == 2
+
+
+def test_pool_study_of_dimensions_bits_and_budgets_gives_rows(folder, capsys, monkeypatch) -> None:
+    grid = ("--dims", "8,16", "--bits", "16,2", "--factor", "2", "--pool", "once", "--budget", "100B/document")
+    command = ("pool-study", "--collection", "tiny", *grid)
+    assert run(*command, "--json", "--figure", "grid.html") == 0
+    captured = capsys.readouterr()
+    rows = json.loads(captured.out)
+    assert "was not trained for 8" in " ".join(captured.err.split())
+    assert {(row["pool"], row["factor"]) for row in rows} == {("", 1), ("", 2), ("once", 1)}
+    assert {row["bits"] for row in rows} == {16, 2}
+    assert {row["dim"] for row in rows} == {8, 16}
+    assert {row["run"] for row in rows} <= {found.id for found in stored.list_runs()}
+    best = [row for row in rows if row["best_under_budget"]]
+    fits = [row for row in rows if row["bytes"] <= 100 * row["documents"]]
+    assert best == ([max(fits, key=lambda row: (row["mean"]["ndcg@10"], -row["bytes"]))] if fits else [])
+    assert run(*command) == 0
+    assert "nothing was measured" in (shown := said(capsys))
+    assert "Best under 100B/document" in shown
+    monkeypatch.setattr("engine.Encoder.load", lambda *_, **__: pytest.fail("loaded"))
+    for wrong, sentence in (
+        (("--dims", "0"), "dim as a whole number"), (("--dims", "a,b"), "--dims as whole numbers"),
+        (("--bits", "3,16"), "bits among"), (("--pool", "tokens=1"), "2 or more tokens"),
+        (("--pool", "tokns=4"), "did you mean tokens"), (("--budget", "2"), "a budget such as"),
+    ):  # fmt: skip
+        assert run("pool-study", "--collection", "tiny", *wrong) == 2
+        assert sentence in said(capsys)

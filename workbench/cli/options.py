@@ -40,6 +40,9 @@ SameIdsOption = Annotated[
         callback=lambda value: value.replace("-", " "),
     ),
 ]
+PoolOption = Annotated[
+    str, typer.Option("--pool", help="Fewer vectors: factor=2, tokens=64, distance=.3, once, importance=.5, ...")
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Measure again what is there already.")]
 
 

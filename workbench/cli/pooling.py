@@ -24,10 +24,23 @@ def pool_study(
         list[str] | None, typer.Option("--collection", help="Repeatable: a BEIR folder, a file of texts, a name, ...")
     ] = None,
     model: ModelOption = "embedded",
+    against: Annotated[str | None, typer.Option("--against", help="Another model, measured in the same way.")] = None,
     factor: Annotated[list[str] | None, typer.Option("--factor", help="Repeatable; a number or inf.")] = None,
+    pool: Annotated[
+        list[str] | None,
+        typer.Option("--pool", help="Repeatable, beside the factors: tokens=64, once, distance=.3, ..."),
+    ] = None,
     method: Annotated[list[str] | None, typer.Option("--method", help="hierarchical, sequential; repeatable.")] = None,
+    dims: Annotated[
+        list[str] | None,
+        typer.Option("--dims", help="Leading dimensions, as 32,64,96: each with each factor and bits."),
+    ] = None,
     bits: Annotated[
-        list[int] | None, typer.Option("--bits", help="Repeatable: also factors at these bits in a PLAID index.")
+        list[str] | None,
+        typer.Option("--bits", help="As 16,4,2: 32 and 16 in exact search, the others in PLAID; with some factors."),
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", help="Mark the best measured point under it: 2MB, 256B/document.")
     ] = None,
     report: Annotated[
         Path | None,
@@ -44,51 +57,81 @@ def pool_study(
 
     What is measured is kept: a study that was stopped goes on where it stopped.
 
-    Example: `workbench pool-study --collection ../scifact --factor 1 --factor 2 --factor 4`
+    Example: `workbench pool-study --collection ../scifact --dims 32,64,96,128 --bits 16,4,2 --budget 256B/document`
     """
     from engine import Encoder
     from workbench import figures
     from workbench.experiments import plan
+    from workbench.experiments.experiment import Experiment
+    from workbench.experiments.pool_studies import planned
     from workbench.experiments.views.pool_document import collections_curve, numbers, write_report
+    from workbench.experiments.views.pooling import bytes_of_budget
 
     if figure is not None:
         figures.check_place(figure)
-    factors = [_number(value) for value in factor] if factor else plan.FACTORS
-    methods = method or (["hierarchical", "sequential"] if report else ["hierarchical"])
-    widths = bits if bits is not None else (list(plan.BITS) if report else [])
-    encoder = Encoder.load(model, device=device)
-    studies = [_study(name, encoder, factors, methods, widths, seed, force) for name in collection or ["embedded"]]
+    asked: dict[str, Any] = {
+        "factors": [_number(value) for value in factor] if factor else None,
+        "methods": method or (["hierarchical", "sequential"] if report and not (dims or pool) else ["hierarchical"]),
+        "bits": _whole_numbers("--bits", bits) if bits else (list(plan.BITS) if report and not (dims or pool) else []),
+        "dims": _whole_numbers("--dims", dims or []), "pools": pool or [],
+    }  # fmt: skip
+    planned(Experiment(), joint_factors=plan.JOINT_FACTORS, **asked)  # what cannot be is said before anything is loaded
+    if budget is not None:
+        bytes_of_budget(budget, 1)
+    encoders = [Encoder.load(name, device=device) for name in dict.fromkeys(filter(None, (model, against)))]
+    names = collection or ["embedded"]
+    studies = [_study(name, encoder, asked, seed, force) for name in names for encoder in encoders]
     if report is not None:
-        written = write_report(studies, report)
+        written = write_report([study for study in studies if study.model == encoders[0].name], report)
         note(f"Wrote {len(written)} files into {report}.")
     if figure is not None:
-        several = len(studies) > 1
-        drawn = figures.group_curves(collections_curve(studies)) if several else figures.pool_curve(studies[0].curve)
+        if asked["dims"] or asked["pools"] or against:
+            most = None if budget is None else bytes_of_budget(budget, studies[0].records[0].documents)
+            drawn = figures.budget_curves([record for study in studies for record in study.records], most)
+        else:
+            several = len(studies) > 1
+            curves = figures.group_curves(collections_curve(studies)) if several else None
+            drawn = curves or figures.pool_curve(studies[0].curve)
         note(f"Wrote {figures.export(drawn, figure)}.")
+    best = {} if budget is None else {id(entry): _best(entry, budget) for entry in studies}
     if as_json or output:
-        show_json([numbers(record) for entry in studies for record in entry.records], output)
+        rows = [
+            numbers(record) | ({"best_under_budget": record is best[id(entry)]} if best else {})
+            for entry in studies for record in entry.records
+        ]  # fmt: skip
+        show_json(rows, output)
         return
     for entry in studies:
-        _show(entry)
+        _show(entry, best.get(id(entry)), budget)
 
 
-def _study(
-    name: str, encoder: Encoder, factors: Any, methods: list[str], bits: list[int], seed: int, force: bool
-) -> Study:
+def _best(entry: Study, budget: str) -> PoolPoint | None:
+    from workbench.experiments.views.pooling import best_under, bytes_of_budget
+
+    return best_under(entry.records, bytes_of_budget(budget, entry.records[0].documents))
+
+
+def _study(name: str, encoder: Encoder, asked: dict[str, Any], seed: int, force: bool) -> Study:
     """Measure one collection, or find what was measured before."""
     from engine.collection import require_judgements
+    from engine.pooling import parse_pool
+    from workbench.experiments.pool_studies import pool_study as study
     from workbench.experiments.prepare import prepare
-    from workbench.experiments.studies import pool_study as study
     from workbench.experiments.views.pool_document import Study
 
     prepared = prepare(name, encoder)
     require_judgements(prepared.collection)
+    for dim in asked["dims"]:
+        prepared.at_dim(dim)
+    for text in asked["pools"]:
+        prepared.pooler.check(parse_pool(text))
+    _warn_of_dimensions(encoder, asked["dims"])
     title = prepared.collection.name
     with progress_bars() as show:
         prepared.encode("document", Steps(lambda stage, done, total: show(f"{title}: {stage}", done, total)))
         points = tuple(
             study(
-                prepared, factors, methods, bits=bits, seed=seed, force=force,
+                prepared, **asked, seed=seed, force=force,
                 progress=lambda stage, done, total: show(f"{title}: {stage.partition(',')[0]}", done, total),
             )
         )  # fmt: skip
@@ -99,23 +142,35 @@ def _study(
     return Study(prepared.collection, prepared.documents, points)
 
 
-def _show(entry: Study) -> None:
+def _warn_of_dimensions(encoder: Encoder, dims: list[int]) -> None:
+    untrained = sorted({*dims} - {*encoder.nested, encoder.dim})
+    if untrained:
+        names = ", ".join(map(str, untrained))
+        note(f"{encoder.name} was not trained for {names} of its {encoder.dim} dimensions: they may be poor vectors.")
+
+
+def _show(entry: Study, best: PoolPoint | None, budget: str | None) -> None:
     from workbench.experiments.views.pooling import sentence
 
     columns = ("pool\nfactor", "vectors", "nDCG@10", "95%", "recall\n@100", "better /\nworse", "MB", "ms")
     first = entry.records[0]
-    title = f"{entry.collection.name}: {first.queries:,} judged questions"
-    show_table(f"{title}, {first.method} pooling", columns, [_row(record, first.method) for record in entry.records])
-    if len(entry.curve) > 1:
+    title = f"{entry.collection.name}: {first.queries:,} judged questions, {entry.model}, {first.method} pooling"
+    show_table(title, columns, [_row(record, first, record is best) for record in entry.records])
+    if budget is not None:
+        found = "nothing that was measured fits." if best is None else f"{best.name}. {sentence(best)}"
+        out.print(f"Best under {budget}: {found}", soft_wrap=True)
+    elif len(entry.curve) > 1:
         out.print(sentence(entry.curve[-1]), soft_wrap=True)
 
 
-def _row(record: PoolPoint, usual: str) -> tuple[str, ...]:
+def _row(record: PoolPoint, first: PoolPoint, best: bool) -> tuple[str, ...]:
     low, high = record.interval["ndcg@10"]
-    bits = f"\n{record.bits} bits" if record.index != "exact" else ""
-    method = f"\n{record.method}" if record.method != usual else ""
+    bits = f"\n{record.bits} bits" if record.bits != first.bits else ""
+    method = f"\n{record.method}" if record.method != first.method else ""
+    dim = f"\n{record.dim} dimensions" if record.dim != first.dim else ""
+    settings = f"{'> ' if best else ''}{record.label}{method}{dim}{bits}"
     return (
-        f"{record.label}{method}{bits}", f"{record.tokens:,}", f"{record.mean['ndcg@10']:.3f}",
+        settings, f"{record.tokens:,}", f"{record.mean['ndcg@10']:.3f}",
         f"{low:.3f} to {high:.3f}", f"{record.mean['recall@100']:.3f}", f"{len(record.better)} / {len(record.worse)}",
         f"{record.bytes / 1e6:.1f}", f"{record.latency_ms:.1f}",
     )  # fmt: skip
@@ -126,3 +181,10 @@ def _number(value: str) -> float:
         return math.inf if value in ("inf", "one") else float(value)
     except ValueError:
         raise InputError(f"Expected --factor as a number or inf, got {value!r}: 2 halves the vectors.") from None
+
+
+def _whole_numbers(option: str, texts: list[str]) -> list[int]:
+    try:
+        return [int(part) for text in texts for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"Expected {option} as whole numbers, got {', '.join(texts)!r}: write 16,4,2.") from None

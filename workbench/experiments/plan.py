@@ -11,13 +11,22 @@ from typing import Any
 
 from engine.errors import InputError
 from engine.indexes import classes, index_class
+from engine.pooling import pool_values
 from workbench.experiments.experiment import Experiment
+
+Spec = tuple[str, Mapping[str, Any]]  # kind of index, and its settings
 
 TARGET = 0.95  # share of exact results that matched points reach
 FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, math.inf)
 JOINT_FACTORS = (1.0, 2.0, 4.0, 8.0)  # of fewer bits
 FEWER_FACTORS = (1.0, 2.0, 4.0, 8.0, 16.0)  # of the methods after the first
 BITS: tuple[int, ...] = (8, 4, 2, 1)
+GRID_FACTORS = (1.0, 2.0, 4.0, 8.0)  # beside dimensions and bits
+STORED_IN: dict[int, Spec] = {
+    32: ("exact", {"dtype": "float32"}),
+    16: ("exact", {}),
+    **{bits: ("plaid", {"bits": bits}) for bits in BITS},
+}  # bits a dimension -> the index that stores so many
 RECOMMENDED = ("exact", "plaid", "hnsw")  # kinds that a recommendation tries
 
 # What a recommendation builds, in the order of what is most often worth it: kind, build settings, pool factor.
@@ -27,8 +36,6 @@ TRIED: tuple[tuple[str, dict[str, Any], float], ...] = (
     ("plaid", {"bits": 2}, 3), ("plaid", {"bits": 8}, 1), ("exact", {}, 4), ("plaid", {"bits": 4}, 4),
     ("hnsw", {"storage": "float8"}, 2), ("hnsw", {"storage": "float8"}, 1),
 )  # fmt: skip
-
-Spec = tuple[str, Mapping[str, Any]]  # kind of index, and its settings
 
 
 def grid(experiment: Experiment, over: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]) -> list[Experiment]:
@@ -143,20 +150,92 @@ def pool_study(
     return found
 
 
-def tried(experiment: Experiment, kinds: Sequence[str] = RECOMMENDED) -> list[Experiment]:
-    """What a recommendation builds: exact search first, which the others are held to.
+def pool_grid(
+    experiment: Experiment, pools: Sequence[str | float], dims: Sequence[int | None] = (None,),
+    bits: Sequence[int] = (16,),
+) -> list[Experiment]:  # fmt: skip
+    """Ways to make vectors fewer, shorter and coarser, each with each.
+
+    Args:
+        experiment: What stays the same; its index makes room for those of the bits.
+        pools: As `engine.pooling.parse_pool` reads them; method and protected tokens are the experiment's unless named.
+        dims: Leading coordinates of the vectors; None is all.
+        bits: A dimension, see `STORED_IN`.
+
+    Returns:
+        All vectors in 16 bits first, which the others are held to; then a coarse grid, the ends of every row, and then
+        what lies between and the budgets, so that a study that is stopped early has seen all of the range.
 
     Raises:
-        InputError: a kind that no plan tries.
+        InputError: settings or bits that there are not, or nothing to vary.
+    """
+    for width in bits:
+        if width not in STORED_IN:
+            raise InputError(f"Expected bits among {', '.join(map(str, STORED_IN))}, got {width!r}: choose one.")
+    if not (pools and dims and bits):
+        raise InputError("Expected pool settings, dimensions and bits, got none of one: name one of each.")
+    kept = {"pool_method": experiment.pool_method, "pool_protected": experiment.pool_protected}
+    first = experiment.with_(index="exact", settings={}, pool="", dim=None, **kept)
+    alone = [pool for pool in pools if set(pool_values(pool)) <= {"factor"}]
+    alone.sort(key=lambda pool: pool_values(pool).get("factor", 1))
+    rows = (
+        [*_levels([{**kept, "pool": pool} for pool in alone]),
+         *((1, {**kept, **_spread(pool)}) for pool in pools if pool not in alone)],
+        _levels([{"dim": dim} for dim in sorted(dims, key=lambda dim: -(dim or 2**62))]),
+        _levels([{"index": STORED_IN[width][0], "settings": STORED_IN[width][1]} for width in sorted(bits)[::-1]]),
+    )  # fmt: skip
+    found = [first]
+    late = lambda point: (max(level for level, _ in point), sum(level for level, _ in point))  # noqa: E731
+    for point in sorted(itertools.product(*rows), key=late):  # of equal ones in the order of the rows
+        candidate = first.with_(**{name: value for _, change in point for name, value in change.items()})
+        if candidate not in found:
+            found.append(candidate)
+    return found
+
+
+def _spread(pool: str | float) -> dict[str, Any]:
+    """The fields of an experiment that pool settings name."""
+    named = {f"pool_{name}": value for name, value in pool_values(pool).items() if name in ("method", "protected")}
+    return {"pool": pool, **named}
+
+
+def _levels(row: Sequence[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
+    """Each change of a row with how late it comes: the ends at once, then the middle, then the quarters."""
+
+    def level(place: int) -> int:
+        low, high, depth = 0, len(row) - 1, 0
+        while place not in (low, high):
+            middle, depth = (low + high) // 2, depth + 1
+            low, high = (middle, high) if place >= middle else (low, middle)
+        return depth
+
+    return [(level(place), change) for place, change in enumerate(row)]
+
+
+def tried(
+    experiment: Experiment, kinds: Sequence[str] = RECOMMENDED, pools: Sequence[str] = ()
+) -> list[Experiment]:  # fmt: skip
+    """What a recommendation builds: exact search first, which the others are held to.
+
+    Args:
+        experiment: What stays the same.
+        kinds: To try.
+        pools: Pool settings to try too, with each way that keeps every vector.
+
+    Raises:
+        InputError: a kind that no plan tries, or pool settings that cannot be.
     """
     unknown = next((kind for kind in kinds if kind not in RECOMMENDED), None)
     if unknown is not None:
         raise InputError(f"No plan tries the index kind {unknown!r}: choose among {', '.join(RECOMMENDED)}.")
     first, *rest = TRIED
-    return [
+    found = [
         experiment.with_(index=kind, settings=settings, pool_factor=factor)
         for kind, settings, factor in (first, *(entry for entry in rest if entry[0] in kinds))
     ]
+    whole = [entry for entry in found if entry.pooling.keeps_all and entry.index in kinds]
+    more = [entry.with_(pool=pool) for entry in whole for pool in pools]
+    return [*found, *(entry for entry in more if entry not in found)]
 
 
 def parse_spec(text: str) -> tuple[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ import os
 import shlex
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,6 @@ from workbench.experiments.progress import Progress, Steps, Stop, Stopped
 from workbench.experiments.sweep import OnRun, sweep
 from workbench.experiments.views.demo import DemoRow, demo_row
 from workbench.experiments.views.indexes import MATCHED, IndexRow, command_for, failed_row, index_row
-from workbench.experiments.views.pooling import THRESHOLD, PoolPoint
 from workbench.experiments.views.recommendation import Option, Recommendation, choose, code_for
 from workbench.experiments.views.seeds import SeedNoise
 
@@ -114,74 +113,6 @@ def _compared(
         yield index_row(found.tuned, MATCHED, **shared)
 
 
-def pool_study(
-    prepared: Prepared,
-    factors: Sequence[float] = plan.FACTORS,
-    methods: Sequence[str] = ("hierarchical",),
-    metrics: Sequence[str] = DEFAULT_METRICS,
-    index: str = "exact",
-    settings: dict[str, Any] | None = None,
-    protected: int = 1,
-    bits: Sequence[int] = (),
-    joint_factors: Sequence[float] = plan.JOINT_FACTORS,
-    threshold: float = THRESHOLD,
-    k: int = 100,
-    seed: int = 0,
-    progress: Progress | None = None,
-    stop: Stop | None = None,
-    force: bool = False,
-) -> Generator[PoolPoint, None, None]:
-    """Measure a collection at several pool factors, one point the moment it is there.
-
-    Args:
-        prepared: Collection and vectors.
-        factors: 1 or more each; 1 is added in front when it is missing, since the rest is compared with it.
-        methods: Pooling methods.
-        metrics: The first decides which questions got better or worse.
-        index: Kind of index.
-        settings: Settings of the index.
-        protected: First tokens of a document that stay as they are.
-        bits: Also build a PLAID index at each number of bits, at the joint factors.
-        joint_factors: See `plan.pool_study`.
-        threshold: How far a question must move to count as better or worse.
-        k: Results a query.
-        seed: Decides the samples of the bootstrap and what the index draws.
-        progress: Called with (stage, done, total).
-        stop: Asked often; a yes ends the study after what was yielded.
-        force: Measure again what is there already.
-
-    Yields:
-        One point a method, factor and index, methods in turn, factors rising; every difference is to the first one's
-        run, that of factor 1 with `index`.
-
-    Raises:
-        InputError: no judgements, or factors, methods or metrics that make no sense, before anything is computed.
-    """
-    base = Experiment(**{
-        **prepared.experiment().to_dict(), "metrics": tuple(metrics), "index": index, "settings": settings or {},
-        "pool_protected": protected, "k": k, "seed": seed,
-    })  # fmt: skip
-    if not metrics:
-        raise InputError("Expected at least one metric, got none: name one, such as ndcg@10.")
-    if bits:
-        wanted = plan.pool_study(base, factors, methods, joint_factors, bits)
-    else:
-        wanted = plan.pool_factors(base, factors, methods)
-    check_fits(base, prepared)
-    report, first = progress or Steps().progress, None
-    with tempfile.TemporaryDirectory(prefix="pool-study-") as scratch:
-        for done, experiment in enumerate(wanted):
-            part = "" if experiment.index == index else f", {plan.format_spec(experiment.index, experiment.settings)}"
-            stage = f"{experiment.pool_method}, factor {experiment.pool_factor:g}{part}"
-            report(stage, done, len(wanted))
-            found = run(experiment, None, stop, force=force, prepared=prepared, scratch=Path(scratch))
-            if found.status != "complete":
-                return
-            first = first or found
-            yield PoolPoint(experiment, found, first, threshold)
-    report("done", len(wanted), len(wanted))
-
-
 def recommend(
     prepared: Prepared,
     max_bytes: int | None = None,
@@ -191,6 +122,7 @@ def recommend(
     prefer: Literal["small", "fast"] | None = None,
     kinds: Sequence[str] = plan.RECOMMENDED,
     k: int = 100,
+    pools: Sequence[str] = (),
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> Recommendation:
@@ -205,6 +137,7 @@ def recommend(
         prefer: "small" or "fast"; when None, "fast" if only `max_bytes` is given, else "small".
         kinds: Kinds to try.
         k: Results a query.
+        pools: Pool settings to try beside the factors that are tried anyway, such as "tokens=64".
         progress: Called with (stage, done, total); the stage of the budget counts seconds.
         stop: Asked between measurements; a yes recommends from what was tried so far.
 
@@ -221,8 +154,9 @@ def recommend(
     limits = {"max_bytes": max_bytes, "max_ms": max_ms, "min_quality": min_quality, "prefer": prefer,
               "seconds": seconds}  # fmt: skip
     base = prepared.experiment(k=k)
-    first, *rest = plan.tried(base, kinds)
-    check_fits(base, prepared)
+    first, *rest = plan.tried(base, kinds, pools)
+    for entry in (first, *rest):
+        check_fits(entry, prepared)
     metric = "ndcg@10" if base.metrics else f"exact@{min(10, k)}"
     steps, halt = Steps.of(progress, None), stop or (lambda: False)
     for task in STAGES:
@@ -247,7 +181,7 @@ def recommend(
     return Recommendation(
         chosen, tried[0], tuple(tried), reason,
         metric if base.metrics else "share of the exact first ten (there are no judgements)",
-        limits, time.perf_counter() - start, tuple(skipped), _command(prepared.source, limits, kinds, k),
+        limits, time.perf_counter() - start, tuple(skipped), _command(prepared.source, limits, kinds, k, pools),
         code_for(chosen) if chosen else "",
     )  # fmt: skip
 
@@ -262,7 +196,7 @@ def _check_limits(max_bytes: int | None, max_ms: float | None, min_quality: floa
 
 def _spoken(experiment: Experiment) -> str:
     spec = plan.format_spec(experiment.index, experiment.settings)
-    return f"{spec}, pool factor {experiment.pool_factor:g}"
+    return f"{spec}, {experiment.pool or f'pool factor {experiment.pool_factor:g}'}"
 
 
 def _guess(experiment: Experiment, prepared: Prepared, tried: Sequence[Option]) -> float:
@@ -276,14 +210,18 @@ def _guess(experiment: Experiment, prepared: Prepared, tried: Sequence[Option]) 
     return prepared.documents.n_tokens / factor / HNSW_TOKENS_PER_SECOND if kind == "hnsw" else 0.0
 
 
-def _command(source: tuple[str, str] | None, limits: dict[str, Any], kinds: Sequence[str], k: int) -> str:
+def _command(
+    source: tuple[str, str] | None, limits: dict[str, Any], kinds: Sequence[str], k: int, pools: Sequence[str]
+) -> str:
     if source is None:
         return ""
     words = ["workbench", "recommend", "--collection", source[0], "--model", source[1], "--k", str(k)]
     for name, value in limits.items():
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
-    return shlex.join([*words, *(word for kind in kinds for word in ("--index", kind))])
+    for name, values in (("--index", kinds), ("--pool", pools)):
+        words += [word for value in values for word in (name, value)]
+    return shlex.join(words)
 
 
 def demo(prepared: Prepared, progress: Progress | None = None) -> Iterator[DemoRow]:

@@ -1,6 +1,7 @@
 """Figures: functions from records to plotly figures, with no user interface in them."""
 
 from workbench.figures.alignment import contribution_difference, contributions, maxsim_heatmap
+from workbench.figures.budgets import budget_curves
 from workbench.figures.export import check_place, export, export_html, export_image, export_images
 from workbench.figures.indexes import index_frontier, qualities
 from workbench.figures.pooling import group_curves, pool_curve, trade_off
@@ -13,6 +14,7 @@ __all__ = [
     "PALETTES",
     "Axis",
     "Palette",
+    "budget_curves",
     "check_place",
     "contribution_difference",
     "contributions",

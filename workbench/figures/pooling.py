@@ -15,7 +15,8 @@ from workbench.figures.systems import Axis, error_bars, frontier, legend_below
 from workbench.figures.theme import DASHES, SYMBOLS, compact, faded, palette, style, with_interval
 
 if TYPE_CHECKING:
-    from workbench.experiments.views.pooling import GroupPoint, PoolPoint
+    from workbench.experiments.views.pooling import PoolPoint
+    from workbench.experiments.views.question_groups import GroupPoint
 
 ROWS = (2.0, 1.4, 1.0, 1.0)  # heights of quality, questions, size, time
 AXES: dict[str, Axis] = {
@@ -151,7 +152,7 @@ def group_curves(
     """What each factor does to groups of questions, as paired differences to factor 1 with 95% intervals.
 
     Args:
-        points: From `workbench.experiments.views.pooling.group_curve`.
+        points: From `workbench.experiments.views.question_groups.group_curve`.
         metric: What the differences are of.
         title: What is seen; built from the metric when empty.
         theme: "light" or "dark".

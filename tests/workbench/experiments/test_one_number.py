@@ -12,8 +12,9 @@ from workbench import runs
 from workbench.cli import main
 from workbench.experiments.execute import run
 from workbench.experiments.plan import TRIED
+from workbench.experiments.pool_studies import pool_study
 from workbench.experiments.prepare import prepare
-from workbench.experiments.studies import compare_indexes, demo, pool_study, recommend
+from workbench.experiments.studies import compare_indexes, demo, recommend
 
 METRIC = "ndcg@10"
 SINGLE = "workbench.experiments.studies.single_vectors"

@@ -8,8 +8,8 @@ from engine.pooling import PoolSettings, link
 from engine.retrieval import Ranking, id_order, top_positions
 from workbench import runs
 from workbench.experiments.plan import FACTORS
+from workbench.experiments.pool_studies import pool_study
 from workbench.experiments.prepare import prepare
-from workbench.experiments.studies import pool_study
 from workbench.experiments.views.pooling import sentence
 
 

@@ -9,8 +9,8 @@ import pytest
 from engine.errors import InputError
 from engine.explain import align
 from workbench import figures
+from workbench.experiments.pool_studies import pool_study
 from workbench.experiments.prepare import prepare
-from workbench.experiments.studies import pool_study
 from workbench.experiments.views.indexes import IndexRow, derived
 
 

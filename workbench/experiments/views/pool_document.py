@@ -13,16 +13,8 @@ from engine import Collection, TokenEmbeddings
 from engine.errors import InputError
 from engine.evaluation import metric_name
 from engine.storage import replace_text
-from workbench.experiments.views.pooling import (
-    GroupPoint,
-    PoolPoint,
-    Trade,
-    by_document_length,
-    by_query_type,
-    front,
-    group_curve,
-    trades,
-)
+from workbench.experiments.views.pooling import PoolPoint, Trade, front, trades
+from workbench.experiments.views.question_groups import GroupPoint, by_document_length, by_query_type, group_curve
 from workbench.exports import Strong, markdown_table
 
 WIDTH = 640
@@ -45,10 +37,16 @@ class Study:
     records: tuple[PoolPoint, ...]
 
     @property
+    def model(self) -> str:
+        """The name of the model that made them."""
+        return self.records[0].model
+
+    @property
     def curve(self) -> list[PoolPoint]:
-        """The records of the first method with exact search, factors rising."""
-        first = self.records[0]
-        return [record for record in self.records if (record.index, record.method) == (first.index, first.method)]
+        """The records of factors alone that are otherwise as the first is, factors rising."""
+        alike = lambda record: (record.index, record.bits, record.method, record.dim)  # noqa: E731
+        found = [record for record in self.records if alike(record) == alike(self.records[0]) and not record.pool]
+        return sorted(found, key=lambda record: record.factor)
 
     @property
     def groups(self) -> dict[str, dict[str, list[str]]]:
@@ -117,7 +115,8 @@ def numbers(record: PoolPoint) -> dict[str, Any]:
     """A record without what grows with the questions, as JSON values."""
     return {
         "collection": record.collection, "method": record.method, "index": record.index, "bits": record.bits,
-        "factor": "inf" if math.isinf(record.factor) else record.factor, "documents": record.documents,
+        "factor": "inf" if math.isinf(record.factor) else record.factor, "pool": record.pool, "dim": record.dim,
+        "model": record.model, "run": record.run.id, "documents": record.documents,
         "queries": record.queries, "tokens": record.tokens, "bytes": record.bytes, "mean": record.mean,
         "interval": record.interval, "difference": record.difference, "better": len(record.better),
         "worse": len(record.worse), "latency_ms": round(record.latency_ms, 4), "pool_s": round(record.pool_s, 3),
@@ -143,25 +142,35 @@ def results(studies: Sequence[Study]) -> str:
 
 def record_table(records: Sequence[PoolPoint]) -> str:
     """One row a record."""
-    head = ("method", "index", "bits", "factor", "vectors", "MB", f"{metric_name(METRIC)} (95%)", metric_name(DEEP),
-            "difference (95%)", "better", "worse", "ms")  # fmt: skip
+    head = ("method", "index", "dim", "bits", "factor", "vectors", "MB", f"{metric_name(METRIC)} (95%)",
+            metric_name(DEEP), "difference (95%)", "better", "worse", "ms")  # fmt: skip
     rows = [
         (
-            record.method, record.index, record.bits, record.label, f"{record.tokens:,}", f"{record.bytes / 1e6:.1f}",
+            record.method, record.index, record.dim, record.bits, record.label, f"{record.tokens:,}",
+            f"{record.bytes / 1e6:.1f}",
             f"{record.mean[METRIC]:.3f} ({record.interval[METRIC][0]:.3f} to {record.interval[METRIC][1]:.3f})",
             f"{record.mean[DEEP]:.3f}", signed(record.difference), len(record.better), len(record.worse),
             f"{record.latency_ms:.1f}",
         )
-        for record in sorted(records, key=lambda r: (r.index, -r.bits, r.method, r.factor))
+        for record in sorted(records, key=lambda r: (r.index, -r.dim, -r.bits, r.method, r.pool, r.factor))
     ]  # fmt: skip
     return markdown_table(head, rows)
 
 
 def front_table(records: Sequence[PoolPoint]) -> str:
     """The combinations of factor and bits that no other beats, the smallest first."""
-    head = ("index", "method", "bits", "factor", "MB", metric_name(METRIC), "difference (95%)")
+    head = ("index", "method", "dim", "bits", "factor", "MB", metric_name(METRIC), "difference (95%)")
     rows = [
-        (r.index, r.method, r.bits, r.label, f"{r.bytes / 1e6:.1f}", f"{r.mean[METRIC]:.3f}", signed(r.difference))
+        (
+            r.index,
+            r.method,
+            r.dim,
+            r.bits,
+            r.label,
+            f"{r.bytes / 1e6:.1f}",
+            f"{r.mean[METRIC]:.3f}",
+            signed(r.difference),
+        )
         for r in front(records, METRIC)
     ]
     return markdown_table(head, rows)

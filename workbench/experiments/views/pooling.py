@@ -1,15 +1,14 @@
-"""What pooling costs: runs at several factors as points of a curve, factors against bits, and groups of questions."""
+"""What pooling costs: runs at factors, dimensions and bits as points, and what each is worth at equal bytes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from engine import Collection, TokenEmbeddings
 from engine.errors import InputError
 from engine.evaluation import metric_name
 from engine.statistics import Interval, moved, paired
@@ -19,12 +18,8 @@ from workbench.runs.record import Run
 
 THRESHOLD = 0.05  # a question that moves by more than this got better or worse
 SHOWN = 10  # documents of a ranking
-QUESTION_WORDS = {
-    "what", "which", "who", "whom", "whose", "when", "where", "why", "how", "is", "are", "was", "were", "do", "does",
-    "did", "can", "could", "has", "have", "will", "would", "should",
-}  # fmt: skip
+UNITS, EACH = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "B": 1.0}, "/document"  # of a budget
 EQUAL = 0.2  # how far two sizes may differ and still count as equal
-SMALLEST_GROUP = 5  # questions; below it an interval says nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +55,37 @@ class PoolPoint:
 
     @property
     def label(self) -> str:
-        """The factor in words: "4", "1.5", "one"."""
-        return "one" if math.isinf(self.factor) else f"{self.factor:g}"
+        """The factor in words, "4", "1.5", "one"; or the budget: "tokens=64", "factor=2,once"."""
+        plain = "one" if math.isinf(self.factor) else f"{self.factor:g}"
+        if not self.pool:
+            return plain
+        return self.pool if self.factor == 1 else f"factor={plain},{self.pool}"
+
+    @property
+    def pool(self) -> str:
+        """The budgets beside the factor, "" where there are none."""
+        return self.experiment.pool
+
+    @property
+    def dim(self) -> int:
+        """Coordinates of a vector."""
+        return self.run.record["sizes"]["dim"]
+
+    @property
+    def model(self) -> str:
+        """Its name."""
+        return self.run.record["model"]["model"]
+
+    @property
+    def name(self) -> str:
+        """The point in words: "factor 4, 64 dimensions, 2 bits"."""
+        pooled = (self.pool and self.label) or f"factor {self.label}"
+        return f"{pooled}, {self.dim} dimensions, {self.bits} bit{'s' * (self.bits != 1)}"
+
+    @property
+    def bytes_each(self) -> float:
+        """Bytes a document."""
+        return self.bytes / max(self.documents, 1)
 
     @property
     def index(self) -> str:
@@ -189,25 +213,6 @@ def sentence(point: PoolPoint) -> str:
     )
 
 
-@dataclass(frozen=True)
-class GroupPoint:
-    """What a factor does to one group of questions.
-
-    Args:
-        group: Name of the group.
-        factor: Pool factor.
-        queries: How many questions.
-        mean: Metric averaged over the group.
-        difference: Paired difference to factor 1, with its 95% interval.
-    """
-
-    group: str
-    factor: float
-    queries: int
-    mean: float
-    difference: Interval
-
-
 def front(records: Sequence[PoolPoint], metric: str = "ndcg@10") -> list[PoolPoint]:
     """The records that no other beats in both bytes and quality, the smallest first.
 
@@ -259,72 +264,41 @@ def trades(records: Sequence[PoolPoint], metric: str = "ndcg@10", seed: int = 0)
     return found
 
 
-def by_document_length(collection: Collection, documents: TokenEmbeddings) -> dict[str, list[str]]:
-    """Questions in three groups of equal size, by the mean length of the documents that are relevant to them.
+def best_under(records: Sequence[PoolPoint], most: float, metric: str = "ndcg@10") -> PoolPoint | None:
+    """The measured point that is best among those that fit a budget.
 
     Args:
-        collection: With judgements.
-        documents: Its documents, in order, before pooling.
-
-    Returns:
-        Name of the group, with its range of tokens -> query ids.
-    """
-    length = dict(zip(collection.documents, documents.lengths.tolist(), strict=True))
-    means = {
-        query: float(np.mean([length[name] for name, grade in collection.qrels[query].items() if grade > 0]))
-        for query in collection.judged_queries
-    }
-    order = sorted(means, key=lambda query: (means[query], query))
-    groups: dict[str, list[str]] = {}
-    for name, part in zip(("short", "middle", "long"), np.array_split(np.array(order, object), 3), strict=True):
-        if len(part):
-            groups[f"{name}: {means[part[0]]:.0f} to {means[part[-1]]:.0f} tokens"] = part.tolist()
-    return groups
-
-
-def by_query_type(collection: Collection) -> dict[str, list[str]]:
-    """Questions by their form: asked as a question or not, and short or long (more than 12 words).
-
-    Args:
-        collection: With judgements.
-
-    Returns:
-        Name of the group -> query ids; groups of fewer than five are left out.
-    """
-    groups: dict[str, list[str]] = {}
-    for query in collection.judged_queries:
-        words = collection.queries[query].lower().split()
-        form = "question" if words[0] in QUESTION_WORDS or words[-1].endswith("?") else "statement"
-        size = "long" if len(words) > 12 else "short"
-        groups.setdefault(f"{size} {form}", []).append(query)
-    return {name: queries for name, queries in sorted(groups.items()) if len(queries) >= SMALLEST_GROUP}
-
-
-def group_curve(
-    records: Sequence[PoolPoint], groups: Mapping[str, Sequence[str]], metric: str = "ndcg@10", seed: int = 0
-) -> list[GroupPoint]:
-    """The curve of each group of questions.
-
-    Args:
-        records: Points of one method and one index, factor 1 among them.
-        groups: Name -> query ids.
+        records: Points on one collection.
+        most: Bytes of the index.
         metric: The quality.
-        seed: Decides the samples of the bootstrap.
 
     Returns:
-        One point a group and factor.
+        The point of the highest mean, of equal ones the smallest; None where nothing fits.
+    """
+    fit = [record for record in records if record.bytes <= most]
+    return min(fit, key=lambda record: (-record.mean[metric], record.bytes), default=None)
+
+
+def bytes_of_budget(text: str, documents: int) -> float:
+    """Read a budget.
+
+    Args:
+        text: Such as "2MB", "500kB", or "256B/document".
+        documents: How many there are.
+
+    Returns:
+        Bytes in all.
 
     Raises:
-        InputError: no record of factor 1.
+        InputError: no number above 0 with a unit.
     """
-    first = next((record for record in records if record.factor == 1), None)
-    if first is None:
-        raise InputError("Expected a record of factor 1 to compare with, got none: study factor 1 too.")
-    before = first.per_query[metric]
-    points = []
-    for name, queries in groups.items():
-        for record in records:
-            after = {query: record.per_query[metric][query] for query in queries}
-            mean = float(np.mean(list(after.values())))
-            points.append(GroupPoint(name, record.factor, len(queries), mean, paired(before, after, seed)))
-    return points
+    plain = text.replace(" ", "")
+    amount = plain.removesuffix(EACH)
+    unit = next((unit for unit in UNITS if amount.endswith(unit)), "")
+    try:
+        value = float(amount.removesuffix(unit))
+    except ValueError:
+        value = math.nan
+    if not unit or not 0 < value < math.inf:
+        raise InputError(f"Expected a budget such as 2MB or 256B/document, got {text!r}: name a number and its unit.")
+    return value * UNITS[unit] * (documents if plain.endswith(EACH) else 1)

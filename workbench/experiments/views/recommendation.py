@@ -38,8 +38,13 @@ class Option:
 
     @property
     def factor(self) -> float:
-        """Pool factor; 1 keeps every token vector."""
+        """Pool factor; 1 keeps every token vector, unless there is a budget."""
         return self.run.experiment.pool_factor
+
+    @property
+    def pool(self) -> str:
+        """All of the pooling as `engine.pooling.parse_pool` reads it; "" keeps every vector."""
+        return str(self.run.experiment.pooling)
 
     @property
     def bytes(self) -> int:
@@ -84,7 +89,18 @@ class Option:
 
     def to_dict(self) -> dict[str, Any]:
         """The values as JSON has them."""
-        names = ("kind", "settings", "factor", "bytes", "p50_ms", "value", "quality", "recall_10", "build_seconds")
+        names = (
+            "kind",
+            "settings",
+            "factor",
+            "pool",
+            "bytes",
+            "p50_ms",
+            "value",
+            "quality",
+            "recall_10",
+            "build_seconds",
+        )
         values = {name: getattr(self, name) for name in names}
         return {**values, "difference": list(self.difference), "run": self.run.id}
 
@@ -171,5 +187,13 @@ def choose(
 def code_for(option: Option) -> str:
     """Lines of Python that make the index of an option."""
     settings = "".join(f", {name}={value!r}" for name, value in option.changed.items())
-    pooling = f"documents = pool(documents, factor={option.factor:g})\n" if option.factor != 1 else ""
+    settings_of_pool = option.run.experiment.pooling
+    if settings_of_pool.drops:
+        by = f", by={settings_of_pool.by!r}" if settings_of_pool.by != "rarity" else ""
+        pooling = f"pieces = token_pieces(encoder, texts{by})\n"
+        pooling += f"documents = pool_by(documents, parse_pool({option.pool!r}), pieces)\n"
+    elif option.run.experiment.pool:
+        pooling = f"documents = pool_by(documents, parse_pool({option.pool!r}))\n"
+    else:
+        pooling = f"documents = pool(documents, factor={option.factor:g})\n" if option.factor != 1 else ""
     return f"{pooling}index = create_index({option.kind!r}, path{settings})\nindex.add(ids, documents)"

@@ -6,16 +6,10 @@ import pytest
 
 from engine.errors import InputError
 from workbench import figures
+from workbench.experiments.pool_studies import pool_study
 from workbench.experiments.prepare import prepare
-from workbench.experiments.studies import pool_study
-from workbench.experiments.views.pooling import (
-    PoolPoint,
-    by_document_length,
-    by_query_type,
-    front,
-    group_curve,
-    trades,
-)
+from workbench.experiments.views.pooling import PoolPoint, front, trades
+from workbench.experiments.views.question_groups import by_document_length, by_query_type, group_curve
 
 
 @pytest.fixture(scope="module")
