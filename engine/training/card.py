@@ -49,7 +49,7 @@ base_model: {settings["base"]}
 
 A late-interaction model with vectors of {report.encoder.dim} dimensions, trained from {settings["base"]} with the
 {settings["loss"]} loss over {settings["scorer"]}: {report.steps} steps of {settings["batch"]} rows in
-{report.seconds:.0f} s ({report.reason}).
+{report.seconds:.0f} s ({report.reason}).{_kept(report)}
 
 {_scores(report)}
 ## Data
@@ -89,6 +89,15 @@ encoder = Encoder.load("{settings["output"]}")
 All settings, with the mini-batch that was chosen, are in `report.json`; the same data, settings, versions and device
 give the same weights.
 """
+
+
+def _kept(report: Report) -> str:
+    if not report.measured:
+        return ""
+    return (
+        f" The weights are those of step {report.kept} of {report.steps}, the best of {len(report.measured)} that were "
+        "measured on training questions set apart for that."
+    )
 
 
 def _scores(report: Report) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from engine.evaluation import evaluate
 from engine.explain import Alignment, align
 from engine.maxsim import scorers
 from engine.maxsim.scorers import Scorer
+from engine.pooling import link
 from engine.retrieval import Ranking, id_order, top_positions
 from engine.statistics import bootstrap
 
@@ -56,6 +57,28 @@ def score_collection(
     Returns:
         The score.
     """
+    return pooled_scores(encoder, collection, (1,), scorer, seed)[1]
+
+
+def pooled_scores(
+    encoder: Encoder,
+    collection: Collection,
+    factors: Sequence[float],
+    scorer: Scorer | str = scorers.DEFAULT,
+    seed: int = 0,
+) -> dict[float, Score]:
+    """Search a collection exactly with its documents pooled: what each factor costs a model.
+
+    Args:
+        encoder: The model; it is put into evaluation mode and back.
+        collection: With judgements.
+        factors: Pool factors; 1 pools nothing.
+        scorer: A scorer or its name.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        Factor -> score, in the order that came.
+    """
     training = encoder.model.training
     encoder.model.eval()
     try:
@@ -64,12 +87,21 @@ def score_collection(
         queries = encoder.encode_query([collection.queries[name] for name in names])
     finally:
         encoder.model.train(training)
+    found: dict[float, Score] = {}
+    linked = None if all(factor == 1 for factor in factors) else link(documents)
+    for factor in factors:
+        kept = documents if factor == 1 or linked is None else linked.pool(factor)
+        found[factor] = _scored(collection, names, scorers.score(scorer, queries, kept), seed)
+    return found
+
+
+def _scored(collection: Collection, names: list[str], scores: np.ndarray, seed: int) -> Score:
     ids = list(collection.documents)
     order = id_order(ids)
     rankings = {}
-    for name, scores in zip(names, scorers.score(scorer, queries, documents), strict=True):
-        best = top_positions(scores, order, 10)
-        rankings[name] = Ranking([ids[i] for i in best], scores[best])
+    for name, row in zip(names, scores, strict=True):
+        best = top_positions(row, order, 10)
+        rankings[name] = Ranking([ids[i] for i in best], row[best])
     per_query = evaluate(rankings, collection, [METRIC]).per_query[METRIC]
     return Score(*bootstrap(list(per_query.values()), seed), per_query)
 

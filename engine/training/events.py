@@ -76,19 +76,21 @@ class Step(Event):
 
 @dataclass(frozen=True)
 class Evaluated(Event):
-    """The development collection was searched.
+    """The development collection was searched, or the questions of the training data that choose the step.
 
     Args:
         ndcg: Mean nDCG@10.
         low: Lower end of the 95% bootstrap interval over queries.
         high: Its upper end.
         queries: Judged queries.
+        chooses: Whether these are the questions that choose the step.
     """
 
     ndcg: float
     low: float
     high: float
     queries: int
+    chooses: bool = False
 
 
 @dataclass(frozen=True)

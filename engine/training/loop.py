@@ -21,6 +21,7 @@ from engine.training.probe import preflight
 from engine.training.refresh import negatives_at, segments
 from engine.training.report import where
 from engine.training.settings import TrainSettings
+from engine.training.validation import Choice
 
 
 class Run:
@@ -34,6 +35,7 @@ class Run:
         on_event: See `fine_tune`.
         stop: See `fine_tune`.
         pinned: See `fine_tune`.
+        choice: Decides which step is kept.
         noise: See `engine.training.targets.Targets`.
     """
 
@@ -46,10 +48,12 @@ class Run:
         on_event: OnEvent,
         stop: Stop,
         pinned: tuple[tuple[str, str], ...],
+        choice: Choice,
         noise: float = 0.0,
     ) -> None:
         self.settings, self.data, self.encoder = settings, data, encoder
         self.development, self.on_event, self.stop, self.pinned = development, on_event, stop, pinned
+        self.choice, self.kept = choice, 0
         self.loss: LateInteractionLoss = build_loss(encoder.model, settings, noise)
         self.loss.answers = data.answers()
         self.stopped = False
@@ -94,14 +98,18 @@ class Run:
             checkpoints.load_weights(checkpoint, model, self.loss.scorer)
             self.losses = checkpoints.losses_of(checkpoint)
             self.loss.use_mini_batches(record["mini_batch_tokens"])
+            self.choice.resume(self.steps_done)
         for first, last in segments(steps, self.settings.mine_every, self.steps_done):
+            if self.choice.exhausted:
+                break
             rows = self.data
             if record is None and started is None and is_first_process():
                 checkpoints.start_anew(output)
             if self.settings.mine_every:
                 folder = output / checkpoints.CHECKPOINTS
                 rows = negatives_at(first, folder, Encoder(model, self.settings.output), self.data)
-            watcher = Watcher(guard, self.emit, self.stop, self.settings.evaluate_every, self.evaluate, last)
+            every = self.settings.evaluate_every
+            watcher = Watcher(guard, self.emit, self.stop, every, self.evaluate, last, lambda: self.choice.exhausted)
             trainer = build_trainer(self.settings, model, rows, self.loss, watcher, self.batch, steps)
             if started is None:
                 self._begin(typical_batch(trainer), steps, origin, record)
@@ -115,6 +123,8 @@ class Run:
             checkpoint = output / checkpoints.CHECKPOINTS / f"checkpoint-{last}"
             if self.stopped:
                 break
+        best = self.choice.take_best(model, self.loss.scorer)
+        self.kept = self.steps_done if best is None else best
         merge(adapters)
         model.eval()
         return 0.0 if started is None else time.perf_counter() - started
@@ -131,6 +141,8 @@ class Run:
         self.emit(Started(self.steps_done, steps, len(self.data), self.data.counts, *told))
         if is_first_process():
             checkpoints.write_origin(Path(self.settings.output), origin, expected.mini_batch_tokens, self.parts)
+        if self.steps_done not in self.choice.measured:  # the start is one of the steps to choose from
+            self.evaluate(self.steps_done)
 
     def measure(self, encoder: Encoder, measure: Measure | None) -> tuple[Score | None, Pairs | None]:
         """The development score and the vectors of some pairs, or nothing."""
@@ -144,14 +156,20 @@ class Run:
         return score, encode_pairs(encoder, self.development)
 
     def evaluate(self, step: int) -> dict[str, float]:
-        """Send the development score and the pinned pairs of this step; returns the score and its interval."""
+        """Send the score and the pinned pairs of this step; returns the score and its interval.
+
+        Where questions are set apart to choose a step, they are measured; otherwise the development collection is.
+        """
         encoder = Encoder(self.encoder.model, self.settings.output)
         found: dict[str, float] = {}
-        if self.development is not None:
+        chooses = self.choice.collection is not None
+        score = self.choice.measure(step, encoder, self.loss.scorer)
+        if score is None and self.development is not None and step:
             score = score_collection(encoder, self.development, scorer=self.loss.scorer)
-            self.emit(Evaluated(step, score.ndcg, score.low, score.high, len(score.per_query)))
+        if score is not None:
+            self.emit(Evaluated(step, score.ndcg, score.low, score.high, len(score.per_query), chooses))
             found = {"eval_ndcg@10": score.ndcg, "eval_ndcg@10_low": score.low, "eval_ndcg@10_high": score.high}
-        if self.pinned:
+        if self.pinned and step:
             encoder.model.eval()
             self.emit(Pinned(step, tuple(explain(encoder, question, text) for question, text in self.pinned)))
             encoder.model.train()

@@ -36,6 +36,8 @@ class Report:
         origin: What the weights follow from, by hash; see `engine.training.checkpoints.origin_of`.
         parts: One a start or resumption: the step that it went on from, device, machine and versions.
         noise: What `bits` added to document vectors, as a share of their length.
+        kept: The step whose weights the model has: the best measured one where questions were set apart to choose it.
+        measured: Step -> nDCG@10 on those questions; empty without them.
         encoder: The trained model.
     """
 
@@ -56,6 +58,8 @@ class Report:
     parts: list[dict[str, Any]]
     encoder: Encoder = field(repr=False)
     noise: float = 0.0
+    kept: int | None = None
+    measured: dict[int, float] = field(default_factory=dict)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -103,6 +107,8 @@ class Report:
             "settings": self.settings,
             "mini_batch_tokens": self.settings["mini_batch_tokens"],
             "noise": self.noise,
+            "kept": self.kept,
+            "measured": {str(step): value for step, value in self.measured.items()},
             "origin": self.origin,
             "parts": self.parts,
             "versions": self.versions,

@@ -19,12 +19,14 @@ from engine.training.data import TrainingData
 from engine.training.development import Measure, Score, most_changed
 from engine.training.dropout import fast_dropout_on_cpu
 from engine.training.events import Evaluated, Finished, OnEvent, Saved, Stop
+from engine.training.frozen import remembered_backbone
 from engine.training.loop import Run, is_first_process
 from engine.training.model import load_for_training, require_training_packages
 from engine.training.report import ALREADY, Report
 from engine.training.saving import load_report, save_model, save_report
 from engine.training.settings import TrainSettings
 from engine.training.targets import sampled_noise
+from engine.training.validation import Choice, set_apart
 
 
 def fine_tune(
@@ -88,8 +90,11 @@ def fine_tune(
             return report
     check_texts(encoder, data)
     noise = sampled_noise(encoder.encode_document, data.columns["positive"], settings.bits)
-    run = Run(settings, data, encoder, development, emit, stop or Stop(), tuple(pinned), noise)
-    with file_lock(output / checkpoints.LOCK, 0.0) if is_first_process() else nullcontext():
+    rows, apart = set_apart(data, settings.validation, settings.seed)
+    choice = Choice(apart, output, settings.pool_factors, settings.patience)
+    run = Run(settings, rows, encoder, development, emit, stop or Stop(), tuple(pinned), choice, noise)
+    frozen = remembered_backbone(encoder.model) if settings.train_only == "head" else nullcontext()
+    with file_lock(output / checkpoints.LOCK, 0.0) if is_first_process() else nullcontext(), frozen:
         return _complete(run, origin, record, measure)
 
 
@@ -126,6 +131,8 @@ def _complete(run: Run, origin: dict[str, Any], record: dict[str, Any] | None, m
         origin=origin,
         parts=run.parts,
         noise=run.loss.targets.noise,
+        kept=run.kept,
+        measured=run.choice.measured,
         encoder=trained,
     )
     if is_first_process():

@@ -76,6 +76,8 @@ def load_report(folder: str | Path, device: str = "auto") -> Report:
         scores = [None if stored[name] is None else Score(**stored[name]) for name in ("before", "after")]
         same = ("reason", "steps", "seconds", "losses", "p_value", "counts", "development", "settings", "origin")
         values = {name: stored[name] for name in (*same, "parts")} | {"noise": stored.get("noise", 0.0)}
+        values["kept"] = stored.get("kept", stored["steps"])
+        values["measured"] = {int(step): value for step, value in stored.get("measured", {}).items()}
     except FileNotFoundError:
         raise NotFoundError(
             f"{folder} holds no record of a training run: give the folder of a trained model."

@@ -39,6 +39,9 @@ class TrainSettings:
         gradient_checkpointing: Recompute activations, for long texts on a small device.
         seed: Seed of the order of the rows, dropout and new weights.
         evaluate_every: Steps between evaluations on the development collection; 0 evaluates before and after only.
+        validation: Share of the training questions that are set apart and measured instead, at the start and every
+            `evaluate_every` steps, to choose the step that is kept; 0 keeps the last one.
+        patience: Measurements without a better one after which the run ends; 0 never ends it early.
         save_every: Steps between checkpoints to resume from; 0 keeps the one of the last step only.
         mine_every: Steps after which hard negatives are mined again with the model of that step, the first time before
             the first step; 0 keeps the data's.
@@ -78,6 +81,8 @@ class TrainSettings:
     gradient_checkpointing: bool = False
     seed: int = 0
     evaluate_every: int = 0
+    validation: float = 0.0
+    patience: int = 0
     save_every: int = 0
     mine_every: int = 0
     mini_batch_tokens: int = 0
@@ -103,12 +108,18 @@ class TrainSettings:
         _one_of("dtype", self.dtype, DTYPES)
         for name in ("temperature", "learning_rate", "epochs"):
             _number(name, getattr(self, name), above=0.0)
-        for name in ("warmup", "weight_decay"):
+        for name in ("warmup", "weight_decay", "validation"):
             _number(name, getattr(self, name), least=0.0)
         if self.warmup >= 1:
             raise InputError(f"Expected warmup below 1, a share of the steps, got {self.warmup}: try 0.1.")
         for name, least in (("batch", 1), ("projection", 1), *((name, 0) for name in _COUNTS)):
             require_whole(name, getattr(self, name), least)
+        if self.validation > 0.5:
+            raise InputError(f"Expected validation of .5 or less, got {self.validation}: lower it.")
+        if (self.validation and not self.evaluate_every) or (self.patience and not self.validation):
+            raise InputError(
+                "Expected evaluate_every with validation, and validation with patience: a step is chosen by measuring."
+            )
         if LOSSES[self.loss].loss.in_batch and self.batch < 2:
             raise InputError("Expected a batch of 2 or more, since the other rows are the negatives: raise it.")
         self._check_targets()
@@ -154,8 +165,8 @@ class TrainSettings:
 
 
 _LISTS = ("report_to", "pool_factors", "pool_weights", "dimensions")
-_COUNTS = ("max_steps", "lora_rank", "seed", "evaluate_every", "save_every", "mine_every", "mini_batch_tokens",
-           "query_length", "document_length")  # fmt: skip
+_COUNTS = ("max_steps", "lora_rank", "seed", "evaluate_every", "save_every", "mine_every", "patience",
+           "mini_batch_tokens", "query_length", "document_length")  # fmt: skip
 
 
 def _listed(name: str, value: object) -> tuple[Any, ...]:

@@ -68,6 +68,7 @@ class Watcher(TrainerCallback):
         evaluate_every: Steps; 0 for never.
         evaluate: Called with the step; what it returns goes to the trainer's trackers.
         until: Step after which to pause with a checkpoint, for negatives to be mined again; 0 for the end.
+        exhausted: Whether what was measured says that the run may end.
     """
 
     def __init__(
@@ -78,10 +79,12 @@ class Watcher(TrainerCallback):
         evaluate_every: int = 0,
         evaluate: Callable[[int], dict[str, float]] | None = None,
         until: int = 0,
+        exhausted: Callable[[], bool] = lambda: False,
     ) -> None:
         self.guard = guard
         self.log: Callable[[dict[str, float]], None] = lambda scores: None  # the trainer's, once there is one
         self.until = until
+        self.exhausted = exhausted
         self.on_event = on_event
         self.stop = stop
         self.evaluate_every = evaluate_every
@@ -130,9 +133,16 @@ class Watcher(TrainerCallback):
         )
         if not math.isfinite(norm):
             raise TrainingError(f"Step {state.global_step}: the gradient is not finite: lower the learning rate.")
-        if self.evaluate is not None and self.evaluate_every and state.global_step % self.evaluate_every == 0:
+        due = self.evaluate_every and (state.global_step % self.evaluate_every == 0 or self._ends(state))
+        if self.evaluate is not None and due:
             self.log(self.evaluate(state.global_step))
+            if self.exhausted():
+                control.should_training_stop = control.should_save = True
         self._tokens, self._last = self.guard.tokens, time.perf_counter()
+
+    def _ends(self, state: TrainerState) -> bool:
+        """Whether this is the last step: what is never measured could not be chosen."""
+        return state.global_step == state.max_steps or self.stop.is_set()
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """A checkpoint was written."""

@@ -1,0 +1,104 @@
+"""Questions set apart choose the step that is kept, end a run early, and are never trained on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine import Encoder
+from engine.errors import InputError
+from engine.training import Evaluated, Step, TrainingData, TrainSettings, fine_tune, load_report
+from engine.training.checkpoints import CHECKPOINTS
+from engine.training.validation import Choice, set_apart
+from tests.engine.training.conftest import Killed, killed_after, weights
+
+
+def test_questions_set_apart_are_not_trained_on(pairs: TrainingData) -> None:
+    rest, apart = set_apart(pairs, 0.2, seed=1)
+    assert apart is not None
+    assert not set(rest.columns["query"]) & set(apart.queries.values())
+    assert len(rest) + len(apart.queries) == len(pairs)
+    for query, text in apart.queries.items():
+        answers = {apart.documents[name] for name in apart.qrels[query]}
+        assert answers == {p for q, p in zip(*pairs.columns.values(), strict=True) if q == text}
+    assert set_apart(pairs, 0.2, seed=1)[1] == apart
+    assert set_apart(pairs, 0.0) == (pairs, None)
+    with pytest.raises(InputError, match="set apart, got 1 of 6"):
+        set_apart(pairs.select(range(6)), 0.2)
+
+
+def test_the_best_step_is_kept_whatever_came_after_it(
+    settings: TrainSettings, pairs: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = iter([0.3, 0.5, 0.9, 0.4, 0.6])  # at the start, and after 2, 4, 6 and 8 steps
+    real = Choice.measure
+
+    def told(self: Choice, step: int, encoder: Encoder, scorer: Any) -> Any:
+        ndcg = next(values)
+        with monkeypatch.context() as patch:
+            patch.setattr("engine.training.validation.np.mean", lambda found: ndcg)
+            return real(self, step, encoder, scorer)
+
+    monkeypatch.setattr(Choice, "measure", told)
+    seen: list[Evaluated] = []
+    settings = replace(settings, max_steps=8, save_every=4, evaluate_every=2, validation=0.2)
+    report = fine_tune(settings, pairs, lambda event: seen.append(event) if isinstance(event, Evaluated) else None)
+    assert (report.steps, report.kept) == (8, 4)
+    assert report.measured == {0: 0.3, 2: 0.5, 4: 0.9, 6: 0.4, 8: 0.6}
+    assert [event.step for event in seen] == [0, 2, 4, 6, 8]
+    assert all(event.chooses for event in seen)
+    assert load_report(settings.output, "cpu").measured == report.measured
+    stored = weights(settings.output)
+    from safetensors.torch import load_file
+
+    kept = load_file(Path(settings.output) / CHECKPOINTS / "checkpoint-4" / "weights.safetensors")
+    last = load_file(Path(settings.output) / CHECKPOINTS / "checkpoint-8" / "weights.safetensors")
+    assert all(torch.equal(value, kept[name]) for name, value in stored.items())
+    assert not all(torch.equal(value, last[name]) for name, value in stored.items())
+    assert "step 4 of 8" in (Path(settings.output) / "README.md").read_text()
+
+
+def test_a_run_ends_when_nothing_gets_better_and_keeps_the_base(settings: TrainSettings, pairs: TrainingData) -> None:
+    steps: list[int] = []
+    ruinous = replace(settings, max_steps=40, learning_rate=1.0, evaluate_every=2, validation=0.2, patience=2)
+    report = fine_tune(ruinous, pairs, lambda event: steps.append(event.step) if isinstance(event, Step) else None)
+    assert report.reason == "complete"
+    assert report.steps == steps[-1] < 40
+    assert report.kept == max(report.measured, key=lambda step: (report.measured[step], -step))
+    assert report.steps - report.kept == 4
+    again = fine_tune(ruinous, pairs, resume=True)
+    assert again.reason == "already complete"
+
+
+def test_an_interrupted_run_chooses_as_one_that_was_not(
+    settings: TrainSettings, pairs: TrainingData, tmp_path: Path
+) -> None:
+    settings = replace(settings, save_every=2, evaluate_every=1, validation=0.2, lora_rank=2)
+    pytest.importorskip("peft")
+    whole = fine_tune(replace(settings, output=str(tmp_path / "whole")), pairs)
+    with pytest.raises(Killed):
+        fine_tune(settings, pairs, killed_after(5))
+    resumed = fine_tune(settings, pairs, resume=True)
+    assert (resumed.measured, resumed.kept) == (whole.measured, whole.kept)
+    assert whole.kept
+    for name, value in weights(str(tmp_path / "whole")).items():
+        assert torch.equal(value, weights(settings.output)[name]), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"validation": 0.1}, "evaluate_every with validation"),
+        ({"patience": 2}, "validation with patience"),
+        ({"validation": 0.9, "evaluate_every": 1}, ".5 or less"),
+        ({"validation": -0.1}, "0 or more"),
+        ({"patience": -1}, "0 or more"),
+    ],
+)
+def test_mistakes_are_named(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        TrainSettings.from_dict(changes)
