@@ -19,6 +19,7 @@ from engine.maxsim.checks import check_pair, check_scores
 from engine.maxsim.differentiable import Ragged, concatenate, maxsim_ragged
 
 BLOCK_TOKENS = 16384  # document tokens that `score` pads and scores together
+ROUNDING = 1e-6  # by how much two products of the same vectors may differ
 BLOCK_VALUES = 1 << 24  # similarities held at once where those with all tokens are looked at
 
 
@@ -29,16 +30,18 @@ class BaseScorer(torch.nn.Module):
     formula = ""
     source = ""
     learned = False
+    mean = False  # over the query's tokens instead of their sum: such scores lie much closer together
 
     def __init__(self) -> None:
         super().__init__()
 
-    def floor(self, queries: Tensor, blocks: Iterable[Tensor]) -> Tensor | None:
-        """What each query token gets from any document at least, [query tokens], or None.
+    def floor(self, queries: Tensor, blocks: Iterable[Tensor], training: bool) -> Tensor | None:
+        """A similarity for each query token that all document tokens decide together, [query tokens], or None.
 
         Args:
             queries: Query tokens [query tokens, dim].
-            blocks: All document tokens, in parts [tokens, dim]; where gradients are wanted, parts that stay.
+            blocks: All document tokens, in parts [tokens, dim].
+            training: Whether they are those of a batch in training, rather than those of a collection.
         """
         return None
 
@@ -54,6 +57,21 @@ class BaseScorer(torch.nn.Module):
     def combine(self, best: Tensor, query: Tensor) -> Tensor:
         """The scores [D] of a query's vectors [q, dim] from what its tokens get, [D, q]."""
         return best.sum(dim=1)
+
+    def judge(self, similarity: Tensor, mask: Tensor, query: Tensor, floor: Tensor | None, training: bool) -> Tensor:
+        """The scores [D] of one query; what they say of a document without tokens does not count.
+
+        Args:
+            similarity: [D, q, longest], negative infinity where there is no token.
+            mask: bool [D, longest], True where there is one.
+            query: [q, dim].
+            floor: Its part of `floor`, [q].
+            training: See `floor`.
+        """
+        return self.combine(self.per_token(similarity, mask).masked_fill(~mask.any(1)[:, None], 0.0), query)
+
+    def anneal(self, share: float) -> None:
+        """Training has come this far, 0 to 1: for scorers that change on the way."""
 
     def forward(self, queries: Ragged, documents: Ragged) -> Tensor:
         """Every query against every document; a query's similarities are computed again for the gradient, not kept."""
@@ -86,12 +104,12 @@ class BaseScorer(torch.nn.Module):
         with torch.inference_mode():
             asked = _tensors(queries, 0, len(queries))
             whole = within or documents
-            floor = self.floor(asked.values, (_tensors(whole, *block).values for block in _blocks(whole)))
+            floor = self.floor(asked.values, (_tensors(whole, *block).values for block in _blocks(whole)), False)
             floors = [None] * len(queries) if floor is None else floor.split(asked.lengths.tolist())
             for start, stop in _blocks(documents):
                 padded = _tensors(documents, start, stop).padded()
                 for i, query in enumerate(asked.values.split(asked.lengths.tolist())):
-                    scores[i, start:stop] = self._row(query, *padded, floors[i]).numpy()
+                    scores[i, start:stop] = self._row(query, *padded, floors[i], training=False).numpy()
         check_scores(scores, queries, documents)
         return scores
 
@@ -106,19 +124,18 @@ class BaseScorer(torch.nn.Module):
         return found
 
     def _floors(self, queries: Ragged, documents: Ragged) -> Sequence[Tensor | None]:
-        floor = self.floor(queries.values, documents.values.split(BLOCK_TOKENS)) if len(documents.values) else None
+        with torch.no_grad():
+            blocks = documents.values.split(BLOCK_TOKENS)
+            floor = self.floor(queries.values, blocks, True) if len(documents.values) else None
         return [None] * len(queries) if floor is None else floor.split(queries.lengths.tolist())
 
-    def _row(self, query: Tensor, values: Tensor, mask: Tensor, floor: Tensor | None) -> Tensor:
+    def _row(self, query: Tensor, values: Tensor, mask: Tensor, floor: Tensor | None, training: bool = True) -> Tensor:
         """Scores [D] of one query [q, dim] with documents [D, longest, dim] and their mask."""
         empty = ~mask.any(1)
         if not values.shape[1] or not len(query):
             return values.new_zeros(len(values)).masked_fill(empty, -torch.inf)
         similarity = torch.einsum("id,njd->nij", query, values).masked_fill(~mask[:, None, :], -torch.inf)
-        best = self.per_token(similarity, mask)
-        if floor is not None:
-            best = torch.maximum(best, floor)
-        return self.combine(best.masked_fill(empty[:, None], 0.0), query).masked_fill(empty, -torch.inf)
+        return self.judge(similarity, mask, query, floor, training).masked_fill(empty, -torch.inf)
 
 
 class MaxSim(BaseScorer):
@@ -145,6 +162,7 @@ class MeanMaxSim(MaxSim):
     about = "the mean instead of the sum over query tokens: the same order, comparable between questions"
     formula = "1/n sum_i max_j s_ij"
     source = "Lee et al., 2023, arXiv 2304.01982 (without the imputation)"
+    mean = True
 
     def combine(self, best: Tensor, query: Tensor) -> Tensor:
         """The mean."""
@@ -166,22 +184,32 @@ class SmoothMaxSim(BaseScorer):
 
     Args:
         temperature: Above 0, in units of similarity.
+        final: What it falls to while a model trains, geometrically from the first step to the last, and what searches
+            use; 0 for no fall.
     """
 
     about = "a soft maximum: near matches of a query token count a little beside its best one"
     formula = "sum_i t log sum_j exp(s_ij / t)"
     source = "log-sum-exp as a smooth maximum, Boyd and Vandenberghe, 2004, Convex Optimization, section 3.1.5"
 
-    def __init__(self, temperature: float = 0.02) -> None:
+    def __init__(self, temperature: float = 0.02, final: float = 0.0) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise InputError(f"Expected a temperature above 0, got {temperature}: 0.02 is near the maximum.")
-        self.temperature = temperature
+        if not temperature > 0 or not 0 <= final <= temperature:
+            raise InputError(
+                f"Expected a temperature above 0 and a final one from 0 to it, got {temperature} and {final}: 0.02 is "
+                "near the maximum."
+            )
+        self.temperature, self.final = temperature, final
+        self.current = final or temperature
+
+    def anneal(self, share: float) -> None:
+        """Let the temperature fall."""
+        self.current = self.temperature * ((self.final or self.temperature) / self.temperature) ** share
 
     def per_token(self, similarity: Tensor, mask: Tensor) -> Tensor:
         """The soft maximum over document tokens."""
         filled = similarity.masked_fill(~mask.any(1)[:, None, None], 0.0)  # no gradient of NaN from empty documents
-        return self.temperature * torch.logsumexp(filled / self.temperature, dim=2)
+        return self.current * torch.logsumexp(filled / self.current, dim=2)
 
 
 class TopMeanSim(BaseScorer):
@@ -197,7 +225,7 @@ class TopMeanSim(BaseScorer):
 
     def __init__(self, m: int = 3) -> None:
         super().__init__()
-        self.m = _whole("m", m, "1 is MaxSim")
+        self.m = whole("m", m, "1 is MaxSim")
 
     def per_token(self, similarity: Tensor, mask: Tensor) -> Tensor:
         """The mean of the largest similarities."""
@@ -209,65 +237,47 @@ class TopMeanSim(BaseScorer):
 class XTR(BaseScorer):
     """Only the k' most similar tokens of the whole collection count; a document without one gets the k'-th similarity.
 
+    In training nothing stands in for what is missing: of the tokens of the batch, those that are not among the nearest
+    `in_batch` of a query token count nothing, and the sum is divided by the number of query tokens that found one.
+
     Args:
         retrieved: k', document tokens that each query token retrieves, among all documents of a call or of the
-            collection that they are a part of; in training, among those of the batch.
+            collection that they are a part of.
+        in_batch: The same while a model trains, among the documents of the batch.
     """
 
     about = "only the most similar tokens of the whole collection count, a document without one gets the last of them"
     formula = "1/n sum_i max(max_j s_ij, m_i), m_i the k'-th largest similarity of query token i with any token"
-    source = "Lee et al., 2023, arXiv 2304.01982, equations 3 and 4"
+    source = "Lee et al., 2023, arXiv 2304.01982, equations 3 and 4; in training equation 2"
+    mean = True
 
-    def __init__(self, retrieved: int = 1000) -> None:
+    def __init__(self, retrieved: int = 1000, in_batch: int = 128) -> None:
         super().__init__()
-        self.retrieved = _whole("retrieved", retrieved, "the paper uses 1,000 to 40,000")
+        self.retrieved = whole("retrieved", retrieved, "the paper uses 1,000 to 40,000")
+        self.in_batch = whole("in_batch", in_batch, "the paper uses 32 to 320")
 
-    def floor(self, queries: Tensor, blocks: Iterable[Tensor]) -> Tensor | None:
-        """The k'-th largest similarity of each query token with any document token; the gradient goes to that token."""
-        kept, first = list(blocks) if torch.is_grad_enabled() else [], 0
-        best, where = queries.new_empty(len(queries), 0), torch.empty(len(queries), 0, dtype=torch.int64)
-        where = where.to(queries.device)
-        with torch.no_grad():
-            for block in kept or blocks:
-                for tokens in block.split(max(BLOCK_VALUES // max(len(queries), 1), 1)):
-                    places = torch.arange(first, first + len(tokens), device=where.device).expand(len(queries), -1)
-                    best, where = torch.cat([best, queries @ tokens.T], 1), torch.cat([where, places], 1)
-                    best, order = best.topk(min(self.retrieved, best.shape[1]), dim=1)
-                    where, first = where.gather(1, order), first + len(tokens)
-        return (queries * torch.cat(kept)[where[:, -1]]).sum(1) if kept else best[:, -1]
+    def floor(self, queries: Tensor, blocks: Iterable[Tensor], training: bool) -> Tensor | None:
+        """The k'-th largest similarity of each query token with any document token."""
+        count = self.in_batch if training else self.retrieved
+        best = queries.new_empty(len(queries), 0)
+        for block in blocks:
+            for tokens in block.split(max(BLOCK_VALUES // max(len(queries), 1), 1)):
+                best = torch.cat([best, queries @ tokens.T], 1)
+                best = best.topk(min(count, best.shape[1]), dim=1).values
+        return best[:, -1]
 
-    def combine(self, best: Tensor, query: Tensor) -> Tensor:
-        """The mean."""
-        return best.mean(dim=1)
-
-
-class WeightedMaxSim(BaseScorer):
-    """Each query token counts by a learned weight; at the start all weights are 1 and the score is MaxSim.
-
-    Args:
-        dim: Dimension of the vectors.
-    """
-
-    about = "each query token counts by a weight that was learned with the model"
-    formula = "n sum_i w_i max_j s_ij, w = softmax over the query's tokens of (a . q_i)"
-    source = "softmax weights as in attention, Bahdanau et al., 2015, arXiv 1409.0473, on the sum of MaxSim"
-    learned = True
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = dim
-        self.direction = torch.nn.Parameter(torch.zeros(dim))
-
-    def weights(self, query: Tensor) -> Tensor:
-        """How much each token of a query [q, dim] counts, [q], 1 on average: what a page can show."""
-        return torch.softmax(query @ self.direction.to(query), dim=0) * len(query)
-
-    def combine(self, best: Tensor, query: Tensor) -> Tensor:
-        """The weighted sum."""
-        return best @ self.weights(query)
+    def judge(self, similarity: Tensor, mask: Tensor, query: Tensor, floor: Tensor | None, training: bool) -> Tensor:
+        """The mean over query tokens; in training over those that found a token of the document."""
+        assert floor is not None  # there are document tokens
+        best = self.per_token(similarity, mask)
+        if not training:
+            return torch.maximum(best, floor).mean(dim=1)
+        found = (best.detach() >= floor - ROUNDING) & mask.any(1)[:, None]
+        return best.masked_fill(~found, 0.0).sum(dim=1) / found.sum(dim=1).clamp(min=1)
 
 
-def _whole(name: str, value: object, usual: str) -> int:
+def whole(name: str, value: object, usual: str) -> int:
+    """A setting that is a whole number of 1 or more, or InputError; `usual` says what to choose."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InputError(f"Expected {name} as a whole number of 1 or more, got {value!r}: {usual}.")
     return value

@@ -1,8 +1,8 @@
 """Scorers by name: MaxSim and what can stand in its place, for training, for exact scoring and for reranking.
 
 A scorer is written as its name, with settings behind a colon where it has some: "maxsim", "xtr:retrieved=10000",
-"smooth-maxsim:temperature=0.1". A new one is a class in `scorer_kinds.py` and a line in `KINDS`, or an entry point of
-the group `late_interaction.scorers` in a package of its own.
+"smooth-maxsim:temperature=0.1". A new one is a class in `scorer_kinds.py`, or in `learned_scorers.py` where it has
+weights, and a line in `KINDS`, or an entry point of the group `late_interaction.scorers` in a package of its own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ KINDS = {
     "smooth-maxsim": "engine.maxsim.scorer_kinds:SmoothMaxSim",
     "top-mean": "engine.maxsim.scorer_kinds:TopMeanSim",
     "xtr": "engine.maxsim.scorer_kinds:XTR",
-    "weighted-maxsim": "engine.maxsim.scorer_kinds:WeightedMaxSim",
+    "weighted-maxsim": "engine.maxsim.learned_scorers:WeightedMaxSim",
+    "lite": "engine.maxsim.learned_scorers:Lite",
 }
 DEFAULT = "maxsim"
 FILE, WEIGHTS = "scorer.json", "scorer.safetensors"  # of a scorer with weights, in the folder of the model
@@ -43,13 +44,15 @@ class Scorer(Protocol):
     """What losses, rerank and exact scoring need; a torch module, so that an optimizer finds its parameters.
 
     `about` (one line), `formula` and `source` are for people: s_ij is the dot product of query token i with document
-    token j, n the number of query tokens. `learned` says that it has weights, which come from training.
+    token j, n the number of query tokens. `learned` says that it has weights, which come from training; `mean` that its
+    scores are means over the query's tokens, which lie closer together than sums.
     """
 
     about: str
     formula: str
     source: str
     learned: bool
+    mean: bool
 
     def __call__(self, queries: Ragged, documents: Ragged) -> Tensor:
         """Score every query against every document, [m, n], differentiably in both and in the scorer's parameters.
@@ -60,6 +63,10 @@ class Scorer(Protocol):
 
     def matched(self, queries: Ragged, columns: Sequence[Ragged]) -> Tensor:
         """Score query i against the i-th document of each column, [n, columns], differentiably."""
+        ...
+
+    def anneal(self, share: float) -> None:
+        """Training has come this far, 0 to 1: for scorers that change on the way; searches use what they end with."""
         ...
 
     def score(

@@ -123,6 +123,7 @@ class Run:
             checkpoint = output / checkpoints.CHECKPOINTS / f"checkpoint-{last}"
             if self.stopped:
                 break
+        self.loss.scorer.anneal(1.0)
         best = self.choice.take_best(model, self.loss.scorer)
         self.kept = self.steps_done if best is None else best
         merge(adapters)

@@ -20,6 +20,7 @@ from engine.training.targets import Targets
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
 
+MEAN_TEMPERATURE = 0.05  # of scores that are means of similarities: 1 would make all documents alike
 ADAPTED = ("query", "key", "value", "dense", "q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "down_proj",
            "gate_proj", "Wqkv", "Wo", "Wi")  # fmt: skip
 
@@ -65,6 +66,9 @@ def build_loss(model: Any, settings: TrainSettings, noise: float = 0.0) -> LateI
     kind = LOSSES[settings.loss]
     scorer: Any = scorers.get(settings.scorer, dim=model.get_embedding_dimension())
     size = settings.mini_batch_tokens or USUAL_MINI_BATCH.get(model.device.type, USUAL_MINI_BATCH["cpu"])
+    taken = {name: getattr(settings, name) for name in kind.loss.takes}
+    if taken.get("temperature", 1.0) is None:
+        taken["temperature"] = MEAN_TEMPERATURE if scorer.mean else 1.0
     dimensions, added = trained_dimensions(model, settings), len(added_tokens(model))
     return kind.loss(
         model,
@@ -72,7 +76,7 @@ def build_loss(model: Any, settings: TrainSettings, noise: float = 0.0) -> LateI
         mini_batch_tokens=size,
         graph_tokens=None if kind.keeps_graph else size,
         targets=Targets(settings.pool_factors, settings.pool_weights, dimensions, noise, added),
-        **{name: getattr(settings, name) for name in kind.loss.takes},
+        **taken,
     )
 
 

@@ -26,7 +26,8 @@ class TrainSettings:
             "margin-mse" take lists with teacher scores; all are in `engine.training.losses.LOSSES`.
         scorer: What the loss scores with, such as "maxsim" or "xtr:retrieved=1000"; see `engine.maxsim.scorers`. The
             weights of a learned one are kept with the model.
-        temperature: Scores are divided by it before the softmax.
+        temperature: Scores are divided by it before the softmax; None takes 1 for scores that are sums over the query's
+            tokens, and .05 for those that are means.
         batch: Rows a step and process.
         learning_rate: Peak rate of AdamW, rising over the warm-up, then falling linearly to zero.
         epochs: Passes over the data; fractions are possible.
@@ -68,7 +69,7 @@ class TrainSettings:
     base: str = "embedded"
     loss: str = "cached-contrastive"
     scorer: str = scorers.DEFAULT
-    temperature: float = 1.0
+    temperature: float | None = None
     batch: int = 32
     learning_rate: float = 3e-5
     epochs: float = 1.0
@@ -106,7 +107,7 @@ class TrainSettings:
         scorers.check(self.scorer)
         _one_of("train_only", self.train_only, get_args(Part))
         _one_of("dtype", self.dtype, DTYPES)
-        for name in ("temperature", "learning_rate", "epochs"):
+        for name in ("learning_rate", "epochs", *(() if self.temperature is None else ("temperature",))):
             _number(name, getattr(self, name), above=0.0)
         for name in ("warmup", "weight_decay", "validation"):
             _number(name, getattr(self, name), least=0.0)

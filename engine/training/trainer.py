@@ -77,6 +77,7 @@ def build_trainer(
         model=model, args=arguments, train_dataset=rows.to_dataset(in_batch), loss=loss, callbacks=[watcher]
     )
     trainer.watcher, watcher.log, trainer.scorer = watcher, trainer.log, loss.scorer
+    watcher.on_progress = loss.scorer.anneal
     trainer.remove_callback(PrinterCallback)  # it prints every step where a command's result belongs
     return trainer
 

@@ -85,6 +85,7 @@ class Watcher(TrainerCallback):
         self.log: Callable[[dict[str, float]], None] = lambda scores: None  # the trainer's, once there is one
         self.until = until
         self.exhausted = exhausted
+        self.on_progress: Callable[[float], None] = lambda share: None  # the scorer's, once there is one
         self.on_event = on_event
         self.stop = stop
         self.evaluate_every = evaluate_every
@@ -97,6 +98,10 @@ class Watcher(TrainerCallback):
         """Start the clock."""
         self._started = self._last = time.perf_counter()
         self.guard.step = state.global_step
+
+    def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Say how far the run has come."""
+        self.on_progress(state.global_step / max(state.max_steps - 1, 1))
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Stop if asked to; the checkpoint that is saved then is the one to resume from."""

@@ -13,12 +13,16 @@ from engine import TokenEmbeddings, maxsim, plugins, rerank
 from engine.errors import CorruptDataError, InputError
 from engine.maxsim import scorer_kinds, scorers
 from engine.maxsim.differentiable import Ragged
-from engine.maxsim.scorer_kinds import XTR, MaxSim, MeanMaxSim, SmoothMaxSim, TopMeanSim, WeightedMaxSim
+from engine.maxsim.learned_scorers import Lite, WeightedMaxSim
+from engine.maxsim.scorer_kinds import XTR, MaxSim, MeanMaxSim, SmoothMaxSim, TopMeanSim
 from engine.maxsim.scorers import Scorer
 from tests.conftest import ragged
 
 DIM = 6
-SETTINGS = {"smooth-maxsim": ":temperature=0.1", "top-mean": ":m=2", "xtr": ":retrieved=5"}
+SETTINGS = {
+    "smooth-maxsim": ":temperature=0.1", "top-mean": ":m=2", "xtr": ":retrieved=5,in_batch=6",
+    "lite": ":m=3,width=4,tokens=5",
+}  # fmt: skip
 
 
 def made(name: str) -> Scorer:
@@ -26,6 +30,10 @@ def made(name: str) -> Scorer:
     scorer = scorers.get(name + SETTINGS.get(name, ""), dim=DIM)
     if isinstance(scorer, WeightedMaxSim):
         scorer.direction.data = torch.linspace(-1, 1, DIM)
+    if isinstance(scorer, Lite):
+        generator = torch.Generator().manual_seed(3)
+        for parameter in scorer.parameters():
+            parameter.data = torch.randn(parameter.shape, generator=generator)
     return scorer
 
 
@@ -45,11 +53,26 @@ def by_hand(scorer: Scorer, query: np.ndarray, document: np.ndarray, everything:
     if isinstance(scorer, XTR):
         floor = np.sort(query.astype(np.float64) @ everything.astype(np.float64).T, axis=1)[:, -scorer.retrieved]
         return np.maximum(best, floor).mean()
+    if isinstance(scorer, Lite):
+        return best.sum() + lite_by_hand(scorer, s)
     if isinstance(scorer, WeightedMaxSim):
         logits = query @ scorer.direction.detach().numpy()
         weights = np.exp(logits) / np.exp(logits).sum() * len(query)
         return float(weights @ best)
     return best.sum()
+
+
+def lite_by_hand(scorer: Lite, s: np.ndarray) -> float:
+    """The network, one number after the other."""
+    rows, row_bias = scorer.rows.weight.detach().double().numpy(), scorer.rows.bias.detach().double().numpy()
+    columns, bias = scorer.columns.weight.detach().double().numpy(), scorer.columns.bias.detach().double().numpy()
+    features = np.zeros((scorer.width, scorer.tokens))
+    for i, row in enumerate(s[: scorer.tokens]):
+        largest = np.zeros(scorer.m)
+        largest[: len(row)] = np.sort(row)[::-1][: scorer.m]
+        features[:, i] = np.maximum(rows @ largest + row_bias, 0)
+    again = np.stack([np.maximum(columns @ feature + bias, 0) for feature in features])
+    return float(again.reshape(-1) @ scorer.out.detach().double().numpy())
 
 
 def tensors(embeddings: TokenEmbeddings, gradient: bool = False) -> Ragged:
@@ -72,7 +95,12 @@ def test_values_by_hand(scorer: Scorer) -> None:
     assert scorer.source
 
 
-@every_scorer
+same_in_training = pytest.mark.parametrize(
+    "scorer", [made(name) for name in scorers.names() if name != "xtr"], ids=lambda scorer: type(scorer).__name__
+)
+
+
+@same_in_training
 def test_training_sees_the_scores_of_search(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scorer_kinds, "BLOCK_TOKENS", 4)  # several blocks of documents
     monkeypatch.setattr(scorer_kinds, "BLOCK_VALUES", 30)
@@ -118,6 +146,74 @@ def test_gradients_by_finite_differences(scorer: Scorer, matched: bool, monkeypa
                 low = loss().item()
                 flat[place] = old
             assert gradient.reshape(-1)[place].item() == pytest.approx((high - low) / (2 * step), abs=1e-4)
+
+
+@pytest.mark.parametrize("matched", [False, True])
+def test_xtr_trains_on_what_the_batch_retrieves_alone(matched: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scorer_kinds, "BLOCK_TOKENS", 4)
+    rng = np.random.default_rng(8)
+    queries, documents = ragged(rng, [4, 7], DIM), ragged(rng, [2, 9, 3, 5], DIM)
+    scorer = XTR(in_batch=1)
+    expected = np.zeros((2, 4))
+    for i in range(2):
+        all_of_them = queries[i] @ documents.values.T
+        retrieved = all_of_them >= np.sort(all_of_them, axis=1)[:, -1:]  # A_ij of the paper
+        for j in range(4):
+            own = slice(int(documents.offsets[j]), int(documents.offsets[j + 1]))
+            found = retrieved[:, own].any(axis=1)
+            best = np.where(retrieved[:, own], all_of_them[:, own], -np.inf).max(axis=1)
+            expected[i, j] = best[found].sum() / max(found.sum(), 1)
+    assert (expected[:, 3] == 0).all(), "a document that nothing retrieves gets 0"
+    if matched:
+        columns = [tensors(documents.select([0, 1])), tensors(documents.select([2, 3]))]
+        found = scorer.matched(tensors(queries), columns).numpy()
+        expected = np.stack([expected[[0, 1], [0, 1]], expected[[0, 1], [2, 3]]], 1)
+    else:
+        found = scorer(tensors(queries), tensors(documents)).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_temperature_falls_while_a_model_trains_and_searches_use_its_end() -> None:
+    rng = np.random.default_rng(9)
+    queries, documents = ragged(rng, [4], DIM), ragged(rng, [5, 3], DIM)
+    falling = SmoothMaxSim(0.5, final=0.02)
+    np.testing.assert_array_equal(falling.score(queries, documents), SmoothMaxSim(0.02).score(queries, documents))
+    for share, temperature in ((0.0, 0.5), (0.5, 0.1), (1.0, 0.02)):
+        falling.anneal(share)
+        assert falling.current == pytest.approx(temperature)
+    assert falling.describe() == {"temperature": 0.5, "final": 0.02}
+    steady = SmoothMaxSim(0.1)
+    steady.anneal(0.5)
+    assert steady.current == pytest.approx(0.1)
+
+
+def test_learned_scorers_begin_as_maxsim_and_learn() -> None:
+    rng = np.random.default_rng(10)
+    queries, documents = ragged(rng, [4, 40], DIM), ragged(rng, [5, 3, 30], DIM)
+    for name in ("weighted-maxsim", "lite"):
+        scorer = scorers.get(name, dim=DIM)
+        np.testing.assert_allclose(scorer.score(queries, documents), maxsim(queries, documents), atol=1e-4)
+        before = scorer.describe()
+        optimizer = torch.optim.SGD(scorer.parameters(), lr=0.5)  # type: ignore[attr-defined]
+        losses = []
+        for _ in range(10):
+            optimizer.zero_grad()
+            loss = torch.nn.functional.cross_entropy(scorer(tensors(queries), tensors(documents)), torch.tensor([1, 0]))
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert losses[-1] < losses[0]
+        assert scorer.describe() != before
+    assert Lite(DIM).work(10) == 10 * 16 * 16 + 16 * 32 * 16 + 16 * 16
+
+
+def test_learned_weights_take_the_leading_dimensions_of_nested_vectors() -> None:
+    scorer, rng = WeightedMaxSim(DIM), np.random.default_rng(11)
+    scorer.direction.data = torch.linspace(-1, 1, DIM)
+    short = WeightedMaxSim(4)
+    short.direction.data = scorer.direction.data[:4]
+    queries, documents = (ragged(rng, lengths, DIM).prefix(4) for lengths in ([3, 5], [4, 2]))
+    np.testing.assert_array_equal(scorer.score(queries, documents), short.score(queries, documents))
 
 
 def test_limits_that_equal_maxsim() -> None:
