@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,10 @@ from workbench.experiments.experiment import EXACT, INDEX, Experiment
 from workbench.experiments.measure import scorer_of
 from workbench.experiments.prepare import Prepared, prepare
 from workbench.experiments.progress import Progress, Steps
+from workbench.systems import System, build, parse_system
+from workbench.systems.building import check
+from workbench.systems.material import Material
+from workbench.systems.text import late, leaves
 
 CANDIDATES = 100  # documents of the index that a scorer reranks, or k where that is more: as experiments do
 
@@ -81,21 +85,24 @@ class Workspace:
 
     Args:
         prepared: The collection, its vectors and the model that made them.
-        index: An index over the same vectors.
+        index: An index over the same vectors; None builds one of the default kind for those who ask for it.
         scorer: What ranks, as in `Experiment`: "index", or what reranks the documents that the index found.
+        system: A whole system that ranks, in place of both.
 
     Raises:
         InputError: no model made the vectors, or an unknown scorer.
     """
 
-    def __init__(self, prepared: Prepared, index: Index, scorer: str = INDEX) -> None:
+    def __init__(
+        self, prepared: Prepared, index: Index | None, scorer: str = INDEX, system: System | None = None
+    ) -> None:
         if prepared.encoder is None:
             raise InputError("Expected vectors that a model made, since questions need it: prepare with a model.")
         self.prepared = prepared
         self.collection: Collection = prepared.collection
         self.encoder: Encoder = prepared.encoder
-        self.documents: TokenEmbeddings = prepared.documents
-        self.index = index
+        self.system = system
+        self._index = index
         self.scorer, self._scorer = _ranker(prepared.experiment(scorer=scorer))
         self._positions = {name: position for position, name in enumerate(self.collection.documents)}
         self._query = lru_cache(maxsize=64)(self._encode_query)
@@ -113,6 +120,8 @@ class Workspace:
 
     def scorers(self) -> dict[str, str]:
         """What can rank here, with a line on each; a scorer whose weights the model does not have is left out."""
+        if self.system is not None:
+            return {INDEX: f"the system {self.system.text} ranks"}
         found = {INDEX: "the index ranks, by MaxSim on the vectors that it stores"}
         for name in scorers.names():
             try:
@@ -129,6 +138,21 @@ class Workspace:
         encoded = self.encoder.encode_query([question]).astype(self.prepared.vectors)  # as those that are evaluated
         return encoded, self.encoder.tokens(question, "query")
 
+    @property
+    def documents(self) -> TokenEmbeddings:
+        """Vectors of the documents before an index stores them."""
+        return self.prepared.documents
+
+    @cached_property
+    def index(self) -> Index:
+        """The index that is searched; beside a system one of the default kind, built when it is first asked for."""
+        return self._index or cached_index(DEFAULT_KIND, list(self.collection.documents), self.documents)[0]
+
+    @property
+    def searched(self) -> str:
+        """What ranks, in a word: the kind of the index, or the system's text."""
+        return self.index.kind if self.system is None else self.system.text
+
     def query(self, question: str) -> TokenEmbeddings:
         """The vectors of a question, kept as those that are evaluated.
 
@@ -140,6 +164,8 @@ class Workspace:
     @property
     def scored_on(self) -> str:
         """Which vectors scores and their parts are of, in words."""
+        if self.system is not None:
+            return f"what the system {self.system.text} scores; parts are those of MaxSim on the original vectors"
         kind, settings = self.index.kind, asdict(self.index.settings)
         if self._scorer is not None:
             name = "MaxSim" if self.scorer == EXACT else self.scorer
@@ -152,6 +178,11 @@ class Workspace:
     @property
     def caveat(self) -> str:
         """Why the parts of a score do not sum to it; empty where they do, or nearly so."""
+        if self.system is not None:
+            last = list(leaves(parse_system(self.system.text)))[-1]
+            by_maxsim = str(last) == scorers.DEFAULT or (last.name == EXACT and len(self.system.stages) == 1)
+            told = "its score is another one than the sum of these parts, which are those of MaxSim"
+            return "" if by_maxsim else f"Ranked by {self.system.text}: {told}."
         if self.scorer in (INDEX, EXACT):
             return ""
         return (
@@ -176,7 +207,10 @@ class Workspace:
         start = time.perf_counter()
         query, tokens = self._query(question)
         depth = k if self._scorer is None else max(k, CANDIDATES)
-        ranking = self.index.search(query, k=depth, subset=subset)[0]
+        if self.system is not None:
+            ranking = self.system.search([question], k, subset)[0]
+        else:
+            ranking = self.index.search(query, k=depth, subset=subset)[0]
         notes = ranking.notes
         if self._scorer is not None:
             ranking = rerank(query, [ranking.ids], list(self._positions), self.documents, k, self._scorer)[0]
@@ -204,7 +238,9 @@ class Workspace:
         if document_id not in self._positions:
             raise NotFoundError(f"{self.collection.name!r} has no document {document_id!r}: take one from a result.")
         query, tokens = self._query(question)
-        if self._scorer is None and "stored" in self.index.abilities:
+        if self.system is not None and not late(parse_system(self.system.text)):  # the collection is not encoded
+            vectors = self.encoder.encode_document([self.collection.documents[document_id]])[0]
+        elif self.system is None and self._scorer is None and "stored" in self.index.abilities:
             vectors = self.index.stored([document_id])[0]
         else:
             vectors = self.documents[self._positions[document_id]]
@@ -241,6 +277,7 @@ def open_workspace(
     device: str = "auto",
     settings: Mapping[str, Any] | None = None,
     scorer: str = INDEX,
+    system: str = "",
 ) -> Workspace:
     """Load a collection and a model, encode and index what is not kept from the last time.
 
@@ -252,6 +289,7 @@ def open_workspace(
         device: Where the model runs.
         settings: Settings of the index that are not the defaults.
         scorer: What ranks, as in `Experiment`: "index", "exact", or a name of `engine.maxsim.scorers`.
+        system: A whole system in place of index, settings and scorer; see `workbench.systems`.
 
     Returns:
         The workspace.
@@ -263,6 +301,11 @@ def open_workspace(
     report = on_progress or (lambda stage, done, total: None)
     prepared = prepare(collection, model, device=device)
     _ranker(prepared.experiment(index=index, settings=settings or {}, scorer=scorer))
+    if system:
+        check(parse_system(system), Material(prepared))
+        if late(parse_system(system)):
+            prepared.encode("document", Steps(lambda stage, done, total: report("encode", done, total)))
+        return Workspace(prepared, None, system=build(system, prepared, steps=Steps(report)))
     documents, _ = prepared.encode("document", Steps(lambda stage, done, total: report("encode", done, total)))
     report("index", 0, len(documents))
     built = cached_index(index, list(prepared.collection.documents), documents, **(settings or {}))[0]

@@ -12,6 +12,7 @@ from apps.pages import answering, bar, live, sentence
 from apps.text import asked
 from apps.workspaces import Workspaces
 from engine.errors import InputError
+from engine.indexes import DEFAULT_KIND
 from workbench.workspace import Workspace, open_workspace
 
 STAGES = {"encode": "Encoding the documents", "index": "Building the index"}
@@ -87,7 +88,8 @@ class OwnPage:
                     report(stage, done, total)
 
                 first = self.workspaces.first
-                yield open_workspace(collection, encoder, first.index.kind, told, scorer=first.scorer)
+                kind, system = (first.index.kind, "") if first.system is None else (DEFAULT_KIND, first.system.text)
+                yield open_workspace(collection, encoder, kind, told, scorer=first.scorer, system=system)
 
             for what, told in follow(start, stop):
                 if what == "progress":

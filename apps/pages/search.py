@@ -177,7 +177,7 @@ def _found(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
             "snippet": snippet(hit.text, hit.alignment.document_tokens, matched(hit.alignment)),
         })  # fmt: skip
     return {
-        "hits": hits, "seconds": result.seconds, "documents": len(collection.documents), "index": workspace.index.kind,
+        "hits": hits, "seconds": result.seconds, "documents": len(collection.documents), "index": workspace.searched,
         "scored_on": result.scored_on, "caveat": result.caveat,
     }  # fmt: skip
 

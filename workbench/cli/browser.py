@@ -25,6 +25,8 @@ from workbench.cli.options import (
     PortOption,
     PublicOption,
     ScorerOption,
+    SystemOption,
+    checked_system,
 )
 from workbench.cli.output import err, note, progress_bars, show_json, show_table
 
@@ -81,10 +83,12 @@ def free_port(host: str, port: int, login: bool = False) -> int:
 
 
 def ui(
+    context: typer.Context,
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
     index: IndexOption = "plaid",
     scorer: ScorerOption = "index",
+    system: SystemOption = "",
     device: DeviceOption = "auto",
     host: HostOption = "127.0.0.1",
     port: PortOption = 7860,
@@ -98,11 +102,11 @@ def ui(
     from workbench.experiments.plan import parse_spec
     from workbench.workspace import open_workspace
 
-    kind, settings = parse_spec(index)
+    (kind, settings), system = parse_spec(index), checked_system(context, system, "index", "scorer")
     port = free_port(host, port, login=True)
     serve = _app("explorer", "gradio")
     with progress_bars() as report:
-        workspace = open_workspace(collection, model, kind, report, device, settings, scorer)
+        workspace = open_workspace(collection, model, kind, report, device, settings, scorer, system)
     server = serve(workspace, host=host, port=port, open_browser=not no_browser, public=public_name or ())
     note(f"The page answers at {server.url} (Ctrl+C ends it).")
     server.wait()

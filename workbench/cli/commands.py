@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from workbench.cli import browser, doctor, experiments, indexes, pooling, runs, search, tracing, training
+from workbench.cli import browser, doctor, experiments, indexes, pooling, runs, search, systems, tracing, training
 from workbench.cli.options import with_source_options
 
 
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command()(runs.compare)
     app.command("pool-study")(pooling.pool_study)
     app.command("compare-indexes")(indexes.compare_indexes)
+    app.command("compare-systems")(systems.compare_systems)
     app.command()(tracing.trace)
     app.command()(indexes.recommend)
     app.command()(training.train)

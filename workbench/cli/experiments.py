@@ -9,7 +9,7 @@ import typer
 import yaml
 
 from engine.errors import InputError
-from workbench.cli.options import ForceOption, JsonOption, SameIdsOption, ScorerOption, SplitOption
+from workbench.cli.options import ForceOption, JsonOption, SameIdsOption, ScorerOption, SplitOption, SystemOption
 from workbench.cli.output import note, out, progress_bars, show_json, show_table
 from workbench.cli.runs import show_run
 
@@ -20,6 +20,7 @@ def run(
     force: ForceOption = False,
     scorer: ScorerOption = "",
     same_ids: SameIdsOption = "",
+    system: SystemOption = "",
     split: SplitOption = None,
     example: Annotated[bool, typer.Option("--example", help="Print an experiment with every setting.")] = False,
     as_json: JsonOption = False,
@@ -40,7 +41,7 @@ def run(
     wanted = Experiment.read(experiment)
     wanted = wanted.with_(
         collection=str(Source.parse(wanted.collection).choose(split=split)), scorer=scorer or wanted.scorer,
-        same_ids=same_ids or wanted.same_ids,
+        same_ids=same_ids or wanted.same_ids, system=system or wanted.system,
     )  # fmt: skip
     with progress_bars() as report:
         finished = execute(wanted, report, name=name, force=force)
@@ -54,7 +55,12 @@ def run(
 
 def sweep(
     experiment: Annotated[Path, typer.Argument(help="A YAML file with what stays the same.", exists=True)],
-    over: Annotated[list[str], typer.Option("--over", help="Repeatable: name=value,value; every combination is run.")],
+    over: Annotated[
+        list[str] | None, typer.Option("--over", help="Repeatable: name=value,value; every combination is run.")
+    ] = None,
+    system: Annotated[
+        list[str] | None, typer.Option("--system", help="Repeatable: each system is run with every combination.")
+    ] = None,
     processes: Annotated[int | None, typer.Option("--processes", help="At once; memory and cores decide.")] = None,
     same_ids: SameIdsOption = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost, run nothing.")] = False,
@@ -70,7 +76,8 @@ def sweep(
     from workbench.experiments.prepare import Loader
     from workbench.experiments.sweep import sweep as execute
 
-    base, wanted = Experiment.read(experiment), dict(_values(text) for text in over)
+    base, wanted = Experiment.read(experiment), dict(_values(text) for text in over or ())
+    wanted |= {"system": system} if system else {}
     base = base.with_(same_ids=same_ids or base.same_ids)
     loader = Loader()
     costs = preflight(grid(base, wanted), processes, loader)

@@ -43,6 +43,12 @@ SameIdsOption = Annotated[
 PoolOption = Annotated[
     str, typer.Option("--pool", help="Fewer vectors: factor=2, tokens=64, distance=.3, once, importance=.5, ...")
 ]
+SystemOption = Annotated[
+    str,
+    typer.Option(
+        "--system", help='A whole system, in place of index and scorer: "bm25:k=1000 > maxsim", "bm25 + single".'
+    ),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Measure again what is there already.")]
 
 
@@ -58,6 +64,34 @@ def check_place(path: Path | None) -> Path | None:
     if path.is_dir():
         raise InputError(f"{path} is a folder: give a file, such as {path / 'result.json'}.")
     return path
+
+
+def checked_system(context: typer.Context, system: str, *others: str) -> str:
+    """The one text of a system, which leaves no room for options that name a part of it.
+
+    Args:
+        context: The call of the command, which knows what was typed.
+        system: As it was given; "" for none.
+        others: Parameters of the command that mean nothing beside it, such as "index".
+
+    Returns:
+        The text.
+
+    Raises:
+        InputError: it is no system, or one of the others was given too.
+    """
+    if not system:
+        return ""
+    from workbench.systems.text import parse_system
+
+    text = str(parse_system(system))
+    for name in others:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise InputError(
+                f"A system names its own stages, so --{name} beside --system means nothing: leave one out."
+            )
+    return text
 
 
 OutputOption = Annotated[

@@ -21,6 +21,8 @@ from workbench.cli.options import (
     OutputOption,
     SameIdsOption,
     ScorerOption,
+    SystemOption,
+    checked_system,
 )
 from workbench.cli.output import note, out, progress_bars, say_reused, show_json, show_table, show_warnings
 
@@ -28,12 +30,14 @@ SNIPPET = 90  # characters of a document in a table
 
 
 def search(
+    context: typer.Context,
     question: Annotated[str, typer.Argument(help="What to look for.")],
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
     index: IndexOption = "plaid",
     k: KOption = 10,
     scorer: ScorerOption = "index",
+    system: SystemOption = "",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     output: OutputOption = None,
@@ -47,9 +51,9 @@ def search(
 
     if not question.strip():
         raise InputError("Expected a question, got an empty one: type a few words.")
-    kind, settings = parse_spec(index)
+    (kind, settings), system = parse_spec(index), checked_system(context, system, "index", "scorer")
     with progress_bars() as report:
-        workspace = open_workspace(collection, model, kind, report, device, settings, scorer)
+        workspace = open_workspace(collection, model, kind, report, device, settings, scorer, system)
     result = workspace.search(question, k)
     if as_json or output:
         parts = workspace.collection.parts
@@ -60,7 +64,7 @@ def search(
         ]  # fmt: skip
         tokens = [token.text for token in result.query_tokens]
         show_json({"question": question, "query_tokens": tokens, "hits": hits, "scorer": workspace.scorer,
-                   "scored_on": result.scored_on, "caveat": result.caveat, "seconds": result.seconds},
+                   "system": system, "scored_on": result.scored_on, "caveat": result.caveat, "seconds": result.seconds},
                   output)  # fmt: skip
         return
     rows = []
@@ -173,6 +177,7 @@ def index(
 
 
 def evaluate(
+    context: typer.Context,
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
     index: IndexOption = "plaid",
@@ -180,6 +185,7 @@ def evaluate(
     metric: Annotated[list[str] | None, typer.Option("--metric", help="Repeatable; any name ranx knows.")] = None,
     scorer: ScorerOption = "index",
     same_ids: SameIdsOption = "auto",
+    system: SystemOption = "",
     device: DeviceOption = "auto",
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -197,7 +203,17 @@ def evaluate(
     from workbench.experiments.prepare import prepare
 
     metrics, (kind, settings) = tuple(check_metrics(metric or DEFAULT_METRICS)), parse_spec(index)
-    asked = {"index": kind, "settings": settings, "k": k, "metrics": metrics, "scorer": scorer, "same_ids": same_ids}
+    system = checked_system(context, system, "index", "scorer")
+    kind, settings = ("exact", {}) if system else (kind, settings)
+    asked = {
+        "index": kind,
+        "settings": settings,
+        "system": system,
+        "k": k,
+        "metrics": metrics,
+        "scorer": scorer,
+        "same_ids": same_ids,
+    }
     Experiment(**asked)  # a mistake is known before anything is loaded
     prepared = prepare(collection, model, device=device)
     require_judgements(prepared.collection)
@@ -225,7 +241,9 @@ def evaluate(
     title = f"{described['name']}: {described['documents']:,} documents, {found.record['judged']} judged queries"
     rows = [(name, f"{value:.4f}") for name, value in mean.items()]
     depth = found.record["depth"]
-    caption = f"{index} index, {depth} results, {milliseconds:.1f} ms a query in one batch; run {found.id}"
+    caption = (
+        f"{system or f'{index} index'}, {depth} results, {milliseconds:.1f} ms a query in one batch; run {found.id}"
+    )
     show_table(title, ("metric", "mean"), rows, caption)
     show_warnings(found, prepared)
     say_reused(found)

@@ -128,11 +128,12 @@ def preflight(
 
 def _run_seconds(experiments: Sequence[Experiment], load: Loader) -> float | None:
     """Median seconds of the stages after encoding, in finished runs like these."""
-    alike = {(load(experiment).collection.fingerprint, experiment.index) for experiment in experiments}
+    alike = {(load(e).collection.fingerprint, e.index, e.system) for e in experiments}
     found = []
     for run in list_runs(status="complete"):
         described, timings = run.record["experiment"], run.record["timings_s"]
         worked = [stage for stage in STAGES if stage not in run.record["cached"]]
-        if (run.record["collection"]["fingerprint"], described["index"]) in alike and "index" in worked:
+        what = (run.record["collection"]["fingerprint"], described["index"], described.get("system", ""))
+        if what in alike and "index" in worked:
             found.append(sum(timings[stage] for stage in worked if stage in timings))
     return median(found) if found else None

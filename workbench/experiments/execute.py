@@ -26,11 +26,15 @@ from workbench.experiments import plan
 from workbench.experiments.child import ChildError, measure_alone
 from workbench.experiments.experiment import EXACT, INDEX, Experiment
 from workbench.experiments.measure import Measurement, depth_of, measure
+from workbench.experiments.measure_system import measure_system
 from workbench.experiments.prepare import Prepared, prepare
 from workbench.experiments.progress import Progress, Steps, Stop, Stopped
 from workbench.paths import data_folder
 from workbench.runs.record import Run, read_record
 from workbench.runs.store import abandon, begin, delete, find, finish, runs_folder
+from workbench.systems.building import check, identity, packages
+from workbench.systems.material import Material
+from workbench.systems.text import parse_system
 
 
 def run(
@@ -83,7 +87,8 @@ def run(
     record, stale = _described(experiment, ready, name), (runs_folder() / run_id).is_dir()
     folder = begin(run_id, record)
     try:
-        return _kept(folder, record, ready, measure(ready, experiment, steps, scratch), stale)
+        take = measure_system if experiment.system else measure
+        return _kept(folder, record, ready, take(ready, experiment, steps, scratch), stale)
     except Stopped:
         return abandon(folder)
     except BaseException:
@@ -97,10 +102,14 @@ def check_fits(experiment: Experiment, prepared: Prepared) -> None:
 
     Raises:
         InputError: no questions, none with judgements where the experiment has metrics of them, a dimension that the
-            model does not have, or pooling that does not go with it.
+            model does not have, pooling that does not go with it, or a system whose weights nothing can choose.
+        MissingExtraError: a stage of a system needs a package that is not installed.
+        NotFoundError: it needs a model that is not there.
         UnsupportedError: the model gives no importances of tokens, which the pooling asks for.
     """
     prepared.at_dim(experiment.dim).pooler.check(experiment.pooling)
+    if experiment.system:
+        check(parse_system(experiment.system), Material(prepared))
     collection = prepared.collection
     if experiment.metrics:
         require_judgements(collection)
@@ -125,10 +134,16 @@ def run_key(experiment: Experiment, prepared: Prepared) -> str:
         del described["pool_method"], described["pool_protected"]
     if experiment.scorer not in (INDEX, EXACT):  # its settings in full, and a hash of weights that were learned
         described["scorer"] = [experiment.scorer, scorers.get(experiment.scorer, experiment.model).describe()]
-    settings = asdict(index_class(experiment.index).parse_settings(experiment.index_settings))
+    if not experiment.system:
+        del described["system"]
+    settings: Any = identity(experiment.system, prepared) if experiment.system else _settings(experiment)
     key = content_key(prepared.at_dim(experiment.dim).key, described, settings, depth_of(prepared, experiment))
     plain = re.sub(r"[^A-Za-z0-9]+", "-", prepared.collection.name).strip("-").lower() or "run"
     return f"{plain[:40]}-{key[:12]}"
+
+
+def _settings(experiment: Experiment) -> dict[str, Any]:
+    return asdict(index_class(experiment.index).parse_settings(experiment.index_settings))
 
 
 def is_kept(experiment: Experiment, prepared: Prepared) -> bool:
@@ -155,7 +170,7 @@ def _described(experiment: Experiment, prepared: Prepared, name: str) -> dict[st
         "experiment": experiment.to_dict(),
         "collection": collection.describe() | {"judgements_fingerprint": content_key(collection.qrels)},
         "model": prepared.model,
-        "versions": versions(),
+        "versions": versions(packages(experiment.system) if experiment.system else ()),
         "machine": machine(),
         "git": git_state(),
     }
@@ -171,7 +186,7 @@ def _kept(folder: Path, described: dict[str, Any], prepared: Prepared, measured:
     record = described | {
         "index": built.describe,
         "sizes": {"tokens": measured.tokens, "tokens_full": measured.tokens_full, "bytes": built.bytes,
-                  "documents": len(prepared.collection.documents), "dim": prepared.documents.dim},
+                  "documents": len(prepared.collection.documents), "dim": measured.dim},
         "scores": {metric: end._asdict() for metric, end in ends.items()},
         "judged": len(prepared.collection.judged_queries),
         "unjudged": list(measured.unjudged),
@@ -185,6 +200,8 @@ def _kept(folder: Path, described: dict[str, Any], prepared: Prepared, measured:
         "cached": list(measured.cached),
         "search_notes": sorted({note for ranking in measured.searched.rankings for note in ranking.notes}),
         "warnings": list(measured.notes),
+        **({"system": {"text": described["experiment"]["system"], "stages": list(measured.stages)}}
+           if measured.stages else {}),
     }  # fmt: skip
     target = folder.parent / read_record(folder)["id"]
     if stale and target.is_dir():

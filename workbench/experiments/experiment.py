@@ -16,6 +16,7 @@ from engine.indexes import index_class
 from engine.maxsim import scorers
 from engine.pooling import METHODS, PoolSettings, pool_values
 from engine.precision import DTYPES
+from workbench.systems.text import late, parse_system
 
 INDEX, EXACT = "index", "exact"  # scorers beside those of engine.maxsim.scorers
 STORED = ("float16", "float32")
@@ -41,6 +42,8 @@ class Experiment:
         settings: Settings of the index; those left out have their defaults.
         scorer: "index" ranks by the scores of the index; "exact" reranks its k documents by exact MaxSim on the vectors
             before pooling and compression, and a name of `engine.maxsim.scorers`, such as "xtr", by that scorer.
+        system: A whole system in place of index, settings and scorer, as `workbench.systems` reads it; kept as the one
+            text that stands for it. Its late stages hold the pooled vectors.
         k: Documents a query; where a metric looks deeper, as many are searched for.
         metrics: Names that ranx knows; none leaves judgements out, and only the share of exact results is measured.
         same_ids: What the metrics make of a document that has its query's id; see `engine.evaluate`.
@@ -63,6 +66,7 @@ class Experiment:
     index: str = "exact"
     settings: Mapping[str, Any] = field(default_factory=dict)
     scorer: str = "index"
+    system: str = ""
     k: int = 100
     metrics: tuple[str, ...] = DEFAULT_METRICS
     same_ids: SameIds = "auto"
@@ -89,6 +93,22 @@ class Experiment:
             raise InputError(f"Expected settings as names and values, got {self.settings!r}: write a mapping.")
         object.__setattr__(self, "settings", dict(self.settings))
         index_class(self.index).parse_settings(dict(self.settings))
+        if self.system != "":
+            self._check_system()
+
+    def _check_system(self) -> None:
+        tree = parse_system(self.system)
+        object.__setattr__(self, "system", str(tree))
+        for name, default in (("index", "exact"), ("settings", {}), ("scorer", INDEX)):
+            if getattr(self, name) != default:
+                raise InputError(
+                    f"A system names its own stages, so {name} {getattr(self, name)!r} beside the system "
+                    f"{self.system!r} means nothing: leave one of the two out."
+                )
+        if not late(tree) and not (self.pooling.keeps_all and self.dim is None):
+            raise InputError(
+                f"The system {self.system!r} holds no token vectors, so pooling and dim change nothing: leave them out."
+            )
 
     def _check_pool(self) -> None:
         """Spread what `pool` says over the fields, and hold all of it against each other."""

@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from engine import Ranking, TokenEmbeddings, evaluate, rerank
 from engine.evaluation import search_depth
-from engine.indexes import Index
 from engine.maxsim import scorers
 from engine.simd.threads import thread_count
 from workbench.cache import cached_index, searched_bytes
@@ -82,10 +81,12 @@ class Measurement:
         unjudged: Queries that were left out of the judged metrics.
         tokens: Vectors in the index.
         tokens_full: Vectors before pooling.
+        dim: Their dimension.
         pool_seconds: Of pooling; None for pooled vectors that were found and nobody knows any more.
         timings: Stage -> seconds in this process.
         cached: Stages that took their result from before.
         notes: What a reader of the numbers has to know.
+        stages: Of a system: what each stage is, holds and takes; see `workbench.systems.system.stage_table`.
     """
 
     built: Built
@@ -96,10 +97,20 @@ class Measurement:
     unjudged: tuple[str, ...]
     tokens: int
     tokens_full: int
+    dim: int
     pool_seconds: float | None
     timings: dict[str, float]
     cached: tuple[str, ...]
     notes: tuple[str, ...]
+    stages: tuple[dict[str, Any], ...] = ()
+
+
+class Searcher(Protocol):
+    """What is measured: an index, or a system, with queries that can be counted and selected."""
+
+    def search(self, queries: Any, k: int, /) -> list[Ranking]:
+        """One ranking a query."""
+        ...
 
 
 class Clock:
@@ -175,12 +186,12 @@ def depth_of(prepared: Prepared, experiment: Experiment) -> int:
     return search_depth(experiment.metrics, experiment.k, prepared.collection, experiment.same_ids)
 
 
-def search(index: Index, queries: TokenEmbeddings, k: int, steps: Steps = SILENT) -> Searched:
+def search(index: Searcher, queries: Any, k: int, steps: Steps = SILENT) -> Searched:
     """Search all queries: after a warm-up the first hundred one at a time on the clock, the others at once.
 
     Args:
-        index: The index.
-        queries: m queries.
+        index: The index, or a system.
+        queries: m queries, or what `System.ask` made of them.
         k: Documents a query.
         steps: Told of the progress.
 
@@ -199,9 +210,7 @@ def search(index: Index, queries: TokenEmbeddings, k: int, steps: Steps = SILENT
     return Searched(tuple(rankings), tuple(milliseconds), len(batch) / seconds if seconds else 0.0)
 
 
-def time_single(
-    index: Index, queries: TokenEmbeddings, k: int, steps: Steps = SILENT
-) -> tuple[list[float], list[Ranking]]:
+def time_single(index: Searcher, queries: Any, k: int, steps: Steps = SILENT) -> tuple[list[float], list[Ranking]]:
     """Search queries one at a time after a warm-up; milliseconds and rankings."""
     for number in range(min(WARM_UP, len(queries))):
         index.search(queries.select([number]), k)
@@ -233,7 +242,7 @@ def shares_found(found: Sequence[Sequence[str]], truth: Sequence[Sequence[str]],
 
 
 def assess(
-    prepared: Prepared, experiment: Experiment, built: Built, searched: Searched, documents: TokenEmbeddings,
+    prepared: Prepared, experiment: Experiment, built: Built, searched: Searched, documents: TokenEmbeddings | None,
     pool_seconds: float | None, clock: Clock,
 ) -> Measurement:  # fmt: skip
     """Score what was searched: the experiment's scorer, judgements, and the share of exact results.
@@ -243,7 +252,7 @@ def assess(
         experiment: What was asked.
         built: The index.
         searched: Its answers.
-        documents: What was indexed.
+        documents: What was indexed; None where no vectors were needed, and nothing is compared with exact search.
         pool_seconds: What pooling took.
         clock: Holds the time of the stages so far.
 
@@ -253,7 +262,7 @@ def assess(
     collection, depth = prepared.collection, depth_of(prepared, experiment)
     rankings = list(searched.rankings)
     with clock.stage("exact truth", len(rankings)):
-        truth = prepared.truth_ids(clock.steps)
+        truth = None if documents is None else prepared.truth_ids(clock.steps)
     with clock.stage("evaluate"):
         if experiment.scorer != INDEX:
             candidates, names = [ranking.ids for ranking in rankings], list(collection.documents)
@@ -265,12 +274,17 @@ def assess(
         if experiment.metrics:
             scores = evaluate(found, collection, experiment.metrics, experiment.same_ids)
             per_query, unjudged, notes = dict(scores.per_query), scores.unjudged, list(scores.notes)
-        for size in dict.fromkeys((min(10, depth), min(TRUTH_DEPTH, depth))):
-            shares = shares_found([ranking.ids for ranking in rankings], truth, size)
+        for size in dict.fromkeys((min(10, depth), min(TRUTH_DEPTH, depth))) if truth is not None else ():
+            shares = shares_found([ranking.ids for ranking in rankings], truth or [], size)
             per_query[f"{EXACT}{size}"] = dict(zip(collection.queries, shares, strict=True))
+    sizes = (0, 0, 0)
+    if documents is not None:
+        sizes = (documents.n_tokens, prepared.documents.n_tokens, prepared.documents.dim)
+        notes = [*vector_notes(prepared), *notes]
+    notes = [*collection.notes, *notes, *_notes(unjudged, found)]
     return Measurement(
-        built, searched, depth, found, per_query, unjudged, documents.n_tokens, prepared.documents.n_tokens,
-        pool_seconds, clock.timings, tuple(clock.cached), tuple(_notes(prepared, unjudged, found, notes)),
+        built, searched, depth, found, per_query, unjudged, *sizes, pool_seconds, clock.timings, tuple(clock.cached),
+        tuple(notes),
     )  # fmt: skip
 
 
@@ -280,17 +294,23 @@ def scorer_of(experiment: Experiment) -> scorers.Scorer | str:
     return scorers.DEFAULT if name == EXACT_SCORER else scorers.get(name, experiment.model)
 
 
-def _notes(prepared: Prepared, unjudged: tuple[str, ...], rankings: dict[str, Ranking], told: list[str]) -> list[str]:
-    found = list(prepared.collection.notes)
+def vector_notes(prepared: Prepared) -> list[str]:
+    """Texts that were cut, and those of which nothing is left to score."""
+    found = []
     for kind, vectors in (("documents", prepared.documents), ("queries", prepared.queries)):
         if vectors.truncated:
             found.append(f"{vectors.truncated} of {len(vectors)} {kind} were cut at the model's maximum length.")
         if vectors.without_vectors:
             found.append(f"{vectors.without_vectors} of {len(vectors)} {kind} have nothing to score, none is found.")
+    return found
+
+
+def _notes(unjudged: tuple[str, ...], rankings: dict[str, Ranking]) -> list[str]:
+    found = []
     if unjudged:
         named = ", ".join(unjudged[:NAMED]) + (", ..." if len(unjudged) > NAMED else "")
         found.append(f"{len(unjudged)} queries have no judgements and are left out of the scores: {named}.")
     empty = [query for query, ranking in rankings.items() if not len(ranking)]
     if empty:
         found.append(f"{len(empty)} queries found nothing and count as 0: {', '.join(empty[:NAMED])}.")
-    return [*found, *told, *sorted({note for ranking in rankings.values() for note in ranking.notes})]
+    return [*found, *sorted({note for ranking in rankings.values() for note in ranking.notes})]

@@ -5,7 +5,15 @@ from workbench.figures.budgets import budget_curves
 from workbench.figures.export import check_place, export, export_html, export_image, export_images
 from workbench.figures.indexes import index_frontier, qualities
 from workbench.figures.pooling import group_curves, pool_curve, trade_off
-from workbench.figures.systems import Axis, frontier, intervals, latencies, pareto_front, query_differences
+from workbench.figures.systems import (
+    Axis,
+    frontier,
+    intervals,
+    latencies,
+    pareto_front,
+    query_differences,
+    system_frontier,
+)
 from workbench.figures.theme import CONFIG, PALETTES, Palette, palette
 from workbench.figures.training import training_curves
 
@@ -33,6 +41,7 @@ __all__ = [
     "pool_curve",
     "qualities",
     "query_differences",
+    "system_frontier",
     "trade_off",
     "training_curves",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -12,6 +12,9 @@ import plotly.graph_objects as go
 from engine.errors import InputError
 from engine.evaluation import metric_name
 from workbench.figures.theme import DASHES, SYMBOLS, compact, faded, log_axis, palette, style, with_interval
+
+if TYPE_CHECKING:
+    from workbench.experiments.views.systems import SystemComparison
 
 MOST_BARS = 400  # differences by query: beyond it, bars would be thinner than a pixel
 
@@ -126,6 +129,32 @@ def frontier(
     figure.update_xaxes(title_text=f"{x_axis}{', logarithmic' if log_x else ''}", **(log_axis(xs) if log_x else {}))
     figure.update_yaxes(title_text=str(y_axis))
     return legend_below(figure, len(set(names)) if group else 0)
+
+
+def system_frontier(found: SystemComparison, cost: str = "p50_ms", theme: str = "light") -> go.Figure:
+    """Quality of whole systems against what they cost, those with late interaction apart from the others.
+
+    Args:
+        found: A comparison with judgements.
+        cost: "p50_ms" or "bytes".
+        theme: "light" or "dark".
+
+    Returns:
+        The figure, with 95% intervals.
+
+    Raises:
+        InputError: nothing was measured, or without judgements.
+    """
+    points = [
+        {"name": name, "kind": "with late interaction" if row.late else "without", cost: getattr(row, cost),
+         found.metric: row.run.mean[found.metric], "interval": row.run.intervals[found.metric][1:]}
+        for row in found.rows if found.metric and row.run is not None for name in (row.text,)
+    ]  # fmt: skip
+    axes = {"p50_ms": Axis("time of a question", "ms"), "bytes": Axis("size of what is searched", "MB", 1e-6)}
+    return frontier(
+        points, cost, found.metric or "ndcg@10", "name", "kind", "name", axes=axes, title=found.collection,
+        theme=theme, joined=False,
+    )  # fmt: skip
 
 
 def _numbers(points: Sequence[Any], name: str, scale: float) -> list[float]:

@@ -86,6 +86,11 @@ class Run:
         return tuple(self.record.get("latency_ms", {}).get("each", ()))
 
     @property
+    def stages(self) -> list[dict[str, Any]]:
+        """Of a system: what each stage is, holds and takes; none for an index."""
+        return self.record.get("system", {}).get("stages", [])
+
+    @property
     def p50_ms(self) -> float:
         """Median milliseconds of a single query."""
         return self.record["latency_ms"]["p50"]
@@ -238,7 +243,8 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def short_name(experiment: dict[str, Any]) -> str:
     """The settings that tell a run apart: "cranfield, embedded, plaid, bits 2, factor 4"."""
-    parts = [Path(experiment.get(part, "")).name for part in ("collection", "model")] + [experiment.get("index", "")]
+    parts = [Path(experiment.get(part, "")).name for part in ("collection", "model")]
+    parts.append(experiment.get("system") or experiment.get("index", ""))
     parts += [f"{name} {value}" for name, value in experiment.get("settings", {}).items()]
     factor, method = experiment.get("pool_factor", 1), experiment.get("pool_method", "hierarchical")
     if dim := experiment.get("dim"):

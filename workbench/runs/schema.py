@@ -22,6 +22,7 @@ class _Experiment(_Part):
     collection: str = ""
     model: str = ""
     index: str = ""
+    system: str = ""
     settings: dict[str, Any] = Field(default_factory=dict)
     pool_factor: float | str = 1.0
     pool_method: str = "hierarchical"

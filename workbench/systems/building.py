@@ -47,6 +47,21 @@ def build(
     return System(str(tree), _built(tree, material), material)
 
 
+def identity(text: str, prepared: Prepared) -> list[Any]:
+    """All that decides the numbers of a system beside texts, judgements and vectors, as JSON values: stage by stage.
+
+    Raises:
+        NotFoundError: a stage needs a model that is not there.
+    """
+    tree, material = parse_system(text), Material(prepared)
+    return [[leaf.name, leaf.kind.identity(leaf.options, material)] for leaf in leaves(tree)]
+
+
+def packages(text: str) -> tuple[str, ...]:
+    """Distributions whose version can change the numbers of a system, beside those of all."""
+    return tuple(dict.fromkeys(name for leaf in leaves(parse_system(text)) for name in leaf.kind.packages))
+
+
 def check(tree: Tree, material: Material) -> None:
     """Raise what would keep a system from being built; see `build`."""
     for leaf in leaves(tree):

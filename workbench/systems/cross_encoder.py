@@ -57,6 +57,7 @@ class CrossEncoderStage(Reranker):
     name = "cross-encoder"
     options_class = CrossEncoderOptions
     positional: ClassVar[tuple[str, ...]] = ("model",)
+    timed: ClassVar[int] = 8
 
     def __init__(self, options: CrossEncoderOptions, material: Material, remembers: bool = True) -> None:
         self.options, self._material, self._remembers = options, material, remembers
@@ -68,6 +69,12 @@ class CrossEncoderStage(Reranker):
         """Raise unless the model is there: it is loaded, and kept for the building."""
         _loaded(options.model, _device(material))
 
+    @classmethod
+    def identity(cls, options: CrossEncoderOptions, material: Material) -> dict[str, Any]:
+        """Options, and the model."""
+        model, fingerprint = _loaded(options.model, _device(material))
+        return asdict(options) | {"fingerprint": fingerprint, "max_length": model.max_length}
+
     @property
     def holdings(self) -> dict[str, int]:
         """The weights of the model."""
@@ -76,7 +83,7 @@ class CrossEncoderStage(Reranker):
 
     def describe(self) -> dict[str, Any]:
         """Options, and the model."""
-        return asdict(self.options) | {"fingerprint": self.fingerprint, "max_length": self._model.max_length}
+        return self.identity(self.options, self._material)
 
     def score(self, question: Question, positions: np.ndarray) -> np.ndarray:
         """The model's scores: one logit a pair, as the model gives it."""

@@ -12,8 +12,8 @@ import numpy as np
 from engine import TokenEmbeddings
 from engine.muvera import Muvera, MuveraSettings
 from workbench.cache import content_key
-from workbench.systems.material import TOKENS, Material, Question
-from workbench.systems.stages import Finder, Found, Options, Place, rank_among
+from workbench.systems.material import Material, Question
+from workbench.systems.stages import TOKENS, Finder, Found, Options, Place, rank_among
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,10 @@ class MuveraStage(Finder):
         """All options, and what follows from them."""
         return asdict(self.options) | asdict(self._map.layout)
 
-    def find(self, question: Question, k: int) -> Found:
+    def find(self, question: Question, k: int, among: np.ndarray | None = None) -> Found:
         """The k best documents by their encodings."""
         asked = self._map.encode_query(question.parts[TOKENS])
-        positions, scores = self._encodings.search(asked, k, self._material.ties)[0]
+        positions, scores = self._encodings.search(asked, k, self._material.ties, among)[0]
         return Found(positions, scores)
 
     def place(self, question: Question, position: int, k: int) -> Place:

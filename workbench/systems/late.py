@@ -15,8 +15,8 @@ from engine.checks import require_whole
 from engine.errors import InputError
 from engine.indexes import index_class
 from workbench.cache import cached_index, content_key, searched_bytes
-from workbench.systems.material import TOKENS, Material, Question
-from workbench.systems.stages import Finder, Found, Options, Place, rank_among
+from workbench.systems.material import Material, Question
+from workbench.systems.stages import TOKENS, Finder, Found, Options, Place, rank_among
 
 
 class IndexOptions(Options):
@@ -86,6 +86,11 @@ class IndexStage(Finder):
         """Token vectors of questions."""
         return self._material.tokens(texts)
 
+    @classmethod
+    def identity(cls, options: IndexOptions, material: Material) -> dict[str, Any]:
+        """All settings."""
+        return {"k": options.k, **asdict(options.settings)}
+
     @property
     def holdings(self) -> dict[str, int]:
         """The files that a search reads; nothing where they are on another machine."""
@@ -94,11 +99,11 @@ class IndexStage(Finder):
 
     def describe(self) -> dict[str, Any]:
         """All settings."""
-        return {"k": self.options.k, **asdict(self.options.settings)}
+        return self.identity(self.options, self._material)
 
-    def find(self, question: Question, k: int) -> Found:
+    def find(self, question: Question, k: int, among: np.ndarray | None = None) -> Found:
         """The k best documents of the index."""
-        ranking: Ranking = self.index.search(question.parts[TOKENS], k)[0]
+        ranking: Ranking = self.index.search(question.parts[TOKENS], k, self._material.names(among))[0]
         position = self._material.position
         return Found(np.array([position[name] for name in ranking.ids], np.int64), ranking.scores, ranking.notes)
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from engine.retrieval import top_positions
 from workbench.cache import content_key
 from workbench.paths import data_folder
 from workbench.systems.material import Material, Question
-from workbench.systems.stages import Finder, Found, Options, Place, rank_among
+from workbench.systems.stages import Finder, Found, Options, Place, only, rank_among
 
 METHODS = {"lucene": "lucene", "robertson": "robertson", "atire": "atire", "bm25l": "bm25l", "bm25plus": "bm25+"}
 PACKAGES = {"bm25s": "bm25s", "Stemmer": "PyStemmer"}  # module -> distribution
@@ -75,6 +75,7 @@ class Bm25(Finder):
 
     name = "bm25"
     options_class = Bm25Options
+    packages: ClassVar[tuple[str, ...]] = tuple(PACKAGES.values())
 
     def __init__(self, options: Bm25Options, material: Material) -> None:
         self.options, self._ties = options, material.ties
@@ -141,9 +142,9 @@ class Bm25(Finder):
                 beside += self._beside[column]
         return np.where(scores > 0, scores + beside, np.float32(-np.inf))
 
-    def find(self, question: Question, k: int) -> Found:
+    def find(self, question: Question, k: int, among: np.ndarray | None = None) -> Found:
         """The k best documents that share a word with the question."""
-        scores = self._scores(question.text)
+        scores = only(self._scores(question.text), among)
         best = top_positions(scores, self._ties, k)
         return Found(best, scores[best])
 

@@ -18,8 +18,6 @@ from workbench.experiments.progress import SILENT, Steps
 if TYPE_CHECKING:
     from workbench.experiments.prepare import Prepared
 
-TOKENS = "tokens"  # what stages of late interaction need of a question
-
 
 @dataclass(frozen=True, eq=False)
 class Question:
@@ -123,8 +121,12 @@ class Material:
         """int64 [documents], the rank of each id: who comes first among equals."""
         return id_order(self.ids)
 
+    def names(self, positions: np.ndarray | None) -> list[str] | None:
+        """Ids of some documents; None for None."""
+        return None if positions is None else [self.ids[i] for i in positions]
+
     def tokens(self, texts: Sequence[str]) -> TokenEmbeddings:
         """Vectors of questions; those of the collection are kept and not encoded again."""
         if list(texts) == list(self.collection.queries.values()):
             return self.prepared.encode("query", self.steps)[0]
-        return self.encoder.encode_query(texts).astype(self.prepared.vectors)
+        return self.encoder.encode_query(texts).prefix(self.prepared.dim).astype(self.prepared.vectors)

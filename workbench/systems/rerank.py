@@ -16,8 +16,8 @@ from engine.maxsim import scorers
 from engine.maxsim.checks import check_scores
 from engine.maxsim.exact import score_chosen
 from workbench.systems.late import IndexStage
-from workbench.systems.material import TOKENS, Material, Question
-from workbench.systems.stages import Options, Reranker
+from workbench.systems.material import Material, Question
+from workbench.systems.stages import TOKENS, Options, Reranker
 from workbench.systems.text import Leaf, parse_system
 
 HELD, ENCODE = "held", "encode"
@@ -96,6 +96,13 @@ class ScorerStage(Reranker):
         """Token vectors of questions."""
         return self._material.tokens(texts)
 
+    @classmethod
+    def identity(cls, options: RerankOptions, material: Material) -> dict[str, Any]:
+        """Options, and what the scorer depends on."""
+        scorer = _scorer(cls.name, options, material)
+        described = scorer if isinstance(scorer, str) else scorer.describe()
+        return {"k": options.k, "vectors": options.vectors, "scorer": described}
+
     @property
     def holdings(self) -> dict[str, int]:
         """The vectors of the collection, or the index."""
@@ -108,8 +115,7 @@ class ScorerStage(Reranker):
 
     def describe(self) -> dict[str, Any]:
         """Options, and what the scorer depends on."""
-        scorer = self._scorer if isinstance(self._scorer, str) else self._scorer.describe()
-        return {"k": self.options.k, "vectors": self.options.vectors, "scorer": scorer}
+        return self.identity(self.options, self._material)
 
     def score(self, question: Question, positions: np.ndarray) -> np.ndarray:
         """Scores of some documents, on the vectors that the options name."""
@@ -126,7 +132,8 @@ class ScorerStage(Reranker):
             return self._index.stored(positions)
         if self.options.vectors == HELD:
             return self._material.documents.select(positions)
-        return self._material.encoder.encode_document([self._material.texts[i] for i in positions])
+        made = self._material.encoder.encode_document([self._material.texts[i] for i in positions])
+        return made.prefix(self._material.prepared.dim)
 
     def _within(self) -> TokenEmbeddings | None:
         """The whole collection, for a scorer that looks at all of it; not where its vectors are made when asked."""

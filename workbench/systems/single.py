@@ -15,7 +15,7 @@ from engine.retrieval import top_positions
 from workbench.cache import cached_index, searched_bytes
 from workbench.systems.material import Material, Question
 from workbench.systems.single_models import MEAN, POOLINGS, SingleModel, single_model
-from workbench.systems.stages import Finder, Found, Options, Place, rank_among
+from workbench.systems.stages import Finder, Found, Options, Place, only, rank_among
 
 EXACT = "exact"
 INDEXES = (EXACT, "hnsw")
@@ -76,6 +76,11 @@ class Single(Finder):
         index_class(options.index).check_installed()
         _model(options, material)
 
+    @classmethod
+    def identity(cls, options: SingleOptions, material: Material) -> dict[str, Any]:
+        """Options, and the model."""
+        return asdict(options) | _model(options, material).describe()
+
     @property
     def holdings(self) -> dict[str, int]:
         """The vectors, or the files of the graph."""
@@ -85,7 +90,7 @@ class Single(Finder):
 
     def describe(self) -> dict[str, Any]:
         """Options, and the model."""
-        return asdict(self.options) | {"dim": self._documents.shape[1], **self._model.describe()}
+        return self.identity(self.options, self._material) | {"dim": self._documents.shape[1]}
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """One vector a question, float32 [n, dim]."""
@@ -93,14 +98,14 @@ class Single(Finder):
             return self._model.queries(texts, self._material.steps, keep=True)
         return self._model.queries(texts, self._material.steps, keep=False)
 
-    def find(self, question: Question, k: int) -> Found:
+    def find(self, question: Question, k: int, among: np.ndarray | None = None) -> Found:
         """The k best documents."""
         vector = question.parts[self.needs]
         if self._index is not None:
-            ranking = self._index.search(as_tokens(vector[None]), k)[0]
+            ranking = self._index.search(as_tokens(vector[None]), k, self._material.names(among))[0]
             positions = np.array([self._material.position[name] for name in ranking.ids], np.int64)
             return Found(positions, ranking.scores, ranking.notes)
-        scores = self._documents @ vector
+        scores = only(self._documents @ vector, among)
         best = top_positions(scores, self._material.ties, k)
         return Found(best, scores[best])
 

@@ -28,6 +28,7 @@ BUILT_IN = {
     "muvera": "workbench.systems.encodings:MuveraStage",
     "cross-encoder": "workbench.systems.cross_encoder:CrossEncoderStage",
 }
+TOKENS = "tokens"  # what stages of late interaction need of a question
 OF_INDEXES, OF_SCORERS = "workbench.systems.late:stage_of", "workbench.systems.rerank:stage_of"
 NUMBERS = {"int": (int, "a whole number"), "float": (float, "a number"), "str": (str, "a text")}
 
@@ -89,6 +90,8 @@ class Stage(ABC):
         positional: Options that need no name, in their order.
         reranks: Whether it orders what a stage before it found, rather than finding documents by itself.
         needs: What it has to know of a question beside its text, see `encode`; "" for nothing.
+        timed: Questions that a clock asks it at most, one at a time: fewer where one takes seconds.
+        packages: Distributions whose version can change its numbers; records name them.
     """
 
     name: ClassVar[str]
@@ -96,6 +99,8 @@ class Stage(ABC):
     positional: ClassVar[tuple[str, ...]] = ()
     reranks: ClassVar[bool]
     needs: str = ""
+    timed: ClassVar[int] = 100
+    packages: ClassVar[tuple[str, ...]] = ()
     options: Any
     build_seconds: float | None = 0.0
 
@@ -127,6 +132,11 @@ class Stage(ABC):
         """What `needs` names of n questions: n queries of `TokenEmbeddings`, or vectors [n, dim]."""
         raise NotImplementedError
 
+    @classmethod
+    def identity(cls, options: Any, material: Material) -> dict[str, Any]:
+        """All that decides its numbers beside the vectors and texts of the collection, as JSON values."""
+        return asdict(options)
+
     @property
     def holdings(self) -> dict[str, int]:
         """What the stage holds, by name, in bytes; what two stages share has one name."""
@@ -156,8 +166,14 @@ class Finder(Stage):
     depth: ClassVar[int] = 1000
 
     @abstractmethod
-    def find(self, question: Question, k: int) -> Found:
-        """The k best documents; fewer where there are no more."""
+    def find(self, question: Question, k: int, among: np.ndarray | None = None) -> Found:
+        """The k best documents; fewer where there are no more.
+
+        Args:
+            question: The question.
+            k: How many.
+            among: int64, rising, positions of the documents that may be found; all when None.
+        """
 
     @abstractmethod
     def place(self, question: Question, position: int, k: int) -> Place:
@@ -250,3 +266,12 @@ def rank_among(scores: np.ndarray, position: int, ties: np.ndarray) -> int:
     """Rank of one document among all scored ones, 1 is best, ties by id."""
     ahead = (scores > scores[position]) | ((scores == scores[position]) & (ties < ties[position]))
     return 1 + int(ahead.sum())
+
+
+def only(scores: np.ndarray, among: np.ndarray | None) -> np.ndarray:
+    """Scores of all documents, with minus infinity for those that may not be found."""
+    if among is None:
+        return scores
+    kept = np.full(len(scores), -np.inf, np.float32)
+    kept[among] = scores[among]
+    return kept

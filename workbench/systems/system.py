@@ -140,27 +140,32 @@ class System:
                 parts[stage.needs] = stage.encode(texts)
         return Questions(tuple(texts), parts)
 
-    def search(self, questions: Questions | Sequence[str], k: int = 10) -> list[Ranking]:
+    def search(
+        self, questions: Questions | Sequence[str], k: int = 10, subset: Sequence[str] | None = None
+    ) -> list[Ranking]:
         """Find the best documents for each question.
 
         Args:
             questions: Texts, or what `ask` made of them.
             k: How many documents; fewer come back where the stages send on fewer.
+            subset: Ids to search among; None searches all.
 
         Returns:
             One `Answer` a question, best first, equal scores by id.
 
         Raises:
             InputError: k below 1, or a text that is no question.
+            NotFoundError: an id of the subset is no document.
         """
         check_k(k)
+        among = None if subset is None else np.unique(np.array([self.place_of(name) for name in subset], np.int64))
         asked = questions if isinstance(questions, Questions) else self.ask(list(questions))
-        return [self.answer(asked[number], k) for number in range(len(asked))]
+        return [self.answer(asked[number], k, among) for number in range(len(asked))]
 
-    def answer(self, question: Question, k: int) -> Answer:
-        """Answer one question, and tell what each stage did."""
+    def answer(self, question: Question, k: int, among: np.ndarray | None = None) -> Answer:
+        """Answer one question, among some positions or all, and tell what each stage did."""
         passed: list[Passed] = []
-        found = self._run(self.root, question, k, False, passed)
+        found = self._run(self.root, question, k, False, passed, among)
         self._times.append(tuple(map(timed, passed)))
         ids = self.material.ids
         return Answer([ids[i] for i in found.positions], found.scores, found.notes, tuple(passed))
@@ -169,12 +174,16 @@ class System:
         """What the system sends on where another stage comes behind it."""
         return self._run(self.root, question, k, True, [])
 
-    def _run(self, part: Built, question: Question, k: int, followed: bool, passed: list[Passed]) -> Found:
+    def _run(
+        self, part: Built, question: Question, k: int, followed: bool, passed: list[Passed],
+        among: np.ndarray | None = None,
+    ) -> Found:  # fmt: skip
         """What a part finds; `followed` says that another one comes behind it."""
-        inner = [self._run(entry, question, k, True, passed) for entry in part.parts]
+        inner = [self._run(entry, question, k, True, passed, among) for entry in part.parts]
         limit, start = sent_on(part, k, followed), time.perf_counter()
         if isinstance(part.stage, Finder):
-            entered, found = len(self), part.stage.find(question, limit or len(self))
+            entered = len(self) if among is None else len(among)
+            found = part.stage.find(question, limit or len(self), among)
         elif isinstance(part.stage, Reranker):
             entered, found = len(inner[0].positions), reranked(part.stage, question, inner[0], self.material.ties)
             found = Found(found.positions[:limit], found.scores[:limit], found.notes)
@@ -186,6 +195,11 @@ class System:
             entered = len(np.unique(np.concatenate([entry.positions for entry in inner])))
         passed.append(Passed(part.own, entered, found, (time.perf_counter() - start) * 1e3))
         return found
+
+    @property
+    def timed(self) -> int:
+        """Questions that a clock asks it at most."""
+        return min(stage.timed for _, stage in self.stages)
 
     @property
     def bytes(self) -> int:

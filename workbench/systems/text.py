@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 from engine.errors import InputError
 from workbench.systems.fusion import FusionOptions, read_fusion
-from workbench.systems.stages import Stage, finders, rerankers, stage_class
+from workbench.systems.stages import TOKENS, Stage, finders, rerankers, stage_class
 
 TOKEN = re.compile(r'"[^"]*"|[+>()]|[^+>()"]+')
 PART = re.compile(r'(?:"[^"]*"|[^":,])+')
@@ -121,6 +121,11 @@ def leaves(tree: Tree) -> Iterator[Leaf]:
     else:
         yield from leaves(tree.first)
         yield tree.by
+
+
+def late(tree: Tree) -> bool:
+    """Whether a system scores token vectors somewhere."""
+    return any(leaf.kind.needs == TOKENS for leaf in leaves(tree))
 
 
 def fusions(tree: Tree) -> Iterator[Fused]:

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from engine.evaluation import metric_name
 from engine.statistics import Interval, best_difference, moved, paired
-from workbench.systems.material import TOKENS
-from workbench.systems.text import Reranked, leaves, parse_system
+from workbench.systems.text import Reranked, parse_system
+from workbench.systems.text import late as uses_tokens
 
 METRIC = "ndcg@10"
 THRESHOLD = 0.05  # of a question: a smaller difference is none
@@ -129,11 +129,6 @@ class Added:
         )
 
 
-def is_late(text: str) -> bool:
-    """Whether a system compares token vectors somewhere."""
-    return any(getattr(leaf.kind, "needs", "") == TOKENS for leaf in leaves(parse_system(text)))
-
-
 def worth(rows: Sequence[Measured], metric: str = METRIC, seed: int = 0) -> Worth | None:
     """Answer the question from the rows of a comparison.
 
@@ -146,7 +141,7 @@ def worth(rows: Sequence[Measured], metric: str = METRIC, seed: int = 0) -> Wort
         The answer; None where a side has no system.
     """
     known = [row for row in rows if row.per_query.get(metric)]
-    sides = [[row for row in known if is_late(row.name) == late] for late in (True, False)]
+    sides = [[row for row in known if uses_tokens(parse_system(row.name)) == late] for late in (True, False)]
     if not all(sides):
         return None
     late, other = (max(side, key=lambda row: mean(row, metric)) for side in sides)

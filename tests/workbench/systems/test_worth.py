@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from workbench.systems.worth import added, is_late, size, worth
+from workbench.systems.text import late as late_of
+from workbench.systems.text import parse_system
+from workbench.systems.worth import added, size, worth
 
 RNG = np.random.default_rng(1)
 QUERIES = [f"q{i}" for i in range(80)]
@@ -31,7 +33,7 @@ def row(name: str, gain: float, p50_ms: float | None = 1.0, size: int | None = 1
      ("muvera:5120", True), ("(bm25 + exact):by=score", True), ("bm25 > cross-encoder:a/b", False)],
 )  # fmt: skip
 def test_late_interaction_is_where_token_vectors_are_compared(text: str, late: bool) -> None:
-    assert is_late(text) == late
+    assert late_of(parse_system(text)) == late
 
 
 def test_a_clear_gain_is_told_with_its_interval_and_its_cost() -> None:
