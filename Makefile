@@ -32,12 +32,15 @@ demo: $(READY)  ## Search real text in a browser, with no network and no GPU
 ui: $(READY)  ## Open the browser pages
 	$(BIN)/workbench ui
 
-# A process a core, a file at a time, each with one thread: more threads than cores would wait for one another.
+# A process a core, a file at a time, each with one thread: more threads than cores would wait for one another. Files
+# keep their order, so that those of the pages share a server and a browser, and long files do not come last.
+SPREAD = -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
+
 test: $(READY)  ## The test suite (8 minutes or less on 2 cores)
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests -m "not slow" -n $(PROCESSES) --dist loadfile
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests -m "not slow" $(SPREAD)
 
 coverage: $(READY)  ## The test suite with the share of lines that it runs
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests -m "not slow" -n $(PROCESSES) --dist loadfile \
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests -m "not slow" $(SPREAD) \
 		--cov=engine --cov=workbench --cov=apps --cov-report=term:skip-covered
 
 test-long: $(READY)  ## The long tests: many kills, many examples

@@ -166,47 +166,20 @@
         },
       );
       hint();
-      const table = el(
-        "div",
-        { class: "scroll" },
-        el(
-          "table",
-          { class: "plain" },
-          el(
-            "thead",
-            {},
-            el(
-              "tr",
-              {},
-              ["Query token", "Added by the model", "Best patch"].map((head) => el("th", { scope: "col" }, head)),
-              el("th", { scope: "col", class: "n" }, "Contribution"),
-            ),
-          ),
-          el(
-            "tbody",
-            {},
-            shown.map((unit) =>
-              el(
-                "tr",
-                {},
-                el("th", { scope: "row", class: "mono" }, record.query[unit].text),
-                el("td", {}, added(record.query[unit]) ? record.query[unit].kind : ""),
-                el("td", {}, record.best[unit].map((cell) => name(record, cell)).join("; ")),
-                el("td", { class: "n" }, fixed(record.contribution[unit], 4)),
-              ),
-            ),
-          ),
-          el(
-            "tfoot",
-            {},
-            el(
-              "tr",
-              {},
-              el("th", { scope: "row", colspan: "3" }, "Sum, the score"),
-              el("td", { class: "n" }, fixed(record.score, 4)),
-            ),
-          ),
-        ),
+      const table = parts.listing(
+        [
+          ["Query token", "mono"],
+          ["Added by the model", ""],
+          ["Best patch", ""],
+          ["Contribution", "n"],
+        ],
+        shown.map((unit) => [
+          record.query[unit].text,
+          added(record.query[unit]) ? record.query[unit].kind : "",
+          record.best[unit].map((cell) => name(record, cell)).join("; "),
+          fixed(record.contribution[unit], 4),
+        ]),
+        { foot: ["Sum, the score", fixed(record.score, 4)] },
       );
       result.replaceChildren(
         el(

@@ -45,34 +45,9 @@
       fixed(r.milliseconds, 2),
       fixed(r.seconds, 2),
     ];
-    return el(
-      "div",
-      { class: "scroll" },
-      el(
-        "table",
-        { class: "plain" },
-        el(
-          "thead",
-          {},
-          el(
-            "tr",
-            {},
-            heads.map((head, i) => el("th", { scope: "col", class: i ? "n" : "" }, head)),
-          ),
-        ),
-        el(
-          "tbody",
-          {},
-          rows.map((r) =>
-            el(
-              "tr",
-              {},
-              el("th", { scope: "row" }, r.label),
-              cells(r).map((cell) => el("td", { class: "n" }, String(cell))),
-            ),
-          ),
-        ),
-      ),
+    return LIW.parts.listing(
+      heads.map((head, i) => [head, i ? "n" : ""]),
+      rows.map((r) => [r.label, ...cells(r).map(String)]),
     );
   };
 })();

@@ -103,49 +103,22 @@
   };
 
   /* The same as a table: for a screen reader, and for the exact numbers. */
-  LIW.parts.table = (view, score, name) => {
-    const rows = view.query.map((unit, row) =>
-      el(
-        "tr",
-        {},
-        el("th", { scope: "row", class: "mono" }, unit.text),
-        el("td", {}, added(unit) ? unit.kind : ""),
-        el("td", { class: "mono" }, view.best[row].map((column) => view.document[column].text).join(", ")),
-        el("td", { class: "n" }, fixed(view.contribution[row], 4)),
-      ),
+  LIW.parts.table = (view, score, name) =>
+    LIW.parts.listing(
+      [
+        ["Query token", "mono"],
+        ["Added by the model", ""],
+        ["Best match in the document", "mono"],
+        ["Contribution", "n"],
+      ],
+      view.query.map((unit, row) => [
+        unit.text,
+        added(unit) ? unit.kind : "",
+        view.best[row].map((column) => view.document[column].text).join(", "),
+        fixed(view.contribution[row], 4),
+      ]),
+      { caption: `How the score of ${name} adds up`, foot: ["Sum, the score", fixed(score, 4)] },
     );
-    const heads = ["Query token", "Added by the model", "Best match in the document"];
-    return el(
-      "div",
-      { class: "scroll" },
-      el(
-        "table",
-        { class: "plain" },
-        el("caption", { class: "hidden" }, `How the score of ${name} adds up`),
-        el(
-          "thead",
-          {},
-          el(
-            "tr",
-            {},
-            heads.map((head) => el("th", { scope: "col" }, head)),
-            el("th", { scope: "col", class: "n" }, "Contribution"),
-          ),
-        ),
-        el("tbody", {}, rows),
-        el(
-          "tfoot",
-          {},
-          el(
-            "tr",
-            {},
-            el("th", { scope: "row", colspan: "3" }, "Sum, the score"),
-            el("td", { class: "n" }, fixed(score, 4)),
-          ),
-        ),
-      ),
-    );
-  };
 
   /* Two explanations over the same query units: the difference, largest first, adding up, and what each matched. */
   LIW.parts.versus = (first, second, level) => {

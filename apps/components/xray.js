@@ -188,39 +188,21 @@ LIW.pages.xray = ({ element, props, ask, send, watch, setup }) => {
         el("b", {}, count(report.by_index)),
         " that exact search returns; the rest the model ranks lower.",
       ),
-      el(
-        "div",
-        { class: "scroll" },
-        el(
-          "table",
-          { class: "plain" },
-          el(
-            "thead",
-            {},
-            el(
-              "tr",
-              {},
-              ["Lost at", "Documents", "Share", "Questions", "What wins them back"].map((head, i) =>
-                el("th", { scope: "col", class: i && i < 4 ? "n" : "" }, head),
-              ),
-            ),
-          ),
-          el(
-            "tbody",
-            {},
-            report.costs.map((cost) =>
-              el(
-                "tr",
-                {},
-                el("th", { scope: "row" }, cost.stage),
-                el("td", { class: "n" }, count(cost.lost)),
-                el("td", { class: "n" }, fixed(100 * cost.share, 1) + "%"),
-                el("td", { class: "n" }, count(cost.queries)),
-                el("td", {}, cost.remedy),
-              ),
-            ),
-          ),
-        ),
+      LIW.parts.listing(
+        [
+          ["Lost at", ""],
+          ["Documents", "n"],
+          ["Share", "n"],
+          ["Questions", "n"],
+          ["What wins them back", ""],
+        ],
+        report.costs.map((cost) => [
+          cost.stage,
+          count(cost.lost),
+          fixed(100 * cost.share, 1) + "%",
+          count(cost.queries),
+          cost.remedy,
+        ]),
       ),
       el(
         "details",

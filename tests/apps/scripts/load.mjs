@@ -4,6 +4,14 @@ import { createContext, runInContext } from "node:vm";
 
 const FOLDER = new URL("../../../apps/components/", import.meta.url);
 
+/* As much of an element as `LIW.el` needs. */
+const createElement = (tag) => {
+  const node = { tag, className: "", children: [], attributes: {} };
+  node.append = (...children) => node.children.push(...children);
+  node.setAttribute = (name, value) => (node.attributes[name] = value);
+  return node;
+};
+
 /* All scripts, the shared one first, as `scripts()` of apps/components/__init__.py joins them; `search` is the address. */
 export const load = (search = "", saved = null) => {
   const pushed = [];
@@ -13,7 +21,7 @@ export const load = (search = "", saved = null) => {
     window,
     location,
     URLSearchParams,
-    document: { getElementById: () => (saved ? { textContent: JSON.stringify(saved) } : null) },
+    document: { getElementById: () => (saved ? { textContent: JSON.stringify(saved) } : null), createElement },
     history: {
       pushState: (_, __, url) => pushed.push(["push", url]),
       replaceState: (_, __, url) => pushed.push(["replace", url]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -139,12 +140,10 @@ def test_false_negatives_leave_the_loss() -> None:
     assert masked.isinf().tolist() == [[False, True, False], [False, False, True]]
 
 
-def _worker(rank: int, folder: str, port: int, texts: list[dict[str, str]]) -> None:
-    import os
-
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE="2")
+def _worker(rank: int, folder: str, port: int, texts: list[dict[str, str]]) -> tuple[torch.Tensor, torch.Tensor]:
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
+    meeting, patience = f"tcp://127.0.0.1:{port}", timedelta(seconds=240)
+    torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2, timeout=patience)
     model = load_for_training(TrainSettings(base=folder, projection=16, device="cpu")).model
     model.eval()
     wrapped = torch.nn.parallel.DistributedDataParallel(model)
@@ -154,11 +153,15 @@ def _worker(rank: int, folder: str, port: int, texts: list[dict[str, str]]) -> N
     value.backward()
     total = value.detach().clone()
     torch.distributed.all_reduce(total)
-    if rank == 0:
-        torch.save({"loss": total / 2, "gradient": flat_gradient(model)}, Path(folder) / "two.pt")
+    gradient = flat_gradient(model)
     del wrapped, loss, value  # the reducer would otherwise end the group's thread while holding the interpreter's lock
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
+    return total / 2, gradient
+
+
+def _second_worker(_: int, *arguments: Any) -> None:
+    _worker(1, *arguments)
 
 
 @pytest.mark.parametrize("graph_tokens", [None, 0])
@@ -190,8 +193,10 @@ def test_two_processes_with_gathered_negatives_equal_one(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    torch.multiprocessing.spawn(_worker, (str(backbone), port, rows[:8]), nprocs=2)
-    found = torch.load(backbone / "two.pt")
+    shared = (str(backbone), port, rows[:8])
+    other = torch.multiprocessing.spawn(_second_worker, shared, nprocs=1, join=False)  # this process is the first
+    loss, gradient = _worker(0, *shared)
+    other.join()
     expected = gradients(model, ContrastiveLoss(model), features(model, rows[:8], ("query", "positive")))
-    assert found["loss"].item() == pytest.approx(expected[0], abs=1e-5)
-    torch.testing.assert_close(found["gradient"], expected[1], atol=1e-5, rtol=1e-4)
+    assert loss.item() == pytest.approx(expected[0], abs=1e-5)
+    torch.testing.assert_close(gradient, expected[1], atol=1e-5, rtol=1e-4)
