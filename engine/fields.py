@@ -50,10 +50,7 @@ def table(collection: Collection) -> pa.Table:
     """
     import pyarrow as pa
 
-    keys, fields = list(collection.documents), collection.fields
-    rows = {} if fields is None else fields.read()
-    wholes = [collection.parts[key].document if key in collection.parts else key for key in keys]
-    of_row = [rows.get(key) or rows.get(whole) or {} for key, whole in zip(keys, wholes, strict=True)]
+    keys = list(collection.documents)
     columns: dict[str, Any] = {PLACE: pa.array(range(len(keys)), pa.int64())}
     taken = {PLACE}
 
@@ -62,9 +59,10 @@ def table(collection: Collection) -> pa.Table:
             taken.add(name.lower())
             columns[name] = values()
 
-    for name in () if fields is None else fields.names:
-        add(name, lambda name=name: typed([row.get(name) for row in of_row]))
+    for name, values in of_fields(collection).items():
+        add(name, lambda values=values: values)
     if collection.parts:
+        wholes = [collection.parts[key].document if key in collection.parts else key for key in keys]
         places = [collection.parts.get(key) for key in keys]
         add("document", lambda: pa.array(wholes, pa.string()))
         for name in ("page", "passage"):
@@ -74,6 +72,18 @@ def table(collection: Collection) -> pa.Table:
     add("title", lambda: pa.array([collection.titles.get(key) for key in keys], pa.string()))
     add("text", lambda: pa.array(list(collection.documents.values()), pa.string()))
     return pa.table(columns)
+
+
+def of_fields(collection: Collection) -> dict[str, pa.Array]:
+    """The columns that the fields of a collection name, one value a document."""
+    fields = collection.fields
+    if fields is None:
+        return {}
+    rows, parts = fields.read(), collection.parts
+    chosen = [
+        rows.get(key) or rows.get(parts[key].document if key in parts else key) or {} for key in collection.documents
+    ]
+    return {name: typed([row.get(name) for row in chosen]) for name in fields.names}
 
 
 def typed(values: Sequence[Any]) -> pa.Array:

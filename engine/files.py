@@ -44,7 +44,12 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a small text file so that readers see either the old or the new one, and the new one survives a crash.
+    """Write a small text file in UTF-8; see `replace_bytes`."""
+    replace_bytes(path, text.encode("utf-8"))
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
+    """Write a small file so that readers see either the old or the new one, and the new one survives a crash.
 
     Raises:
         StorageError: it cannot be written; the old one is there as before.
@@ -52,8 +57,8 @@ def replace_text(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with writing(path):
         try:
-            with temporary.open("w", encoding="utf-8") as stream:
-                stream.write(text)
+            with temporary.open("wb") as stream:
+                stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
             temporary.replace(path)

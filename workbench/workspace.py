@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from engine import Alignment, Collection, Encoder, TokenEmbeddings
+from engine.conditions import Selection
 from engine.errors import InputError, NotFoundError
 from engine.explain import align
-from engine.indexes import DEFAULT_KIND, Index
+from engine.indexes import DEFAULT_KIND, Index, index_class
 from engine.maxsim import scorers
 from engine.maxsim.scorers import Scorer
 from engine.retrieval import check_k, rerank
@@ -69,6 +70,7 @@ class SearchResult:
         scored_on: Which vectors the scores and their parts are of, in words.
         notes: What the index did beyond its settings.
         caveat: Why the parts of a score do not sum to it; empty where they do.
+        among: The documents that a condition chose, or None.
     """
 
     question: str
@@ -78,6 +80,7 @@ class SearchResult:
     scored_on: str
     notes: tuple[str, ...] = ()
     caveat: str = ""
+    among: Selection | None = None
 
 
 class Workspace:
@@ -105,6 +108,7 @@ class Workspace:
         self._index = index
         self.scorer, self._scorer = _ranker(prepared.experiment(scorer=scorer))
         self._positions = {name: position for position, name in enumerate(self.collection.documents)}
+        self._among = lru_cache(maxsize=16)(self._select)
         self._query = lru_cache(maxsize=64)(self._encode_query)
         self._document_tokens = lru_cache(maxsize=1024)(lambda text: self.encoder.tokens(text, "document"))
         self.explain = lru_cache(maxsize=256)(self._explain)  # a page explains what it has just found
@@ -189,21 +193,34 @@ class Workspace:
             f"Ranked by {self.scorer}, whose score is no such sum: the parts are those of MaxSim on the same vectors."
         )
 
-    def search(self, question: str, k: int = 10, subset: Sequence[str] | None = None) -> SearchResult:
+    def among(self, condition: str) -> Selection:
+        """The documents that fit a condition on their fields; see `engine.conditions.Rows.select`."""
+        return self._among(condition.strip())
+
+    def _select(self, condition: str) -> Selection:
+        return self.collection.rows.select(condition)  # rows are read when the first condition comes
+
+    def search(self, question: str, k: int = 10, subset: Sequence[str] | None = None, where: str = "") -> SearchResult:
         """Find the documents for a question: order and scores of the index or the scorer, as `evaluate` takes them.
 
         Args:
             question: The question.
             k: How many documents; a scorer reranks a hundred, or k where that is more.
             subset: Ids to search among, or None.
+            where: A condition on the fields of the documents to search among, or "".
 
         Returns:
             The result.
 
         Raises:
-            InputError: an empty question or k below 1.
+            InputError: an empty question, k below 1, a subset and a condition, or a condition that fits nothing.
+            UnsupportedError: this kind of index cannot search among some documents.
         """
         check_k(k)
+        if subset is not None and where.strip():
+            raise InputError("Expected ids to search among or a condition, got both: give one of them.")
+        among = self.among(where) if where.strip() else None
+        subset = subset if among is None else among.ids
         start = time.perf_counter()
         query, tokens = self._query(question)
         depth = k if self._scorer is None else max(k, CANDIDATES)
@@ -219,7 +236,8 @@ class Workspace:
             Hit(rank, name, titles.get(name, name), texts[name], float(score), self.explain(question, name))
             for rank, (name, score) in enumerate(zip(ranking.ids, ranking.scores, strict=True), start=1)
         ]
-        return SearchResult(question, tokens, hits, time.perf_counter() - start, self.scored_on, notes, self.caveat)
+        seconds = time.perf_counter() - start
+        return SearchResult(question, tokens, hits, seconds, self.scored_on, notes, self.caveat, among)
 
     def _explain(self, question: str, document_id: str) -> Alignment:
         """Show how a document's MaxSim for a question comes about, on the vectors that it is ranked by.
@@ -278,6 +296,7 @@ def open_workspace(
     settings: Mapping[str, Any] | None = None,
     scorer: str = INDEX,
     system: str = "",
+    where: str = "",
 ) -> Workspace:
     """Load a collection and a model, encode and index what is not kept from the last time.
 
@@ -290,6 +309,7 @@ def open_workspace(
         settings: Settings of the index that are not the defaults.
         scorer: What ranks, as in `Experiment`: "index", "exact", or a name of `engine.maxsim.scorers`.
         system: A whole system in place of index, settings and scorer; see `workbench.systems`.
+        where: A condition that will be searched with: a mistake in it is an error before anything is encoded.
 
     Returns:
         The workspace.
@@ -301,6 +321,10 @@ def open_workspace(
     report = on_progress or (lambda stage, done, total: None)
     prepared = prepare(collection, model, device=device)
     _ranker(prepared.experiment(index=index, settings=settings or {}, scorer=scorer))
+    if where.strip():
+        if not system:
+            index_class(index).check_can("subset")
+        prepared.collection.rows.select(where.strip())
     if system:
         check(parse_system(system), Material(prepared))
         if late(parse_system(system)):

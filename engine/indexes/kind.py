@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from engine.errors import UnsupportedError
 from engine.indexes import checks
 from engine.indexes.checks import ABILITIES, Settings
 
@@ -52,6 +53,14 @@ class Kind:
     @classmethod
     def check_installed(cls) -> None:
         """Raise MissingExtraError when a package that this kind needs is absent or of the wrong version."""
+
+    @classmethod
+    def check_can(cls, ability: str) -> None:
+        """Raise UnsupportedError unless the kind has an ability, one of `ABILITIES`."""
+        if ability not in cls.can:
+            raise UnsupportedError(
+                f"Index kind {cls.kind!r} has not the ability {ability!r}: it has {', '.join(sorted(cls.can))}."
+            )
 
     @classmethod
     def dependency_defaults(cls) -> dict[str, Any]:

@@ -150,3 +150,37 @@ def test_a_folder_of_a_pdf_is_searched_by_passages(tmp_path: Path, capsys: pytes
     code, _, err = said([*asked, "--passages", "8:9"], capsys)
     assert code == 2
     assert "try 200:40" in err
+
+
+def test_a_condition_means_the_same_in_every_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "data"
+    (data / "qrels").mkdir(parents=True)
+    rows = [
+        ("a", "The moon lifts the sea", 2019),
+        ("b", "Bread is made of flour", 2020),
+        ("c", "The sea is salt", 2021),
+    ]
+    (data / "corpus.jsonl").write_text(
+        "\n".join(json.dumps({"_id": name, "text": text, "year": year}) for name, text, year in rows)
+    )
+    (data / "queries.jsonl").write_text('{"_id": "q", "text": "what lifts the sea"}')
+    (data / "qrels" / "test.tsv").write_text("q\ta\t1\nq\tc\t1\n")
+    on = ["--collection", str(data), "--index", "exact"]
+    code, _, err = said(["search", "the sea", *on, "--where", "yeer > 1"], capsys)
+    assert (code, "year (BIGINT)" in err, "Encoding" in err) == (2, True, False)
+    code, _, err = said(["index", str(tmp_path / "index"), *on], capsys)
+    assert code == 0
+    for place in (on, ["--index", str(tmp_path / "index")]):
+        code, out, _ = said(["search", "the sea", *place, "--where", "year >= 2020", "--json"], capsys)
+        found = json.loads(out)
+        assert (code, [hit["id"] for hit in found["hits"]]) == (0, ["c", "b"])
+        assert found["among"] == {"where": "year >= 2020", "documents": 2, "of": 3}
+    code, _, err = said(["search", "x", "--index", str(tmp_path / "index"), "--collection", str(data)], capsys)
+    assert (code, "leave --collection out" in err) == (2, True)
+    code, out, _ = said(["evaluate", *on, "--where", "year >= 2020"], capsys)
+    assert (code, "2 of 3 documents (year >= 2020)" in " ".join(out.split())) == (0, True)
+    (tmp_path / "e.yaml").write_text(f"collection: {data}\nindex: exact\n")
+    code, out, _ = said(["run", str(tmp_path / "e.yaml"), "--where", "year > 2019", "--json"], capsys)
+    record = json.loads(out)
+    assert (code, record["collection"]["among"]["documents"]) == (0, 2)
+    assert record["scores"]["ndcg@10"]["mean"] == 1.0

@@ -9,7 +9,15 @@ import typer
 import yaml
 
 from engine.errors import InputError
-from workbench.cli.options import ForceOption, JsonOption, SameIdsOption, ScorerOption, SplitOption, SystemOption
+from workbench.cli.options import (
+    ForceOption,
+    JsonOption,
+    SameIdsOption,
+    ScorerOption,
+    SplitOption,
+    SystemOption,
+    WhereOption,
+)
 from workbench.cli.output import note, out, progress_bars, show_json, show_table
 from workbench.cli.runs import show_run
 
@@ -21,6 +29,7 @@ def run(
     scorer: ScorerOption = "",
     same_ids: SameIdsOption = "",
     system: SystemOption = "",
+    where: WhereOption = "",
     split: SplitOption = None,
     example: Annotated[bool, typer.Option("--example", help="Print an experiment with every setting.")] = False,
     as_json: JsonOption = False,
@@ -42,6 +51,7 @@ def run(
     wanted = wanted.with_(
         collection=str(Source.parse(wanted.collection).choose(split=split)), scorer=scorer or wanted.scorer,
         same_ids=same_ids or wanted.same_ids, system=system or wanted.system,
+        where=where or wanted.where,
     )  # fmt: skip
     with progress_bars() as report:
         finished = execute(wanted, report, name=name, force=force)

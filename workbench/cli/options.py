@@ -49,6 +49,9 @@ SystemOption = Annotated[
         "--system", help='A whole system, in place of index and scorer: "bm25:k=1000 > maxsim", "bm25 + single".'
     ),
 ]
+WhereOption = Annotated[
+    str, typer.Option("--where", help='Search only documents whose fields fit a condition: "year >= 2020".')
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Measure again what is there already.")]
 
 

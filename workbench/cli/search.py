@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,9 +22,13 @@ from workbench.cli.options import (
     SameIdsOption,
     ScorerOption,
     SystemOption,
+    WhereOption,
     checked_system,
 )
 from workbench.cli.output import note, out, progress_bars, say_reused, show_json, show_table, show_warnings
+
+if TYPE_CHECKING:
+    from workbench.workspace import SearchResult, Workspace
 
 SNIPPET = 90  # characters of a document in a table
 
@@ -38,34 +42,24 @@ def search(
     k: KOption = 10,
     scorer: ScorerOption = "index",
     system: SystemOption = "",
+    where: WhereOption = "",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     output: OutputOption = None,
 ) -> None:
     """Find the documents for a question, with the query tokens that each score comes from.
 
+    `--index` is a kind of index, or a folder that `workbench index` wrote.
+
     Example: `workbench search "where is the biggest number in a list" --k 5`
     """
-    from workbench.experiments.plan import parse_spec
-    from workbench.workspace import open_workspace
-
     if not question.strip():
         raise InputError("Expected a question, got an empty one: type a few words.")
-    (kind, settings), system = parse_spec(index), checked_system(context, system, "index", "scorer")
-    with progress_bars() as report:
-        workspace = open_workspace(collection, model, kind, report, device, settings, scorer, system)
-    result = workspace.search(question, k)
+    system = checked_system(context, system, "index", "scorer")
+    workspace = _opened(collection, model, index, device, scorer, system, where)
+    result = workspace.search(question, k, where=where)
     if as_json or output:
-        parts = workspace.collection.parts
-        hits = [
-            {"rank": hit.rank, "id": hit.id, "score": hit.score, "text": hit.text, "contribution": hit.contribution,
-             "part": str(parts[hit.id]) if hit.id in parts else None}
-            for hit in result.hits
-        ]  # fmt: skip
-        tokens = [token.text for token in result.query_tokens]
-        show_json({"question": question, "query_tokens": tokens, "hits": hits, "scorer": workspace.scorer,
-                   "system": system, "scored_on": result.scored_on, "caveat": result.caveat, "seconds": result.seconds},
-                  output)  # fmt: skip
+        show_json(_found(workspace, result), output)
         return
     rows = []
     for hit in result.hits:
@@ -73,11 +67,47 @@ def search(
         best = sorted(range(len(hit.contribution)), key=lambda i: -hit.contribution[i])[:3]
         because = ", ".join(f"{result.query_tokens[i].text} {hit.contribution[i]:.2f}" for i in best)
         rows.append((f"{hit.rank} {hit.id}", text[:SNIPPET], f"{hit.score:.3f}", because))
-    counted = f"{len(workspace.collection.documents):,} documents, {result.seconds * 1e3:.0f} ms"
-    caption = f"{counted}; scored on {result.scored_on}"
+    counted = f"{len(workspace.collection.documents):,} documents" if result.among is None else str(result.among)
+    caption = f"{counted}, {result.seconds * 1e3:.0f} ms; scored on {result.scored_on}"
     show_table(question, ("document", "text", "score", "strongest tokens"), rows, caption)
     for sentence in filter(None, [*result.notes, result.caveat]):
         note(sentence)
+
+
+def _opened(collection: str, model: str, index: str, device: str, scorer: str, system: str, where: str) -> Workspace:
+    """What `search` works on: a collection and a kind of index, or an index on disk with its own documents."""
+    from engine.indexes import kinds
+    from workbench.experiments.plan import parse_spec
+    from workbench.indexed import open_indexed
+    from workbench.workspace import open_workspace
+
+    if Path(index).is_dir() and index not in kinds():
+        if collection != "embedded":
+            raise InputError(f"The index {index} has its own documents: leave --collection out.")
+        opened = open_indexed(index, None if model == "embedded" else model, device, scorer)
+        if where.strip():
+            opened.index.check_can("subset")
+        return opened
+    kind, settings = parse_spec(index)
+    with progress_bars() as report:
+        return open_workspace(collection, model, kind, report, device, settings, scorer, system, where)
+
+
+def _found(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
+    """A search result as JSON values."""
+    parts, among = workspace.collection.parts, result.among
+    hits = [
+        {"rank": hit.rank, "id": hit.id, "score": hit.score, "text": hit.text, "contribution": hit.contribution,
+         "part": str(parts[hit.id]) if hit.id in parts else None}
+        for hit in result.hits
+    ]  # fmt: skip
+    chosen = None if among is None else {"where": among.condition, "documents": len(among.ids), "of": among.total}
+    return {
+        "question": result.question, "query_tokens": [token.text for token in result.query_tokens], "hits": hits,
+        "among": chosen, "scorer": workspace.scorer,
+        "system": "" if workspace.system is None else workspace.system.text, "scored_on": result.scored_on,
+        "caveat": result.caveat, "seconds": result.seconds,
+    }  # fmt: skip
 
 
 def check_empty(folder: Path) -> None:
@@ -144,7 +174,7 @@ def index(
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Build an index over a collection, in a folder that `open_index` reads.
+    """Build an index over a collection, in a folder that `open_index` reads and `workbench search --index` searches.
 
     Example: `workbench index my-index/ --collection corpus.jsonl --index plaid`
     """
@@ -152,6 +182,7 @@ def index(
     from workbench.experiments.plan import parse_spec
     from workbench.experiments.prepare import prepare
     from workbench.experiments.progress import Steps
+    from workbench.indexed import keep_documents
 
     name, settings = parse_spec(kind)
     index_class(name).parse_settings(settings)
@@ -163,6 +194,9 @@ def index(
         report("index", 0, len(documents))
         start = time.perf_counter()
         with new_index(name, destination, **settings) as created:
+            keep_documents(
+                destination, prepared.collection, str(Path(model).resolve()) if Path(model).exists() else model
+            )
             created.add(list(prepared.collection.documents), documents)
         report("index", len(documents), len(documents))
     record = created.describe() | {"build_seconds": round(time.perf_counter() - start, 3)}
@@ -186,6 +220,7 @@ def evaluate(
     scorer: ScorerOption = "index",
     same_ids: SameIdsOption = "auto",
     system: SystemOption = "",
+    where: WhereOption = "",
     device: DeviceOption = "auto",
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -213,6 +248,7 @@ def evaluate(
         "metrics": metrics,
         "scorer": scorer,
         "same_ids": same_ids,
+        "where": where,
     }
     Experiment(**asked)  # a mistake is known before anything is loaded
     prepared = prepare(collection, model, device=device)
@@ -238,7 +274,10 @@ def evaluate(
         show_json(record, output)
         return
     described = found.record["collection"]
-    title = f"{described['name']}: {described['documents']:,} documents, {found.record['judged']} judged queries"
+    counted = f"{described['documents']:,} documents"
+    if where:
+        counted = f"{described['among']['documents']:,} of {counted} ({where})"
+    title = f"{described['name']}: {counted}, {found.record['judged']} judged queries"
     rows = [(name, f"{value:.4f}") for name, value in mean.items()]
     depth = found.record["depth"]
     caption = (

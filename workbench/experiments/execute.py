@@ -101,16 +101,20 @@ def check_fits(experiment: Experiment, prepared: Prepared) -> None:
     """Refuse an experiment that a collection and its vectors cannot be measured with, before anything is encoded.
 
     Raises:
-        InputError: no questions, none with judgements where the experiment has metrics of them, a dimension that the
-            model does not have, pooling that does not go with it, or a system whose weights nothing can choose.
+        InputError: no questions, none with judgements where the experiment has metrics of them, a condition that is
+            none, a dimension that the model does not have, pooling that does not go with it, or a system whose weights
+            nothing can choose.
         MissingExtraError: a stage of a system needs a package that is not installed.
         NotFoundError: it needs a model that is not there.
-        UnsupportedError: the model gives no importances of tokens, which the pooling asks for.
+        UnsupportedError: the model gives no importances of tokens, which the pooling asks for, or the kind of index
+            cannot search among some documents, which a condition asks for.
     """
     prepared.at_dim(experiment.dim).pooler.check(experiment.pooling)
     if experiment.system:
         check(parse_system(experiment.system), Material(prepared))
-    collection = prepared.collection
+    elif experiment.where:
+        index_class(experiment.index).check_can("subset")
+    collection = prepared.where(experiment.where).collection
     if experiment.metrics:
         require_judgements(collection)
     if not collection.queries:
@@ -120,12 +124,16 @@ def check_fits(experiment: Experiment, prepared: Prepared) -> None:
 def run_key(experiment: Experiment, prepared: Prepared) -> str:
     """The name of a run: the collection's, and a hash of all that decides its numbers.
 
-    That is the texts, the judgements, what decides the vectors, pooling, the index with all its settings, the scorer,
-    how deep is searched, and the metrics with the seed of their intervals; not names, and not where it is measured.
+    That is the texts, those that are searched, the judgements, what decides the vectors, pooling, the index with all
+    its settings, the scorer, how deep is searched, and the metrics with the seed of their intervals; not names, and not
+    where it is measured.
     """
     described = experiment.to_dict()
-    for name in ("collection", "model", "dtype", "vectors", "dim", "k", "settings"):
+    for name in ("collection", "model", "dtype", "vectors", "dim", "k", "settings", "where"):
         del described[name]
+    part = prepared.where(experiment.where)
+    if part is not prepared:  # the documents that fit, however the condition is written
+        described["among"] = part.key
     if experiment.same_ids == "auto":  # runs of before there was a choice are found again
         del described["same_ids"]
     if not experiment.pool:  # as before there were budgets
@@ -137,7 +145,7 @@ def run_key(experiment: Experiment, prepared: Prepared) -> str:
     if not experiment.system:
         del described["system"]
     settings: Any = identity(experiment.system, prepared) if experiment.system else _settings(experiment)
-    key = content_key(prepared.at_dim(experiment.dim).key, described, settings, depth_of(prepared, experiment))
+    key = content_key(prepared.at_dim(experiment.dim).key, described, settings, depth_of(part, experiment))
     plain = re.sub(r"[^A-Za-z0-9]+", "-", prepared.collection.name).strip("-").lower() or "run"
     return f"{plain[:40]}-{key[:12]}"
 
@@ -163,12 +171,15 @@ def _finished(run_id: str) -> Run | None:
 
 def _described(experiment: Experiment, prepared: Prepared, name: str) -> dict[str, Any]:
     """What a run's record says before anything is measured."""
-    collection = prepared.collection
+    collection, part = prepared.collection, prepared.where(experiment.where).collection
+    among = {"where": experiment.where, "documents": len(part.documents), "fingerprint": part.fingerprint}
     return {
         "name": name,
         "created": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
         "experiment": experiment.to_dict(),
-        "collection": collection.describe() | {"judgements_fingerprint": content_key(collection.qrels)},
+        "collection": collection.describe()
+        | {"judgements_fingerprint": content_key(part.qrels)}
+        | ({"among": among} if experiment.where else {}),
         "model": prepared.model,
         "versions": versions(packages(experiment.system) if experiment.system else ()),
         "machine": machine(),
@@ -178,6 +189,7 @@ def _described(experiment: Experiment, prepared: Prepared, name: str) -> dict[st
 
 def _kept(folder: Path, described: dict[str, Any], prepared: Prepared, measured: Measurement, stale: bool) -> Run:
     """Finish the run of a measurement; one that was there before it began, which is stale, makes room."""
+    asked = prepared.where(described["experiment"]["where"]).collection
     ends = {
         metric: bootstrap(list(v.values()), described["experiment"]["seed"]) for metric, v in measured.per_query.items()
     }
@@ -188,7 +200,7 @@ def _kept(folder: Path, described: dict[str, Any], prepared: Prepared, measured:
         "sizes": {"tokens": measured.tokens, "tokens_full": measured.tokens_full, "bytes": built.bytes,
                   "documents": len(prepared.collection.documents), "dim": measured.dim},
         "scores": {metric: end._asdict() for metric, end in ends.items()},
-        "judged": len(prepared.collection.judged_queries),
+        "judged": len(asked.judged_queries),
         "unjudged": list(measured.unjudged),
         "depth": measured.depth,
         "latency_ms": {**dict(percentiles), "queries": len(times), "each": list(times)},
@@ -251,7 +263,10 @@ def run_alone(
     Raises:
         Stopped: the caller asked to stop; the run is left as interrupted.
         WorkbenchError: the kind is not installed, or its process failed.
+        InputError: the experiment has a condition.
     """
+    if experiment.where:
+        raise InputError("An index is measured by itself on all documents: leave the condition out, or use `run`.")
     index_class(experiment.index).check_installed()
     prepared = prepared.at_dim(experiment.dim)
     rungs = plan.ladder(experiment) if target else ()

@@ -44,6 +44,8 @@ class Experiment:
             before pooling and compression, and a name of `engine.maxsim.scorers`, such as "xtr", by that scorer.
         system: A whole system in place of index, settings and scorer, as `workbench.systems` reads it; kept as the one
             text that stands for it. Its late stages hold the pooled vectors.
+        where: A condition on the rows of the collection, such as "year >= 2020": only the documents that fit it are
+            searched, and only they are judged; "" searches all.
         k: Documents a query; where a metric looks deeper, as many are searched for.
         metrics: Names that ranx knows; none leaves judgements out, and only the share of exact results is measured.
         same_ids: What the metrics make of a document that has its query's id; see `engine.evaluate`.
@@ -67,6 +69,7 @@ class Experiment:
     settings: Mapping[str, Any] = field(default_factory=dict)
     scorer: str = "index"
     system: str = ""
+    where: str = ""
     k: int = 100
     metrics: tuple[str, ...] = DEFAULT_METRICS
     same_ids: SameIds = "auto"
@@ -76,6 +79,9 @@ class Experiment:
         for name in ("collection", "model", "scorer"):
             if not isinstance(getattr(self, name), str) or not getattr(self, name):
                 raise InputError(f"Expected a name or path as {name}, got {getattr(self, name)!r}: write one.")
+        if not isinstance(self.where, str):
+            raise InputError(f"Expected a condition such as year >= 2020 as where, got {self.where!r}: write a text.")
+        object.__setattr__(self, "where", self.where.strip())
         self._check_pool()
         for name, known in (("dtype", DTYPES), ("vectors", STORED), ("same_ids", SAME_IDS)):
             if getattr(self, name) not in known:

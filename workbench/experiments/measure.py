@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -108,8 +108,8 @@ class Measurement:
 class Searcher(Protocol):
     """What is measured: an index, or a system, with queries that can be counted and selected."""
 
-    def search(self, queries: Any, k: int, /) -> list[Ranking]:
-        """One ranking a query."""
+    def search(self, queries: Any, k: int, subset: Sequence[str] | None, /) -> list[Ranking]:
+        """One ranking a query, among some ids or all."""
         ...
 
 
@@ -152,17 +152,19 @@ def measure(
     Raises:
         Stopped: the caller asked to stop.
     """
-    clock = Clock(steps)
+    clock, part = Clock(steps), prepared.where(experiment.where)
+    subset = list(part.collection.documents) if experiment.where else None
     documents, pool_seconds = ready_documents(prepared, experiment, clock, keep=scratch is None)
     with clock.stage("index", len(documents)):
         names, settings = list(prepared.collection.documents), experiment.index_settings
         index, seconds, kept = cached_index(experiment.index, names, documents, scratch=scratch, **settings)
         if kept:
             clock.cached.append("index")
-    with clock.stage("search", len(prepared.queries)):
-        searched = search(index, prepared.queries, depth_of(prepared, experiment), steps)
+    with clock.stage("search", len(part.queries)):
+        searched = search(index, part.queries, depth_of(part, experiment), steps, subset)
     built = Built(index.describe(), searched_bytes(index), seconds, None, index.dependency_defaults(), thread_count())
-    return assess(prepared, experiment, built, searched, documents, pool_seconds, clock)
+    measured = assess(part, experiment, built, searched, documents, pool_seconds, clock)
+    return replace(measured, tokens_full=prepared.documents.n_tokens)
 
 
 def ready_documents(
@@ -186,7 +188,9 @@ def depth_of(prepared: Prepared, experiment: Experiment) -> int:
     return search_depth(experiment.metrics, experiment.k, prepared.collection, experiment.same_ids)
 
 
-def search(index: Searcher, queries: Any, k: int, steps: Steps = SILENT) -> Searched:
+def search(
+    index: Searcher, queries: Any, k: int, steps: Steps = SILENT, subset: Sequence[str] | None = None
+) -> Searched:
     """Search all queries: after a warm-up the first hundred one at a time on the clock, the others at once.
 
     Args:
@@ -194,31 +198,34 @@ def search(index: Searcher, queries: Any, k: int, steps: Steps = SILENT) -> Sear
         queries: m queries, or what `System.ask` made of them.
         k: Documents a query.
         steps: Told of the progress.
+        subset: Ids to search among; None searches all.
 
     Returns:
         Rankings and times.
     """
     total, timed = len(queries), min(TIMED, len(queries))
-    milliseconds, rankings = time_single(index, queries.select(np.arange(timed)), k, steps)
+    milliseconds, rankings = time_single(index, queries.select(np.arange(timed)), k, steps, subset)
     rest = queries.select(np.arange(timed, total))
     batch = rest if len(rest) >= BATCH else queries.select(np.arange(min(BATCH, total)))
     start = time.perf_counter()
-    found = index.search(batch, k)
+    found = index.search(batch, k, subset)
     seconds = time.perf_counter() - start
-    rankings += found if batch is rest else index.search(rest, k)
+    rankings += found if batch is rest else index.search(rest, k, subset)
     steps("search", total, total)
     return Searched(tuple(rankings), tuple(milliseconds), len(batch) / seconds if seconds else 0.0)
 
 
-def time_single(index: Searcher, queries: Any, k: int, steps: Steps = SILENT) -> tuple[list[float], list[Ranking]]:
+def time_single(
+    index: Searcher, queries: Any, k: int, steps: Steps = SILENT, subset: Sequence[str] | None = None
+) -> tuple[list[float], list[Ranking]]:
     """Search queries one at a time after a warm-up; milliseconds and rankings."""
     for number in range(min(WARM_UP, len(queries))):
-        index.search(queries.select([number]), k)
+        index.search(queries.select([number]), k, subset)
     milliseconds, rankings = [], []
     for number in range(len(queries)):
         query = queries.select([number])
         start = time.perf_counter()
-        rankings += index.search(query, k)
+        rankings += index.search(query, k, subset)
         milliseconds.append((time.perf_counter() - start) * 1e3)
         steps("single questions", number + 1, len(queries))
     return milliseconds, rankings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,7 +49,8 @@ def measure_system(
         Stopped: the caller asked to stop.
         WorkbenchError: what keeps the system from being built.
     """
-    tree, clock = parse_system(experiment.system), Clock(steps)
+    tree, clock, part = parse_system(experiment.system), Clock(steps), prepared.where(experiment.where)
+    subset = list(part.collection.documents) if experiment.where else None
     documents: TokenEmbeddings | None = None
     pool_seconds: float | None = 0.0
     if late(tree):
@@ -59,17 +61,24 @@ def measure_system(
     texts = list(prepared.collection.queries.values())
     with clock.stage("questions", len(texts)):
         asked = system.ask(texts)
-    with clock.stage("search", len(texts)):
-        searched = search_system(system, asked, depth_of(prepared, experiment), steps)
+    if subset is not None:
+        kept = [number for number, query in enumerate(prepared.collection.queries) if query in part.collection.queries]
+        asked = asked.select(np.array(kept, np.int64))
+    with clock.stage("search", len(asked)):
+        searched = search_system(system, asked, depth_of(part, experiment), steps, subset)
     singles = searched.rankings[: len(searched.latencies_ms)]
     stages = stage_table(system, [tuple(map(timed, found.passed)) for found in singles if isinstance(found, Answer)])
     described = {**system.describe(), "settings": {}, "can": [], "cannot": []}
     del described["stages"]
     built = Built(described, system.bytes, system.build_seconds, None, {}, thread_count())
-    return replace(assess(prepared, experiment, built, searched, documents, pool_seconds, clock), stages=tuple(stages))
+    measured = assess(part, experiment, built, searched, documents, pool_seconds, clock)
+    full = 0 if documents is None else prepared.documents.n_tokens
+    return replace(measured, stages=tuple(stages), tokens_full=full)
 
 
-def search_system(system: System, questions: Questions, k: int, steps: Steps = SILENT) -> Searched:
+def search_system(
+    system: System, questions: Questions, k: int, steps: Steps = SILENT, subset: Sequence[str] | None = None
+) -> Searched:
     """Search all questions by the protocol of indexes; where a stage takes seconds, fewer are timed.
 
     A stage that remembers scores of earlier questions forgets them while the clock runs.
@@ -79,18 +88,19 @@ def search_system(system: System, questions: Questions, k: int, steps: Steps = S
         questions: Encoded, so that the clock sees none of that.
         k: Documents a question.
         steps: Told of the progress.
+        subset: Ids to search among; None searches all.
 
     Returns:
         Rankings and times.
     """
     if system.timed >= TIMED:
-        return search(system, questions, k, steps)
+        return search(system, questions, k, steps, subset)
     fresh, count, total = system.uncached(), min(system.timed, len(questions)), len(questions)
-    fresh.search(questions.select(np.arange(min(1, count))), k)
+    fresh.search(questions.select(np.arange(min(1, count))), k, subset)
     milliseconds, rankings = [], []
     for number in range(total):
         asking, start = fresh if number < count else system, time.perf_counter()
-        rankings += asking.search(questions.select([number]), k)
+        rankings += asking.search(questions.select([number]), k, subset)
         if number < count:
             milliseconds.append((time.perf_counter() - start) * 1e3)
         steps("questions", number + 1, total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import cached_property
@@ -16,6 +17,7 @@ from engine.errors import InputError
 from engine.maxsim import QuantizedDocuments, maxsim_topk
 from engine.pooling import PoolSettings
 from engine.retrieval import id_order
+from engine.sampling import fitting
 from workbench.cache import cached_embeddings, content_key, keep_arrays, kept_arrays
 from workbench.experiments.experiment import Experiment
 from workbench.experiments.pooler import Pooler
@@ -44,12 +46,14 @@ class Prepared:
         given: Vectors of documents and of queries.
         source: Names of collection and model, when a command can repeat it.
         whole: Where these are the leading coordinates of other vectors: those, and how many coordinates.
+        part: Where these are some of other vectors: those, and the positions of documents and queries.
     """
 
     def __init__(
         self, collection: Collection, identity: str, model: dict[str, Any], vectors: str,
         encoder: Encoder | None = None, given: tuple[TokenEmbeddings, TokenEmbeddings] | None = None,
         source: tuple[str, str] | None = None, whole: tuple[Prepared, int] | None = None,
+        part: tuple[Prepared, Mapping[Task, np.ndarray]] | None = None,
     ) -> None:  # fmt: skip
         self.collection = collection
         self.identity = identity
@@ -61,6 +65,8 @@ class Prepared:
         self._truth: np.ndarray | None = None
         self._whole = whole
         self._shorter: dict[int, Prepared] = {}
+        self._part = part
+        self._fitting: dict[str, Prepared] = {}
 
     @property
     def key(self) -> str:
@@ -109,6 +115,10 @@ class Prepared:
             vectors, known = self._whole[0].encode(task, steps)
             self._held[task] = vectors.prefix(self._whole[1])
             return self._held[task], known
+        if self._part is not None:
+            vectors, known = self._part[0].encode(task, steps)
+            self._held[task] = vectors.select(self._part[1][task])
+            return self._held[task], known
         assert self.encoder is not None
         texts = list((self.collection.documents if task == "document" else self.collection.queries).values())
         worked: list[int] = []
@@ -152,6 +162,31 @@ class Prepared:
                 self.collection, identity, model, self.vectors, self.encoder, source=self.source, whole=(self, dim)
             )
         return self._shorter[dim]
+
+    def where(self, condition: str) -> Prepared:
+        """The documents that fit a condition and the queries that they answer; see `engine.sampling.fitting`.
+
+        Args:
+            condition: On the rows of the collection; "" is all.
+
+        Returns:
+            A part of the collection; it shares what was encoded, and nothing is encoded for it.
+
+        Raises:
+            InputError: it is no condition, or fits no document.
+        """
+        if not condition:
+            return self
+        if condition not in self._fitting:
+            part = fitting(self.collection, condition)
+            kept: dict[Task, np.ndarray] = {
+                "document": _positions(self.collection.documents, part.documents),
+                "query": _positions(self.collection.queries, part.queries),
+            }
+            self._fitting[condition] = Prepared(
+                part, self.identity, self.model, self.vectors, self.encoder, source=self.source, part=(self, kept)
+            )
+        return self._fitting[condition]
 
     @cached_property
     def pooler(self) -> Pooler:
@@ -206,6 +241,10 @@ class Prepared:
         part = replace(whole, queries=kept, qrels=judged, name=f"{whole.name}, first {queries} queries")
         vectors = self.documents, self.queries.select(np.arange(queries))
         return Prepared(part, self.identity, self.model, self.vectors, self.encoder, vectors, self.source)
+
+
+def _positions(texts: Mapping[str, str], kept: Mapping[str, str]) -> np.ndarray:
+    return np.flatnonzero([name in kept for name in texts])
 
 
 def prepare(

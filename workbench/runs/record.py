@@ -254,6 +254,8 @@ def short_name(experiment: dict[str, Any]) -> str:
     parts.append(experiment.get("pool", ""))
     if (scorer := experiment.get("scorer", "index")) != "index":
         parts.append("reranked" if scorer == "exact" else f"reranked by {scorer}")
+    if where := experiment.get("where"):
+        parts.append(f"where {where}")
     if (rule := experiment.get("same_ids", "auto")) != "auto":
         parts.append(f"same ids: {rule}")
     if experiment.get("seed"):

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from engine import load_collection
+from engine import Collection, load_collection
+from engine.conditions import Selection
 from engine.errors import InputError
 from engine.training import read_training_data
 
@@ -52,6 +53,14 @@ def examples() -> list[Example]:
     return found
 
 
+def read_with(source: str, option: str, value: str) -> Collection | Selection:
+    """The collection, read with an option; or, with a condition, what it chooses."""
+    if option == "where":
+        return load_collection(source).rows.select(value)
+    options: dict[str, Any] = {option: value} if option else {}
+    return load_collection(source, **options)
+
+
 @pytest.mark.parametrize("example", examples(), ids=lambda example: example.title)
 def test_the_page_is_true(example: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -67,10 +76,9 @@ def test_the_page_is_true(example: Example, tmp_path: Path, monkeypatch: pytest.
     single = len(written) == 1 and len(example.files) < 2 and written[0].suffix not in (".md", ".txt")
     source = written[0].name if single and "/" not in "".join(example.files) else "."
     name, _, value = example.option.partition("=")
-    options: dict[str, Any] = {name: value} if name in ("split", "passages") else {}
     if example.refused:
         with pytest.raises(InputError, match=re.escape(example.refused)):
-            read_training_data(source) if example.training else load_collection(source, **options)
+            read_training_data(source) if example.training else read_with(source, name, value)
         return
     expected = json.loads(example.gives)
     if example.training:
@@ -78,7 +86,10 @@ def test_the_page_is_true(example: Example, tmp_path: Path, monkeypatch: pytest.
         assert [list(row) for row in zip(*data.columns.values(), strict=True)] == expected
         assert data.scores == (json.loads(value) if name == "scores" else None)
     else:
-        collection = load_collection(source, **options)
+        collection = read_with(source, name, value)
+        if isinstance(collection, Selection):
+            assert list(collection.ids) == expected
+            return
         assert {part: getattr(collection, part) for part in expected} == expected
 
 

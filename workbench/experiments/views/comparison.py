@@ -187,10 +187,13 @@ def _comparable(runs: Sequence[Run]) -> None:
     first = runs[0].record.get("collection", {})
     for run in runs[1:]:
         other = run.record.get("collection", {})
-        if other.get("fingerprint") == first.get("fingerprint"):
+        same_part = other.get("among", {}).get("fingerprint") == first.get("among", {}).get("fingerprint")
+        if other.get("fingerprint") == first.get("fingerprint") and same_part:
             continue
         if other.get("name") != first.get("name"):
             reason = f"one is on {first['name']!r}, the other on {other['name']!r}"
+        elif not same_part:
+            reason = f"both are on {first['name']!r}, but they search among other documents of it"
         elif other.get("judgements_fingerprint") != first.get("judgements_fingerprint"):
             reason = f"both are on {first['name']!r}, but with other judgements"
         else:
