@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,8 @@ def applied(head: LateHead, vectors: Pairs) -> tuple[TokenEmbeddings, TokenEmbed
             with torch.no_grad():
                 made = encode(head, Pairs(chosen, chosen, piece, piece))[side]
             parts.append(TokenEmbeddings(made.values.numpy().astype(np.float16), made.offsets.numpy()))
-        sides.append(TokenEmbeddings.from_list([array for part in parts for array in part]))
+        joined = TokenEmbeddings.from_list([array for part in parts for array in part])
+        sides.append(replace(joined, added=len(head.added_tokens)))
     return sides[0], sides[1]
 
 
@@ -120,7 +122,7 @@ def measure(name: str, folder: Path) -> dict[str, float]:
         "one mean vector, untrained": ndcg(unit[0] @ unit[1].T, collection),
         "MaxSim, 384 dimensions, untrained": ndcg(rows_of_scores(vectors.queries, vectors.documents), collection),
     }
-    found |= rows_of_head(LateHead.load(str(folder)).float().eval(), vectors, collection) if is_nested(folder) else {}
+    found |= rows_of_head(LateHead.load(str(folder)).float().eval(), vectors, collection)
     if folder == HEAD:
         encoder = Encoder.load("embedded", device="cpu")
         queries = cached_embeddings(encoder, list(collection.queries.values()), "query")
@@ -129,11 +131,6 @@ def measure(name: str, folder: Path) -> dict[str, float]:
             rows_of_scores(queries, documents), collection
         )
     return found
-
-
-def is_nested(folder: Path) -> bool:
-    """Whether a folder holds a `LateHead` rather than a plain projection."""
-    return "nested" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
 
 
 def rows_of_head(head: LateHead, vectors: Pairs, collection: Collection) -> dict[str, float]:

@@ -62,7 +62,7 @@ def main() -> None:
     """Run the commands, write the README, take the screenshots."""
     text = README.read_text(encoding="utf-8")
     text = replace(text, "demo", output_of("demo", "--table-only"))
-    text = replace(text, "search", output_of("search", "where is the biggest number in a list", "--k", "3"))
+    text = replace(text, "search", output_of("search", "remove spaces at both ends of a string", "--k", "3"))
     text = replace(text, "tree", tree())
     README.write_text(text, encoding="utf-8")
     subprocess.run([sys.executable, "-m", "apps.screenshots"], check=True, cwd=ROOT)

@@ -24,7 +24,8 @@ class LateHead(Module):
     The first coordinate of a vector is the marker: 0 for a token of the text, `marker` and -`marker` for the two halves
     of the mean. Leading coordinates alone are vectors too (nested, or Matryoshka, dimensions): the principal ones come
     first, and `prefix` gives them their old length back. Vectors of documents have length 1; those of a query's tokens
-    have the length of their weight, so that every index and scorer honours the weights unchanged.
+    have the length of their weight, and its mean tokens a share of the sum of these lengths, so that every index and
+    scorer honours the weights unchanged and a long question's mean counts as much as a short one's.
 
     Args:
         in_dim: Dimension of the backbone's vectors.
@@ -67,8 +68,9 @@ class LateHead(Module):
         tokens = functional.pad(tokens, (1, 0))
         means = self._means(vectors, ids, mask)
         if task == "query":
-            tokens = tokens * self.query_weights[ids].unsqueeze(-1)
-            means = means * self.query_mean
+            weights = self.query_weights[ids]
+            tokens = tokens * weights.unsqueeze(-1)
+            means = means * (self.query_mean * (weights * mask).sum(1)).view(-1, 1, 1)
         features["token_embeddings"] = torch.cat([tokens, means], dim=1)
         features["attention_mask"] = torch.cat([mask, mask.any(1, keepdim=True).expand(-1, means.shape[1])], dim=1)
         return features

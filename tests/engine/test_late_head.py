@@ -45,7 +45,8 @@ def test_lengths_are_one_for_documents_and_the_weights_for_queries(head: LateHea
     for row, length in enumerate((5, 3)):
         assert kept(documents, row).norm(dim=1).detach().numpy() == pytest.approx(np.ones(length + 2), abs=1e-5)
         weights = head.query_weights[given["input_ids"][row][:length]].tolist()
-        assert kept(queries, row).norm(dim=1).tolist() == pytest.approx([*weights, 1.5, 1.5], abs=1e-5)
+        share = 1.5 * sum(weights)
+        assert kept(queries, row).norm(dim=1).tolist() == pytest.approx([*weights, share, share], rel=1e-5)
 
 
 def test_padding_and_neighbours_change_nothing(head: LateHead) -> None:

@@ -51,7 +51,7 @@ def search(
 
     `--index` is a kind of index, or a folder that `workbench index` wrote.
 
-    Example: `workbench search "where is the biggest number in a list" --k 5`
+    Example: `workbench search "remove spaces at both ends of a string" --k 5`
     """
     if not question.strip():
         raise InputError("Expected a question, got an empty one: type a few words.")

@@ -36,7 +36,7 @@ def trace(
 ) -> None:
     """Follow a document through the stages of a search, to the one that lost it; without a question, all relevant ones.
 
-    Example: `workbench trace "where is the biggest number" numpy.argmax --index plaid`
+    Example: `workbench trace "remove spaces at both ends of a string" str.strip --index plaid`
     """
     from workbench.experiments.plan import parse_spec
     from workbench.workspace import open_workspace

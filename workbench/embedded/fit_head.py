@@ -1,7 +1,8 @@
-"""Fit the embedded model's head on vectors of its frozen backbone, from pairs and from the untrained model's scores."""
+"""Fit the embedded model's head on vectors of its frozen backbone, from pairs and from scores of its whole vectors."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from engine import TokenEmbeddings, maxsim
 from engine.errors import InputError
 from engine.late_head import LateHead, prefix
 from engine.maxsim.differentiable import Ragged, maxsim_ragged
+from engine.pooling.differentiable import link_ragged, pool_ragged
 
 SAMPLE = 20_000  # vectors from which principal axes are found
 
@@ -25,40 +27,46 @@ class HeadSettings:
     Args:
         dim: Of the vectors, marker included.
         nested: Dimensions that are trained at once, the whole one among them.
+        pool_factors: Scores of documents pooled by these are trained too, at the whole dimension; 1 is always trained.
         marker: The marker's share of a mean token.
-        steps: Optimiser steps.
+        steps: Optimiser steps; 0 leaves the head as it begins.
         batch: Pairs a step, all from one source.
         near: Pairs of a batch that are alike: so many documents nearest to each of some drawn at random.
         learning_rate: Peak rate of Adam for the projections.
         weights_rate: The same for the weights of tokens and of the mean.
         temperature: Scores are divided by it before the softmax of the contrastive loss.
-        sharpness: Standardised scores are multiplied by it before the softmax of the divergence.
-        keep: Weight of the divergence from the untrained model's scores.
+        contrast: Weight of the contrastive loss beside the distance from the whole vectors' scores.
         stay: Weight of the squared distance of the logarithms of token weights from those of rarity.
+        tilt: A nested dimension counts as its share of the whole one to this power.
+        pooled: What each pool factor counts beside the whole dimension.
         mild: Added to the rarity of a token: the more, the more alike the weights that the fit begins with.
-        mean: Length of a query's mean tokens in the beginning.
+        mean: What the cosine of the means counts in a score beside the mean cosine of the query's tokens.
         seed: Of batches.
     """
 
     dim: int = 128
     nested: tuple[int, ...] = (32, 64, 96, 128)
+    pool_factors: tuple[int, ...] = (2, 4)
     marker: float = 0.65
-    steps: int = 600
+    steps: int = 400
     batch: int = 48
     near: int = 6
-    learning_rate: float = 3e-3
-    weights_rate: float = 1e-2
+    learning_rate: float = 5e-4
+    weights_rate: float = 1e-3
     temperature: float = 0.5
-    sharpness: float = 2.0
-    keep: float = 1.0
+    contrast: float = 0.1
     stay: float = 0.02
+    tilt: float = 2.0
+    pooled: float = 0.5
     mild: float = 4.0
-    mean: float = 5.0
+    mean: float = 0.5
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.dim not in self.nested or min(self.nested) < 8 or self.batch < 2 * self.near:
             raise InputError("Expected nested dimensions of 8 or more with the whole one, and a batch of twice near.")
+        if not all(factor > 1 for factor in self.pool_factors):
+            raise InputError("Expected pool factors above 1: whole documents are always trained on.")
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,8 @@ def begin_head(sources: Sequence[Pairs], vocabulary: int, settings: HeadSettings
         special = rare < 0.1  # every text has them
         head.query_weights.copy_(torch.where(torch.from_numpy(special), torch.ones(()), weights))
         head.mean_weights.copy_(torch.from_numpy(rare + 2).float())
-        head.query_mean.fill_(settings.mean)
+        # Two tokens stand for the mean, each with 1 - marker^2 of a cosine that is its own.
+        head.query_mean.fill_(settings.mean / (2 * (1 - settings.marker**2)))
     return head.eval()
 
 
@@ -152,56 +161,90 @@ def fit_head(
     settings: HeadSettings,
     on_step: Callable[[int, float, float], None] | None = None,
 ) -> None:
-    """Train a head in place, at all its nested dimensions at once.
+    """Train a head in place, at all its nested dimensions and pool factors at once.
 
-    Two losses are added: the cross-entropy of each query's own document against those of its batch, and the divergence
-    from the scores of the untrained model, which says what the pairs do not speak of.
+    Two losses are added: the distance from the scores that the same weights and means give over the backbone's whole
+    vectors, and the cross-entropy of each query's own document against those of its batch.
 
     Args:
         head: From `begin_head`.
         sources: Pairs; each step draws one, more often the larger ones.
         settings: Of the fit.
-        on_step: Called with (step, contrastive loss, divergence) after each step, averaged over the dimensions.
+        on_step: Called with (step, contrastive loss, distance) after each step, averaged over dimensions and factors.
 
     Source:
         Contrastive loss: van den Oord, Li and Vinyals, 2018. Distillation: Hinton, Vinyals and Dean, 2015. Nested
         dimensions: Kusupati and others, 2022.
     """
-    begun = {name: getattr(head, name).detach().clone().log() for name in ("query_weights", "mean_weights")}
+    begun = copy.deepcopy(head)
     rates = {"projection": settings.learning_rate, "mean_projection": settings.learning_rate}
     groups = [{"params": [p], "lr": rates.get(name, settings.weights_rate)} for name, p in head.named_parameters()]
     optimizer = torch.optim.Adam(groups)
     peaks: Any = [group["lr"] for group in groups]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, settings.steps, pct_start=0.1)
-    own = torch.arange(settings.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, max(settings.steps, 1), pct_start=0.1)
     for step, pairs in enumerate(batches(sources, settings), start=1):
-        queries, documents = encode(head, pairs)
-        teacher = torch.from_numpy(maxsim(pairs.queries, pairs.documents))
-        contrast = divergence = torch.zeros(())
-        for dim in settings.nested:
-            scores = maxsim_ragged(*(Ragged(prefix(side.values, dim), side.offsets) for side in (queries, documents)))
-            contrast = contrast + functional.cross_entropy(scores / settings.temperature, own[: len(scores)])
-            divergence = divergence + divergence_of(scores, teacher, settings.sharpness)
-        moved = sum(((getattr(head, name).clamp_min(1e-3).log() - start) ** 2).sum() for name, start in begun.items())
+        expected = torch.from_numpy(whole_scores(begun, pairs, settings.mean))
+        shares, losses = zip(*_losses(head, pairs, expected, settings), strict=True)
+        contrast, distance = (
+            sum(share * loss[part] for share, loss in zip(shares, losses, strict=True)) / sum(shares) for part in (0, 1)
+        )
         optimizer.zero_grad()
-        ((contrast + settings.keep * divergence) / len(settings.nested) + settings.stay * moved).backward()
+        (settings.contrast * contrast + distance + settings.stay * _moved(head, begun)).backward()
         optimizer.step()
         schedule.step()
         if on_step is not None:
-            on_step(step, contrast.item() / len(settings.nested), divergence.item() / len(settings.nested))
+            on_step(step, contrast.item(), distance.item())
 
 
-def divergence_of(scores: torch.Tensor, expected: torch.Tensor, sharpness: float) -> torch.Tensor:
-    """Divergence of two [n, n] scores, each row standardised, without each query's own document.
+def _losses(
+    head: LateHead, pairs: Pairs, expected: torch.Tensor, settings: HeadSettings
+) -> Iterator[tuple[float, tuple[torch.Tensor, torch.Tensor]]]:
+    """What each dimension and factor counts, its contrastive loss and its distance from the expected scores."""
+    queries, documents = encode(head, pairs)
+    own = torch.arange(len(pairs))
+    linkage = link_ragged(documents.values, documents.offsets, added=len(head.added_tokens))
+    asked = [((dim / settings.dim) ** settings.tilt, dim, 1) for dim in settings.nested]
+    for share, dim, factor in [*asked, *((settings.pooled, settings.dim, k) for k in settings.pool_factors)]:
+        held = Ragged(*pool_ragged(documents.values, documents.offsets, factor, linkage=linkage))
+        scores = maxsim_ragged(*(Ragged(prefix(side.values, dim), side.offsets) for side in (queries, held)))
+        yield share, (functional.cross_entropy(scores / settings.temperature, own), distance_of(scores, expected))
 
-    The own document stands far out and would be all that a softmax sees; contrast takes care of it.
+
+def _moved(head: LateHead, begun: LateHead) -> torch.Tensor:
+    """Squared distance of the logarithms of the tokens' weights from those that the fit began with."""
+    return torch.stack(
+        [
+            ((getattr(head, name).clamp_min(1e-3).log() - getattr(begun, name).detach().log()) ** 2).sum()
+            for name in ("query_weights", "mean_weights")
+        ]
+    ).sum()
+
+
+def distance_of(scores: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
+    """Mean squared difference of two [m, n] scores, each query's standardised: 2 - 2 times their correlation."""
+    found, aimed = (functional.layer_norm(part, part.shape[1:]) for part in (scores, expected.to(scores)))
+    return functional.mse_loss(found, aimed)
+
+
+def whole_scores(head: LateHead, pairs: Pairs, mean: float) -> np.ndarray:
+    """Scores of a head's weights and means over the backbone's whole vectors.
+
+    Args:
+        head: Its weights of tokens are used, its projections are not.
+        pairs: n pairs.
+        mean: What the cosine of the means counts, see `HeadSettings`.
+
+    Returns:
+        float32 [n, n].
     """
-    others = ~torch.eye(len(scores), dtype=torch.bool)
-    student, teacher = (
-        functional.log_softmax(sharpness * functional.layer_norm(part, part.shape[1:]), 1)
-        for part in (matrix[others].view(len(scores), -1) for matrix in (scores, expected.to(scores)))
-    )
-    return functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
+    weights, of_means = (table.detach().numpy() for table in (head.query_weights, head.mean_weights))
+    lengths = weights[np.concatenate(pairs.query_ids)]
+    queries = pairs.queries.values.astype(np.float32) * lengths[:, None]
+    scores = maxsim(TokenEmbeddings(queries, pairs.queries.offsets), pairs.documents)
+    means = _means(pairs.queries, pairs.query_ids, of_means), _means(pairs.documents, pairs.document_ids, of_means)
+    sides = [side / np.linalg.norm(side, axis=1, keepdims=True) for side in means]
+    total = np.add.reduceat(lengths, pairs.queries.offsets[:-1])
+    return scores + mean * total[:, None] * (sides[0] @ sides[1].T)
 
 
 def encode(head: LateHead, pairs: Pairs) -> tuple[Ragged, Ragged]:

