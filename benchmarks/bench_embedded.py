@@ -10,7 +10,6 @@ machine. Heads are applied to the backbone's vectors, which are encoded once; th
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
