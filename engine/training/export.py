@@ -5,39 +5,51 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from engine.encoder import Encoder
-from engine.errors import UnsupportedError
+from engine.encoder import Encoder, Task
+from engine.errors import InputError, UnsupportedError
 
 
-def export_onnx(encoder: Encoder, path: str | Path) -> Path:
-    """Write a model as ONNX: token ids and mask in, unit token vectors out; masks and prompts stay outside.
+def export_onnx(encoder: Encoder, path: str | Path, task: Task = "query") -> Path:
+    """Write one side of a model as ONNX: token ids and mask in, vectors out; prompts and skipped words stay outside.
+
+    """Write one side of a model as ONNX: token ids and mask in, vectors out; prompts and skipped words stay outside.
+    a model may put vectors of its own behind those of the tokens.
 
     Args:
         encoder: The model; it is put into evaluation mode.
         path: The file.
+        task: "query" or "document"; in a model that weighs the tokens of queries their vectors differ.
 
     Returns:
         The path.
 
     Raises:
+        InputError: another task.
         UnsupportedError: torch cannot export this model, or packages for it are missing.
     """
     import torch
 
+    if task not in ("query", "document"):
+        raise InputError(f"Expected the task query or document, got {task!r}.")
     target = Path(path)
-    module = _token_vectors(encoder.model).eval()
+    module = _token_vectors(encoder.model, task).eval()
     ids = torch.arange(16, device=encoder.device).view(2, 8)
     mask = torch.ones_like(ids)  # a tensor of its own: the same one twice would become one input
     mask[1, 5:] = 0
-    axes = {0: "texts", 1: "tokens"}
+    axes, found = {0: "texts", 1: "tokens"}, {0: "texts", 1: "vectors"}
     try:
         torch.onnx.export(
             module,
             (ids, mask),
             str(target),
             input_names=["input_ids", "attention_mask"],
-            output_names=["token_embeddings"],
-            dynamic_axes={"input_ids": axes, "attention_mask": axes, "token_embeddings": axes},
+            output_names=["token_embeddings", "vector_mask"],
+            dynamic_axes={
+                "input_ids": axes,
+                "attention_mask": axes,
+                "token_embeddings": found,
+                "vector_mask": found,
+            },
             dynamo=False,
         )
     except Exception as error:  # the exporter's errors have no common type
@@ -47,7 +59,7 @@ def export_onnx(encoder: Encoder, path: str | Path) -> Path:
     return target
 
 
-def _token_vectors(model: Any) -> Any:
+def _token_vectors(model: Any, task: Task) -> Any:
     import torch
 
     class TokenVectors(torch.nn.Module):
@@ -55,8 +67,9 @@ def _token_vectors(model: Any) -> Any:
             super().__init__()
             self.model = model
 
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             features = {"input_ids": input_ids, "attention_mask": attention_mask}
-            return self.model(features, task="query")["token_embeddings"]
+            found = self.model(features, task=task)
+            return found["token_embeddings"], found["attention_mask"].long()
 
     return TokenVectors()

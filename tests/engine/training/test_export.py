@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine import Encoder
+from engine.errors import InputError
 from engine.training import TrainingData, TrainSettings, export_onnx, fine_tune
 
 TEXTS = ["what is kaba?", "kaba, lofi and miru are with the kaden."]
@@ -21,6 +23,24 @@ def test_the_exported_model_gives_the_same_vectors(backbone: Path, pairs: Traini
     features = report.encoder.model.preprocess(TEXTS, task="document")
     inputs = {name: features[name].numpy() for name in ("input_ids", "attention_mask")}
     assert inputs["attention_mask"].min() == 0  # one text is padded, and other lengths than those of the export
-    (found,) = runtime.InferenceSession(str(path)).run(None, inputs)
+    found, mask = runtime.InferenceSession(str(path)).run(None, inputs)
     for row, expected in enumerate(report.encoder.encode_document(TEXTS)):
-        np.testing.assert_allclose(found[row, : len(expected)], expected, atol=1e-5)
+        np.testing.assert_allclose(found[row][mask[row] == 1], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("task", ["query", "document"])
+def test_both_sides_of_a_model_with_mean_tokens(task: str, embedded_encoder: Encoder, tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime comes with the dev extra")
+    path = export_onnx(embedded_encoder, tmp_path / "model.onnx", task)
+    features = embedded_encoder.model.preprocess(TEXTS, task=task)
+    inputs = {name: features[name].numpy() for name in ("input_ids", "attention_mask")}
+    found, mask = runtime.InferenceSession(str(path)).run(None, inputs)
+    encode = embedded_encoder.encode_query if task == "query" else embedded_encoder.encode_document
+    for row, expected in enumerate(encode(TEXTS)):
+        np.testing.assert_allclose(found[row][mask[row] == 1], expected, atol=1e-4)
+
+
+def test_another_task_is_refused(embedded_encoder: Encoder, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="query or document"):
+        export_onnx(embedded_encoder, tmp_path / "model.onnx", "passage")
+    assert not list(tmp_path.iterdir())
