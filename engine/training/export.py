@@ -12,7 +12,7 @@ from engine.errors import InputError, UnsupportedError
 def export_onnx(encoder: Encoder, path: str | Path, task: Task = "query") -> Path:
     """Write one side of a model as ONNX: token ids and mask in, vectors out; prompts and skipped words stay outside.
 
-    """Write one side of a model as ONNX: token ids and mask in, vectors out; prompts and skipped words stay outside.
+    The outputs are "token_embeddings" [texts, vectors, dim] and "vector_mask" [texts, vectors], 1 for one that counts:
     a model may put vectors of its own behind those of the tokens.
 
     Args:
