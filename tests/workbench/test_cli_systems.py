@@ -79,6 +79,24 @@ def test_a_system_searches_is_evaluated_and_run(folder: Path, capsys) -> None:
     assert {entry.experiment.system for entry in list_runs()} == {"bm25", "exact", "bm25 + exact"}
 
 
+def test_a_document_is_followed_through_a_system_and_losses_are_counted_by_stage(folder: Path, capsys) -> None:
+    asked = ("trace", "--collection", "tiny", "--system", "bm25:k=2 > maxsim", "--k", "2")
+    assert run(*asked, "q1", "mean") == 0
+    shown = said(capsys)
+    assert "mean was lost at bm25:k=2. To win it back:" in shown
+    assert run(*asked, "q1", "mean", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["lost_at"], told["rank"], told["system"]) == ("bm25:k=2", None, "bm25:k=2 > maxsim")
+    assert [stage["stage"] for stage in told["stages"]] == ["bm25:k=2", "maxsim"]
+    assert run(*asked, "q1", "argmax") == 0
+    assert "argmax is result 1 of 2." in said(capsys)
+    assert run(*asked) == 0
+    assert "relevant documents that are not among the first 2" in said(capsys)
+    assert run(*asked, "--json") == 0
+    counted = json.loads(capsys.readouterr().out)
+    assert counted["relevant"] == 5 == counted["found"] + len(counted["lost"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -90,6 +108,8 @@ def test_a_system_searches_is_evaluated_and_run(folder: Path, capsys) -> None:
         (("search", "files", "--system", "bm25 >"), "Expected a stage that reranks at the end"),
         (("evaluate", "--system", "bm25", "--scorer", "xtr"), "--scorer beside --system means nothing"),
         (("ui", "--system", "bm25", "--index", "plaid"), "--index beside --system means nothing"),
+        (("trace", "q1", "argmax", "--system", "bm25", "--index", "exact"), "--index beside --system means nothing"),
+        (("trace", "q1", "nope", "--system", "bm25"), "no document 'nope'"),
         (("run", "exp.yaml", "--system", "bm25"), "so index 'plaid' beside the system 'bm25' means nothing"),
         (("sweep", "exp.yaml"), "Expected something to vary"),
     ],

@@ -127,7 +127,7 @@ def recommend(
     with progress_bars() as report:
         found = search(
             prepare(collection, model, device=device), max_bytes, max_ms, min_quality, seconds, cast(Any, prefer),
-            index or RECOMMENDED, k, report,
+            index or RECOMMENDED, k, progress=report,
         )  # fmt: skip
     if as_json or output:
         show_json(found.to_dict(), output)

@@ -1,9 +1,10 @@
-"""The command that measures whole systems: `compare-systems`."""
+"""Whole systems on the command line: `compare-systems`, and what `trace` prints of a system."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +18,9 @@ from workbench.cli.options import (
     OutputOption,
 )
 from workbench.cli.output import note, out, progress_bars, show_json, show_table
+
+if TYPE_CHECKING:
+    from workbench.systems import System
 
 
 def compare_systems(
@@ -86,3 +90,47 @@ def show(found: object) -> None:
     out.print(found.answer, soft_wrap=True)
     if found.command:
         note(f"Again: {found.command}")
+
+
+def trace_one(system: System, question: str, document: str, k: int, as_json: bool) -> None:
+    """Print the way of one document through a system."""
+    from workbench.systems import trace
+
+    found = trace(system, question, document, k)
+    if as_json:
+        show_json({"system": system.text, **asdict(found)})
+        return
+    rows = [
+        (
+            stage.stage, f"{stage.entered:,}", f"{stage.sent:,}", "" if stage.score is None else f"{stage.score:.3f}",
+            stage.rank, "stays" if stage.survived else "is cut" if stage.came else "did not come",
+        )
+        for stage in found.stages
+    ]  # fmt: skip
+    columns = ("stage", "documents\nin", "out", "its\nscore", "its\nrank", f"document\n{document}")
+    show_table(question, columns, rows)
+    if found.rank is not None:
+        out.print(f"{document} is result {found.rank} of {k}.", soft_wrap=True)
+    else:
+        out.print(f"{document} was lost at {found.lost_at}. To win it back: {found.remedy}.", soft_wrap=True)
+
+
+def trace_all(system: System, k: int, as_json: bool) -> None:
+    """Print where the relevant documents that a system does not return were lost."""
+    from workbench.experiments.progress import Steps
+    from workbench.systems import losses
+
+    with progress_bars() as report:
+        found = losses(system, k, steps=Steps(report))
+    if as_json:
+        show_json({"system": system.text, **asdict(found)})
+        return
+    rows = [
+        (stage.stage, f"{stage.lost:,}", f"{stage.share:.1%}", f"{stage.queries:,}", f"{stage.back:,}",
+         "" if stage.depth is None else f"{stage.depth:,}")
+        for stage in found.stages
+    ]  # fmt: skip
+    columns = ("lost at", "documents", "of all\nrelevant", "questions", "results if\nall are sent on",
+               "depth for\nhalf of those")  # fmt: skip
+    show_table(f"{system.collection.name}: relevant documents that are not among the first {k}", columns, rows)
+    out.print(str(found), soft_wrap=True)

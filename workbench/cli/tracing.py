@@ -8,18 +8,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.errors import InputError, NotFoundError
-from workbench.cli.options import CollectionOption, DeviceOption, JsonOption, KOption, ModelOption
+from workbench.cli.options import (
+    CollectionOption,
+    DeviceOption,
+    JsonOption,
+    KOption,
+    ModelOption,
+    SystemOption,
+    checked_system,
+)
 from workbench.cli.output import note, out, progress_bars, show_json, show_table
 
 if TYPE_CHECKING:
     from engine.indexes.trace import Trace
     from workbench.experiments.views.tracing import LostReport
+    from workbench.systems import System
     from workbench.workspace import Workspace
 
 SHOWN = 10  # lost documents that are named
 
 
 def trace(
+    context: typer.Context,
     question: Annotated[
         str | None,
         typer.Argument(help="A question, or the id of one of the collection's; none traces all that are judged."),
@@ -30,6 +40,7 @@ def trace(
     index: Annotated[
         str, typer.Option("--index", help="Kind and settings: plaid, or plaid:bits=2,n_probe=1.")
     ] = "plaid",
+    system: SystemOption = "",
     k: KOption = 10,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -41,17 +52,28 @@ def trace(
     from workbench.experiments.plan import parse_spec
     from workbench.workspace import open_workspace
 
-    kind, settings = parse_spec(index)
+    (kind, settings), system = parse_spec(index), checked_system(context, system, "index")
     if question is not None and not question.strip():
         raise InputError("Expected a question, got an empty one: type a few words.")
     if question is not None and document is None:
         raise InputError("Expected the id of a document after the question: name the one to follow.")
     with progress_bars() as report:
-        workspace = open_workspace(collection, model, kind, report, device, settings)
-    if question is None or document is None:
+        workspace = open_workspace(collection, model, kind, report, device, settings, system=system)
+    if workspace.system is not None:
+        _through_system(workspace.system, question, document, k, as_json)
+    elif question is None or document is None:
         _all(workspace, k, as_json)
     else:
         _one(workspace, question, document, k, as_json)
+
+
+def _through_system(system: System, question: str | None, document: str | None, k: int, as_json: bool) -> None:
+    from workbench.cli.systems import trace_all, trace_one
+
+    if question is None or document is None:
+        trace_all(system, k, as_json)
+    else:
+        trace_one(system, system.collection.queries.get(question, question), document, k, as_json)
 
 
 def _one(workspace: Workspace, question: str, document: str, k: int, as_json: bool) -> None:

@@ -6,6 +6,8 @@
     system = build("bm25:k=1000 > maxsim", prepare("cranfield"))
     rankings = system.search(["what is the drag of a slender body"], k=10)   # `Answer`: a Ranking with `passed`
     system.describe()                     # text, bytes, build_s, stages: options, bytes, p50_ms, entered, sent
+    trace(system, question, document, k)  # `SystemTrace`: rank and score by stage, who dropped it, what wins it back
+    losses(system, k)                     # `SystemLosses`: of the relevant documents lost, so many at each stage
     system.reasons(question, document)    # stage -> words of the question and what each adds (BM25)
 
 `str(parse_system(text))` is the one text of a system, `finders()` and `rerankers()` the names of stages. A collection's
@@ -16,6 +18,7 @@ from workbench.systems.building import build
 from workbench.systems.stages import finders, rerankers
 from workbench.systems.system import Answer, Passed, System
 from workbench.systems.text import Fused, Leaf, Reranked, parse_system
+from workbench.systems.tracing import losses, trace
 
 __all__ = [
     "Answer",
@@ -26,6 +29,8 @@ __all__ = [
     "System",
     "build",
     "finders",
+    "losses",
     "parse_system",
     "rerankers",
+    "trace",
 ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -164,9 +165,21 @@ class System:
 
     def answer(self, question: Question, k: int, among: np.ndarray | None = None) -> Answer:
         """Answer one question, among some positions or all, and tell what each stage did."""
+        found = self.deeper(question, k, {}, among)
+        self._times.append(tuple(map(timed, found.passed)))
+        return found
+
+    def deeper(self, question: Question, k: int, depths: Mapping[str, int], among: np.ndarray | None = None) -> Answer:
+        """What the answer would be if some stages sent on more.
+
+        Args:
+            question: The question.
+            k: Results.
+            depths: Text of a stage that finds documents, or of a fusion -> how many it sends on at least.
+            among: int64, rising, positions to search among; None is all.
+        """
         passed: list[Passed] = []
-        found = self._run(self.root, question, k, False, passed, among)
-        self._times.append(tuple(map(timed, passed)))
+        found = self._run(self.root, question, k, False, passed, among, depths)
         ids = self.material.ids
         return Answer([ids[i] for i in found.positions], found.scores, found.notes, tuple(passed))
 
@@ -176,11 +189,13 @@ class System:
 
     def _run(
         self, part: Built, question: Question, k: int, followed: bool, passed: list[Passed],
-        among: np.ndarray | None = None,
+        among: np.ndarray | None = None, depths: Mapping[str, int] = MappingProxyType({}),
     ) -> Found:  # fmt: skip
         """What a part finds; `followed` says that another one comes behind it."""
-        inner = [self._run(entry, question, k, True, passed, among) for entry in part.parts]
+        inner = [self._run(entry, question, k, True, passed, among, depths) for entry in part.parts]
         limit, start = sent_on(part, k, followed), time.perf_counter()
+        if limit is not None and part.own in depths and not isinstance(part.stage, Reranker):
+            limit = max(limit, depths[part.own])
         if isinstance(part.stage, Finder):
             entered = len(self) if among is None else len(among)
             found = part.stage.find(question, limit or len(self), among)
