@@ -277,7 +277,8 @@ def evaluate(
     counted = f"{described['documents']:,} documents"
     if where:
         counted = f"{described['among']['documents']:,} of {counted} ({where})"
-    title = f"{described['name']}: {counted}, {found.record['judged']} judged queries"
+    made = ", made ones among them" if described.get("made") else ""
+    title = f"{described['name']}: {counted}, {found.record['judged']} judged queries{made}"
     rows = [(name, f"{value:.4f}") for name, value in mean.items()]
     depth = found.record["depth"]
     caption = (
