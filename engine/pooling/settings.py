@@ -133,6 +133,9 @@ class PoolSettings:
         return ",".join(parts)
 
 
+KEEP_ALL = PoolSettings()
+
+
 def parse_pool(text: str | float) -> PoolSettings:
     """Read pool settings from one word.
 
