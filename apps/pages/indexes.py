@@ -10,7 +10,7 @@ from apps.index_records import conditions, frontiers, index_row
 from apps.live import Stops, follow
 from apps.pages import answering, bar, live, sentence
 from apps.text import asked
-from apps.workspaces import Workspaces
+from apps.workspaces import Workspaces, check_named
 from engine import machine
 from engine.errors import InputError, MissingExtraError
 from engine.indexes import classes, index_class
@@ -135,7 +135,10 @@ def _specs(texts: Any) -> list[tuple[str, dict[str, Any]]]:
     words = [str(text).strip() for text in texts if str(text).strip()] if isinstance(texts, list) else []
     if not 1 <= len(words) <= MOST_SPECS:
         raise InputError(f"Expected 1 to {MOST_SPECS} indexes, got {len(words)}: tick those to compare.")
-    return [parse_spec(word) for word in words]
+    specs = [parse_spec(word) for word in words]
+    for _, settings in specs:
+        check_named(settings)
+    return specs
 
 
 def _most(value: Any) -> int | None:

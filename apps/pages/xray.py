@@ -11,7 +11,7 @@ from apps.live import Stops, follow
 from apps.pages import answering, bar, live, sentence
 from apps.pages.search import question_of
 from apps.text import asked
-from apps.workspaces import Workspaces
+from apps.workspaces import Workspaces, check_named
 from apps.xray_records import lost_record, trace_record
 from engine.errors import InputError, NotFoundError
 from engine.indexes import Index, classes
@@ -84,6 +84,7 @@ class XrayPage:
         """
         workspace, spec = self.workspaces.of(request), asked(request, "kind")
         kind, settings = parse_spec(spec)
+        check_named(settings)
         if kind not in traced_kinds():
             raise InputError(f"Expected one of {', '.join(traced_kinds())}, got {kind!r}: choose an index.")
         if spec == workspace.index.kind:

@@ -4,19 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from workbench.cli import (
-    browser,
-    doctor,
-    experiments,
-    indexes,
-    pooling,
-    questions,
-    runs,
-    search,
-    systems,
-    tracing,
-    training,
-)
+from workbench.cli import browser, doctor, experiments, indexes, pooling, runs, search, systems, tracing, training
 from workbench.cli.options import with_source_options
 
 
@@ -37,8 +25,6 @@ def register(app: typer.Typer) -> None:
     app.command("compare-systems")(systems.compare_systems)
     app.command()(tracing.trace)
     app.command()(indexes.recommend)
-    app.command()(questions.questions)
-    app.command("check-questions")(questions.check_questions)
     app.command()(training.train)
     app.command()(training.mine)
     app.command()(doctor.doctor)
