@@ -7,8 +7,8 @@ from typing import Any
 
 from apps.components import component
 from apps.index_records import conditions, frontiers, index_row
-from apps.live import Stops, follow
-from apps.pages import answering, bar, live, sentence
+from apps.live import follow
+from apps.pages import Functions, answering, bar, live, sentence
 from apps.text import asked
 from apps.workspaces import Workspaces, check_named
 from engine import machine
@@ -33,16 +33,11 @@ def page(workspaces: Workspaces) -> None:
     live(view, comparison.compare, comparison.stops, "compare", workspaces.measuring, _refused)
 
 
-class IndexPage:
-    """The state that all visitors share: the last finished comparison of each workspace.
-
-    Args:
-        workspaces: What is measured; a request names one under "on".
-    """
+class IndexPage(Functions):
+    """The state that all visitors share: the last finished comparison of each workspace."""
 
     def __init__(self, workspaces: Workspaces) -> None:
-        self.workspaces = workspaces
-        self.stops = Stops()
+        super().__init__(workspaces)
         self.finished: dict[str, dict[str, Any]] = {}
 
     @answering

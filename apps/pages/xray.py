@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from apps.components import component
-from apps.live import Stops, follow
-from apps.pages import answering, bar, live, sentence
+from apps.live import follow
+from apps.pages import Functions, answering, bar, live, sentence
 from apps.pages.search import question_of
 from apps.text import asked
 from apps.workspaces import Workspaces, check_named
@@ -35,16 +35,11 @@ def page(workspaces: Workspaces) -> None:
     live(view, xray.survey, xray.stops, "survey", workspaces.measuring, _refused)
 
 
-class XrayPage:
-    """The state that all visitors share: the indexes that are open, and finished surveys of them.
-
-    Args:
-        workspaces: Whose vectors are indexed; a request names one under "on".
-    """
+class XrayPage(Functions):
+    """The state that all visitors share: the indexes that are open, and finished surveys of them."""
 
     def __init__(self, workspaces: Workspaces) -> None:
-        self.workspaces = workspaces
-        self.stops = Stops()
+        super().__init__(workspaces)
         self._indexes: dict[tuple[str, str], Index] = {}
         self._opening = threading.Lock()
         self._surveys: dict[tuple[str, str], dict[str, Any]] = {}
