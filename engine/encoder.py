@@ -258,7 +258,7 @@ class Encoder:
         places = attended.nonzero()[:, 0].tolist()
         token_at = dict(zip(places, named, strict=True))
         found = [merged([token_at[place] for place in group]) for group in groups if group]
-        return found + [Token(name, -1, -1, "special") for name in added_tokens(self.model)]
+        return found + [Token(name, -1, -1, "whole") for name in added_tokens(self.model)]
 
     def _prompt(self, task: Task) -> str:
         prompts = self.model.prompts

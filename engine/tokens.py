@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
-TokenKind = Literal["text", "special", "prefix", "expansion", "merged"]
+TokenKind = Literal["text", "special", "prefix", "expansion", "whole", "merged"]
 Span = tuple[int, int]
 
 NOWHERE: Span = (-1, -1)
@@ -24,8 +24,8 @@ class Token:
         text: The token as the tokenizer writes it, such as "##ing".
         start: First character in the caller's text, or -1 for a token that is not in it or was merged.
         end: One past the last character, or -1; equal to `start` for a tokenizer's mark of a space before `start`.
-        kind: "text"; what the model added: "special" ([CLS]), "prefix" ([Q]), "expansion" ([MASK] padding);
-            or "merged".
+        kind: "text"; what the model added: "special" ([CLS]), "prefix" ([Q]), "expansion" ([MASK] padding),
+            "whole" (a vector of the whole text, such as its mean); or "merged".
         parts: The tokens that were merged, in the order of the text; empty for a single token.
     """
 

@@ -3,7 +3,7 @@
 interface Unit {
   text: string;
   /** "text" is of the person's own words; the others were added by the model. */
-  kind: "text" | "merged" | "special" | "prefix" | "expansion";
+  kind: "text" | "merged" | "special" | "prefix" | "expansion" | "whole";
 }
 
 /** One pair, explained at one level: words or word pieces. */

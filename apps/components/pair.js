@@ -2,6 +2,15 @@
 (() => {
   const { el, fixed, signed, added } = LIW;
 
+  const TITLES = {
+    text: undefined,
+    merged: undefined,
+    whole: "stands for the whole text, and meets its counterpart only",
+  };
+
+  /** @param {Unit} unit */
+  const titleOf = (unit) => (unit.kind in TITLES ? TITLES[unit.kind] : "added by the model, not in your question");
+
   /* Query units as buttons with their contribution; onPeek(unit or null), onPin(unit). */
   LIW.parts.chips = (view, shown, onPeek, onPin) => {
     const largest = Math.max(...shown.map((unit) => Math.abs(view.contribution[unit])), 1e-9);
@@ -15,7 +24,7 @@
           class: "chip" + (added(view.query[unit]) ? " added" : ""),
           type: "button",
           "aria-pressed": "false",
-          title: added(view.query[unit]) ? "added by the model, not in your question" : undefined,
+          title: titleOf(view.query[unit]),
           on: {
             mouseenter: () => onPeek(unit),
             mouseleave: () => onPeek(null),
@@ -51,6 +60,7 @@
       special: "special tokens",
       prefix: "the model's prefix",
       expansion: "expansion tokens",
+      whole: "the texts as a whole",
     };
     const node = el("p", { class: "sum" });
     /** @type {Unit["kind"][]} */ (Object.keys(names))
