@@ -18,7 +18,7 @@ from apps.text import asked, visible
 from apps.workspaces import models_folder
 from engine import Collection
 from engine.errors import InputError, WorkbenchError
-from workbench.figures import training_curves
+from workbench.figures import pool_training, training_curves
 
 if TYPE_CHECKING:
     from engine.training import Event, Report, Stop, TrainingData, TrainSettings
@@ -27,12 +27,12 @@ TYPES = (".jsonl", ".csv", ".tsv")
 MOST_STEPS = 5000
 MOST_MODELS, MOST_MODEL_BYTES = 50, 20_000_000_000  # of models that were trained in the browser
 HELD_OUT = 0.4  # share of the judged questions that are never trained on
-WATCHED_QUESTIONS, WATCHED_DOCUMENTS = 60, 300
+WATCHED_QUESTIONS, WATCHED_DOCUMENTS = 200, 1500  # that a run is measured with: among few documents all models are good
+CHOOSING_QUESTIONS = 20  # with fewer, none are set apart to choose the step that is kept
 MOST_PINNED = 24  # evaluations whose heatmap is kept
 SHOWN = 30  # questions a side
 DRAWN_EVERY = 4.0  # seconds: drawing takes time from the training
 MOST_POINTS = 400  # of a curve
-WAYS = {"head": {"train_only": "head"}, "lora": {"lora_rank": 16}, "all": {}}
 BOUNDS = {"steps": (1, MOST_STEPS), "batch": (2, 256), "every": (1, MOST_STEPS), "seed": (0, 2**31)}
 
 
@@ -74,7 +74,7 @@ def read_request(
 
     Args:
         request: "source" ("judgements" or "file"), "file" (name and text), "base", "way" ("head", "lora", "all"),
-            "loss", "scorer", "steps", "batch", "rate", "every", "seed" and "name".
+            "loss", "scorer", "steps", "batch", "rate", "every", "factors", "seed" and "name".
         collection: That is open: its judgements are the data, or what the run is measured with.
 
     Returns:
@@ -85,6 +85,7 @@ def read_request(
     """
     from engine.sampling import sample
     from engine.training import TrainSettings, collection_pairs
+    from engine.training.first import first_settings
 
     check_room()
     if request.get("source") == "file":
@@ -95,16 +96,29 @@ def read_request(
     watched = None if development is None else sample(development, WATCHED_DOCUMENTS, WATCHED_QUESTIONS)
     data = data.check(None, watched)
     numbers = {name: _whole(name, request.get(name), *bounds) for name, bounds in BOUNDS.items()}
-    way = asked(request, "way")
-    if way not in WAYS:
-        raise InputError(f"Expected one of {', '.join(WAYS)}, got {way!r}: choose what is trained.")
+    usual = first_settings(asked(request, "way"))
+    if len(set(data.columns["query"])) < CHOOSING_QUESTIONS:
+        usual |= {"validation": 0.0, "patience": 0}
     settings = TrainSettings.from_dict({
-        "base": asked(request, "base", "embedded"), "loss": asked(request, "loss"), **WAYS[way],
+        **usual, "base": asked(request, "base", "embedded"), "loss": asked(request, "loss"),
+        "pool_factors": _factors(asked(request, "factors", "1")),
         "scorer": asked(request, "scorer", "maxsim"),
         "learning_rate": _rate(request.get("rate")), "max_steps": numbers["steps"], "batch": numbers["batch"],
         "evaluate_every": numbers["every"], "seed": numbers["seed"], "output": str(_folder(asked(request, "name"))),
     })  # fmt: skip
     return settings, data, watched
+
+
+def first_request(way: str) -> dict[str, Any]:
+    """What the page asks for when nothing is changed but what learns."""
+    from engine.training.first import first_settings
+
+    usual = first_settings(way)
+    numbers = {"steps": "max_steps", "batch": "batch", "rate": "learning_rate", "every": "evaluate_every"}
+    return {
+        "source": "judgements", "way": way, "loss": "contrastive", "seed": "0", "name": "my model", "factors": "1",
+        **{field: str(usual[name]) for field, name in numbers.items()},
+    }  # fmt: skip
 
 
 def check_room() -> None:
@@ -150,6 +164,13 @@ def _rate(value: Any) -> float:
         return float(str(value))
     except ValueError:
         raise InputError(f"Expected a learning rate such as 3e-5, got {value!r}: correct it.") from None
+
+
+def _factors(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"Expected pool factors such as 1, 2, 4, got {text!r}: correct them.") from None
 
 
 def _folder(name: str) -> Path:
@@ -309,7 +330,13 @@ def outcome(report: Report, development: Collection | None) -> dict[str, Any]:
         "seconds": report.seconds, "before": score(report.before), "after": score(report.after), "p": report.p_value,
         "better": questions(report.better), "worse": questions(report.worse), "n_better": len(report.better),
         "n_worse": len(report.worse), "n_same": len(report.same),
+        "kept": report.kept, "chosen": len(report.measured), "curves": _curves(report),
         "measured": None if development is None else
         {"name": development.name, "questions": len(development.judged_queries),
          "documents": len(development.documents)},
     }  # fmt: skip
+
+
+def _curves(report: Report) -> str:
+    """What pooling costs before and after, drawn; empty where it was not trained for."""
+    return drawn(pool_training(report.curves)) if report.curves else ""

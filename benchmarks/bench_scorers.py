@@ -21,6 +21,7 @@ from engine.retrieval import id_order, top_positions
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "scorers.md"
 COLLECTIONS = ("embedded", "cranfield", "med")
+TRAINED = "## Trained"  # begins the half of the page that `benchmarks.bench_trained scorers` writes
 NAMES = ("maxsim", "mean-maxsim", "xtr:retrieved=1000", "xtr:retrieved=10000", "smooth-maxsim:temperature=0.02",
          "smooth-maxsim:temperature=0.1", "top-mean:m=2", "top-mean:m=4", "weighted-maxsim")  # fmt: skip
 SCORERS = {name: scorers.get(name, dim=96) for name in NAMES}  # the learned one as it is before training
@@ -82,6 +83,12 @@ def table(results: dict[str, dict[str, float]]) -> str:
     return "\n".join([*lines, "", "Sources:", "", *(f"- {label}: {s.source}" for label, s in SCORERS.items())]) + "\n"
 
 
+def write(page: str = "", trained: str = "") -> None:
+    """Write one half of the page and keep the other: what was measured without training, and with it."""
+    own, _, other = TARGET.read_text().partition(TRAINED)
+    TARGET.write_text((page or own).rstrip() + "\n\n" + TRAINED + (f"\n\n{trained}\n" if trained else other))
+
+
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -92,7 +99,7 @@ def main() -> None:
     for name in options.collections:
         results[name] = measure(name)
         save("scorers", {"machine": describe(), "ndcg@10": results})
-        TARGET.write_text(table(results))
+        write(table(results))
 
 
 if __name__ == "__main__":

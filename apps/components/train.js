@@ -37,10 +37,17 @@ LIW.pages.train = ({ element, props, send, watch, setup }) => {
     batch: ".batch",
     rate: ".rate",
     every: ".every",
+    factors: ".factors",
     seed: ".seed",
   };
-  const usual = Object.fromEntries(Object.entries(FIELDS).map(([key, selector]) => [key, find(selector).value]));
+  const begun = () => {
+    const first = setup.first[find(".way").value];
+    for (const key of ["steps", "batch", "rate", "every"]) find(FIELDS[key]).value = first[key];
+  };
   const from = address.read();
+  if (setup.first[from.way]) find(".way").value = from.way;
+  begun();
+  const usual = Object.fromEntries(Object.entries(FIELDS).map(([key, selector]) => [key, find(selector).value]));
   for (const [key, selector] of Object.entries(FIELDS)) if (from[key]) find(selector).value = from[key];
   if (from.source === "file") find("input[value=file]").checked = true;
   const source = () => find("input[name=source]:checked").value;
@@ -100,7 +107,8 @@ LIW.pages.train = ({ element, props, send, watch, setup }) => {
       ),
     );
 
-  const plot = parts.plot();
+  const plot = parts.plot(),
+    pooled = parts.plot();
   const drawRun = (told) => {
     if (!told || (!told.losses.length && !told.scores.length)) return [];
     const end = told.started?.steps || 1,
@@ -176,6 +184,7 @@ LIW.pages.train = ({ element, props, send, watch, setup }) => {
     return parts.moved(heading, entries.map(entry), all);
   };
   const drawReport = (report) => {
+    if (report.curves) pooled.show(report.curves, "What pooling costs before and after");
     const { before, after, measured, model } = report,
       difference = after ? after.ndcg - before.ndcg : 0;
     const use = el(
@@ -206,6 +215,16 @@ LIW.pages.train = ({ element, props, send, watch, setup }) => {
               ]
             : "Nothing was judged, so nothing was measured.",
         ),
+        report.chosen
+          ? el(
+              "p",
+              {},
+              report.kept
+                ? `The weights are those of step ${count(report.kept)}, the best of ${report.chosen} that were measured on `
+                : `No step was better than the start, so the weights are as they were, measured ${report.chosen} times on `,
+              "training questions set apart for that.",
+            )
+          : null,
         measured
           ? el(
               "p",
@@ -217,6 +236,7 @@ LIW.pages.train = ({ element, props, send, watch, setup }) => {
           : null,
         use,
       ),
+      report.curves ? el("div", { class: "card" }, pooled.node) : null,
       after
         ? el(
             "div",
@@ -265,6 +285,7 @@ LIW.pages.train = ({ element, props, send, watch, setup }) => {
     });
     busy = false;
   };
+  find(".way").addEventListener("change", begun);
   form.addEventListener("change", arrange);
   form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from apps.components import component
-from apps.live import follow
-from apps.pages import Functions, answering, bar, live, sentence
+from apps.live import Stops, follow
+from apps.pages import answering, bar, live, sentence
 from apps.pool_records import factor_row, merged, pool_figure
 from apps.text import asked
 from apps.workspaces import Workspaces
@@ -35,11 +35,16 @@ def page(workspaces: Workspaces) -> None:
     live(view, study.measure, study.stops, "measure", workspaces.measuring, _refused)
 
 
-class PoolPage(Functions):
-    """The state that all visitors share: finished studies, which are the same for everyone who has the key."""
+class PoolPage:
+    """The state that all visitors share: finished studies, which are the same for everyone who has the key.
+
+    Args:
+        workspaces: What is measured; a request names one under "on".
+    """
 
     def __init__(self, workspaces: Workspaces) -> None:
-        super().__init__(workspaces)
+        self.workspaces = workspaces
+        self.stops = Stops()
         self.finished: dict[tuple[str, str, str], dict[str, Any]] = {}
 
     @answering

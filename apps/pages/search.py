@@ -7,7 +7,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from apps.components import component
-from apps.pages import Functions, answering, bar
+from apps.pages import answering, bar
 from apps.records import explanation, matched, rounded, snippet
 from apps.text import asked, visible
 from apps.workspaces import Workspaces, label
@@ -38,11 +38,15 @@ def page(workspaces: Workspaces) -> None:
     )  # fmt: skip
 
 
-class SearchFunctions(Functions):
-    """Searches and explains."""
+class SearchFunctions:
+    """What the page's script calls; every answer is JSON, and a person's mistake is one sentence under "error".
+
+    Args:
+        workspaces: What is searched; a request names one under "on".
+    """
 
     def __init__(self, workspaces: Workspaces) -> None:
-        super().__init__(workspaces)
+        self.workspaces = workspaces
         self._examples: WeakKeyDictionary[Workspace, list[str]] = WeakKeyDictionary()
         self._choosing = threading.Lock()
         self._turns = threading.BoundedSemaphore(thread_count())  # more at once would only wait for each other

@@ -8,8 +8,8 @@ from typing import Any
 
 from apps import training
 from apps.components import component
-from apps.live import follow
-from apps.pages import Functions, answering, bar, live, sentence
+from apps.live import Stops, follow
+from apps.pages import answering, bar, live, sentence
 from apps.text import asked
 from apps.workspaces import Workspaces
 from engine import Collection
@@ -28,8 +28,16 @@ def page(workspaces: Workspaces) -> None:
     live(view, train.train, train.stops, "train", workspaces.training, _refused)
 
 
-class TrainPage(Functions):
-    """Runs of training, one at a time on the machine; a visitor sees their own."""
+class TrainPage:
+    """Runs of training, one at a time on the machine; a visitor sees their own.
+
+    Args:
+        workspaces: Whose collections are trained on and measured with.
+    """
+
+    def __init__(self, workspaces: Workspaces) -> None:
+        self.workspaces = workspaces
+        self.stops = Stops()
 
     @answering
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -42,12 +50,14 @@ class TrainPage(Functions):
             See `Workspaces.about`; bases, losses and scorers to choose from, and why nothing can be trained, if so.
         """
         from engine.maxsim import scorers
+        from engine.training.first import FIRST
         from engine.training.losses import LOSSES
 
         collection = self.workspaces.of(request).collection
         return {
             **self.workspaces.about(request), "missing": _missing(), "types": list(training.TYPES),
             "losses": [{"name": name, "about": kind.about} for name, kind in LOSSES.items()],
+            "first": {way: training.first_request(way) for way in FIRST},
             "scorers": scorers.names(),
             "bases": [model for model in self.workspaces.models.offered() if model["name"].startswith("trained/")],
             "document": _example(collection)[1] if collection.judged_queries else "",

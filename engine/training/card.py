@@ -112,10 +112,22 @@ nDCG@10 on {report.development}, {len(report.after.per_query)} queries, 95% boot
 {_row("before", report.before)}
 {_row("after", report.after)}
 
-Better by more than .05: {len(report.better)} queries, worse: {len(report.worse)}; paired randomisation test
-p = {report.p_value:.3f}.
+{_curves(report)}Better by more than .05: {len(report.better)} queries, worse: {len(report.worse)}; paired
+randomisation test p = {report.p_value:.3f}.
 
 """
+
+
+def _curves(report: Report) -> str:
+    if not report.curves:
+        return ""
+    factors = list(report.curves["after"])
+    lines = [
+        f"| {when} | " + " | ".join(f"{curve[factor].ndcg:.4f}" for factor in factors) + " |"
+        for when, curve in report.curves.items()
+    ]
+    names = [f"{factor:g}" for factor in factors]
+    return "\n".join([f"| pool factor | {' | '.join(names)} |", "|" + " --- |" * (len(names) + 1), *lines]) + "\n\n"
 
 
 def _row(name: str, score: Score) -> str:

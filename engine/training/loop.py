@@ -13,7 +13,7 @@ from engine.encoder import Encoder
 from engine.explain import explain
 from engine.training import checkpoints
 from engine.training.data import TrainingData
-from engine.training.development import Measure, Pairs, Score, encode_pairs, score_collection
+from engine.training.development import Measure, Pairs, Score, encode_pairs, pooled_scores, score_collection
 from engine.training.events import Evaluated, Event, OnEvent, Pinned, Started, Stop
 from engine.training.losses import LateInteractionLoss
 from engine.training.model import build_loss, merge, prepare, projection_in_float32
@@ -155,6 +155,13 @@ class Run:
         else:
             score = measure(encoder, self.development)
         return score, encode_pairs(encoder, self.development)
+
+    def pool_curve(self, encoder: Encoder) -> dict[float, Score]:
+        """The development score at each pool factor of the loss, and at 1; nothing where the loss pools nothing."""
+        factors = sorted({1, *self.settings.pool_factors})
+        if self.development is None or not is_first_process() or factors == [1]:
+            return {}
+        return pooled_scores(encoder, self.development, factors, self.loss.scorer)
 
     def evaluate(self, step: int) -> dict[str, float]:
         """Send the score and the pinned pairs of this step; returns the score and its interval.

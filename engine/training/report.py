@@ -38,6 +38,8 @@ class Report:
         noise: What `bits` added to document vectors, as a share of their length.
         kept: The step whose weights the model has: the best measured one where questions were set apart to choose it.
         measured: Step -> nDCG@10 on those questions; empty without them.
+        curves: "before" and "after" -> pool factor -> score, where the loss was taken at other factors than 1 and there
+            is a collection.
         encoder: The trained model.
     """
 
@@ -60,6 +62,7 @@ class Report:
     noise: float = 0.0
     kept: int | None = None
     measured: dict[int, float] = field(default_factory=dict)
+    curves: dict[str, dict[float, Score]] = field(default_factory=dict)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -109,6 +112,10 @@ class Report:
             "noise": self.noise,
             "kept": self.kept,
             "measured": {str(step): value for step, value in self.measured.items()},
+            "curves": {
+                when: {str(factor): vars(score) for factor, score in curve.items()}
+                for when, curve in self.curves.items()
+            },
             "origin": self.origin,
             "parts": self.parts,
             "versions": self.versions,

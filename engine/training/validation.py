@@ -18,7 +18,7 @@ from engine.training.development import Score, pooled_scores
 
 BEST = "best"  # in the folder of the checkpoints: the weights of the best step so far
 FILE = "measured.json"
-MOST_QUESTIONS, MOST_DOCUMENTS = 100, 600  # of what is set apart: it is measured many times
+MOST_QUESTIONS, MOST_DOCUMENTS = 100, 300  # of what is set apart: it is measured many times
 FEWEST = 3  # questions
 
 
@@ -31,7 +31,7 @@ def set_apart(data: TrainingData, share: float, seed: int = 0) -> tuple[Training
         seed: Decides which.
 
     Returns:
-        The rows that are left, and the questions with their positives among other documents of the data (at most 600);
+        The rows that are left, and the questions with their positives among other documents of the data (at most 300);
         None for a share of 0.
 
     Raises:

@@ -78,6 +78,8 @@ def test_a_model_gets_a_folder_of_our_own_and_never_an_old_one(home: Path, tiny_
         ({"rate": "fast"}, "learning rate"),
         ({"rate": "nan"}, "learning_rate"),
         ({"way": "everything"}, "what is trained"),
+        ({"factors": "1, two"}, "pool factors such as 1, 2, 4"),
+        ({"factors": "0.5"}, "pool_factors as a number of 1 or more"),
         ({"loss": "magic"}, "Unknown loss"),
         ({"scorer": "magic"}, "Unknown scorer"),
     ],
@@ -88,6 +90,21 @@ def test_a_mistake_is_one_sentence_before_anything_is_loaded(
     with pytest.raises(InputError, match=sentence) as raised:
         read_request({**REQUEST, **change}, tiny_collection)
     assert "/tmp" not in str(raised.value)
+
+
+@pytest.mark.parametrize("way", ["head", "lora", "all"])
+def test_the_first_run_sets_questions_apart_to_choose_its_step(home: Path, way: str) -> None:
+    settings, data, development = read_request(training.first_request(way), judged(200))
+    assert settings.validation > 0
+    assert settings.evaluate_every > 0
+    assert bool(settings.lora_rank) == (way == "lora")
+    assert settings.train_only == ("head" if way == "head" else "all")
+    assert development is not None
+    assert len(development.queries) == 80
+    assert not set(data.columns["query"]) & set(development.queries.values())
+    few, _, _ = read_request({**training.first_request(way), "factors": "1, 2"}, judged(10))
+    assert few.validation == 0.0
+    assert few.pool_factors == (1, 2)
 
 
 def test_a_rehearsal_measures_a_batch_and_keeps_nothing(home: Path) -> None:

@@ -102,3 +102,40 @@ def test_mining_refuses_with_a_sentence(
     assert run(["mine", "--data", str(pairs), "--output", str(output), *arguments]) == 2
     assert sentence in " ".join(capsys.readouterr().err.split())
     assert not output.exists()
+
+
+def test_a_trained_model_is_merged_with_its_base(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.tiny_models import make_model
+
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
+    make_model(tmp_path / "backbone").save_pretrained(str(tmp_path / "base"))
+    model, merged = tmp_path / "model", tmp_path / "merged"
+    train = ["train", "--data", str(pairs), "--model", str(tmp_path / "base"), "--output", str(model), "--json"]
+    assert run([*train, "--max-steps", "2", "--set", "batch=4", "--set", "learning_rate=0.01", "--device", "cpu"]) == 0
+    capsys.readouterr()
+    judged = tmp_path / "judged"
+    (judged / "qrels").mkdir(parents=True)
+    for name, letter, column in (("queries", "q", 0), ("corpus", "d", 1)):
+        lines = [json.dumps({"_id": f"{letter}{i}", "text": row[column]}) for i, row in enumerate(ROWS)]
+        (judged / f"{name}.jsonl").write_text("\n".join(lines))
+    (judged / "qrels" / "test.tsv").write_text(
+        "query-id\tcorpus-id\tscore\n" + "".join(f"q{i}\td{i}\t1\n" for i in range(len(ROWS)))
+    )
+    asked = ["merge", "--model", str(model), "--share", "0.25", "--output", str(merged), "--device", "cpu"]
+    assert run([*asked, "--collection", str(judged), "--shares", "0.25,1", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["base"] == str(tmp_path / "base")
+    assert [point["share"] for point in told["points"]] == [0, 0.25, 1]
+    assert all(0 <= point["collections"]["judged"]["ndcg@10"] <= 1 for point in told["points"])
+    assert "share of 0.25" in (merged / "README.md").read_text()
+    for wrong, sentence in (
+        (["--output", str(merged)], "replace trains anew"),
+        ([], "nothing to do"),
+        (["--collection", str(judged), "--shares", "0,2"], "from 0 to 1"),
+        (["--collection", str(judged), "--shares", "half"], "numbers from 0 to 1"),
+        (["--collection", str(judged), "--share", "7"], "from 0 to 1"),
+    ):
+        assert run(["merge", "--model", str(model), *wrong]) == 2
+        assert sentence in capsys.readouterr().err

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from workbench.cli import browser, doctor, experiments, indexes, pooling, runs, search, systems, tracing, training
+from workbench.cli import (
+    browser,
+    doctor,
+    experiments,
+    indexes,
+    merging,
+    pooling,
+    runs,
+    search,
+    systems,
+    tracing,
+    training,
+    tuning,
+)
 from workbench.cli.options import with_source_options
 
 
@@ -27,6 +40,8 @@ def register(app: typer.Typer) -> None:
     app.command()(indexes.recommend)
     app.command()(training.train)
     app.command()(training.mine)
+    app.command()(merging.merge)
+    app.command()(tuning.tune)
     app.command()(doctor.doctor)
     for registered in app.registered_commands:
         if registered.callback is not None:

@@ -31,6 +31,9 @@ def train(
     development: Annotated[str | None, typer.Option("--collection", help="Evaluated before, during and after.")] = None,
     settings: Annotated[str | None, typer.Option("--settings", help="A recipe's name, or a YAML file.")] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="Repeatable: name=value, as batch=64.")] = None,
+    learns: Annotated[
+        str | None, typer.Option("--learns", help="head, lora or all: settings for a first run on two cores.")
+    ] = None,
     mapping: MapOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Train anew where a model or checkpoints are.")] = False,
@@ -44,6 +47,7 @@ def train(
     """
     from engine import load_collection
     from engine.training import Evaluated, Event, Started, Step, Stop, TrainSettings, fine_tune, read_training_data
+    from engine.training.first import first_settings
     from engine.training.loop import is_first_process
     from engine.training.report import ALREADY
     from workbench.experiments.training import as_runs
@@ -51,11 +55,13 @@ def train(
     if resume and replace:
         raise InputError("--resume goes on and --replace starts anew: choose one of the two.")
     options = {"base": model, "seed": seed, "device": device, "max_steps": max_steps}
-    chosen = TrainSettings.from_dict(_settings(settings, setting or [], options) | {"output": str(destination)})
+    first = first_settings(learns) if learns else {}
+    values = first | settings_from(settings, setting or [], options) | {"output": str(destination)}
+    chosen = TrainSettings.from_dict(values)
     rows = read_training_data(data, column_map(mapping))
     loaded = load_collection(development) if development else None
     stop = Stop()
-    with progress_bars() as report, _stopping(stop):
+    with progress_bars() as report, stopping(stop):
 
         def show(event: Event) -> None:
             if isinstance(event, Started):
@@ -63,7 +69,8 @@ def train(
             elif isinstance(event, Step):
                 report("steps", event.step, event.steps)
             elif isinstance(event, Evaluated):
-                note(f"step {event.step}: nDCG@10 {event.ndcg:.4f} ({event.low:.3f} to {event.high:.3f})")
+                told = " on questions set apart" if event.chooses else ""
+                note(f"step {event.step}: nDCG@10 {event.ndcg:.4f} ({event.low:.3f} to {event.high:.3f}){told}")
 
         measure = as_runs(chosen, development or "")
         done = fine_tune(chosen, rows, show, loaded, resume, stop, replace=replace, measure=measure)
@@ -77,6 +84,9 @@ def train(
             {
                 "folder": done.folder, "reason": done.reason, "steps": done.steps, "seconds": done.seconds,
                 "losses": done.losses, "ndcg@10": means, "runs": runs, "p_value": done.p_value, "better": done.better,
+                "kept": done.kept, "measured": {str(step): value for step, value in done.measured.items()},
+                "pool_factors": {when: {f"{factor:g}": score.ndcg for factor, score in curve.items()}
+                                 for when, curve in done.curves.items()},
                 "worse": done.worse, "counts": done.counts, "settings": done.settings, "versions": done.versions,
             }
         )  # fmt: skip
@@ -87,6 +97,8 @@ def train(
     caption = f"{done.reason} after {done.steps:,} steps and {done.seconds:.0f} s, kept in {done.folder}"
     if done.reason == ALREADY:
         caption = f"this run was complete before, after {done.steps:,} steps: nothing in {done.folder} was changed"
+    if done.measured:
+        caption += f"; the weights of step {done.kept} are kept, the best of {len(done.measured)} measured"
     if done.p_value is not None:
         caption += f"; p {done.p_value:.3g}, {len(done.better)} questions better, {len(done.worse)} worse"
     show_table("Trained", ("", "nDCG@10", "95% interval", "run"), table, caption)
@@ -146,7 +158,7 @@ def _device(name: str) -> str | None:
     return None if name == "auto" else name
 
 
-def _settings(recipe: str | None, given: list[str], options: dict[str, Any]) -> dict[str, Any]:
+def settings_from(recipe: str | None, given: list[str], options: dict[str, Any]) -> dict[str, Any]:
     """Settings of a recipe, overridden by options that were given, then by --set.
 
     Raises:
@@ -176,11 +188,11 @@ def _is_number(text: str) -> bool:
     return True
 
 
-class _stopping:  # used as a context manager, like a function
+class stopping:  # used as a context manager, like a function
     """While it is entered, the first Ctrl+C sets a stop instead of ending the process."""
 
-    def __init__(self, stop: Any) -> None:
-        self.stop = stop
+    def __init__(self, stop: Any, told: str = "Stopping after this step; the model is kept.") -> None:
+        self.stop, self.told = stop, told
 
     def __enter__(self) -> None:
         import signal
@@ -195,6 +207,6 @@ class _stopping:  # used as a context manager, like a function
     def _interrupt(self, *_: object) -> None:
         import signal
 
-        note("Stopping after this step; the model is kept. Ctrl+C again ends at once.")
+        note(f"{self.told} Ctrl+C again ends at once.")
         self.stop.set()
         signal.signal(signal.SIGINT, self.previous)

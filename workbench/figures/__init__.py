@@ -15,7 +15,7 @@ from workbench.figures.systems import (
     system_frontier,
 )
 from workbench.figures.theme import CONFIG, PALETTES, Palette, palette
-from workbench.figures.training import training_curves
+from workbench.figures.training import pool_training, training_curves
 
 __all__ = [
     "CONFIG",
@@ -39,6 +39,7 @@ __all__ = [
     "palette",
     "pareto_front",
     "pool_curve",
+    "pool_training",
     "qualities",
     "query_differences",
     "system_frontier",

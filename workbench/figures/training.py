@@ -11,7 +11,8 @@ from plotly.subplots import make_subplots
 
 from engine.errors import InputError
 from engine.evaluation import metric_name
-from workbench.figures.theme import faded, palette, style
+from workbench.figures.systems import error_bars, legend_below
+from workbench.figures.theme import DASHES, SYMBOLS, faded, palette, style
 
 ORDER = ("loss", "ndcg@10", "recall@100", "learning_rate", "gradient_norm")  # these first, the rest by name
 LEFT_OUT = {"step", "steps", "epoch", "seconds", "time", "total", "rows", "queries", "low", "high"}
@@ -81,6 +82,43 @@ def training_curves(
     if last is not None:
         figure.update_xaxes(range=[0, max(now, last) * 1.02])
     return figure.update_layout(showlegend=False)
+
+
+def pool_training(curves: Mapping[str, Mapping[float, Any]], theme: str = "light") -> go.Figure:
+    """What pooling costs a model before and after training, on one picture.
+
+    Args:
+        curves: "before" and "after" -> pool factor -> score with `ndcg`, `low` and `high`, as in a training report.
+        theme: "light" or "dark".
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: no curves.
+    """
+    if not curves or not all(curves.values()):
+        raise InputError("Expected curves of a training with pool factors, got none: train with pool_factors.")
+    colours = palette(theme)
+    factors = sorted({factor for curve in curves.values() for factor in curve})
+    figure = go.Figure()
+    for number, (when, curve) in enumerate(curves.items()):
+        x = [factors.index(factor) + 0.06 * (number - (len(curves) - 1) / 2) for factor in curve]
+        y = [score.ndcg for score in curve.values()]
+        colour = colours.series[number % len(colours.series)]
+        kept = [value / y[0] if y[0] else 0.0 for value in y]
+        figure.add_scatter(
+            x=x, y=y, name=when, mode="lines+markers", customdata=kept,
+            line={"color": colour, "width": 2, "dash": DASHES[number % len(DASHES)]},
+            marker={"symbol": SYMBOLS[number % len(SYMBOLS)], "size": 9},
+            error_y=error_bars(y, [(score.low, score.high) for score in curve.values()], colour),
+            hovertemplate=f"{when}: %{{y:.3f}}, %{{customdata:.1%}} of its own<extra></extra>",
+        )  # fmt: skip
+    style(figure, "What pooling costs, before and after training", theme, 320, "Bars: 95% intervals over questions.")
+    figure.update_xaxes(tickvals=list(range(len(factors))), ticktext=[f"{factor:g}" for factor in factors],
+                        title_text="pool factor", zeroline=False)  # fmt: skip
+    figure.update_yaxes(title_text=metric_name("ndcg@10"))
+    return legend_below(figure, len(curves), 8)
 
 
 def _series(events: Sequence[Any]) -> dict[str, list[tuple[int, float]]]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from engine import Encoder
+from engine import Collection, Encoder
 from engine.errors import InputError
 from engine.training import Evaluated, Step, TrainingData, TrainSettings, fine_tune, load_report
 from engine.training.checkpoints import CHECKPOINTS
@@ -102,3 +102,23 @@ def test_an_interrupted_run_chooses_as_one_that_was_not(
 def test_mistakes_are_named(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         TrainSettings.from_dict(changes)
+
+
+def test_a_run_with_pool_factors_measures_the_curve_before_and_after(
+    settings: TrainSettings, pairs: TrainingData, development: Collection
+) -> None:
+    from workbench.figures import pool_training
+
+    report = fine_tune(replace(settings, pool_factors=(2, 4)), pairs, development=development)
+    assert report.before is not None
+    assert report.after is not None
+    assert {when: list(curve) for when, curve in report.curves.items()} == {"before": [1, 2, 4], "after": [1, 2, 4]}
+    assert report.curves["before"][1].ndcg == report.before.ndcg
+    assert report.curves["after"][1].ndcg == report.after.ndcg
+    assert report.curves["after"][4].ndcg != report.curves["after"][1].ndcg
+    assert load_report(settings.output, "cpu").curves == report.curves
+    assert "| pool factor | 1 | 2 | 4 |" in (Path(settings.output) / "README.md").read_text()
+    drawn = {trace.name: list(trace.y) for trace in pool_training(report.curves).data}
+    assert drawn["after"] == [score.ndcg for score in report.curves["after"].values()]
+    with pytest.raises(InputError, match="pool_factors"):
+        pool_training({})

@@ -1,0 +1,130 @@
+"""Between a model and what training made of it: weights that keep some of what the model knew before."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine import nested
+from engine.encoder import Encoder
+from engine.errors import InputError
+from engine.files import make_folder
+from engine.maxsim import scorers
+from engine.training.checkpoints import REPORT, check_new, writing_tensors
+from engine.training.layout import use_shared_layout
+
+
+def base_of(trained: str | Path) -> str:
+    """The model that a trained one began as, by the record in its folder.
+
+    Raises:
+        InputError: the folder has no such record.
+    """
+    path = Path(trained) / REPORT
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["settings"]["base"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{trained} does not say what it was trained from: name that as the base.") from None
+
+
+class Interpolation:
+    """A base and a model that was trained from it; any share of the way between them is a model too.
+
+    Args:
+        trained: Folder of the trained model.
+        base: Name or folder of the model that it was trained from; as its record says when None.
+        device: A torch device.
+
+    Raises:
+        InputError: the two have other weights than each other.
+
+    Source:
+        Wortsman and others, 2022 (WiSE-FT), arXiv 2109.01903.
+    """
+
+    def __init__(self, trained: str | Path, base: str | None = None, device: str = "auto") -> None:
+        self.folder, self.base = Path(trained), base or base_of(trained)
+        self.encoder = Encoder.load(str(trained), device=device, dtype="float32")
+        first = Encoder.load(self.base, device=device, dtype="float32").model.state_dict()
+        last = self.encoder.model.state_dict()
+        if {name: value.shape for name, value in first.items()} != {name: value.shape for name, value in last.items()}:
+            raise InputError(
+                f"Expected a base with the weights of {trained}, got {self.base}, which has others: merge a model with "
+                "the one that it was trained from."
+            )
+        self._first = {name: value.clone() for name, value in first.items()}
+        self._last = {name: value.clone() for name, value in last.items()}
+
+    def at(self, share: float) -> Encoder:
+        """The model at a share of the way.
+
+        Args:
+            share: 0 is the base, 1 the trained model; the weights between lie on a straight line.
+
+        Returns:
+            An encoder, whose model is this object's own: the next call changes it.
+
+        Raises:
+            InputError: a share outside 0 to 1.
+        """
+        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+            raise InputError(f"Expected a share from 0, the base, to 1, the trained model, got {share!r}: correct it.")
+        between = {
+            name: value + share * (self._last[name] - value) if value.is_floating_point() else self._last[name]
+            for name, value in self._first.items()
+        }
+        ends = {0: self._first, 1: self._last}
+        self.encoder.model.load_state_dict(ends.get(share, between))
+        return Encoder(self.encoder.model.eval(), f"{self.folder.name}-{share:g}")
+
+    def save(self, share: float, output: str | Path, replace: bool = False) -> Path:
+        """Keep the model at a share as a folder of its own, with a learned scorer as it was trained.
+
+        Args:
+            share: See `at`.
+            output: A new folder.
+            replace: A model that is there may go.
+
+        Returns:
+            The folder.
+
+        Raises:
+            InputError: a share outside 0 to 1, or a folder that holds something.
+        """
+        path = Path(output)
+        if path.resolve() == self.folder.resolve():
+            raise InputError(f"{output} is the trained model itself: give another folder.")
+        check_new(path, replace)
+        model = self.at(share).model
+        make_folder(path)
+        with writing_tensors(path):
+            model.save_pretrained(str(path), create_model_card=False)
+            use_shared_layout(model, path)
+            nested.write(model, path)
+            for name in (scorers.FILE, scorers.WEIGHTS):
+                if (self.folder / name).is_file():
+                    shutil.copyfile(self.folder / name, path / name)
+            (path / "README.md").write_text(self._card(share, path.name), encoding="utf-8")
+        return path
+
+    def _card(self, share: float, name: str) -> str:
+        return (
+            "---\nlibrary_name: sentence-transformers\ntags: [late-interaction, multi-vector, colbert]\n---\n\n"
+            f"# {name}\n\nThe weights lie on the line from {self.base} to {self.folder.name}, which was trained from "
+            f"it, at a share of {share:g} of the way:\n\n"
+            f"    workbench merge --model {self.folder.name} --share {share:g} --output {name}\n"
+        )
+
+
+def check_shares(shares: Sequence[float]) -> list[float]:
+    """Shares as they are measured: each once, ascending.
+
+    Raises:
+        InputError: none, or one outside 0 to 1.
+    """
+    found = sorted(set(shares))
+    if not found or found[0] < 0 or found[-1] > 1:
+        raise InputError(f"Expected shares from 0 to 1, got {list(shares)}: 0, 0.5 and 1 show most.")
+    return found

@@ -1,0 +1,66 @@
+"""The command that searches the settings of training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.errors import InputError
+from workbench.cli.options import DeviceOption, JsonOption, MapOption, ModelOption, SeedOption, column_map
+from workbench.cli.output import note, progress_bars, show_json, show_table
+from workbench.cli.training import settings_from, stopping
+
+
+def tune(
+    data: Annotated[Path, typer.Option("--data", help="Pairs, triplets or scored lists, in a file.")],
+    over: Annotated[list[str], typer.Option("--over", help="Repeatable: batch=16,32 or learning_rate=1e-5..1e-3.")],
+    model: ModelOption = "embedded",
+    destination: Annotated[Path, typer.Option("--output", help="Folder for the trials.")] = Path("trials"),
+    trials: Annotated[int, typer.Option("--trials", help="How many in all.", min=1)] = 10,
+    max_steps: Annotated[int, typer.Option("--max-steps", help="0: as many as the epochs need.", min=0)] = 0,
+    development: Annotated[str | None, typer.Option("--collection", help="Each trial is a run on it.")] = None,
+    settings: Annotated[str | None, typer.Option("--settings", help="A recipe's name, or a YAML file.")] = None,
+    setting: Annotated[list[str] | None, typer.Option("--set", help="Repeatable: name=value, as batch=64.")] = None,
+    mapping: MapOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Search the settings of training: questions set apart compare the trials, and each is a run to be compared.
+
+    Ctrl+C ends the search; the same command goes on where it ended.
+
+    Example: `workbench tune --data pairs.jsonl --over learning_rate=1e-5..1e-3 --over "pool_factors=[1],[1,2,4]"`
+    """
+    from engine import load_collection
+    from engine.training import Stop, TrainSettings, read_training_data
+    from workbench.experiments.tuning import read_choices
+    from workbench.experiments.tuning import tune as search
+
+    usual = {"validation": 0.2, "evaluate_every": max(max_steps // 5, 1) if max_steps else 10}
+    options = {"base": model, "seed": seed, "device": device, "max_steps": max_steps}
+    values = usual | settings_from(settings, setting or [], options) | {"output": str(destination)}
+    wanted, chosen = read_choices(over), TrainSettings.from_dict(values)
+    if "output" in wanted or "device" in wanted:
+        raise InputError("Expected settings that change the weights, got output or device: search others.")
+    rows = read_training_data(data, column_map(mapping))
+    loaded, stop = load_collection(development) if development else None, Stop()
+    with progress_bars() as report, stopping(stop, "Stopping; the trials that are finished are kept."):
+        found = search(
+            chosen, wanted, rows, loaded, trials, development or "",
+            lambda done, total, trial: report("trials", done, total), stop,
+        )  # fmt: skip
+    if as_json:
+        show_json({"trials": [vars(trial) for trial in found]})
+        return
+    table = [
+        (*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in trial.settings.values()),
+         f"{trial.value:.4f}", f"{trial.kept} of {trial.steps}", trial.ended, trial.run or trial.folder)
+        for trial in found
+    ]  # fmt: skip
+    caption = "nDCG@10 on training questions set apart"
+    show_table("Trials", (*wanted, "nDCG@10", "step", "ended", "run" if loaded else "model"), table, caption)
+    if len(runs := [trial.run for trial in found if trial.run]) > 1:
+        note(f"The best two as runs: `workbench compare {runs[0]} {runs[1]} --test randomization`.")

@@ -1,0 +1,72 @@
+"""What a model gains on new text and keeps of old text at every share between its base and its training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from engine import Collection
+from engine.statistics import Interval, p_value, paired
+from engine.training.development import Score, score_collection
+from engine.training.interpolation import Interpolation, check_shares
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class MergePoint:
+    """One share, measured.
+
+    Args:
+        share: Of the way from the base to the trained model.
+        scores: Collection -> nDCG@10 with its interval.
+        differences: Collection -> paired difference to the base, with its interval.
+        p_values: Collection -> chance of such a difference where there is none, by a randomisation test.
+    """
+
+    share: float
+    scores: dict[str, Score]
+    differences: dict[str, Interval]
+    p_values: dict[str, float]
+
+
+def merge_curve(
+    between: Interpolation,
+    collections: Sequence[Collection],
+    shares: Sequence[float] = SHARES,
+    on_point: Callable[[int, int], None] | None = None,
+) -> list[MergePoint]:
+    """Measure a model at several shares; the base is always among them.
+
+    Args:
+        between: The two models.
+        collections: With judgements: the new domain, and what the base knew before.
+        shares: From 0 to 1.
+        on_point: Called with (points done, points in all).
+
+    Returns:
+        One point a share, ascending.
+
+    Raises:
+        InputError: a share outside 0 to 1.
+    """
+    wanted, points = check_shares([0.0, *shares]), []
+    first: dict[str, Score] = {}
+    for number, share in enumerate(wanted, start=1):
+        encoder = between.at(share)
+        scores = {collection.name: score_collection(encoder, collection) for collection in collections}
+        first = first or scores
+        values = {
+            name: (list(first[name].per_query.values()), list(scores[name].per_query.values())) for name in scores
+        }
+        points.append(
+            MergePoint(
+                share,
+                scores,
+                {name: paired(first[name].per_query, score.per_query) for name, score in scores.items()},
+                {name: p_value(*pair, "randomization") for name, pair in values.items()},
+            )
+        )
+        if on_point is not None:
+            on_point(number, len(wanted))
+    return points
