@@ -10,12 +10,13 @@ import numpy as np
 
 from apps.plotting import drawn
 from apps.text import segments, visible
-from engine import Collection, Encoder
-from engine.pooling import Method, pool_groups
+from engine import Collection
+from engine.tokens import Token
 from workbench.experiments.views.pooling import PoolPoint, sentence
 from workbench.figures import pool_curve
 
 MOST_QUESTIONS = 40  # shown a side
+DROPPED = -2  # in place of the group of a token that has no vector any more
 
 
 def factor_row(record: PoolPoint, before: PoolPoint, collection: Collection) -> dict[str, Any]:
@@ -81,27 +82,25 @@ def question(name: str, record: PoolPoint, before: PoolPoint, collection: Collec
     }
 
 
-def merged(encoder: Encoder, text: str, factor: float, method: Method) -> dict[str, Any]:
+def merged(text: str, tokens: Sequence[Token], labels: np.ndarray) -> dict[str, Any]:
     """Which tokens of a document go into one vector.
 
     Args:
-        encoder: The model.
         text: The document.
-        factor: Tokens per remaining token.
-        method: How they are merged.
+        tokens: Its tokens, one a vector before pooling.
+        labels: int64, the pooled vector that each went into, -1 where it was dropped.
 
     Returns:
-        "segments" of the text with the group of each, "groups" (the tokens of those with more than one, in order),
-        and how many "tokens" became how many "vectors".
+        "segments" of the text with the group of each (-1: alone, -2: dropped), "groups" (the tokens of those with more
+        than one, in order), how many were "dropped", and how many "tokens" became how many "vectors".
     """
-    vectors = encoder.encode_document([text])
-    tokens = encoder.tokens(text, "document")
-    labels, offsets = pool_groups(vectors, factor, method)
     pieces = segments(text, tokens, [[i] for i in range(len(tokens))])
-    sizes = np.bincount(labels, minlength=int(offsets[-1]))
+    sizes = np.bincount(labels[labels >= 0])
     numbers = {int(group): number for number, group in enumerate(np.flatnonzero(sizes > 1))}
     for piece in pieces:
         units: Sequence[int] = piece.pop("units")  # type: ignore[assignment]
-        piece["group"] = numbers.get(int(labels[units[0]]), -1) if units else None
+        label = int(labels[units[0]]) if units else None
+        piece["group"] = None if label is None else DROPPED if label < 0 else numbers.get(label, -1)
     groups = [[visible(tokens[i].text) for i in np.flatnonzero(labels == group)] for group in numbers]
-    return {"segments": pieces, "groups": groups, "tokens": len(tokens), "vectors": int(offsets[-1])}
+    counts = {"tokens": len(tokens), "vectors": len(sizes), "dropped": int(np.count_nonzero(labels < 0))}
+    return {"segments": pieces, "groups": groups, **counts}

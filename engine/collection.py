@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from engine.conditions import Rows
 from engine.errors import InputError, NotFoundError
@@ -51,6 +52,8 @@ class Collection:
         titles: id -> title, where there is one: pages show it, models see the joined text.
         parts: id -> where it stands in a longer document, for those that are part of one, in the order of the whole.
         folder: Where the files lie that `parts` name, or None.
+        made: Query id -> how a machine made it ("title", "first sentence", a model); those of people are not in it.
+        confirmed: Made queries whose judgement a person has confirmed.
         fields: The other columns of the rows that the documents come from, or None; `rows` holds all.
 
     Raises:
@@ -66,6 +69,8 @@ class Collection:
     parts: dict[str, Part] = field(default_factory=dict)
     folder: Path | None = None
     fields: Fields | None = field(default=None, compare=False, repr=False)
+    made: dict[str, str] = field(default_factory=dict)
+    confirmed: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.documents:
@@ -132,6 +137,28 @@ class Collection:
         """Ids of the queries with at least one relevant document, in order."""
         return [query for query in self.queries if any(grade > 0 for grade in self.qrels.get(query, {}).values())]
 
+    @property
+    def made_record(self) -> dict[str, Any]:
+        """How many queries were made, by what, and how many of these a person has confirmed; empty where none was."""
+        made = {query: how for query, how in self.made.items() if query in self.queries}
+        if not made:
+            return {}
+        confirmed = sum(query in made for query in self.confirmed)
+        return {"questions": len(made), "confirmed": confirmed, "by": dict(Counter(made.values()))}
+
+    @property
+    def made_note(self) -> str:
+        """A sentence about made queries for whoever reads a number, or ""."""
+        record = self.made_record
+        if not record:
+            return ""
+        how = ", ".join(f"{count} by {name}" for name, count in record["by"].items())
+        share = record["confirmed"] / record["questions"]
+        return (
+            f"{record['questions']} of {len(self.queries)} questions were made ({how}); a person has confirmed "
+            f"{share:.0%} of them"
+        )
+
     def describe(self) -> dict[str, object]:
         """Counts, name and fingerprint, as JSON values."""
         return {
@@ -141,6 +168,7 @@ class Collection:
             "judgements": sum(len(grades) for grades in self.qrels.values()),
             "fingerprint": self.fingerprint,
             "notes": list(self.notes),
+            **({"made": record} if (record := self.made_record) else {}),
         }
 
 

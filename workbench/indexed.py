@@ -14,6 +14,7 @@ from engine.collection import Part
 from engine.errors import CorruptDataError, InputError, NotFoundError
 from engine.fields import Fields, of_fields
 from engine.files import replace_bytes
+from engine.pooling import PoolSettings, parse_pool
 from workbench.experiments.experiment import INDEX
 from workbench.experiments.prepare import prepare
 from workbench.workspace import Workspace
@@ -24,13 +25,14 @@ OWN = "__"  # how the names of our own columns begin: no field's does
 _COLUMNS = ("id", "title", "text", *Part._fields)
 
 
-def keep_documents(folder: Path, collection: Collection, model: str) -> None:
+def keep_documents(folder: Path, collection: Collection, model: str, pool: str = "") -> None:
     """Write the documents of a collection beside an index, whole or not at all.
 
     Args:
         folder: Of the index.
         collection: Its documents, titles, parts and fields are kept.
         model: The name of the model that encoded them.
+        pool: How their vectors were pooled, as `engine.pooling.parse_pool` reads it.
 
     Raises:
         StorageError: the disk is full or gone.
@@ -50,21 +52,23 @@ def keep_documents(folder: Path, collection: Collection, model: str) -> None:
         kind = pa.string() if name == "document" else pa.int64()
         columns[OWN + name] = pa.array([getattr(part, name, None) for part in parts], kind)
     columns |= {name: values for name, values in of_fields(collection).items() if not name.startswith(OWN)}
-    about = {"name": collection.name, "model": model, "folder": collection.folder and str(collection.folder)}
+    about = {"name": collection.name, "model": model, "folder": collection.folder and str(collection.folder),
+             "pool": pool}  # fmt: skip
     stream = io.BytesIO()
     table = pa.table(columns).replace_schema_metadata({ABOUT: json.dumps(about)})
     parquet.write_table(table, stream, compression="zstd", write_page_checksum=True)
     replace_bytes(folder / DOCUMENTS, stream.getvalue())
 
 
-def read_documents(folder: Path) -> tuple[Collection, str]:
+def read_documents(folder: Path) -> tuple[Collection, str, PoolSettings]:
     """The documents that `keep_documents` wrote.
 
     Args:
         folder: Of the index.
 
     Returns:
-        The collection, whose fields are read when they are asked for, and the name of the model.
+        The collection, whose fields are read when they are asked for, the name of the model, and how the vectors were
+        pooled.
 
     Raises:
         NotFoundError: there are none.
@@ -91,9 +95,10 @@ def read_documents(folder: Path) -> tuple[Collection, str]:
             folder=Path(about["folder"]) if about["folder"] else None,
             fields=Fields(names, lambda: _rows(path, names)) if names else None,
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
+        pooling = parse_pool(about.get("pool", ""))  # earlier versions pooled nothing
+    except (KeyError, TypeError, ValueError, InputError) as error:
         raise _damaged(path, error) from None
-    return collection, str(about["model"])
+    return collection, str(about["model"]), pooling
 
 
 def _rows(path: Path, names: tuple[str, ...]) -> dict[str, Mapping[str, Any]]:
@@ -143,7 +148,7 @@ def open_indexed(
     """
     path = Path(folder)
     index = open_index(path)
-    collection, name = read_documents(path)
+    collection, name, pooling = read_documents(path)
     absent = next((key for key in index.ids if key not in collection.documents), None)
     if absent is not None:
         raise InputError(f"{path} has a document {absent!r} whose text is not in {DOCUMENTS}: build the index again.")
@@ -157,4 +162,4 @@ def open_indexed(
             f"{path} was built with another model than {prepared.encoder.name!r}: give the one with --model, it was "
             f"called {name!r}."
         )
-    return Workspace(prepared, index, scorer)
+    return Workspace(prepared, index, scorer, pooling=pooling)

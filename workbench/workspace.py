@@ -17,6 +17,7 @@ from engine.explain import align
 from engine.indexes import DEFAULT_KIND, Index, index_class
 from engine.maxsim import scorers
 from engine.maxsim.scorers import Scorer
+from engine.pooling import KEEP_ALL, PoolSettings, parse_pool, pooled_tokens
 from engine.retrieval import check_k, rerank
 from engine.tokens import Token
 from workbench.cache import cached_index
@@ -91,21 +92,22 @@ class Workspace:
         index: An index over the same vectors; None builds one of the default kind for those who ask for it.
         scorer: What ranks, as in `Experiment`: "index", or what reranks the documents that the index found.
         system: A whole system that ranks, in place of both.
+        pooling: How the documents were pooled that the index holds.
 
     Raises:
         InputError: no model made the vectors, or an unknown scorer.
     """
 
     def __init__(
-        self, prepared: Prepared, index: Index | None, scorer: str = INDEX, system: System | None = None
-    ) -> None:
+        self, prepared: Prepared, index: Index | None, scorer: str = INDEX, system: System | None = None,
+        pooling: PoolSettings = KEEP_ALL,
+    ) -> None:  # fmt: skip
         if prepared.encoder is None:
             raise InputError("Expected vectors that a model made, since questions need it: prepare with a model.")
         self.prepared = prepared
         self.collection: Collection = prepared.collection
         self.encoder: Encoder = prepared.encoder
-        self.system = system
-        self._index = index
+        self.system, self._index, self.pooling = system, index, pooling
         self.scorer, self._scorer = _ranker(prepared.experiment(scorer=scorer))
         self._positions = {name: position for position, name in enumerate(self.collection.documents)}
         self._among = lru_cache(maxsize=16)(self._select)
@@ -120,7 +122,7 @@ class Workspace:
         Raises:
             InputError: an unknown scorer, or one whose weights the model does not have.
         """
-        return self if scorer == self.scorer else Workspace(self.prepared, self.index, scorer)
+        return self if scorer == self.scorer else Workspace(self.prepared, self.index, scorer, pooling=self.pooling)
 
     def scorers(self) -> dict[str, str]:
         """What can rank here, with a line on each; a scorer whose weights the model does not have is left out."""
@@ -177,7 +179,8 @@ class Workspace:
         if "stored" not in self.index.abilities:
             return f"what the {kind} index stores, their parts on the original vectors, which may differ a little"
         precision = f"{settings['bits']}-bit" if settings.get("bits") else settings.get("dtype", "stored")
-        return f"the {precision} vectors of the {kind} index"
+        pooled = "" if self.pooling.keeps_all else f", pooled by {self.pooling}"
+        return f"the {precision} vectors of the {kind} index{pooled}"
 
     @property
     def caveat(self) -> str:
@@ -256,16 +259,19 @@ class Workspace:
         if document_id not in self._positions:
             raise NotFoundError(f"{self.collection.name!r} has no document {document_id!r}: take one from a result.")
         query, tokens = self._query(question)
+        position, behind = self._positions[document_id], self._document_tokens(self.collection.documents[document_id])
         if self.system is not None and not late(parse_system(self.system.text)):  # the collection is not encoded
             vectors = self.encoder.encode_document([self.collection.documents[document_id]])[0]
         elif self.system is None and self._scorer is None and "stored" in self.index.abilities:
             vectors = self.index.stored([document_id])[0]
+            if not self.pooling.keeps_all:
+                behind = pooled_tokens(behind, self.prepared.pooler.groups_of(position, self.pooling))
         else:
-            vectors = self.documents[self._positions[document_id]]
-        return align(query[0], vectors, tokens, self._document_tokens(self.collection.documents[document_id]))
+            vectors = self.documents[position]
+        return align(query[0], vectors, tokens, behind)
 
     def explain_text(self, question: str, text: str) -> Alignment:
-        """Show how any text would score for a question: for texts edited by hand.
+        """Show how any text would score for a question, on all of its vectors: for texts edited by hand.
 
         Args:
             question: The question.
@@ -297,6 +303,7 @@ def open_workspace(
     scorer: str = INDEX,
     system: str = "",
     where: str = "",
+    pool: str = "",
 ) -> Workspace:
     """Load a collection and a model, encode and index what is not kept from the last time.
 
@@ -310,28 +317,34 @@ def open_workspace(
         scorer: What ranks, as in `Experiment`: "index", "exact", or a name of `engine.maxsim.scorers`.
         system: A whole system in place of index, settings and scorer; see `workbench.systems`.
         where: A condition that will be searched with: a mistake in it is an error before anything is encoded.
+        pool: Which vectors of a document the index keeps, as `engine.pooling.parse_pool` reads it; all when empty.
 
     Returns:
         The workspace.
 
     Raises:
-        InputError: an unknown kind, setting or scorer, or one whose weights the model does not have; before anything
-            is encoded.
+        InputError: an unknown kind, setting or scorer, pooling that cannot be, or a scorer whose weights the model does
+            not have; before anything is encoded.
     """
     report = on_progress or (lambda stage, done, total: None)
+    pooling = parse_pool(pool)
+    if system and pool:
+        raise InputError("A system names its own stages, so pooling beside it means nothing: leave one of the two out.")
     prepared = prepare(collection, model, device=device)
     _ranker(prepared.experiment(index=index, settings=settings or {}, scorer=scorer))
     if where.strip():
         if not system:
             index_class(index).check_can("subset")
         prepared.collection.rows.select(where.strip())
+    prepared.pooler.check(pooling)
     if system:
         check(parse_system(system), Material(prepared))
         if late(parse_system(system)):
             prepared.encode("document", Steps(lambda stage, done, total: report("encode", done, total)))
         return Workspace(prepared, None, system=build(system, prepared, steps=Steps(report)))
-    documents, _ = prepared.encode("document", Steps(lambda stage, done, total: report("encode", done, total)))
+    prepared.encode("document", Steps(lambda stage, done, total: report("encode", done, total)))
+    documents, _, _ = prepared.pooled(pooling, steps=Steps(report))
     report("index", 0, len(documents))
     built = cached_index(index, list(prepared.collection.documents), documents, **(settings or {}))[0]
     report("index", len(documents), len(documents))
-    return Workspace(prepared, built, scorer)
+    return Workspace(prepared, built, scorer, pooling=pooling)

@@ -21,7 +21,7 @@
     const card = el(
       "div",
       { class: "card" },
-      el("h2", {}, `Which tokens become one vector at factor ${factor}`),
+      el("h2", {}, `Which tokens become one vector ${/^[\d.]+$|^one$/.test(factor) ? "at factor" : "with"} ${factor}`),
       el("label", { class: "tools" }, "Document", field, names),
     );
     if (answer.error) {
@@ -42,20 +42,22 @@
       "p",
       { class: "text merged", dir: "auto" },
       answer.segments.flatMap((part) =>
-        part.group === null || part.group < 0
-          ? [part.text]
-          : [
-              el(
-                "span",
-                {
-                  "data-group": part.group,
-                  on: watchers(part.group),
-                  style: { background: `rgba(var(--tint),calc(var(--strong) * ${0.18 + 0.1 * (part.group % 3)}))` },
-                },
-                part.text,
-              ),
-              el("sub", { "aria-hidden": "true" }, String(part.group + 1)),
-            ],
+        part.group === -2
+          ? [el("s", { title: "dropped: it has no vector any more" }, part.text)]
+          : part.group === null || part.group < 0
+            ? [part.text]
+            : [
+                el(
+                  "span",
+                  {
+                    "data-group": part.group,
+                    on: watchers(part.group),
+                    style: { background: `rgba(var(--tint),calc(var(--strong) * ${0.18 + 0.1 * (part.group % 3)}))` },
+                  },
+                  part.text,
+                ),
+                el("sub", { "aria-hidden": "true" }, String(part.group + 1)),
+              ],
       ),
     );
     const list = el(
@@ -74,8 +76,9 @@
       el(
         "p",
         { class: "note" },
-        `${answer.tokens} tokens become ${answer.vectors} vectors. The same number: merged into one vector; ` +
-          "without a number: kept as it is.",
+        `${answer.tokens} tokens become ${answer.vectors} vectors` +
+          `${answer.dropped ? `, and ${answer.dropped} are dropped, struck out here` : ""}. ` +
+          "The same number: merged into one vector; without a number: kept as it is.",
       ),
       list,
     );

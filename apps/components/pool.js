@@ -5,8 +5,10 @@ LIW.pages.pool = ({ element, props, ask, send, watch, setup }) => {
   const [method, index, start, stop, said, meter] = [".method", ".index", ".start", ".stop", ".progress", ".meter"].map(
     find,
   );
-  const state = { factor: null, method: "", index: "", document: "" };
-  let asked = 0;
+  const state = { factor: null, method: "", index: "", document: "", dim: "", pool: "", bits: "", budget: "" };
+  let asked = 0,
+    explorer = null,
+    following = null; // the point of the explorer that was moved last, null for the slider of the factors
 
   find(".intro").textContent =
     `Pooling merges token vectors of a document that say much the same. Measured here on ${setup.collection}: ` +
@@ -27,6 +29,7 @@ LIW.pages.pool = ({ element, props, ask, send, watch, setup }) => {
   const from = address.read();
   state.factor = from.factor || null;
   state.document = from.document || setup.document;
+  for (const name of ["dim", "pool", "bits", "budget"]) state[name] = from[name] || "";
   if (setup.methods.includes(from.method)) method.value = from.method;
   if (setup.indexes.includes(from.index)) index.value = from.index;
   const remember = () =>
@@ -35,6 +38,10 @@ LIW.pages.pool = ({ element, props, ask, send, watch, setup }) => {
       document: state.document === setup.document ? "" : state.document,
       method: method.value === setup.methods[0] ? "" : method.value,
       index: index.value === setup.indexes[0] ? "" : index.value,
+      dim: state.dim,
+      pool: state.pool,
+      bits: state.bits,
+      budget: state.budget,
     });
 
   let current = props.value?.study || setup.study; // what is shown; props.value is only ever written by Python
@@ -84,6 +91,7 @@ LIW.pages.pool = ({ element, props, ask, send, watch, setup }) => {
   const slider = el("input", { type: "range", min: 0, step: 1, "aria-label": "Pool factor" });
   slider.addEventListener("input", () => {
     state.factor = study().rows[Number(slider.value)].label;
+    following = null;
     remember();
     draw();
     drawMerge();
@@ -161,14 +169,20 @@ LIW.pages.pool = ({ element, props, ask, send, watch, setup }) => {
     const rows = study().rows;
     const factor = rows.length ? rows[position(rows)].label : String(state.factor || 2);
     const ticket = ++asked;
-    const answer = await ask.merge({ document: state.document, factor, method: method.value });
+    const point = following;
+    const wanted = point
+      ? { ...(point.settings ? { pool: point.settings } : { factor: "1" }), dim: String(point.dim) }
+      : { factor, method: method.value };
+    const answer = await ask.merge({ document: state.document, ...wanted });
     if (ticket !== asked) return;
     const choose = (name) => {
       state.document = name;
       remember();
       drawMerge();
     };
-    find(".merge").replaceChildren(parts.merge({ answer, factor, document: state.document, ask, choose }));
+    find(".merge").replaceChildren(
+      parts.merge({ answer, factor: point ? point.pool : factor, document: state.document, ask, choose }),
+    );
   };
 
   start.addEventListener("click", () => {
@@ -205,9 +219,27 @@ LIW.pages.pool = ({ element, props, ask, send, watch, setup }) => {
     }),
   );
   watch("value", () => {
+    if (props.value.explored) {
+      explorer.show(props.value.explored);
+      return;
+    }
     current = props.value.study;
     draw();
   });
+  explorer = parts.explorer({
+    offered: { ...setup.explorer, explored: props.value?.explored || setup.explorer.explored },
+    setup,
+    state,
+    remember,
+    measure: (request) => send("measure", request),
+    halt: () => send("halt", {}),
+    kept: (request) => ask.explored(request),
+    changed: (point) => {
+      following = point || null;
+      drawMerge();
+    },
+  });
+  find(".explore").replaceChildren(explorer.node);
   draw();
   LIW.page.complete = async () => {
     for (const row of study().rows)

@@ -1,12 +1,13 @@
-"""The page Pool factor: what fewer vectors a document cost, measured live on the collection that is open."""
+"""The page Pool factor: what fewer, shorter and coarser vectors cost, measured live on the collection that is open."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
+from apps.budget_explorer import BudgetExplorer, explored
 from apps.components import component
 from apps.live import Stops, follow
 from apps.pages import answering, bar, live, sentence
@@ -15,7 +16,7 @@ from apps.text import asked
 from apps.workspaces import Workspaces
 from engine import machine
 from engine.errors import InputError, NotFoundError
-from engine.pooling import METHODS, Method
+from engine.pooling import METHODS, PoolSettings, parse_pool
 from workbench.experiments.plan import FACTORS, parse_spec
 from workbench.experiments.pool_studies import pool_study
 
@@ -31,7 +32,8 @@ def page(workspaces: Workspaces) -> None:
     """
     bar()
     study = PoolPage(workspaces)
-    view = component("pool", None, [study.start, study.merge, study.names, study.kept], ("measure", "halt"))
+    functions = [study.start, study.merge, study.names, study.kept, study.explored]
+    view = component("pool", None, functions, ("measure", "halt"))
     live(view, study.measure, study.stops, "measure", workspaces.measuring, _refused)
 
 
@@ -46,6 +48,7 @@ class PoolPage:
         self.workspaces = workspaces
         self.stops = Stops()
         self.finished: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self.explorer = BudgetExplorer(workspaces, self.stops)
 
     @answering
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -63,6 +66,7 @@ class PoolPage:
             "methods": list(METHODS), "indexes": list(INDEXES), "machine": machine.in_words(),
             "document": _example(collection.qrels, next(iter(collection.documents))),
             "study": self._kept(_key(request, METHODS[0], INDEXES[0])),
+            "explorer": self.explorer.start(request),
         }  # fmt: skip
 
     @answering
@@ -84,12 +88,15 @@ class PoolPage:
         """Run a study, all of it again after each factor.
 
         Args:
-            request: "method" and "index".
+            request: "method" and "index"; or "explore", see `BudgetExplorer.measure`.
             session: Whose run it is.
 
         Yields:
-            "study".
+            "study", or "explored".
         """
+        if request.get("explore"):
+            yield from self.explorer.measure(request, session)
+            return
         key = _key(request)
         rows, records, begin, stop = [], [], time.perf_counter(), self.stops.begin(session)
         try:
@@ -127,11 +134,17 @@ class PoolPage:
             yield {"study": {**_study(key, "error", rows), "error": sentence(error)}}
 
     @answering
+    def explored(self, request: dict[str, Any]) -> dict[str, Any]:
+        """See `BudgetExplorer.kept`."""
+        return self.explorer.kept(request)
+
+    @answering
     def merge(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Which tokens of a document are merged.
+        """Which tokens of a document are merged, and which are dropped.
 
         Args:
-            request: "document", "factor" (a number, or "one") and "method".
+            request: "document"; "factor" (a number, or "one") and "method", or "pool" as `parse_pool` reads it; and
+                "dim", leading dimensions as text, where the vectors are cut.
 
         Returns:
             See `merged`; or a sentence under "error".
@@ -141,10 +154,13 @@ class PoolPage:
         text = workspace.collection.documents.get(name)
         if text is None:
             raise NotFoundError(f"No document is called {name!r}: type the beginning of a name and choose one.")
-        label, method = asked(request, "factor"), cast(Method, asked(request, "method"))
-        if label != "one" and not label.replace(".", "", 1).isdecimal():
-            raise InputError(f"Expected a pool factor, got {label!r}: choose one with the slider.")
-        return merged(workspace.encoder, text, math.inf if label == "one" else float(label), method)
+        position = list(workspace.collection.documents).index(name)
+        dim = asked(request, "dim")
+        if dim and not dim.isdecimal():
+            raise InputError(f"Expected a dimension, got {dim!r}: choose one with the slider.")
+        prepared, wanted = workspace.prepared.at_dim(int(dim) if dim else None), _pooling(request)
+        prepared.pooler.check(wanted)
+        return merged(text, workspace.encoder.tokens(text, "document"), prepared.pooler.groups_of(position, wanted))
 
     @answering
     def names(self, request: dict[str, str]) -> dict[str, Any]:
@@ -160,6 +176,15 @@ class PoolPage:
         found = [name for name in self.workspaces.of(request).collection.documents if text in name.lower()]
         ordered = sorted(found, key=lambda name: (not name.lower().startswith(text), len(name), name))
         return {"names": ordered[:SUGGESTIONS]}
+
+
+def _pooling(request: dict[str, Any]) -> PoolSettings:
+    if pool := asked(request, "pool"):
+        return parse_pool(pool)
+    label = asked(request, "factor")
+    if label != "one" and not label.replace(".", "", 1).isdecimal():
+        raise InputError(f"Expected a pool factor, got {label!r}: choose one with the slider.")
+    return PoolSettings(math.inf if label == "one" else float(label), method=asked(request, "method", METHODS[0]))
 
 
 def _key(request: dict[str, Any], method: str = "", index: str = "") -> tuple[str, str, str]:
@@ -180,6 +205,8 @@ def _study(
 
 
 def _refused(request: dict[str, Any], told: str) -> dict[str, Any]:
+    if request.get("explore"):
+        return {"explored": explored("error", request, error=told)}
     key = ("", str(request.get("method")), str(request.get("index")))
     return {"study": {**_study(key, "error", []), "error": told}}
 

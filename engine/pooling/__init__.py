@@ -10,11 +10,11 @@ from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
 from engine.pooling.linkage import Linkage, ward_linkage
 from engine.pooling.pieces import Pieces, kept_rows, only, pooled_tokens, token_pieces
-from engine.pooling.settings import IMPORTANCES, METHODS, Method, PoolSettings, parse_pool, pool_values
+from engine.pooling.settings import IMPORTANCES, KEEP_ALL, METHODS, Method, PoolSettings, parse_pool, pool_values
 
 __all__ = [
-    "IMPORTANCES", "METHODS", "Linkage", "Method", "Pieces", "PoolSettings", "groups_by", "link", "parse_pool", "pool",
-    "pool_by", "pool_groups", "pool_values", "pooled_tokens", "prune", "token_pieces",
+    "IMPORTANCES", "KEEP_ALL", "METHODS", "Linkage", "Method", "Pieces", "PoolSettings", "groups_by", "link",
+    "parse_pool", "pool", "pool_by", "pool_groups", "pool_values", "pooled_tokens", "prune", "token_pieces",
 ]  # fmt: skip
 
 

@@ -205,3 +205,6 @@ def _require(name: str, value: Any, fits: Any, expected: str, hint: str) -> None
     number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not fits(value):
         raise InputError(f"Expected {expected}, got {value!r} as {name}: {hint}.")
+
+
+KEEP_ALL = PoolSettings()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from collections.abc import Collection as Sized
+from dataclasses import replace
 from pathlib import Path
 
 from engine.collection import Collection, Qrels
@@ -95,10 +96,13 @@ def assemble(
                     f"{len(unjudged)} queries without judgements in {split or 'the file'!r} were left out, first "
                     f"{unjudged[0]!r}"
                 )
-    return Collection(
+    made = {} if queries is None else {query: how for query, how in queries.made.items() if query in asked}
+    confirmed = frozenset() if queries is None else frozenset(queries.confirmed & made.keys())
+    collection = Collection(
         documents.texts, asked, qrels, clean(name), tuple(found), documents.titles, documents.parts, folder,
-        fields,
+        fields, made, confirmed,
     )  # fmt: skip
+    return replace(collection, notes=(*found, collection.made_note)) if made else collection
 
 
 def _fitting(qrels: Mapping[str, Mapping[str, int]], documents: Texts, queries: Texts) -> tuple[Qrels, list[str]]:

@@ -6,9 +6,13 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from engine.collection import Collection, Part, join_title
 from engine.errors import InputError
+
+if TYPE_CHECKING:
+    from engine.encoder import Encoder
 
 WORDS, TOKENS = "words", "tokens"
 MODEL = "embedded"  # whose tokens count where none is named
@@ -74,22 +78,32 @@ class Passages:
             ) from None
         return cls(*numbers, {"": WORDS, TOKENS: model}.get(unit, unit))
 
-    def cutter(self) -> Callable[[str], list[str]]:
+    def cutter(self, tokens: Callable[[str], Sequence[Span]] | None = None) -> Callable[[str], list[str]]:
         """The function that cuts a text; it loads the model whose tokens count, if any.
+
+        Args:
+            tokens: Where the tokens of a text are, instead of loading the model.
 
         Raises:
             WorkbenchError: see `Encoder.load`.
         """
-        spans = words if self.unit == WORDS else _token_spans(self.unit)
+        spans = words
+        if self.unit != WORDS:
+            from engine.encoder import Encoder
+
+            spans = tokens or token_spans(Encoder.load(self.unit, device="cpu"))
         return lambda text: cut(text, self.size, self.overlap, spans)
 
 
-def cut_collection(collection: Collection, passages: Passages) -> Collection:
+def cut_collection(
+    collection: Collection, passages: Passages, tokens: Callable[[str], Sequence[Span]] | None = None
+) -> Collection:
     """The collection with its long documents cut into passages, each under its document's title.
 
     Args:
         collection: Without judgements: nobody has judged its passages.
         passages: How they are cut.
+        tokens: See `Passages.cutter`.
 
     Returns:
         A collection; a document that is longer than a passage becomes "id#1", "id#2", a page "id#p3-1", "id#p3-2".
@@ -102,7 +116,7 @@ def cut_collection(collection: Collection, passages: Passages) -> Collection:
             f"{collection.name!r} has judgements of whole documents, which passages would not fit: leave the passages "
             "out."
         )
-    cut_text = passages.cutter()
+    cut_text = passages.cutter(tokens)
     documents: dict[str, str] = {}
     titles: dict[str, str] = {}
     parts: dict[str, Part] = {}
@@ -136,10 +150,9 @@ def words(text: str) -> list[Span]:
     return [match.span() for match in _WORD.finditer(text)]
 
 
-def _token_spans(model: str) -> Callable[[str], list[Span]]:
-    from engine.encoder import Encoder
-
-    tokenizer = Encoder.load(model, device="cpu").model.tokenizer
+def token_spans(encoder: Encoder) -> Callable[[str], list[Span]]:
+    """What finds the tokens of a text as a model's tokenizer cuts it: first and past-the-last character of each."""
+    tokenizer: Any = encoder.model.tokenizer
 
     def spans(text: str) -> list[Span]:
         found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False)

@@ -39,6 +39,8 @@ class Texts:
         repaired: Ids whose id, title or text held a NUL or half a surrogate pair.
         notes: What the reader of the rows guessed or replaced.
         parts: Id of a page -> where it stands.
+        made: Query -> how it was made, of those that say so.
+        confirmed: Made queries that a person has confirmed.
     """
 
     kind: str = "documents"
@@ -48,6 +50,8 @@ class Texts:
     repaired: dict[str, None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     parts: dict[str, Part] = field(default_factory=dict)
+    made: dict[str, str] = field(default_factory=dict)
+    confirmed: set[str] = field(default_factory=set)
 
     def add_pages(self, key: str, pages: Sequence[str], where: str) -> None:
         """Take the pages of one text under "key#p1", "key#p2", ...; those without text are counted.
@@ -170,7 +174,23 @@ def gather_queries(tables: Iterable[Table]) -> Texts:
                 f"{table.name} has no {missing} column, it has {listed(table.columns)}: queries need `_id` and `text`."
             )
         _gather(found, table, columns, QUERY_ROLES)
+        _gather_made(found, table, columns["id"])
     return found
+
+
+def _gather_made(found: Texts, table: Table, name: str | None) -> None:
+    """What the columns "made" and "confirmed" of queries say, where there are such."""
+    made, confirmed = (find_column(table.columns, [column]) for column in ("made", "confirmed"))
+    if made is None:
+        return
+    for position, row in enumerate(table.rows):
+        where = table.where(position)
+        how = as_text(cell_of(row, made), "how the question was made", where)
+        if how and how.strip():
+            query = clean(_id(table, position, row, name, QUERY_ROLES["id"], where) or "")
+            found.made[query] = clean(how.strip())
+            if str(cell_of(row, confirmed)).lower() in ("true", "1", "1.0", "yes"):
+                found.confirmed.add(query)
 
 
 def _gather(found: Texts, table: Table, columns: Mapping[str, str | None], usual: Mapping[str, Sequence[str]]) -> None:

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from apps.pool_records import merged
+from apps.pool_records import DROPPED, merged
 from apps.records import SNIPPET, explanation, matched, snippet
 from engine import Encoder, explain
 from engine.explain import align
@@ -76,9 +76,23 @@ def test_a_snippet_of_untokenised_text_is_its_beginning() -> None:
 @pytest.mark.parametrize(("factor", "vectors"), [(1.0, None), (2.0, None), (math.inf, 2)])
 def test_merged_tokens_are_counted_as_pooled(embedded_encoder: Encoder, factor: float, vectors: int | None) -> None:
     from engine import pool
+    from engine.pooling import pool_groups
 
-    record = merged(embedded_encoder, TEXT, factor, "hierarchical")
-    pooled = pool(embedded_encoder.encode_document([TEXT]), factor)
+    documents = embedded_encoder.encode_document([TEXT])
+    record = merged(TEXT, embedded_encoder.tokens(TEXT, "document"), pool_groups(documents, factor)[0])
+    pooled = pool(documents, factor)
     assert record["vectors"] == pooled.n_tokens == (vectors or pooled.n_tokens)
     assert "".join(part["text"] for part in record["segments"]) == TEXT
     assert record["tokens"] - sum(len(group) - 1 for group in record["groups"]) == record["vectors"]
+    assert record["dropped"] == 0
+
+
+def test_dropped_tokens_are_counted_and_marked(embedded_encoder: Encoder) -> None:
+    tokens = embedded_encoder.tokens(TEXT, "document")
+    labels = np.arange(len(tokens))
+    labels[[2, 4]] = -1
+    labels[labels > 0] -= 1
+    record = merged(TEXT, tokens, labels)
+    assert (record["dropped"], record["tokens"], record["groups"]) == (2, len(tokens), [])
+    gone = [part["text"] for part in record["segments"] if part["group"] == DROPPED]
+    assert gone == [TEXT[tokens[i].start : tokens[i].end] for i in (2, 4)]

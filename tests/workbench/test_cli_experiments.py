@@ -206,3 +206,23 @@ def test_pool_study_of_dimensions_bits_and_budgets_gives_rows(folder, capsys, mo
     ):  # fmt: skip
         assert run("pool-study", "--collection", "tiny", *wrong) == 2
         assert sentence in said(capsys)
+
+
+def test_every_command_that_indexes_takes_pool_settings(folder, capsys, monkeypatch) -> None:
+    on = ("--collection", "tiny", "--json")
+    assert run("evaluate", *on, "--index", "exact", "--pool", "tokens=4") == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert stored.find(measured["run"]).experiment.pool == "tokens=4"
+    assert measured["index"]["tokens"] < 8 * 5
+    assert run("index", "built", *on, "--index", "exact", "--pool", "tokens=4") == 0
+    assert json.loads(capsys.readouterr().out)["tokens"] == measured["index"]["tokens"]
+    assert run("search", "largest value", *on, "--index", "exact", "--pool", "tokens=4") == 0
+    assert json.loads(capsys.readouterr().out)["hits"][0]["id"] == "argmax"
+    assert run("recommend", *on, "--index", "exact", "--pool", "tokens=4", "--seconds", "60") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "tokens=4" in [option["pool"] for option in found["tried"]]
+    assert "--pool tokens=4" in found["command"]
+    monkeypatch.setattr("engine.Encoder.load", lambda *_, **__: pytest.fail("loaded"))
+    for command in (("evaluate",), ("index", "other"), ("search", "x"), ("recommend",), ("compare-indexes",)):
+        assert run(*command, *on, "--pool", "tokens=0") == 2
+        assert "tokens as a whole number" in said(capsys)

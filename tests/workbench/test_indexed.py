@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine import Collection, create_index, open_index
+from engine import Collection, create_index, open_index, pool
 from engine.collection import Part
 from engine.errors import CorruptDataError, InputError, NotFoundError
 from engine.fields import Fields
@@ -41,7 +41,7 @@ def folder(collection: Collection, fake_encoder: FakeEncoder, tmp_path: Path) ->
 
 
 def test_what_is_kept_beside_an_index_is_the_collection(folder: Path, collection: Collection) -> None:
-    found, model = read_documents(folder)
+    found, model, _ = read_documents(folder)
     assert model == "fake"
     assert found == collection
     assert found.rows.select("year >= 2020 AND meta.lang = 'de'").ids == ("sort",)
@@ -91,3 +91,17 @@ def test_an_index_that_does_not_fit_gets_one_sentence(
         open_indexed(folder, fake_encoder)
     with pytest.raises(NotFoundError):
         open_indexed(tmp_path, fake_encoder)
+
+
+def test_a_pooled_index_on_disk_is_explained_by_the_tokens_that_went_together(tmp_path, fake_encoder, tiny_collection):
+    folder, texts = tmp_path / "pooled", list(tiny_collection.documents.values())
+    pooled = pool(fake_encoder.encode_document(texts).astype("float16"), tokens=4)
+    create_index("exact", folder).add(list(tiny_collection.documents), pooled)
+    keep_documents(folder, tiny_collection, "fake", "tokens=4")
+    workspace = open_indexed(folder, fake_encoder)
+    hit = workspace.search("index of the largest value", k=1).hits[0]
+    assert hit.id == "argmax"
+    assert len(hit.alignment.document_tokens) == hit.alignment.similarity.shape[1] == 4
+    assert any(token.parts for token in hit.alignment.document_tokens)
+    assert hit.contribution.sum() == pytest.approx(hit.score, abs=1e-3)
+    assert "pooled by tokens=4" in workspace.scored_on

@@ -10,6 +10,8 @@ import pytest
 from engine import Collection
 from engine.errors import InputError, NotFoundError
 from engine.maxsim import scorers
+from engine.pooling import parse_pool, pool_by, token_pieces
+from engine.tokens import single_tokens
 from workbench.cache import cached_embeddings, cached_index, embeddings_folder
 from workbench.experiments.execute import run
 from workbench.experiments.plan import parse_spec
@@ -39,6 +41,29 @@ def test_page_and_evaluation_have_one_order_and_one_score(fake_encoder, tiny_col
             assert hit.contribution.sum() == pytest.approx(hit.score, abs=1e-3)
             assert len(alignment.query_tokens) == len(result.query_tokens) == len(hit.contribution)
     assert {"plaid:bits=1": "1-bit", "plaid": "4-bit"}.get(spec, "float16") in result.scored_on
+
+
+@pytest.mark.parametrize("pool", ["factor=2", "tokens=4", "once", "importance=.5,factor=2", "distance=1.3"])
+def test_a_pooled_index_is_explained_by_the_tokens_that_went_together(fake_encoder, tiny_collection, pool: str) -> None:
+    workspace = open_workspace(tiny_collection, fake_encoder, "exact", pool=pool)
+    rankings = run(workspace.prepared.experiment(pool=pool), prepared=workspace.prepared).rankings()
+    texts = list(tiny_collection.documents.values())
+    pieces = token_pieces(fake_encoder, texts)
+    pooled = pool_by(workspace.documents, parse_pool(pool), pieces)
+    for query, question in tiny_collection.queries.items():
+        hits = workspace.search(question, k=8).hits
+        assert [hit.id for hit in hits] == rankings[query].ids
+        for hit in hits:
+            position, found = list(tiny_collection.documents).index(hit.id), hit.alignment
+            expected = fake_encoder.encode_query([question])[0] @ pooled[position].astype("float32").T
+            np.testing.assert_allclose(found.similarity, expected, atol=2e-3)  # the whole document's matrix
+            assert len(found.document_tokens) == len(pooled[position])
+            assert hit.contribution.sum() == pytest.approx(hit.score, abs=1e-3)
+            behind = [token for _, token in single_tokens(found.document_tokens)]
+            assert all(hit.text[token.start : token.end] == token.text for token in behind)
+    assert f"pooled by {workspace.pooling}" in workspace.scored_on
+    reranked = workspace.ranked_by("exact").explain("largest value", "argmax")
+    assert len(reranked.document_tokens) == len(fake_encoder.tokens(texts[0], "document"))  # on every vector
 
 
 @pytest.mark.parametrize("scorer", ["exact", "maxsim", "mean-maxsim", "xtr:retrieved=3", "smooth-maxsim"])

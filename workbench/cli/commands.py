@@ -11,6 +11,7 @@ from workbench.cli import (
     indexes,
     merging,
     pooling,
+    questions,
     runs,
     search,
     systems,
@@ -38,6 +39,8 @@ def register(app: typer.Typer) -> None:
     app.command("compare-systems")(systems.compare_systems)
     app.command()(tracing.trace)
     app.command()(indexes.recommend)
+    app.command()(questions.questions)
+    app.command("check-questions")(questions.check_questions)
     app.command()(training.train)
     app.command()(training.mine)
     app.command()(merging.merge)

@@ -15,6 +15,7 @@ from workbench.cli.options import (
     KOption,
     ModelOption,
     OutputOption,
+    PoolOption,
 )
 from workbench.cli.output import note, out, progress_bars, show_json, show_table
 
@@ -28,6 +29,7 @@ def compare_indexes(
     index: Annotated[
         list[str] | None, typer.Option("--index", help="Repeatable: plaid, or plaid:bits=2,n_probe=8.")
     ] = None,
+    pool: PoolOption = "",
     k: KOption = 100,
     matched: Annotated[
         float, typer.Option("--matched", help="Also tune each index to this share of exact results; 0 does not.")
@@ -50,6 +52,7 @@ def compare_indexes(
 
     Example: `workbench compare-indexes --collection ../scifact --index exact --index plaid --index hnsw`
     """
+    from engine.pooling import parse_pool
     from workbench import figures
     from workbench.experiments.plan import default_indexes, parse_spec
     from workbench.experiments.prepare import prepare
@@ -57,6 +60,7 @@ def compare_indexes(
     from workbench.experiments.views.indexes import read_rows
 
     specs = [parse_spec(text) for text in index] if index else default_indexes()
+    parse_pool(pool)
     before = read_rows(against) if against is not None else []
     if figure is not None:
         figures.check_place(figure)
@@ -64,7 +68,9 @@ def compare_indexes(
     prepared = prepare(collection, model, device=device)
     try:
         with progress_bars() as report:
-            for row in compare(prepared, specs, k, matched or None, max_queries, threads, progress=report, force=force):
+            for row in compare(
+                prepared, specs, k, matched or None, max_queries, threads, progress=report, force=force, pool=pool
+            ):
                 rows.append(row)
                 note(f"{row.name}: {row.error or 'measured'}")
     except KeyboardInterrupt:
@@ -110,6 +116,9 @@ def recommend(
     ] = None,
     seconds: Annotated[float, typer.Option("--seconds", help="What the search may spend, after encoding.")] = 120.0,
     k: KOption = 100,
+    pool: Annotated[
+        list[str] | None, typer.Option("--pool", help="Repeatable, to try too: tokens=64, once, distance=.3, ...")
+    ] = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     output: OutputOption = None,
@@ -119,15 +128,18 @@ def recommend(
     Example: `workbench recommend --collection ../scifact --min-quality 0.99 --max-ms 5`
     """
     from engine.evaluation import metric_name
+    from engine.pooling import parse_pool
     from workbench.experiments.plan import RECOMMENDED, format_spec
     from workbench.experiments.prepare import prepare
     from workbench.experiments.studies import recommend as search
     from workbench.experiments.views.index_tables import number
 
+    for text in pool or ():
+        parse_pool(text)
     with progress_bars() as report:
         found = search(
             prepare(collection, model, device=device), max_bytes, max_ms, min_quality, seconds, cast(Any, prefer),
-            index or RECOMMENDED, k, progress=report,
+            index or RECOMMENDED, k, progress=report, pools=pool or (),
         )  # fmt: skip
     if as_json or output:
         show_json(found.to_dict(), output)
@@ -137,7 +149,8 @@ def recommend(
     rows = [
         (
             ("> " if option is found.chosen else "") + format_spec(option.kind, option.changed).replace(":", ":\n", 1),
-            f"{option.factor:g}", number(option.bytes / 1e6), number(option.p50_ms), f"{option.value:.3f}",
+            option.run.experiment.pool or f"{option.factor:g}", number(option.bytes / 1e6), number(option.p50_ms),
+            f"{option.value:.3f}",
             f"{option.quality:.1%}", f"{option.difference.mean:+.3f}\n({option.difference.low:+.3f} to "
             f"{option.difference.high:+.3f})", f"{option.recall_10:.3f}", number(option.build_seconds),
         )

@@ -82,7 +82,7 @@ def pool_study(
     names = collection or ["embedded"]
     studies = [_study(name, encoder, asked, seed, force) for name in names for encoder in encoders]
     if report is not None:
-        written = write_report([study for study in studies if study.model == encoders[0].name], report)
+        written = write_report(studies[:: len(encoders)], report)  # of the first model
         note(f"Wrote {len(written)} files into {report}.")
     if figure is not None:
         if asked["dims"] or asked["pools"] or against:

@@ -19,6 +19,7 @@ from workbench.cli.options import (
     KOption,
     ModelOption,
     OutputOption,
+    PoolOption,
     SameIdsOption,
     ScorerOption,
     SystemOption,
@@ -43,6 +44,7 @@ def search(
     scorer: ScorerOption = "index",
     system: SystemOption = "",
     where: WhereOption = "",
+    pool: PoolOption = "",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     output: OutputOption = None,
@@ -55,8 +57,8 @@ def search(
     """
     if not question.strip():
         raise InputError("Expected a question, got an empty one: type a few words.")
-    system = checked_system(context, system, "index", "scorer")
-    workspace = _opened(collection, model, index, device, scorer, system, where)
+    system = checked_system(context, system, "index", "scorer", "pool")
+    workspace = _opened(collection, model, index, device, scorer, system, where, pool)
     result = workspace.search(question, k, where=where)
     if as_json or output:
         show_json(_found(workspace, result), output)
@@ -74,7 +76,9 @@ def search(
         note(sentence)
 
 
-def _opened(collection: str, model: str, index: str, device: str, scorer: str, system: str, where: str) -> Workspace:
+def _opened(
+    collection: str, model: str, index: str, device: str, scorer: str, system: str, where: str, pool: str
+) -> Workspace:
     """What `search` works on: a collection and a kind of index, or an index on disk with its own documents."""
     from engine.indexes import kinds
     from workbench.experiments.plan import parse_spec
@@ -84,13 +88,15 @@ def _opened(collection: str, model: str, index: str, device: str, scorer: str, s
     if Path(index).is_dir() and index not in kinds():
         if collection != "embedded":
             raise InputError(f"The index {index} has its own documents: leave --collection out.")
+        if pool:
+            raise InputError(f"The index {index} has its vectors already: leave --pool out.")
         opened = open_indexed(index, None if model == "embedded" else model, device, scorer)
         if where.strip():
             opened.index.check_can("subset")
         return opened
     kind, settings = parse_spec(index)
     with progress_bars() as report:
-        return open_workspace(collection, model, kind, report, device, settings, scorer, system, where)
+        return open_workspace(collection, model, kind, report, device, settings, scorer, system, where, pool)
 
 
 def _found(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
@@ -171,6 +177,7 @@ def index(
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
     kind: IndexOption = "plaid",
+    pool: PoolOption = "",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -179,6 +186,7 @@ def index(
     Example: `workbench index my-index/ --collection corpus.jsonl --index plaid`
     """
     from engine.indexes import index_class, new_index
+    from engine.pooling import parse_pool
     from workbench.experiments.plan import parse_spec
     from workbench.experiments.prepare import prepare
     from workbench.experiments.progress import Steps
@@ -188,14 +196,20 @@ def index(
     index_class(name).parse_settings(settings)
     index_class(name).check_installed()
     check_empty(destination)
+    pooling = parse_pool(pool)
     prepared = prepare(collection, model, device=device)
     with progress_bars() as report:
-        documents, _ = prepared.encode("document", Steps(report))
+        prepared.pooler.check(pooling)
+        prepared.encode("document", Steps(report))
+        documents, _, _ = prepared.pooled(pooling, steps=Steps(report))
         report("index", 0, len(documents))
         start = time.perf_counter()
         with new_index(name, destination, **settings) as created:
             keep_documents(
-                destination, prepared.collection, str(Path(model).resolve()) if Path(model).exists() else model
+                destination,
+                prepared.collection,
+                str(Path(model).resolve()) if Path(model).exists() else model,
+                str(pooling),
             )
             created.add(list(prepared.collection.documents), documents)
         report("index", len(documents), len(documents))
@@ -221,6 +235,7 @@ def evaluate(
     same_ids: SameIdsOption = "auto",
     system: SystemOption = "",
     where: WhereOption = "",
+    pool: PoolOption = "",
     device: DeviceOption = "auto",
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -249,6 +264,7 @@ def evaluate(
         "scorer": scorer,
         "same_ids": same_ids,
         "where": where,
+        "pool": pool,
     }
     Experiment(**asked)  # a mistake is known before anything is loaded
     prepared = prepare(collection, model, device=device)
@@ -277,7 +293,8 @@ def evaluate(
     counted = f"{described['documents']:,} documents"
     if where:
         counted = f"{described['among']['documents']:,} of {counted} ({where})"
-    title = f"{described['name']}: {counted}, {found.record['judged']} judged queries"
+    made = ", made ones among them" if described.get("made") else ""
+    title = f"{described['name']}: {counted}, {found.record['judged']} judged queries{made}"
     rows = [(name, f"{value:.4f}") for name, value in mean.items()]
     depth = found.record["depth"]
     caption = (

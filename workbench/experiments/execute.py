@@ -134,6 +134,8 @@ def run_key(experiment: Experiment, prepared: Prepared) -> str:
     part = prepared.where(experiment.where)
     if part is not prepared:  # the documents that fit, however the condition is written
         described["among"] = part.key
+    if made := prepared.collection.made_record:  # records tell how many a person has confirmed
+        described["made"] = made
     if experiment.same_ids == "auto":  # runs of before there was a choice are found again
         del described["same_ids"]
     if not experiment.pool:  # as before there were budgets

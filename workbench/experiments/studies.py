@@ -44,6 +44,7 @@ def compare_indexes(
     progress: Progress | None = None,
     stop: Stop | None = None,
     force: bool = False,
+    pool: str = "",
 ) -> Iterator[IndexRow]:
     """Measure indexes on identical vectors, one after the other, each in a process of its own.
 
@@ -60,6 +61,8 @@ def compare_indexes(
         stop: Asked several times a second; once it says yes the index at hand is given up, and what was finished has
             been yielded already.
         force: Measure again what was measured like this before.
+        pool: How the vectors of all are pooled first, as `engine.pooling.parse_pool` reads it; the exact results that
+            they are held to are those of every vector.
 
     Yields:
         One row an index, and one more where its search can be tuned, as soon as they are there; without numbers when no
@@ -70,10 +73,12 @@ def compare_indexes(
     """
     steps = Steps.of(progress, stop)
     count, specs = threads or os.cpu_count() or 1, tuple(indexes or plan.default_indexes())
-    base = prepared.experiment(k=k, metrics=tuple(metrics))
+    base = prepared.experiment(k=k, metrics=tuple(metrics), pool=pool)
     wanted = plan.indexes(base, specs)
     check_fits(base, prepared)
-    command = command_for(prepared.source, specs, k=k, threads=count, matched=matched or 0, max_queries=max_queries)
+    command = command_for(
+        prepared.source, specs, k=k, threads=count, matched=matched or 0, max_queries=max_queries, pool=pool or None
+    )
     shared = {"target": matched or 0.0, "command": command}
     try:
         for task in STAGES:
@@ -122,9 +127,9 @@ def recommend(
     prefer: Literal["small", "fast"] | None = None,
     kinds: Sequence[str] = plan.RECOMMENDED,
     k: int = 100,
-    pools: Sequence[str] = (),
     progress: Progress | None = None,
     stop: Stop | None = None,
+    pools: Sequence[str] = (),
 ) -> Recommendation:
     """Find the smallest or fastest index that keeps the quality of exact search on a collection.
 
@@ -137,9 +142,9 @@ def recommend(
         prefer: "small" or "fast"; when None, "fast" if only `max_bytes` is given, else "small".
         kinds: Kinds to try.
         k: Results a query.
-        pools: Pool settings to try beside the factors that are tried anyway, such as "tokens=64".
         progress: Called with (stage, done, total); the stage of the budget counts seconds.
         stop: Asked between measurements; a yes recommends from what was tried so far.
+        pools: Pool settings to try beside the factors that are tried anyway, such as "tokens=64".
 
     Returns:
         The recommendation with its evidence, each a run.

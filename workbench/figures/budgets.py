@@ -26,7 +26,7 @@ def budget_curves(
 
     Args:
         records: Points on one collection, of one model or of several (before and after a training).
-        most: A budget in bytes: it is drawn, and the best point under it is marked.
+        most: A budget in bytes: it is drawn, and the best point of each model under it is marked.
         metric: The quality.
         theme: "light" or "dark".
 
@@ -60,7 +60,8 @@ def budget_curves(
     note += "intervals of the paired difference to all vectors."
     style(figure, f"Quality over bytes on {records[0].collection}", theme, 400, note)
     if most is not None:
-        _budget(figure, best_under(records, most, metric), most, metric, theme)
+        under = (best_under([record for record in records if record.model == name], most, metric) for name in models)
+        _budget(figure, [best for best in under if best is not None], most, metric, theme)
     megabytes = [size / 1e6 for size in (*(record.bytes for record in records), most) if size is not None]
     figure.update_xaxes(title_text="index size, MB, logarithmic", **log_axis(megabytes))
     figure.update_yaxes(title_text=metric_name(metric))
@@ -93,7 +94,7 @@ def _front(figure: go.Figure, rows: Sequence[PoolPoint], metric: str, colour: st
     )  # fmt: skip
 
 
-def _budget(figure: go.Figure, best: PoolPoint | None, most: float, metric: str, theme: str) -> None:
+def _budget(figure: go.Figure, best: Sequence[PoolPoint], most: float, metric: str, theme: str) -> None:
     colours = palette(theme)
     figure.add_shape(
         type="line", x0=most / 1e6, x1=most / 1e6, y0=0, y1=1, yref="paper", name="budget",
@@ -103,9 +104,10 @@ def _budget(figure: go.Figure, best: PoolPoint | None, most: float, metric: str,
         x=math.log10(most / 1e6), y=1, yref="paper", text=f"{compact(most / 1e6)} MB", showarrow=False,
         yanchor="bottom", font={"size": 11, "color": colours.chosen},
     )  # fmt: skip
-    if best is not None:
+    if best:
         figure.add_scatter(
-            x=[best.bytes / 1e6], y=[best.mean[metric]], mode="markers", showlegend=False, hoverinfo="skip",
+            x=[point.bytes / 1e6 for point in best], y=[point.mean[metric] for point in best], mode="markers",
+            showlegend=False, hoverinfo="skip",
             name="best under the budget",
             marker={"size": 17, "symbol": "circle-open", "color": colours.chosen, "line": {"width": 3}},
         )  # fmt: skip

@@ -57,7 +57,8 @@ class Run:
     @property
     def name(self) -> str:
         """A short name: what a person chose, or the settings that differ from the defaults."""
-        return self.record.get("name") or short_name(self.record.get("experiment", {})) or self.id
+        name = self.record.get("name") or short_name(self.record.get("experiment", {})) or self.id
+        return f"{name}, made questions" if self.record.get("collection", {}).get("made") else name
 
     @property
     def created(self) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -73,8 +74,9 @@ class PoolPoint:
 
     @property
     def model(self) -> str:
-        """Its name."""
-        return self.run.record["model"]["model"]
+        """Its name; of a folder's the last two parts."""
+        path = Path(self.run.record["model"]["model"])
+        return "/".join(path.parts[-2:]) if path.is_absolute() else self.run.record["model"]["model"]
 
     @property
     def name(self) -> str:
