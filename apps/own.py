@@ -6,28 +6,52 @@ import base64
 import binascii
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from apps.text import asked, visible
-from engine import Collection, load_collection
-from engine.errors import InputError, WorkbenchError
+from engine import Collection, Encoder, load_collection
+from engine.errors import InputError, MissingExtraError, WorkbenchError
+from engine.fields import Fields
 from engine.letters import clean
+from engine.reading.apart import PAPERS, Limits, check_installed
+from engine.reading.documents import read_folder
 from engine.reading.lines import GZIP, Lines
+from engine.reading.passages import Passages, Span, cut_collection, token_spans
+from workbench.questions import from_texts, with_questions
 
 PLAIN, TABLES = (".txt", ".md"), (".jsonl", ".json", ".csv", ".tsv")
+PAPER_LIMITS = Limits(bytes=20_000_000, unpacked=200_000_000, pages=2_000, characters=20_000_000, seconds=30.0)
+PASSAGES = "150:30"  # words and overlap that the page offers first
+MADE = 50  # questions that are made for those who bring none
 BEIR = {"corpus.jsonl": "corpus.jsonl", "queries.jsonl": "queries.jsonl"}  # and the judgements, in any .tsv
 MOST_FILES = 200
 MOST_BYTES = 20_000_000
 MOST_DOCUMENTS = 20_000
 MOST_QUESTIONS = 1_000
 LONGEST_NAME = 80
+UNSAFE = re.compile(r"[^\w .()\[\]#&+,-]")  # what a file's name is written without
 
 
 def limits() -> dict[str, Any]:
     """The limits, for the page to state."""
-    return {"files": MOST_FILES, "bytes": MOST_BYTES, "documents": MOST_DOCUMENTS, "types": [*PLAIN, *TABLES]}
+    return {
+        "files": MOST_FILES, "bytes": MOST_BYTES, "documents": MOST_DOCUMENTS, "types": types(),
+        "pages": PAPER_LIMITS.pages, "seconds": PAPER_LIMITS.seconds, "passages": PASSAGES, "made": MADE,
+    }  # fmt: skip
+
+
+def types() -> list[str]:
+    """Suffixes of the files that are taken: those of documents only where the libraries that read them are there."""
+    found = []
+    for suffix, kind in PAPERS.items():
+        with suppress(MissingExtraError):
+            check_installed(kind)
+            found.append(suffix)
+    return [*PLAIN, *found, *TABLES]
 
 
 def read_files(files: Any, types: Sequence[str], most: int = MOST_FILES) -> list[tuple[str, bytes]]:
@@ -78,12 +102,20 @@ def _content(entry: Mapping[str, Any], name: str) -> bytes:
         raise InputError(f"{name!r} did not arrive whole: choose it again.") from None
 
 
-def own_collection(request: Mapping[str, Any]) -> Collection:
+class HeldFolder(type(Path())):
+    """A folder that is there as long as something refers to it."""
+
+    held: tempfile.TemporaryDirectory[str]
+
+
+def own_collection(request: Mapping[str, Any], encoder: Encoder | None = None) -> Collection:
     """Make a collection of what a person pasted or chose.
 
     Args:
-        request: "name"; "text" (pasted) or "files"; "cut" ("paragraphs", or one document a file); "questions" (one a
-            line, or nothing).
+        request: "name"; "text" (pasted) or "files"; "cut" ("paragraphs" of text files, "passages" of "size" as
+            "words:overlap" or "tokens:overlap:tokens", or nothing: a file or a page is a document); "questions" (one a
+            line, or nothing); "make" (whether questions are made where there are none).
+        encoder: Whose tokens passages count; those of the embedded model without one.
 
     Returns:
         The collection.
@@ -92,27 +124,61 @@ def own_collection(request: Mapping[str, Any]) -> Collection:
         InputError: a limit is passed, or there is no text.
     """
     name = visible(asked(request, "name")).strip()[:LONGEST_NAME]
-    pasted, paragraphs = asked(request, "text"), request.get("cut") == "paragraphs"
+    pasted, cut = asked(request, "text"), asked(request, "cut")
     if pasted.strip():
         content = read_files([{"name": "pasted.txt", "text": pasted}], PLAIN)[0][1]
         collection = _plain([("paragraph", content)], True, name or "pasted text")
     else:
-        files = read_files(request.get("files"), (*PLAIN, *TABLES))
-        if not files:
-            raise InputError("There is no text yet: paste some, or choose files.")
-        tables = [entry for entry in files if Path(entry[0]).suffix.lower() in TABLES]
-        if not tables:
-            collection = _plain(files, paragraphs, name or files[0][0])
-        elif len(tables) == len(files):
-            collection = _tables(files, name)
-        else:
-            raise InputError("Expected either texts (.txt, .md) or one table (.jsonl, .csv, .tsv): choose one kind.")
+        collection = _of_files(read_files(request.get("files"), types()), name, cut == "paragraphs")
+    if cut == "passages":
+        collection = cut_collection(collection, Passages.parse(asked(request, "size") or PASSAGES), _spans(encoder))
     if len(collection.documents) > MOST_DOCUMENTS:
         raise InputError(
             f"Expected at most {MOST_DOCUMENTS:,} documents, got {len(collection.documents):,}: start the workbench on "
             "them instead, `workbench ui --collection my-folder`."
         )
-    return _with_questions(collection, asked(request, "questions"))
+    return _with_questions(collection, asked(request, "questions"), bool(request.get("make")))
+
+
+def _of_files(files: Sequence[tuple[str, bytes]], name: str, paragraphs: bool) -> Collection:
+    if not files:
+        raise InputError("There is no text yet: paste some, or choose files.")
+    suffixes = [Path(entry).suffix.lower() for entry, _ in files]
+    tables = [suffix in TABLES for suffix in suffixes]
+    if all(tables):
+        return _tables(files, name)
+    if any(tables):
+        raise InputError(
+            "Expected either texts (.txt, .md, .pdf, .html, .docx) or one table (.jsonl, .csv, .tsv): choose one kind."
+        )
+    if not any(suffix in PAPERS for suffix in suffixes):
+        return _plain(files, paragraphs, name or files[0][0])
+    if paragraphs:
+        raise InputError("Paragraphs are known of text files only: choose passages, or no cutting.")
+    return _papers(files, name or (files[0][0] if len(files) == 1 else f"{files[0][0]} and {len(files) - 1} more"))
+
+
+def _papers(files: Sequence[tuple[str, bytes]], title: str) -> Collection:
+    """Documents as `load_collection` reads a folder; the folder stays while the collection does, for its pictures."""
+    held = tempfile.TemporaryDirectory(prefix="workbench-")
+    folder = HeldFolder(held.name)
+    folder.held = held
+    for name, content in files:
+        safe = UNSAFE.sub("_", name).lstrip(".") or "file"
+        while (folder / safe).exists():
+            safe = f"{Path(safe).stem}'{Path(safe).suffix}"
+        (folder / safe).write_bytes(content)
+    try:
+        read = read_folder(folder, PAPER_LIMITS)
+    except WorkbenchError as error:
+        raise type(error)(str(error).replace(f"{folder}/", "").replace(str(folder), "the files")) from None
+    assert read.fields is not None
+    rows = {key: {**row, "modified": None} for key, row in read.fields.read().items()}  # when they were sent is no news
+    return replace(read, name=title, folder=folder, fields=Fields(("path", "suffix", "bytes"), lambda: rows))
+
+
+def _spans(encoder: Encoder | None) -> Callable[[str], list[Span]] | None:
+    return None if encoder is None else token_spans(encoder)
 
 
 def _plain(files: Sequence[tuple[str, bytes]], paragraphs: bool, title: str) -> Collection:
@@ -176,19 +242,27 @@ def _tables(files: Sequence[tuple[str, bytes]], name: str) -> Collection:
 
         try:
             read = load_collection(str(source))
+            read_fields = read.fields
+            rows = {} if read_fields is None else read_fields.read()  # while the files are there
         except WorkbenchError as error:
             raise InputError(named(str(error))) from None
     notes = tuple(named(note) for note in read.notes)
-    return Collection(read.documents, read.queries, read.qrels, name or fallback, notes, read.titles)
+    fields = None
+    if read_fields is not None:
+        fields = replace(read_fields, read=lambda: rows)
+    return replace(read, name=name or fallback, notes=notes, fields=fields)
 
 
-def _with_questions(collection: Collection, text: str) -> Collection:
+def _with_questions(collection: Collection, text: str, make: bool = False) -> Collection:
     asked = [line.strip() for line in text.encode("utf-8", "replace").decode().splitlines() if line.strip()]
     if len(asked) > MOST_QUESTIONS:
         raise InputError(f"Expected at most {MOST_QUESTIONS:,} questions, got {len(asked):,}: leave some out.")
-    if not asked:
+    if asked:
+        added = {f"question {number}": line for number, line in enumerate(asked, start=1)}
+        return replace(collection, queries={**collection.queries, **added})
+    if not make or collection.queries:
         return collection
-    queries = {**collection.queries, **{f"question {number}": line for number, line in enumerate(asked, start=1)}}
-    return Collection(
-        collection.documents, queries, collection.qrels, collection.name, collection.notes, collection.titles
-    )  # fmt: skip
+    try:
+        return with_questions(collection, from_texts(collection, MADE))
+    except InputError as error:  # texts that make no question are searched all the same
+        return replace(collection, notes=(*collection.notes, str(error)))

@@ -161,7 +161,7 @@ class Rows:
                 raise self._wrong(condition, f"a condition compares columns, it holds no {kind.lower()}")
 
     def _wrong(self, condition: object, reason: str) -> InputError:
-        kinds = [f"{_quoted(name)} ({kind})" for name, kind in self.columns.items()]
+        kinds = [f"{quoted(name)} ({kind})" for name, kind in self.columns.items()]
         named = ", ".join(kinds[:NAMED]) + (f" and {len(kinds) - NAMED} more" if len(kinds) > NAMED else "")
         reason = reason.rstrip(".!")
         return InputError(
@@ -180,6 +180,6 @@ def _nodes(value: Any) -> Iterator[dict[str, Any]]:
             yield from _nodes(member)
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     """A column's name as a condition must write it."""
     return name if re.fullmatch(r"[A-Za-z_]\w*", name) else '"' + name.replace('"', '""') + '"'

@@ -62,6 +62,7 @@
                 : part.text,
             ),
           ),
+          hit.part ? el("span", { class: "part" }, hit.part) : null,
           hit.grade ? el("span", { class: "grade" }, hit.grade) : null,
           bar(hit, top),
         ),

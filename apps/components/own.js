@@ -23,7 +23,14 @@ LIW.pages.own = ({ element, props, send, watch, setup }) => {
   find(".intro").textContent =
     "Paste text or choose files. Everything is encoded and indexed on this machine, and all pages can then work " +
     "on it. " +
-    `At most ${limits.files} files, ${limits.bytes / 1e6} MB and ${count(limits.documents)} documents.`;
+    `At most ${limits.files} files, ${limits.bytes / 1e6} MB and ${count(limits.documents)} documents; of a PDF ` +
+    `${count(limits.pages)} pages.`;
+  const [size, overlap] = limits.passages.split(":");
+  find(".size").value = size;
+  find(".overlap").value = overlap;
+  find(".making").textContent =
+    `Where I give none, make up to ${limits.made} questions from titles and first sentences. They are marked as made: ` +
+    "they measure roughly, and rank word matching too high.";
   find(".types").textContent = limits.types.join(", ") + "; or corpus.jsonl, queries.jsonl and judgements in a .tsv";
   find(".opened").textContent = `${setup.collection}, with another model than ${setup.model}`;
   files.accept = limits.types.join(",");
@@ -37,6 +44,7 @@ LIW.pages.own = ({ element, props, send, watch, setup }) => {
   const arrange = () => {
     find(".of-text").hidden = source() !== "text";
     find(".of-files").hidden = source() !== "files";
+    find(".of-passages").hidden = find(".cut").value !== "passages";
     find(".more-options").hidden = source() === "open";
     find(".other-model").hidden = model.value !== OTHER;
     address.write({
@@ -93,7 +101,7 @@ LIW.pages.own = ({ element, props, send, watch, setup }) => {
             "p",
             { class: "note" },
             `${count(made.truncated)} documents are longer than the ${made.length} tokens that the model reads: ` +
-              "their ends cannot be found. Cut them into paragraphs.",
+              "their ends cannot be found. Cut them into passages.",
           )
         : null,
       made.asked
@@ -143,7 +151,9 @@ LIW.pages.own = ({ element, props, send, watch, setup }) => {
       source: source(),
       text: source() === "text" ? pasted.value : "",
       files: sent,
-      cut: find(".cut").checked ? "paragraphs" : "",
+      cut: source() === "files" ? find(".cut").value : "",
+      size: [find(".size").value, find(".overlap").value, find(".unit").value].filter((part) => part !== "").join(":"),
+      make: find(".make").checked,
       name: find(".name-of").value,
       questions: find(".questions").value,
       model: model.value === OTHER ? hub.value.trim() || OTHER : model.value,

@@ -7,9 +7,9 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
     count = find(".count"),
     told = find(".told");
   const FRESH = { doc: "", token: null, vs: "", step: null };
-  const state = { q: "", level: "words", added: true, model: "", scorer: "", ...FRESH };
+  const state = { q: "", where: "", level: "words", added: true, model: "", scorer: "", ...FRESH };
   const ranked = (name) => (request) => plain[name]({ ...request, scorer: state.scorer });
-  const ask = Object.fromEntries(["search", "explain", "rescore", "second"].map((name) => [name, ranked(name)]));
+  const ask = Object.fromEntries(["search", "explain", "rescore", "second", "fields", "picture"].map((name) => [name, ranked(name)]));
   let found = null,
     shown = null,
     asked = 0;
@@ -18,6 +18,7 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
     address.write(
       {
         q: state.q,
+        where: state.where,
         doc: state.doc,
         token: state.token,
         level: state.level === "words" ? "" : state.level,
@@ -33,6 +34,7 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
     const from = address.read();
     Object.assign(state, {
       q: from.q || "",
+      where: from.where || "",
       doc: from.doc || "",
       vs: from.vs || "",
       model: from.model || "",
@@ -78,8 +80,9 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
 
   const search = async (push) => {
     input.value = state.q;
+    chosen.show(state.where);
     rank.show();
-    const answer = await call(pair, ask.search({ question: state.q, document: state.doc }));
+    const answer = await call(pair, ask.search({ question: state.q, document: state.doc, where: state.where }));
     if (!answer) {
       list.replaceChildren();
       count.textContent = "";
@@ -88,7 +91,8 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
     found = answer.found;
     state.q = answer.question;
     const milliseconds = Math.max(1, Math.round(found.seconds * 1000));
-    count.textContent = `${found.index}, ${milliseconds} ms; scored on ${found.scored_on}`;
+    const among = found.among ? `${found.among}; ` : "";
+    count.textContent = `${among}${found.index}, ${milliseconds} ms; scored on ${found.scored_on}`;
     told.textContent = `${found.hits.length} documents found, the best is ${found.hits[0]?.id}`;
     show(answer.pair, push);
   };
@@ -204,6 +208,7 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
           ),
           el("div", { class: "score", "aria-label": "score" }, fixed(shown.score, 3)),
         ),
+        parts.place(shown, open, ask),
         el("p", { class: "note changed", role: "status" }),
         chips.node,
         parts.sum(view, shown.score),
@@ -321,10 +326,11 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
     field.focus();
   };
 
-  const rank = menu();
+  const rank = menu(),
+    chosen = parts.where(find(".where"), ask);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    Object.assign(state, FRESH, { q: input.value });
+    Object.assign(state, FRESH, { q: input.value, where: chosen.value() });
     search(true);
   });
   if (setup.examples.length)
@@ -351,7 +357,7 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
   LIW.roving(list, ".hit");
   if (LIW.saved) input.readOnly = true;
   LIW.page.complete = async () => {
-    await ask.search({ question: state.q, document: state.doc });
+    await ask.search({ question: state.q, document: state.doc, where: state.where });
     for (const hit of found ? found.hits : []) await ask.explain({ question: state.q, document: hit.id });
   };
   window.addEventListener("popstate", () => {

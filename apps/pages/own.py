@@ -73,13 +73,14 @@ class OwnPage:
         stop = self.stops.begin(session)
 
         try:
-            yield _job("running", step="Reading the texts")
             opened = self.workspaces.of(request)
             if request.get("source") not in ("text", "files", "open"):
                 raise InputError("Choose first where the texts come from.")
-            collection = opened.collection if request["source"] == "open" else own_collection(request)
+            given = request["source"] != "open"
             yield _job("running", step="Loading the model")
             encoder = self.workspaces.models.get(asked(request, "model"))
+            yield _job("running", step="Reading the texts")
+            collection = own_collection(request, encoder) if given else opened.collection
 
             def start(report: Callable[..., None]) -> Iterator[Workspace]:
                 def told(stage: str, done: int, total: int) -> None:

@@ -8,9 +8,11 @@ from weakref import WeakKeyDictionary
 
 from apps.components import component
 from apps.pages import answering, bar
+from apps.places import page_picture, place_of
 from apps.records import explanation, matched, rounded, snippet
 from apps.text import asked, visible
 from apps.workspaces import Workspaces, label
+from engine.conditions import quoted
 from engine.errors import InputError, NotFoundError
 from engine.explain import explain
 from engine.simd.threads import thread_count
@@ -34,7 +36,8 @@ def page(workspaces: Workspaces) -> None:
     functions = SearchFunctions(workspaces)
     component(
         "search", None,
-        [functions.start, functions.search, functions.explain, functions.rescore, functions.second],
+        [functions.start, functions.search, functions.explain, functions.rescore, functions.second, functions.fields,
+         functions.picture],
     )  # fmt: skip
 
 
@@ -79,17 +82,43 @@ class SearchFunctions:
         """Search and explain the best document, or the one that a link names.
 
         Args:
-            request: "question", and "document" and "scorer" or nothing.
+            request: "question", and "document", "scorer" and "where" (a condition on fields) or nothing.
 
         Returns:
             "question", "found" (the ranked list) and "pair" (the explanation).
         """
         workspace, question = self.workspaces.of(request), question_of(request)
         with self._turns:
-            result = workspace.search(question, HITS)
+            result = workspace.search(question, HITS, where=asked(request, "where"))
             wanted = asked(request, "document")
             name = wanted if wanted in workspace.collection.documents else result.hits[0].id
             return {"question": question, "found": _found(workspace, result), "pair": _pair(workspace, question, name)}
+
+    @answering
+    def fields(self, request: dict[str, str]) -> dict[str, Any]:
+        """What a condition can be about.
+
+        Args:
+            request: "on".
+
+        Returns:
+            "columns", each with "name" as a condition writes it and "kind".
+        """
+        columns = self.workspaces.of(request).collection.rows.columns
+        return {"columns": [{"name": visible(quoted(name)), "kind": kind} for name, kind in columns.items()]}
+
+    @answering
+    def picture(self, request: dict[str, str]) -> dict[str, Any]:
+        """The page that a document stands on.
+
+        Args:
+            request: "document".
+
+        Returns:
+            "picture", an address that holds it.
+        """
+        with self._turns:
+            return {"picture": page_picture(self.workspaces.of(request).collection, asked(request, "document"))}
 
     @answering
     def explain(self, request: dict[str, str]) -> dict[str, Any]:
@@ -161,7 +190,8 @@ def _examples(workspace: Workspace) -> list[str]:
 
 def _pair(workspace: Workspace, question: str, name: str) -> dict[str, Any]:
     alignment, collection = workspace.explain(question, name), workspace.collection
-    return explanation(question, name, collection.titles.get(name, name), collection.documents[name], alignment)
+    pair = explanation(question, name, collection.titles.get(name, name), collection.documents[name], alignment)
+    return {**pair, "place": place_of(collection, name)}
 
 
 def _found(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
@@ -172,6 +202,7 @@ def _found(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
     for hit in result.hits:
         hits.append({
             "rank": hit.rank, "id": hit.id, "title": visible(hit.title), "score": round(hit.score, 6),
+            "part": visible(str(collection.parts.get(hit.id, ""))),
             "grade": GRADES.get(min(grades.get(hit.id, 0), 2), ""),
             "contribution": rounded(hit.contribution, 5),
             "snippet": snippet(hit.text, hit.alignment.document_tokens, matched(hit.alignment)),
@@ -179,6 +210,7 @@ def _found(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
     return {
         "hits": hits, "seconds": result.seconds, "documents": len(collection.documents), "index": workspace.searched,
         "scored_on": result.scored_on, "caveat": result.caveat,
+        "among": "" if result.among is None else visible(str(result.among)),
     }  # fmt: skip
 
 

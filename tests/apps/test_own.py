@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import gc
 import gzip
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +13,13 @@ import pytest
 
 from apps import own
 from apps.own import own_collection, read_files
+from apps.places import page_picture, place_of
 from engine import load_collection
-from engine.errors import InputError
+from engine.collection import Part
+from engine.errors import InputError, NotFoundError
+from engine.reading import apart
 from tests.apps.conftest import HOSTILE
+from tests.papers import write_encrypted_pdf, write_pdf
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -95,6 +101,75 @@ def test_files_arrive_as_they_are_in_any_encoding() -> None:
         own_collection({"files": [{"name": "t.csv", "data": "data:text/plain;base64,?"}]})
 
 
+def sent(*paths: Path) -> dict[str, Any]:
+    return {"files": [
+        {"name": path.name, "data": "data:;base64," + base64.b64encode(path.read_bytes()).decode()} for path in paths
+    ]}  # fmt: skip
+
+
+def test_papers_are_read_under_limits_and_cut_into_passages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("pypdfium2", "selectolax", "mammoth"):
+        pytest.importorskip(package)
+    pdf = write_pdf(tmp_path / "tides.pdf", [["The moon lifts the sea. It falls again at night."], ["Bread is flour."]])
+    (tmp_path / "page.html").write_text("<title>Tea</title><p>Tea is made of leaves.")
+    (tmp_path / "note.md").write_text("A note.")
+    secret = write_encrypted_pdf(tmp_path / "secret.pdf")
+    every = sent(pdf, tmp_path / "page.html", tmp_path / "note.md", secret)
+    whole = own_collection({**every, "name": "mine"})
+    assert whole.documents == {
+        "note.md": "A note.", "page.html": "Tea Tea is made of leaves.", "tides.pdf#p2": "Bread is flour.",
+        "tides.pdf#p1": "The moon lifts the sea. It falls again at night.",
+    }  # fmt: skip
+    assert whole.name == "mine"
+    assert "left out: secret.pdf is encrypted: save it without a password" in whole.notes
+    assert whole.rows.select("suffix = '.pdf' AND page = 2").ids == ("tides.pdf#p2",)
+    cut = own_collection({**every, "cut": "passages", "size": "6:0", "make": True})
+    assert [name for name in cut.documents if name.startswith("tides")] == [
+        "tides.pdf#p1-1",
+        "tides.pdf#p1-2",
+        "tides.pdf#p2",
+    ]
+    assert cut.made["made 1"] in ("title", "first sentence")
+    assert "Tea" in cut.queries.values()
+    assert cut.name == "tides.pdf and 3 more"
+    place = place_of(cut, "tides.pdf#p1-2")
+    assert place == {
+        "told": "tides.pdf, page 1 of 2, passage 2 of 2", "before": "tides.pdf#p1-1", "after": "tides.pdf#p2",
+        "picture": True,
+    }  # fmt: skip
+    assert place_of(cut, "note.md") is None
+    assert page_picture(cut, "tides.pdf#p1-2").startswith("data:image/png;base64,iVBOR")
+    for wrong in ("note.md", "no such document"):
+        with pytest.raises(NotFoundError, match="no page of a PDF"):
+            page_picture(cut, wrong)
+    outside = replace(cut, parts={"note.md": Part("../../etc/passwd.pdf", 1, 1)})
+    with pytest.raises(NotFoundError, match="not where it was"):
+        page_picture(outside, "note.md")
+    assert own_collection({**sent(pdf), "questions": "why?", "make": True}).made == {}
+    folder = Path(str(cut.folder))  # a path of its own, which holds nothing
+    assert folder.is_dir()
+    monkeypatch.setattr(own, "PAPER_LIMITS", replace(own.PAPER_LIMITS, pages=1))
+    for given, sentence in (
+        ({**sent(pdf)}, "^tides.pdf has 2 pages, more than the 1"),
+        ({**sent(secret)}, "^secret.pdf is encrypted"),
+        ({**every, "cut": "paragraphs"}, "Paragraphs are known of text files only"),
+        ({**sent(tmp_path / "page.html"), "cut": "passages", "size": "5:9"}, "try 200:40"),
+    ):
+        with pytest.raises(InputError, match=sentence) as raised:
+            own_collection(given)
+        assert "/tmp" not in str(raised.value)
+    del cut, whole, outside
+    gc.collect()
+    assert not folder.is_dir()  # it goes with the last collection that refers to it
+
+
+def test_without_the_libraries_papers_are_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "find_spec", lambda name: None)
+    assert ".pdf" not in own.types()
+    with pytest.raises(InputError, match=r"got 'a\.pdf'"):
+        own_collection(files(a__pdf="x"))
+
+
 def test_the_page_says_what_a_command_says(tmp_path: Path) -> None:
     broken = '{"text": "x"}\n{"text": ["y"]}\n'
     (tmp_path / "t.jsonl").write_text(broken)
@@ -158,7 +233,7 @@ def test_files_are_chosen_and_wrong_ones_refused_before_they_are_sent(page: Page
     expect(page.get_by_role("alert")).to_contain_text("virus.exe is none of")
     chooser.set_input_files({"name": "notes.txt", "mimeType": "text/plain", "buffer": TEXT.encode()})
     expect(page.locator(".chosen-files")).to_contain_text("notes.txt")
-    page.get_by_text("make every paragraph").click()
+    page.locator("select.cut").select_option("paragraphs")
     page.get_by_role("button", name="Index").click()
     expect(page.locator(".lead")).to_contain_text("3 documents", timeout=60_000)
     old = "id,text\na,café au lait\nb,tea\n".encode("cp1252")
@@ -170,3 +245,40 @@ def test_files_are_chosen_and_wrong_ones_refused_before_they_are_sent(page: Page
     expect(page.locator(".intro")).to_contain_text("At most")
     page.get_by_role("button", name="Index").click()
     expect(page.get_by_role("alert")).to_contain_text("no text yet")
+
+
+@pytest.mark.browser
+def test_a_pdf_is_searched_by_passages_limited_by_fields_and_shown_on_its_page(
+    page: Page, server: Server, tmp_path: Path
+) -> None:
+    from playwright.sync_api import expect
+
+    pytest.importorskip("pypdfium2")
+    pdf = write_pdf(tmp_path / "tides.pdf", [["The moon lifts the sea twice a day."], ["Bread is made of flour."]])
+    page.goto(f"{server.url}own?source=files")
+    expect(page.locator(".types")).to_contain_text(".pdf")
+    page.locator("input[type=file]").set_input_files(pdf)
+    page.locator("select.cut").select_option("passages")
+    page.locator(".size").fill("5")
+    page.locator(".overlap").fill("0")
+    page.get_by_text("A name, and questions").click()
+    page.locator(".make").check()
+    page.get_by_role("button", name="Index").click()
+    expect(page.locator(".lead")).to_contain_text("3 documents", timeout=60_000)
+    expect(page.locator(".result")).to_contain_text("questions were made")
+    page.get_by_role("link", name="Search it").click()
+    page.get_by_role("searchbox").fill("what lifts the sea")
+    page.get_by_text("Only some documents").click()
+    expect(page.locator(".fields-list")).to_contain_text("page bigint")
+    page.locator(".where input").fill("page = 1")
+    page.locator(".where input").press("Enter")
+    expect(page.locator(".count")).to_contain_text("2 of 3 documents (page = 1)")
+    expect(page.locator(".place")).to_contain_text("tides.pdf, page 1 of 2, passage 1 of 2")
+    page.get_by_role("button", name="Show the page").click()
+    expect(page.locator(".page-picture img")).to_be_visible()
+    page.get_by_role("button", name="After it").click()
+    expect(page.locator(".place")).to_contain_text("passage 2 of 2")
+    assert "where=" in page.url
+    page.locator(".where input").fill("yeer > 1")
+    page.locator(".where input").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("Expected a condition")

@@ -12,7 +12,7 @@ from engine.checks import require_whole
 from engine.errors import InputError
 
 TITLE, SENTENCE = "title", "first sentence"
-FEWEST, MOST = 3, 30  # words of a first sentence that is a question
+FEWEST, MOST = 4, 30  # words of a first sentence that is a question
 RELEVANT = 1  # the grade of the document that a question was made from
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s+|\n\s*\n")
 
@@ -100,7 +100,8 @@ def _of_sentence(collection: Collection, name: str) -> Question | None:
     text, title = collection.documents[name], collection.titles.get(name, "")
     body = text[len(title) :] if title and text.startswith(title) else text
     first = _plain(_SENTENCE_END.split(body.strip(), maxsplit=1)[0])
-    return Question(first, (name,), SENTENCE) if FEWEST <= len(first.split()) <= MOST else None
+    whole = first and not first[0].islower()  # a passage may begin within a sentence
+    return Question(first, (name,), SENTENCE) if whole and FEWEST <= len(first.split()) <= MOST else None
 
 
 def _plain(text: str) -> str:

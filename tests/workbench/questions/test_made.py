@@ -40,8 +40,9 @@ def papers() -> Collection:
         "a#1": "Tides The moon lifts the sea twice a day. It is so everywhere on the coast.",
         "a#2": "Tides At new moon the sea is higher than at any other time of the month.",
         "b": "Bread is made of flour and of water. Salt too.",
-        "c": "Short one. And more words that follow it.",
+        "c": "A short one. And more words that follow it.",
         "d": "Title alone",
+        "e": "begins within a sentence of the passage before. It goes on.",
     }
     titles = {"a#1": "Tides", "a#2": "Tides", "d": "Title alone"}
     parts = {"a#1": Part("a", None, None, 1, 2), "a#2": Part("a", None, None, 2, 2)}
