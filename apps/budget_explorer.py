@@ -18,7 +18,7 @@ Key = tuple[str, str, str]
 
 
 class BudgetExplorer:
-    """Measures grids; a finished one is the same for everyone who has the key of its workspace.
+    """Measures grids; what is there of one is the same for everyone who has the key of its workspace.
 
     Args:
         workspaces: What is measured; a request names one under "on".
@@ -47,7 +47,7 @@ class BudgetExplorer:
                 "explored": self.kept({**request, "pools": BUDGETS})}  # fmt: skip
 
     def kept(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """A grid that is finished, or an empty one.
+        """A grid that is finished or was stopped, or an empty one.
 
         Args:
             request: "pools" and "against".
@@ -91,7 +91,7 @@ class BudgetExplorer:
             figure = figure_of(points) if points else ""
             status = "stopped" if stop.is_set() else "done"
             result = explored(status, request, rows, total, figure=figure, seconds=time.perf_counter() - begin)
-            if status == "done":
+            if rows:
                 self.finished[_key(request)] = result
             yield {"explored": result}
         except Exception as error:  # the boundary to the browser

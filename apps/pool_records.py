@@ -101,6 +101,6 @@ def merged(text: str, tokens: Sequence[Token], labels: np.ndarray) -> dict[str, 
         units: Sequence[int] = piece.pop("units")  # type: ignore[assignment]
         label = int(labels[units[0]]) if units else None
         piece["group"] = None if label is None else DROPPED if label < 0 else numbers.get(label, -1)
-    groups = [[visible(tokens[i].text) for i in np.flatnonzero(labels == group)] for group in numbers]
+    groups = [[visible(tokens[i].text) for i in np.flatnonzero(labels == group).tolist()] for group in numbers]
     counts = {"tokens": len(tokens), "vectors": len(sizes), "dropped": int(np.count_nonzero(labels < 0))}
     return {"segments": pieces, "groups": groups, **counts}

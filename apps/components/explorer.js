@@ -9,14 +9,19 @@
    */
   LIW.parts.explorer = ({ offered, setup, measure, halt, changed, state, remember, kept }) => {
     let grid = offered.explored;
-    const budgets = el("input", { type: "text", class: "field mono", value: offered.budgets, "aria-label": "Budgets" });
+    const budgets = el("input", {
+      type: "text",
+      class: "field mono",
+      value: offered.budgets,
+      "aria-label": "Budgets beside the factors",
+    });
     const against = el(
       "select",
       { "aria-label": "Compare with a model" },
       el("option", { value: "" }, "no other model"),
       offered.models.map(({ name, label }) => el("option", { value: name }, label)),
     );
-    const start = el("button", { type: "button", class: "tool main start-grid" }, "Measure all of it");
+    const start = el("button", { type: "button", class: "tool main start-grid" }, "Explore");
     const stop = el("button", { type: "button", class: "tool stop-grid", hidden: true }, "Stop");
     const said = el("span", { class: "note grid-progress", role: "status" });
     const meter = el("div", { class: "meter", hidden: true }, el("i"));
@@ -78,8 +83,14 @@
       return { ...figure, data, layout: { ...figure.layout, shapes } };
     };
 
-    const line = el("input", { type: "range", step: "any", class: "budget-line", "aria-label": "Budget" });
-    const amount = el("input", { type: "number", min: 0, step: "any", class: "field amount", "aria-label": "Budget" });
+    const line = el("input", { type: "range", step: "any", class: "budget-line", "aria-label": "Line of the budget" });
+    const amount = el("input", {
+      type: "number",
+      min: 0,
+      step: "any",
+      class: "field amount",
+      "aria-label": "Amount of the budget",
+    });
     const unit = el(
       "select",
       { "aria-label": "Unit of the budget" },
@@ -279,6 +290,9 @@
     };
 
     start.addEventListener("click", () => {
+      state.pools = budgets.value.trim() === offered.budgets ? "" : budgets.value.trim();
+      state.against = against.value;
+      remember();
       grid = { ...grid, status: "running", done: 0, total: 1, next: "", points: [], figure: "", error: "" };
       draw();
       measure(asked());
@@ -290,7 +304,10 @@
     [budgets, against].forEach((field) =>
       field.addEventListener("change", async () => {
         const found = await kept(asked());
-        if (found.status === "done") {
+        state.pools = budgets.value.trim() === offered.budgets ? "" : budgets.value.trim();
+        state.against = against.value;
+        remember();
+        if (found.points?.length) {
           grid = found;
           draw();
         }
@@ -321,7 +338,10 @@
       meter,
       result,
     );
+    if (state.pools) budgets.value = state.pools;
+    if (state.against) against.value = state.against;
     draw();
+    if (!points().length && (state.pools || state.against)) budgets.dispatchEvent(new Event("change"));
     return {
       node,
       chosen,

@@ -5,7 +5,18 @@ LIW.pages.pool = ({ element, props, ask, send, watch, setup }) => {
   const [method, index, start, stop, said, meter] = [".method", ".index", ".start", ".stop", ".progress", ".meter"].map(
     find,
   );
-  const state = { factor: null, method: "", index: "", document: "", dim: "", pool: "", bits: "", budget: "" };
+  const state = {
+    factor: null,
+    method: "",
+    index: "",
+    document: "",
+    dim: "",
+    pool: "",
+    bits: "",
+    budget: "",
+    pools: "",
+    against: "",
+  };
   let asked = 0,
     explorer = null,
     following = null; // the point of the explorer that was moved last, null for the slider of the factors
@@ -29,7 +40,7 @@ LIW.pages.pool = ({ element, props, ask, send, watch, setup }) => {
   const from = address.read();
   state.factor = from.factor || null;
   state.document = from.document || setup.document;
-  for (const name of ["dim", "pool", "bits", "budget"]) state[name] = from[name] || "";
+  for (const name of ["dim", "pool", "bits", "budget", "pools", "against"]) state[name] = from[name] || "";
   if (setup.methods.includes(from.method)) method.value = from.method;
   if (setup.indexes.includes(from.index)) index.value = from.index;
   const remember = () =>
@@ -42,6 +53,8 @@ LIW.pages.pool = ({ element, props, ask, send, watch, setup }) => {
       pool: state.pool,
       bits: state.bits,
       budget: state.budget,
+      pools: state.pools,
+      against: state.against,
     });
 
   let current = props.value?.study || setup.study; // what is shown; props.value is only ever written by Python

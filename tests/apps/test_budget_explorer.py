@@ -94,6 +94,7 @@ def test_a_stopped_grid_goes_on_from_the_store(page: PoolPage) -> None:
     assert told["explored"]["status"] == "stopped"
     done = len(told["explored"]["points"])
     assert 3 <= done < 12
+    assert len(page.explored({"pools": "once"})["points"]) == done  # what is finished stays
     assert explored(page, pools="once")[-1]["done"] == 12
 
 

@@ -123,6 +123,39 @@ def test_the_pool_factor_moves_a_point_through_a_study(page: Page, server: Serve
     expect(page.locator(".asked, .moved .note").first).to_be_visible()
 
 
+def test_the_explorer_marks_the_best_measured_point_under_a_line(
+    page: Page, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, few in (("BITS", (16, 1)), ("GRID_FACTORS", (1.0, 8.0)), ("QUARTERS", 2)):
+        monkeypatch.setattr(f"apps.budget_records.{name}", few)
+    open_page(page, server, "pool", pools="once")
+    page.get_by_role("button", name="Explore").click()
+    expect(page.locator(".grid-progress")).to_contain_text("points measured in", timeout=120_000)
+    page.locator(".explorer summary").click()
+    rows = [row.locator("td").all_text_contents() for row in page.locator(".explorer tbody tr").all()]
+    assert len(rows) == len({row[0] for row in rows}) * 2 * len({row[1] for row in rows}) >= 3 * 2 * 2
+    sizes = sorted(number(row[3].replace(",", "")) for row in rows)
+    most = sizes[len(sizes) // 2] + 1
+    page.get_by_label("Amount of the budget").fill(str(most))
+    best = max((row for row in rows if number(row[3].replace(",", "")) <= most), key=lambda row: number(row[5]))
+    expect(page.locator(".best")).to_contain_text(f"{best[1]} dimensions, {best[2]} bit")
+    expect(page.locator(".best")).to_contain_text("to all vectors (")
+    expect(page.locator(".explorer .plot .shapelayer path")).to_have_count(1)
+    assert "budget=" in page.url
+    slider = page.get_by_role("slider", name="Dimensions")
+    before = slider.get_attribute("aria-valuetext")
+    slider.focus()
+    slider.press("ArrowLeft")
+    expect(page.get_by_role("slider", name="Dimensions")).not_to_have_attribute("aria-valuetext", before or "")
+    page.get_by_role("slider", name="Factor or budget").press("End")
+    expect(page.locator(".here")).to_contain_text("once, ")
+    expect(page.locator(".merged s").first).to_be_visible()
+    url = page.url
+    page.goto(url)  # the link reopens what was explored
+    expect(page.locator(".here")).to_contain_text("once, ")
+    expect(page.locator(".best")).to_contain_text(f"{best[1]} dimensions, {best[2]} bit")
+
+
 def test_the_comparison_of_indexes_fills_in_its_rows(page: Page, server: Server) -> None:
     open_page(page, server, "indexes")
     expect(page.locator(".kinds input").first).to_be_visible()
