@@ -46,6 +46,7 @@ PAGES = (
     Page("Search and explain", "", "apps.pages.search:page"),
     Page("Pool factor", "pool", "apps.pages.pool:page"),
     Page("Indexes", "indexes", "apps.pages.indexes:page"),
+    Page("Systems", "systems", "apps.pages.systems:page"),
     Page("X-ray", "xray", "apps.pages.xray:page"),
     Page("Train", "train", "apps.pages.train:page"),
     Page("Images", "images", "apps.pages.images:page"),

@@ -83,6 +83,18 @@ def indexes(page: Any, url: str) -> None:
     figure(page)
 
 
+def systems(page: Any, url: str) -> None:
+    """The default comparison, finished, and the reasons for the question that two systems answer most differently."""
+    page.goto(f"{url}systems?system=bm25%3Ak%3D1000%20%3E%20maxsim")
+    page.locator(".page.ready").wait_for()
+    if not page.locator("table.records").count():
+        page.locator(".start").click()
+        page.locator(".stop").wait_for()
+        page.locator(".stop").wait_for(state="hidden", timeout=RUN)
+    figure(page)
+    page.locator(".pair .asked").first.wait_for()
+
+
 def xray(page: Any, url: str) -> None:
     """A document's way, and where the collection loses documents."""
     page.goto(f"{url}xray")
@@ -130,8 +142,8 @@ PASTED = (
     "The similarities of the best matches add up to the score."
 )
 STATES: dict[str, Callable[[Any, str], None]] = {
-    "search": search, "pool": pool, "indexes": indexes, "xray": xray, "train": train, "images": images, "own": own,
-    "dashboard": dashboard,
+    "search": search, "pool": pool, "indexes": indexes, "systems": systems, "xray": xray, "train": train,
+    "images": images, "own": own, "dashboard": dashboard,
 }  # fmt: skip
 SIZES = {"light": (1280, 900), "dark": (1280, 900), "narrow": (375, 1100), "wide": (1920, 1080)}
 KEPT = ("light", "dark", "narrow")  # as documentation; the rest is only taken when asked for

@@ -172,6 +172,24 @@ class Models:
         return name
 
 
+def check_named(settings: Mapping[str, Any]) -> None:
+    """Refuse settings of a browser that name a server or a place on this machine: only the command line may.
+
+    Args:
+        settings: Of an index or of a stage of a system, by name.
+
+    Raises:
+        InputError: an address, or a model that could be a path.
+    """
+    if settings.get("address"):
+        raise InputError("Expected an index on this machine, got the address of a server: name it on the command line.")
+    model = settings.get("model")
+    if model and (not HUB_NAME.fullmatch(str(model)) or Path(str(model)).exists()):
+        raise InputError(
+            f"Expected a model as owner/name on the hub, got {str(model)[:60]!r}: give a folder on the command line."
+        )
+
+
 def models_folder() -> Path:
     """Where models are kept that were trained in the browser."""
     return data_folder("models")

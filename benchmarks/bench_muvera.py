@@ -27,7 +27,7 @@ from engine.muvera import FORMS, Encodings, Muvera, MuveraSettings
 from engine.retrieval import id_order, top_positions
 from engine.statistics import bootstrap, paired
 from workbench.experiments.prepare import Prepared, prepare
-from workbench.exports import markdown_table
+from workbench.exports import Strong, markdown_table
 
 DIMS = (1280, 2560, 5120, 10240)
 DEPTHS = (100, 1000)
@@ -162,7 +162,7 @@ def table(found: Sequence[dict[str, Any]]) -> str:
         parts.append(
             f"**{part['collection']}**, {part['documents']:,} documents of {part['tokens_per_document']:.0f} vectors, "
             f"{part['token_bytes_per_document']:,.0f} bytes; exact MaxSim {mean:.3f} ({low:.3f} to {high:.3f})\n\n"
-            + markdown_table(head, rows).rstrip().replace("\\+", "+")
+            + markdown_table(head, rows).rstrip()
         )
     return "\n\n".join(parts)
 
@@ -170,8 +170,8 @@ def table(found: Sequence[dict[str, Any]]) -> str:
 def changed(entry: dict[str, Any], depth: int) -> str:
     """nDCG@10 after a rerank, and how far from exact MaxSim, with its interval; bold where that excludes zero."""
     value, (mean, low, high) = entry[f"ndcg@10 of {depth}"][0], entry[f"difference of {depth}"]
-    mark = "**" if low > 0 or high < 0 else ""
-    return f"{value:.3f}, {mark}{mean:+.3f}{mark} ({low:+.3f} to {high:+.3f})"
+    text = f"{value:.3f}, {mean:+.3f} ({low:+.3f} to {high:+.3f})"
+    return Strong(text) if low > 0 or high < 0 else text
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import re
@@ -20,6 +21,12 @@ from engine import Collection, Encoder, TokenEmbeddings
 from engine.tokens import Token
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_collection_finish() -> None:
+    """Everything is imported by now and stays: no collection of garbage need look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 class FakeEncoder:

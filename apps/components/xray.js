@@ -21,64 +21,6 @@ LIW.pages.xray = ({ element, props, ask, send, watch, setup }) => {
   if (from.kind && !setup.kinds.includes(from.kind)) kind.append(el("option", { value: from.kind }, from.kind));
   if (from.kind) kind.value = from.kind;
 
-  const EXPLAINED = {
-    probe: "the lists of the nearest centroids of each query token are opened",
-    candidates: "documents are ordered by a cheap estimate",
-    "centroid scores": "documents are scored by the centroids of their tokens",
-    "refined scores": "the tokens that gave a document its score are looked at more closely",
-    "exact scores": "documents are scored by MaxSim on the stored vectors",
-    neighbours: "each query token finds its nearest token vectors",
-    search: "the other library searches",
-  };
-  const stages = (record) => {
-    const most = Math.log10(Math.max(10, ...record.stages.map((stage) => stage.entered)) + 1);
-    const wide = (number) => Math.max(1.5, (100 * Math.log10(number + 1)) / most) + "%";
-    return el(
-      "ol",
-      { class: "stages" },
-      record.stages.map((stage) =>
-        el(
-          "li",
-          { class: stage.survived ? "" : "lost" },
-          el(
-            "div",
-            { class: "lab" },
-            el("b", {}, stage.name),
-            el("span", { class: "note" }, EXPLAINED[stage.name] || ""),
-          ),
-          el(
-            "div",
-            {},
-            el(
-              "div",
-              { class: "funnel", "aria-hidden": "true" },
-              el("i", { style: { width: wide(stage.entered) } }),
-              el("u", { style: { width: wide(stage.kept) } }),
-            ),
-            el(
-              "span",
-              { class: "note num" },
-              `${count(stage.kept)} of ${count(stage.entered)} go on`,
-              stage.setting ? ` (${stage.setting} ${+stage.limit.toPrecision(4)})` : "",
-            ),
-          ),
-          el(
-            "div",
-            { class: "fate" },
-            el("b", {}, stage.survived ? "goes on" : "lost here"),
-            stage.rank === null
-              ? null
-              : el(
-                  "span",
-                  { class: "note num" },
-                  `rank ${count(stage.rank)}`,
-                  Math.abs(stage.score) < 1000 ? `, score ${fixed(stage.score, 2)}` : "",
-                ),
-          ),
-        ),
-      ),
-    );
-  };
   const cells = (record) => {
     if (!record.cells) return [];
     const most = Math.max(1, ...record.cells.segments.map((part) => part.probed));
@@ -141,7 +83,7 @@ LIW.pages.xray = ({ element, props, ask, send, watch, setup }) => {
             el("div", {}, el("b", { class: "num" }, value), el("span", { class: "note" }, "rank " + name)),
           ),
         ),
-        stages(answer),
+        LIW.parts.stages(answer),
         ...cells(answer),
         ...answer.notes.map((note) => el("p", { class: "note" }, note)),
         el(

@@ -13,9 +13,22 @@ from apps.components import component
 from apps.lane import Lane
 from apps.live import Stops
 from apps.registry import pages
+from apps.workspaces import Workspaces
 from engine.errors import InputError, WorkbenchError
 
 HEAVY = "heavy"  # Gradio's queue of long runs: it lets all through, and their lane makes them wait
+
+
+class Functions:
+    """What a page's script calls, and its long run; every answer is JSON, a person's mistake a sentence under "error".
+
+    Args:
+        workspaces: What the page works on; a request names one by its key under "on", without it the first.
+    """
+
+    def __init__(self, workspaces: Workspaces) -> None:
+        self.workspaces = workspaces
+        self.stops = Stops()
 
 
 def bar() -> None:

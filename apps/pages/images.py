@@ -6,7 +6,7 @@ from typing import Any
 
 from apps.components import component
 from apps.images import check_reads_images, image_patches, page_record, printed_page
-from apps.pages import answering, bar
+from apps.pages import Functions, answering, bar
 from apps.pages.search import LONGEST_TEXT, question_of
 from apps.pictures import FORMATS, MOST_BYTES, Turns, read_image
 from apps.text import asked
@@ -25,15 +25,11 @@ def page(workspaces: Workspaces) -> None:
     component("images", None, [images.start, images.printed, images.picture])
 
 
-class ImagePage:
-    """What the page's script calls; nothing of a picture is kept.
-
-    Args:
-        workspaces: Whose texts can be printed, and whose models are offered.
-    """
+class ImagePage(Functions):
+    """Matches words with patches; nothing of a picture is kept."""
 
     def __init__(self, workspaces: Workspaces) -> None:
-        self.workspaces = workspaces
+        super().__init__(workspaces)
         self.turns = Turns()
 
     @answering

@@ -7,10 +7,10 @@ from typing import Any
 
 from apps.components import component
 from apps.index_records import conditions, frontiers, index_row
-from apps.live import Stops, follow
-from apps.pages import answering, bar, live, sentence
+from apps.live import follow
+from apps.pages import Functions, answering, bar, live, sentence
 from apps.text import asked
-from apps.workspaces import Workspaces
+from apps.workspaces import Workspaces, check_named
 from engine import machine
 from engine.errors import InputError, MissingExtraError
 from engine.indexes import classes, index_class
@@ -33,16 +33,11 @@ def page(workspaces: Workspaces) -> None:
     live(view, comparison.compare, comparison.stops, "compare", workspaces.measuring, _refused)
 
 
-class IndexPage:
-    """The state that all visitors share: the last finished comparison of each workspace.
-
-    Args:
-        workspaces: What is measured; a request names one under "on".
-    """
+class IndexPage(Functions):
+    """The state that all visitors share: the last finished comparison of each workspace."""
 
     def __init__(self, workspaces: Workspaces) -> None:
-        self.workspaces = workspaces
-        self.stops = Stops()
+        super().__init__(workspaces)
         self.finished: dict[str, dict[str, Any]] = {}
 
     @answering
@@ -135,7 +130,10 @@ def _specs(texts: Any) -> list[tuple[str, dict[str, Any]]]:
     words = [str(text).strip() for text in texts if str(text).strip()] if isinstance(texts, list) else []
     if not 1 <= len(words) <= MOST_SPECS:
         raise InputError(f"Expected 1 to {MOST_SPECS} indexes, got {len(words)}: tick those to compare.")
-    return [parse_spec(word) for word in words]
+    specs = [parse_spec(word) for word in words]
+    for _, settings in specs:
+        check_named(settings)
+    return specs
 
 
 def _most(value: Any) -> int | None:

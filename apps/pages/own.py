@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from apps.components import component
-from apps.live import Stops, follow
+from apps.live import follow
 from apps.own import limits, own_collection
-from apps.pages import answering, bar, live, sentence
+from apps.pages import Functions, answering, bar, live, sentence
 from apps.text import asked
 from apps.workspaces import Workspaces
 from engine.errors import InputError
@@ -34,16 +34,8 @@ def page(workspaces: Workspaces) -> None:
     live(view, own.index, own.stops, "index", workspaces.measuring, _refused)
 
 
-class OwnPage:
-    """Indexes what a person brings, and hands out the key under which the other pages work on it.
-
-    Args:
-        workspaces: Where it is kept.
-    """
-
-    def __init__(self, workspaces: Workspaces) -> None:
-        self.workspaces = workspaces
-        self.stops = Stops()
+class OwnPage(Functions):
+    """Indexes what a person brings, and hands out the key under which the other pages work on it."""
 
     @answering
     def start(self, request: dict[str, Any]) -> dict[str, Any]:

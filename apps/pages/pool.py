@@ -9,8 +9,8 @@ from typing import Any
 
 from apps.budget_explorer import BudgetExplorer, explored
 from apps.components import component
-from apps.live import Stops, follow
-from apps.pages import answering, bar, live, sentence
+from apps.live import follow
+from apps.pages import Functions, answering, bar, live, sentence
 from apps.pool_records import factor_row, merged, pool_figure
 from apps.text import asked
 from apps.workspaces import Workspaces
@@ -37,16 +37,11 @@ def page(workspaces: Workspaces) -> None:
     live(view, study.measure, study.stops, "measure", workspaces.measuring, _refused)
 
 
-class PoolPage:
-    """The state that all visitors share: finished studies, which are the same for everyone who has the key.
-
-    Args:
-        workspaces: What is measured; a request names one under "on".
-    """
+class PoolPage(Functions):
+    """The state that all visitors share: finished studies, which are the same for everyone who has the key."""
 
     def __init__(self, workspaces: Workspaces) -> None:
-        self.workspaces = workspaces
-        self.stops = Stops()
+        super().__init__(workspaces)
         self.finished: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.explorer = BudgetExplorer(workspaces, self.stops)
 

@@ -7,7 +7,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from apps.components import component
-from apps.pages import answering, bar
+from apps.pages import Functions, answering, bar
 from apps.places import page_picture, place_of
 from apps.records import explanation, matched, rounded, snippet
 from apps.text import asked, visible
@@ -41,15 +41,11 @@ def page(workspaces: Workspaces) -> None:
     )  # fmt: skip
 
 
-class SearchFunctions:
-    """What the page's script calls; every answer is JSON, and a person's mistake is one sentence under "error".
-
-    Args:
-        workspaces: What is searched; a request names one under "on".
-    """
+class SearchFunctions(Functions):
+    """Searches and explains."""
 
     def __init__(self, workspaces: Workspaces) -> None:
-        self.workspaces = workspaces
+        super().__init__(workspaces)
         self._examples: WeakKeyDictionary[Workspace, list[str]] = WeakKeyDictionary()
         self._choosing = threading.Lock()
         self._turns = threading.BoundedSemaphore(thread_count())  # more at once would only wait for each other

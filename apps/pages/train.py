@@ -8,8 +8,8 @@ from typing import Any
 
 from apps import training
 from apps.components import component
-from apps.live import Stops, follow
-from apps.pages import answering, bar, live, sentence
+from apps.live import follow
+from apps.pages import Functions, answering, bar, live, sentence
 from apps.text import asked
 from apps.workspaces import Workspaces
 from engine import Collection
@@ -28,16 +28,8 @@ def page(workspaces: Workspaces) -> None:
     live(view, train.train, train.stops, "train", workspaces.training, _refused)
 
 
-class TrainPage:
-    """Runs of training, one at a time on the machine; a visitor sees their own.
-
-    Args:
-        workspaces: Whose collections are trained on and measured with.
-    """
-
-    def __init__(self, workspaces: Workspaces) -> None:
-        self.workspaces = workspaces
-        self.stops = Stops()
+class TrainPage(Functions):
+    """Runs of training, one at a time on the machine; a visitor sees their own."""
 
     @answering
     def start(self, request: dict[str, Any]) -> dict[str, Any]:

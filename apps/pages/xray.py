@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from apps.components import component
-from apps.live import Stops, follow
-from apps.pages import answering, bar, live, sentence
+from apps.live import follow
+from apps.pages import Functions, answering, bar, live, sentence
 from apps.pages.search import question_of
 from apps.text import asked
-from apps.workspaces import Workspaces
+from apps.workspaces import Workspaces, check_named
 from apps.xray_records import lost_record, trace_record
 from engine.errors import InputError, NotFoundError
 from engine.indexes import Index, classes
@@ -35,16 +35,11 @@ def page(workspaces: Workspaces) -> None:
     live(view, xray.survey, xray.stops, "survey", workspaces.measuring, _refused)
 
 
-class XrayPage:
-    """The state that all visitors share: the indexes that are open, and finished surveys of them.
-
-    Args:
-        workspaces: Whose vectors are indexed; a request names one under "on".
-    """
+class XrayPage(Functions):
+    """The state that all visitors share: the indexes that are open, and finished surveys of them."""
 
     def __init__(self, workspaces: Workspaces) -> None:
-        self.workspaces = workspaces
-        self.stops = Stops()
+        super().__init__(workspaces)
         self._indexes: dict[tuple[str, str], Index] = {}
         self._opening = threading.Lock()
         self._surveys: dict[tuple[str, str], dict[str, Any]] = {}
@@ -84,6 +79,7 @@ class XrayPage:
         """
         workspace, spec = self.workspaces.of(request), asked(request, "kind")
         kind, settings = parse_spec(spec)
+        check_named(settings)
         if kind not in traced_kinds():
             raise InputError(f"Expected one of {', '.join(traced_kinds())}, got {kind!r}: choose an index.")
         if spec == workspace.index.kind:

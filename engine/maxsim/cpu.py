@@ -62,31 +62,33 @@ def sum_queries(best, spans, empty, scores, place):
 
 
 @kernel
-def scan(codes, offsets, first, last, groups, query, offset, steps, spans, scores):
-    """Approximate scores of documents first to last - 1 from their codes.
+def scan(codes, offsets, chosen, first, last, groups, query, offset, steps, spans, scores):
+    """Approximate scores of documents chosen[first] to chosen[last - 1] from their codes.
 
     Args:
         codes: uint8 [tokens * 4 * groups], with `engine.simd.kernels.SLACK` readable bytes behind.
         offsets: int64 [documents + 1].
-        first: First document.
+        chosen: int64, documents.
+        first: First place in `chosen`.
         last: One past the last.
         groups: Dimensions / 4, rounded up.
         query: int8 panels of all query tokens (`engine.simd.kernels.scan_panels`).
         offset: int32 [columns], `engine.simd.kernels.scan_offset`.
         steps: float64 [query tokens], what one unit of a product is worth.
         spans: int64 [queries + 1], the columns of each query.
-        scores: float64 [queries, documents], written.
+        scores: float64 [queries, len(chosen)], written.
     """
     best = np.empty(len(offset), np.int32)
     begin_scan()
-    for document in range(first, last):
+    for place in range(first, last):
+        document = chosen[place]
         best[:] = -(2**30)
         max_scan(codes, offsets[document], offsets[document + 1], groups, query, len(best), offset, best)
         for row in range(len(spans) - 1):
             total = 0.0
             for column in range(spans[row], spans[row + 1]):
                 total += steps[column] * best[column]
-            scores[row, document] = -np.inf if offsets[document] == offsets[document + 1] else total
+            scores[row, place] = -np.inf if offsets[document] == offsets[document + 1] else total
     end_scan()
 
 

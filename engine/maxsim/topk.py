@@ -55,9 +55,9 @@ def maxsim_topk(
         return positions, scores
     queries.check([f"query {i}" for i in range(len(queries))])
     for rows in query_blocks(queries):
-        for i, (approximate, bound) in enumerate(_scan(queries, rows, documents), start=rows.start):
+        for i, (approximate, bound) in enumerate(_scan(queries, rows, documents, among), start=rows.start):
             query = TokenEmbeddings.from_list([queries[i]], dim=queries.dim)
-            at, scores[i] = _proven(query, documents, among, approximate[among], bound[among], tie_order[among], found)
+            at, scores[i] = _proven(query, documents, among, approximate, bound, tie_order[among], found)
             positions[i] = among[at]
     return positions, scores
 
@@ -102,8 +102,10 @@ def _proven(
     return best, scores[best]
 
 
-def _scan(queries: TokenEmbeddings, rows: slice, codes: QuantizedDocuments) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Approximate scores of all documents, and their bounds, for each query of a block."""
+def _scan(
+    queries: TokenEmbeddings, rows: slice, codes: QuantizedDocuments, chosen: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Approximate scores of chosen documents, and their bounds, for each query of a block."""
     from engine.maxsim import cpu
     from engine.simd import choice, kernels, threads
     from engine.simd.jit import flat
@@ -114,11 +116,11 @@ def _scan(queries: TokenEmbeddings, rows: slice, codes: QuantizedDocuments) -> l
     level = choice.chosen()
     panels, offset = kernels.scan_panels(rounded, level), kernels.scan_offset(rounded, level)
     offsets, flat_codes, groups = flat(codes.documents.offsets), flat(codes.codes), codes.codes.shape[1] // 4
-    scores = np.empty((len(spans) - 1, len(codes)))
-    bounds = threads.cut(codes.documents.lengths + 1, 8 * threads.thread_count())
+    scores = np.empty((len(spans) - 1, len(chosen)))
+    bounds = threads.cut(codes.documents.lengths[chosen] + 1, 8 * threads.thread_count())
 
     def part(k: int) -> None:
-        cpu.scan(flat_codes, offsets, bounds[k], bounds[k + 1], groups, panels, offset, units, spans, scores)
+        cpu.scan(flat_codes, offsets, chosen, bounds[k], bounds[k + 1], groups, panels, offset, units, spans, scores)
 
     threads.run_parts(part, len(bounds) - 1)
-    return [(row, codes.bound(factors[spans[i] : spans[i + 1]])) for i, row in enumerate(scores)]
+    return [(row, codes.bound(factors[spans[i] : spans[i + 1]])[chosen]) for i, row in enumerate(scores)]

@@ -12,12 +12,13 @@ import numpy as np
 from engine import TokenEmbeddings
 from engine.errors import InputError
 from engine.indexes import index_class
-from engine.maxsim import scorers
+from engine.indexes.exact import Codes
+from engine.maxsim import maxsim_topk, scorers
 from engine.maxsim.checks import check_scores
 from engine.maxsim.exact import score_chosen
 from workbench.systems.late import IndexStage
 from workbench.systems.material import Material, Question
-from workbench.systems.stages import TOKENS, Options, Reranker
+from workbench.systems.stages import TOKENS, Found, Options, Reranker
 from workbench.systems.text import Leaf, parse_system
 
 HELD, ENCODE = "held", "encode"
@@ -53,6 +54,7 @@ class ScorerStage(Reranker):
         self.options, self._material = options, material
         self._scorer = _scorer(self.name, options, material)
         self._index: IndexStage | None = None
+        self._codes: Codes | None = None
         if options.vectors not in (HELD, ENCODE):
             leaf = _index_leaf(options.vectors)
             kind: Any = leaf.kind
@@ -60,6 +62,7 @@ class ScorerStage(Reranker):
             self.build_seconds = self._index.build_seconds  # type: ignore[union-attr]
         elif options.vectors == HELD:
             material.documents.check(material.ids)  # once here, so that a question need not look
+            self._codes = Codes(material.documents) if self._scorer == scorers.DEFAULT else None
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> RerankOptions:
@@ -126,6 +129,14 @@ class ScorerStage(Reranker):
                 check_scores(scores, query, self._material.documents.select(positions))
             return scores[0]
         return scorers.score(self._scorer, query, self._vectors(positions), within=self._within())[0]
+
+    def best(self, question: Question, positions: np.ndarray, k: int, ties: np.ndarray) -> Found:
+        """The k best; by MaxSim on held vectors on integer codes first, as exact search finds them."""
+        if self._codes is None or not 0 < k < len(positions):
+            return super().best(question, positions, k, ties)
+        query = question.parts[TOKENS]
+        found, scores = maxsim_topk(query, self._codes.after(1), k, ties, np.sort(positions))
+        return Found(found[0], scores[0])
 
     def _vectors(self, positions: np.ndarray) -> TokenEmbeddings:
         if self._index is not None:

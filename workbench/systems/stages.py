@@ -195,6 +195,20 @@ class Reranker(Stage):
     def score(self, question: Question, positions: np.ndarray) -> np.ndarray:
         """Scores of some documents, float32 [n]; higher is better."""
 
+    def best(self, question: Question, positions: np.ndarray, k: int, ties: np.ndarray) -> Found:
+        """The k best of some documents; a stage that can prove them without scoring all does so.
+
+        Args:
+            question: The question.
+            positions: int64 [n], different documents.
+            k: How many at most.
+            ties: int64 [documents], rank of each id.
+        """
+        scores = self.score(question, positions).astype(np.float32) if len(positions) else np.empty(0, np.float32)
+        positions, scores = positions[scores > -np.inf], scores[scores > -np.inf]
+        order = in_order(scores, positions, ties)[:k]
+        return Found(positions[order], scores[order])
+
 
 def stage_class(name: str) -> type[Stage]:
     """The class of a stage.

@@ -16,7 +16,7 @@ from engine.errors import InputError, NotFoundError
 from engine.retrieval import check_k
 from workbench.systems.fusion import fuse
 from workbench.systems.material import Material, Question, Questions
-from workbench.systems.stages import Finder, Found, Reranker, Stage, in_order
+from workbench.systems.stages import Finder, Found, Reranker, Stage
 from workbench.systems.text import Fused, Reranked, Tree
 from workbench.systems.weights import Weights
 
@@ -200,8 +200,10 @@ class System:
             entered = len(self) if among is None else len(among)
             found = part.stage.find(question, limit or len(self), among)
         elif isinstance(part.stage, Reranker):
-            entered, found = len(inner[0].positions), reranked(part.stage, question, inner[0], self.material.ties)
-            found = Found(found.positions[:limit], found.scores[:limit], found.notes)
+            entered, found = (
+                len(inner[0].positions),
+                reranked(part.stage, question, inner[0], self.material.ties, limit),
+            )
         else:
             assert isinstance(part.tree, Fused)
             assert part.weights is not None
@@ -297,7 +299,7 @@ def sent_on(part: Built, k: int, followed: bool) -> int | None:
     return min(own, k) if own else k
 
 
-def reranked(stage: Reranker, question: Question, found: Found, ties: np.ndarray) -> Found:
+def reranked(stage: Reranker, question: Question, found: Found, ties: np.ndarray, limit: int | None = None) -> Found:
     """Order what was found anew; beyond the stage's `k` the order stays, with scores below those that it gave.
 
     Args:
@@ -305,18 +307,17 @@ def reranked(stage: Reranker, question: Question, found: Found, ties: np.ndarray
         question: The question.
         found: What came in.
         ties: int64 [documents], rank of each id.
+        limit: Documents that are kept; all when None.
 
     Returns:
         The same documents; without those that score minus infinity.
     """
     depth = stage.options.k or len(found.positions)
     head, tail = found.positions[:depth], found.positions[depth:]
-    scores = stage.score(question, head).astype(np.float32) if len(head) else np.empty(0, np.float32)
-    head, scores = head[scores > -np.inf], scores[scores > -np.inf]
-    order = in_order(scores, head, ties)
-    lowest = scores.min(initial=0.0)
-    below = (lowest - 1 - np.arange(len(tail))).astype(np.float32)
-    return Found(np.concatenate([head[order], tail]), np.concatenate([scores[order], below]), found.notes)
+    best = stage.best(question, head, len(head) if limit is None else min(limit, len(head)), ties)
+    below = (best.scores.min(initial=0.0) - 1 - np.arange(len(tail))).astype(np.float32)
+    positions, scores = np.concatenate([best.positions, tail]), np.concatenate([best.scores, below])
+    return Found(positions[:limit], scores[:limit], found.notes)
 
 
 def stage_table(system: System, times: Sequence[Sequence[Timed]]) -> list[dict[str, Any]]:

@@ -123,7 +123,7 @@ def dropped_by(system: System, answer: Answer, position: int) -> tuple[Built, bo
     while part.parts and not any(position in outputs[id(inner)].positions for inner in part.parts):
         if len(part.parts) > 1:  # several looked and none found it
             return part, followed
-        part, followed = part.parts[0], True
+        part, followed = next(iter(part.parts)), True
     return part, followed
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from engine.evaluation import metric_name
 from engine.statistics import Interval, best_difference, moved, paired
-from workbench.systems.text import Reranked, parse_system
+from workbench.systems.text import Leaf, Reranked, Tree, parse_system
 from workbench.systems.text import late as uses_tokens
 
 METRIC = "ndcg@10"
@@ -69,31 +69,29 @@ class Worth:
 
     @property
     def answer(self) -> str:
-        """In a few words."""
-        if not self.gain.excludes_zero:
-            return "These questions do not tell"
-        return "Yes, on these questions" if self.gain.low > 0 else "No, on these questions"
-
-    def __str__(self) -> str:
-        """The answer in sentences, with its uncertainty and what it costs."""
-        name, (mean, low, high) = metric_name(self.metric), self.gain
-        said = (
-            f"{self.answer}: with late interaction the best is {self.late} ({name} {self.values[0]:.3f}), without it "
-            f"{self.other} ({self.values[1]:.3f}), a difference of {mean:+.3f} ({low:+.3f} to {high:+.3f}, 95%). Of "
-            f"{self.queries:,} questions {self.better:,} are answered better and {self.worse:,} worse."
-        )
-        return " ".join([said, *filter(None, [self.cost])])
+        """Yes, no, or not shown, in a sentence with its uncertainty."""
+        mean, low, high = self.gain
+        told = f"{metric_name(self.metric)} {mean:+.3f} (95%: {low:+.3f} to {high:+.3f})"
+        over = f"over {self.queries:,} questions {self.late}"
+        if low > 0:
+            return f"Yes: {over} finds more than {self.other}, {told}."
+        if high < 0:
+            return f"No: {over} finds less than {self.other}, {told}."
+        return f"Not shown: {over} against {self.other} is {told}, which may be noise of the questions."
 
     @property
-    def cost(self) -> str:
-        """What the two take, or nothing where it was not measured."""
-        parts = []
+    def details(self) -> str:
+        """Questions won and lost, and what the two cost as far as it was measured."""
+        parts = [f"{self.better:,} questions are answered better and {self.worse:,} worse"]
         if None not in self.milliseconds:
             parts.append(f"a question takes {self.milliseconds[0]:.3g} ms instead of {self.milliseconds[1]:.3g}")
         if None not in self.bytes:
             parts.append(f"what is searched takes {size(self.bytes[0])} instead of {size(self.bytes[1])}")
-        text = ", and ".join(parts)
-        return f"{text[:1].upper()}{text[1:]}." if text else ""
+        return f"{'; '.join(parts)}."
+
+    def __str__(self) -> str:
+        """All of it."""
+        return f"{self.answer} {self.details}"
 
 
 @dataclass(frozen=True)
@@ -169,17 +167,28 @@ def added(rows: Sequence[Measured], metric: str = METRIC, seed: int = 0) -> list
     found = []
     for name, row in known.items():
         tree = parse_system(name)
-        if not isinstance(tree, Reranked) or str(tree.first) not in known:
+        before = _without(tree, known)
+        if before is None or not isinstance(tree, Reranked):
             continue
-        before = known[str(tree.first)]
         values = before.per_query[metric], row.per_query[metric]
         better, worse = moved(*values, THRESHOLD)
         times: Any = (row.p50_ms, before.p50_ms)
         more = None if None in times else times[0] - times[1]
         found.append(
-            Added(before.name, str(tree.by), metric, paired(*values, seed=seed), len(better), len(worse), more)
+            Added(str(tree.first), str(tree.by), metric, paired(*values, seed=seed), len(better), len(worse), more)
         )
     return found
+
+
+def _without(tree: Tree, known: Mapping[str, Measured]) -> Measured | None:
+    """The row of a system without its last stage; how many documents a lone stage sends on is no difference."""
+    if not isinstance(tree, Reranked):
+        return None
+    names = [str(tree.first)]
+    if isinstance(tree.first, Leaf):
+        options = {name: value for name, value in tree.first.kind.changed(tree.first.options).items() if name != "k"}
+        names.append(str(Leaf(tree.first.name, tree.first.kind.read(options))))
+    return next((known[name] for name in names if name in known), None)
 
 
 def mean(row: Measured, metric: str) -> float:

@@ -70,7 +70,7 @@ def test_the_bound_holds_for_every_document():
     rng = np.random.default_rng(3)
     queries, documents = ragged(rng, [9, 40], 96), ragged(rng, rng.integers(1, 50, 400).tolist(), 96, unit=False)
     full, codes = maxsim(queries, documents), QuantizedDocuments.build(documents)
-    for row, (approximate, bound) in enumerate(_scan(queries, slice(0, 2), codes)):
+    for row, (approximate, bound) in enumerate(_scan(queries, slice(0, 2), codes, np.arange(400))):
         error = np.abs(approximate - full[row])
         assert (error <= bound).all()
         assert bound.max() < 0.2 * np.abs(full[row]).max()  # and it is of use
@@ -98,3 +98,18 @@ def test_nan_is_named_when_quantising():
     documents = TokenEmbeddings.from_list([np.ones((2, 4), np.float32), np.full((1, 4), np.nan, np.float32)])
     with pytest.raises(InputError, match="NaN or infinity"):
         QuantizedDocuments.build(documents)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**31), n=st.integers(1, 60), k=st.integers(1, 70), share=st.floats(0, 1))
+def test_among_some_documents_it_is_the_full_computation_of_these(seed, n, k, share):
+    rng = np.random.default_rng(seed)
+    queries, documents = ragged(rng, [3, 1, 20], 8), ragged(rng, rng.integers(0, 9, n), 8)
+    among = rng.permutation(n)[: round(share * n)]
+    order, full = rng.permutation(n), maxsim(queries, documents)
+    for source in (documents, QuantizedDocuments.build(documents)):
+        positions, scores = maxsim_topk(queries, source, k, order, among)
+        for row, (found, values) in enumerate(zip(positions, scores, strict=True)):
+            expected = among[top_positions(full[row][among], order[among], k)]
+            assert np.array_equal(found, expected)
+            assert np.array_equal(values, full[row][expected])

@@ -43,10 +43,11 @@ def test_a_clear_gain_is_told_with_its_interval_and_its_cost() -> None:
     assert found is not None
     assert (found.late, found.other) == ("bm25 > maxsim", "single")
     assert 0 < found.gain.low < 0.2 < found.gain.high or found.gain.low > 0.1
-    text = str(found)
-    assert text.startswith("Yes, on these questions: with late interaction the best is bm25 > maxsim (nDCG@10 ")
-    assert f"{found.gain.mean:+.3f} ({found.gain.low:+.3f} to {found.gain.high:+.3f}, 95%)" in text
-    assert "A question takes 2 ms instead of 0.5, and what is searched takes 80 MB instead of 3 MB." in text
+    text, gain = str(found), found.gain
+    assert text.startswith("Yes: over 80 questions bm25 > maxsim finds more than single, nDCG@10 +0.")
+    assert f"{gain.mean:+.3f} (95%: {gain.low:+.3f} to {gain.high:+.3f})" in text
+    assert text.endswith("a question takes 2 ms instead of 0.5; what is searched takes 80 MB instead of 3 MB.")
+    assert f"{found.better} questions are answered better and {found.worse} worse" in text
     differences = [rows[3].per_query["ndcg@10"][q] - rows[1].per_query["ndcg@10"][q] for q in QUERIES]
     assert (found.better, found.worse) == (sum(d > 0.05 for d in differences), sum(d < -0.05 for d in differences))
 
@@ -54,10 +55,10 @@ def test_a_clear_gain_is_told_with_its_interval_and_its_cost() -> None:
 def test_a_loss_is_a_no_and_noise_is_not_told() -> None:
     lost = worth([row("bm25", 0.3), row("plaid", 0.0)])
     assert lost is not None
-    assert str(lost).startswith("No, on these questions")
+    assert lost.answer.startswith("No: over 80 questions plaid finds less than bm25, ")
     unsure = worth([row("bm25", 0.1, None, None, noise=0.5), row("plaid", 0.1, None, None, noise=0.5)])
     assert unsure is not None
-    assert str(unsure).startswith("These questions do not tell")
+    assert unsure.answer.startswith("Not shown: over 80 questions plaid against bm25 is ")
     assert "instead of" not in str(unsure)
 
 
@@ -79,6 +80,16 @@ def test_what_a_last_stage_adds_is_told_for_systems_that_were_measured_without_i
     assert not second.gain.excludes_zero
     assert str(second).endswith("; that may be chance.")
     assert "a question" not in str(second)
+
+
+def test_how_many_documents_a_first_stage_sends_on_is_no_other_first_stage() -> None:
+    rows = [row("bm25:k1=1.2", 0.0), row("bm25", 0.0), row("plaid:bits=2", 0.1), row("bm25:k=200,k1=1.2 > maxsim", 0.2),
+            row("plaid:bits=2,k=50 > maxsim", 0.2), row("bm25 + single > maxsim", 0.2)]  # fmt: skip
+    assert [(gain.first, gain.stage) for gain in added(rows)] == [
+        ("bm25:k=200,k1=1.2", "maxsim"), ("plaid:k=50,bits=2", "maxsim"),
+    ]  # fmt: skip
+    differences = [rows[3].per_query["ndcg@10"][q] - rows[0].per_query["ndcg@10"][q] for q in QUERIES]
+    assert added(rows)[0].gain.mean == pytest.approx(float(np.mean(differences)))
 
 
 def test_sizes_are_told_in_the_unit_of_a_person() -> None:
