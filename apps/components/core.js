@@ -39,6 +39,17 @@
     },
   };
 
+  /* What a run that fills in rows says of itself; `empty` before there was one. */
+  LIW.stage = (status, step, empty) => {
+    const told = {
+      pending: "Waiting for the machine",
+      stopped: "Stopped; what is finished stays.",
+      running: step,
+      empty,
+    };
+    return told[status] || "";
+  };
+
   /* Where the application answers; a proxy may put it below a path. */
   LIW.root = () => (window.gradio_config?.root || location.origin).replace(/\/+$/, "");
 

@@ -197,15 +197,11 @@ LIW.pages.indexes = ({ element, props, send, watch, setup }) => {
       running = status === "running" || pending;
     start.disabled = running;
     stop.hidden = !running;
-    said.textContent = pending
-      ? "Waiting for the machine"
-      : status === "running"
-        ? step
-        : status === "stopped"
-          ? "Stopped; what is finished stays."
-          : status === "empty"
-            ? "Nothing measured yet. It takes a minute or two; rows fill in as they finish."
-            : "";
+    said.textContent = LIW.stage(
+      pending ? "pending" : status,
+      step,
+      "Nothing measured yet. It takes a minute or two; rows fill in as they finish.",
+    );
     if (!rows.length)
       find(".result").replaceChildren(...(error ? [el("div", { class: "problem", role: "alert" }, error)] : []));
     else {

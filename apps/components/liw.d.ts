@@ -69,6 +69,7 @@ interface Liw {
   bytes: (value: number) => string;
   duration: (seconds: number) => string;
   whole: (text: string | undefined) => number | null;
+  stage: (status: string, step: string, empty: string) => string;
   colour: (role: string) => string;
   added: (unit: Unit) => boolean;
   roving: (group: HTMLElement, selector: string) => void;

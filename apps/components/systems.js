@@ -240,15 +240,11 @@ LIW.pages.systems = ({ element, props, ask, send, watch, setup }) => {
       running = status === "running" || pending;
     start.disabled = running;
     stop.hidden = !running;
-    said.textContent = pending
-      ? "Waiting for the machine"
-      : status === "running"
-        ? step
-        : status === "stopped"
-          ? "Stopped; what is finished stays."
-          : status === "empty"
-            ? "Nothing measured yet. Rows fill in as they finish."
-            : "";
+    said.textContent = LIW.stage(
+      pending ? "pending" : status,
+      step,
+      "Nothing measured yet. Rows fill in as they finish.",
+    );
     find(".verdict").replaceChildren(...[verdict()].filter(Boolean));
     const row = rows.find((one) => one.name === chosen);
     find(".result").replaceChildren(

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from apps.components import component
-from apps.live import Stops, follow
-from apps.pages import answering, bar, live, sentence
+from apps.live import follow
+from apps.pages import Functions, answering, bar, live, sentence
 from apps.pages.search import question_of
 from apps.system_records import (
     answer,
@@ -50,16 +50,11 @@ def page(workspaces: Workspaces) -> None:
         live(view, run, systems.stops, event, workspaces.measuring, _refused)
 
 
-class SystemsPage:
-    """The state that all visitors share: the last comparison of each workspace, and systems that are open.
-
-    Args:
-        workspaces: What is measured; a request names one under "on".
-    """
+class SystemsPage(Functions):
+    """The state that all visitors share: the last comparison of each workspace, and systems that are open."""
 
     def __init__(self, workspaces: Workspaces) -> None:
-        self.workspaces = workspaces
-        self.stops = Stops()
+        super().__init__(workspaces)
         self.finished: dict[str, dict[str, Any]] = {}
         self._rows: dict[str, dict[str, SystemRow]] = {}
         self._systems: dict[tuple[str, str], System] = {}

@@ -24,6 +24,18 @@ test("a whole number of an address is a number, anything else is not", () => {
   assert.deepEqual(["", undefined, "1.5", "2x", "e3"].map(LIW.whole), [null, null, null, null, null]);
 });
 
+test("a run says what it does, and nothing once its rows are there", () => {
+  const said = (status) => load().LIW.stage(status, "plaid: search", "Nothing yet");
+  assert.deepEqual(["pending", "running", "stopped", "empty", "done", "error"].map(said), [
+    "Waiting for the machine",
+    "plaid: search",
+    "Stopped; what is finished stays.",
+    "Nothing yet",
+    "",
+    "",
+  ]);
+});
+
 test("the state of a page comes back from its address", () => {
   const { LIW, pushed } = load("?q=a%20%26%20b&doc=old&on=mine");
   assert.deepEqual(plain(LIW.address.read()), { q: "a & b", doc: "old", on: "mine" });

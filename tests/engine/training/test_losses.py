@@ -195,6 +195,7 @@ def test_two_processes_with_gathered_negatives_equal_one(
         port = free.getsockname()[1]
     shared = (str(backbone), port, rows[:8])
     other = torch.multiprocessing.spawn(_second_worker, shared, nprocs=1, join=False)  # this process is the first
+    assert other is not None
     loss, gradient = _worker(0, *shared)
     other.join()
     expected = gradients(model, ContrastiveLoss(model), features(model, rows[:8], ("query", "positive")))
