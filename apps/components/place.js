@@ -7,7 +7,11 @@
     const place = shown.place;
     if (!place) return "";
     const step = (id, label) =>
-      el("button", { class: "tool", type: "button", disabled: id ? undefined : "", on: { click: () => open(id) } }, label);
+      el(
+        "button",
+        { class: "tool", type: "button", disabled: id ? undefined : "", on: { click: () => open(id) } },
+        label,
+      );
     const page = el("div", { class: "page-picture" });
     const look = async (event) => {
       const button = event.currentTarget;
@@ -47,7 +51,11 @@
       if (answer.error) return LIW.problem(columns, answer.error);
       columns.replaceChildren(
         "Columns: ",
-        ...answer.columns.flatMap(({ name, kind }, i) => [i ? ", " : "", el("code", {}, name), ` ${kind.toLowerCase()}`]),
+        ...answer.columns.flatMap(({ name, kind }, i) => [
+          i ? ", " : "",
+          el("code", {}, name),
+          ` ${kind.toLowerCase()}`,
+        ]),
       );
     });
     return {

@@ -9,7 +9,9 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
   const FRESH = { doc: "", token: null, vs: "", step: null };
   const state = { q: "", where: "", level: "words", added: true, model: "", scorer: "", ...FRESH };
   const ranked = (name) => (request) => plain[name]({ ...request, scorer: state.scorer });
-  const ask = Object.fromEntries(["search", "explain", "rescore", "second", "fields", "picture"].map((name) => [name, ranked(name)]));
+  const ask = Object.fromEntries(
+    ["search", "explain", "rescore", "second", "fields", "picture"].map((name) => [name, ranked(name)]),
+  );
   let found = null,
     shown = null,
     asked = 0;
