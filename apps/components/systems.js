@@ -198,36 +198,11 @@ LIW.pages.systems = ({ element, props, ask, send, watch, setup }) => {
     );
   };
 
-  const verdict = () => {
-    const { answer, details, added, pair } = current.verdict;
-    if (!answer && !added.length) return null;
-    const see = () => beside.open(pair[0], pair[1]);
-    return el(
-      "div",
-      { class: "card" },
-      answer ? el("p", { class: "lead", "aria-live": "polite" }, answer) : null,
-      answer ? el("p", {}, details[0].toUpperCase() + details.slice(1)) : null,
-      el(
-        "p",
-        { class: "note" },
-        answer
-          ? "The interval is over the questions; which system is the best was chosen anew in each of its samples."
-          : "Compare a system with late interaction and one without for the answer.",
-      ),
-      added.length ? el("h3", {}, "What the last stage adds") : null,
-      added.length
-        ? el(
-            "ul",
-            { class: "added" },
-            added.map((line) => el("li", {}, line)),
-          )
-        : null,
-      pair.length
-        ? el("button", { type: "button", class: "tool", on: { click: see } }, "See the questions that each wins")
-        : null,
-    );
+  /* A cross-encoder behind the best system: what it would add is measured, not guessed. */
+  const measureBehind = async (best, model) => {
+    typed.value = `${best} > cross-encoder:${model},k=50`;
+    if (await addTyped()) find("form").requestSubmit();
   };
-
   const beside = parts.besides({ ask, pair: find(".pair"), why: find(".why"), from });
   const lost = parts.losses({ place: find(".losses"), send });
   const choose = (name) => {
@@ -245,7 +220,9 @@ LIW.pages.systems = ({ element, props, ask, send, watch, setup }) => {
       step,
       "Nothing measured yet. Rows fill in as they finish.",
     );
-    find(".verdict").replaceChildren(...[verdict()].filter(Boolean));
+    find(".verdict").replaceChildren(
+      parts.verdict(current.verdict, { see: (pair) => beside.open(pair[0], pair[1]), behind: measureBehind }),
+    );
     const row = rows.find((one) => one.name === chosen);
     find(".result").replaceChildren(
       ...[

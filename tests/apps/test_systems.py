@@ -57,6 +57,17 @@ def test_systems_are_compared_and_the_question_is_answered(compared: Page) -> No
                                                           "the table below holds the numbers")  # fmt: skip
 
 
+def test_a_cross_encoder_that_is_not_there_gets_one_sentence_and_no_run(compared: Page) -> None:
+    page = compared
+    page.get_by_label("Name of a cross-encoder").fill("../secret/model")
+    page.get_by_role("button", name="Measure it on the best 50").click()
+    expect(page.get_by_role("alert")).to_contain_text("owner/name on the hub")
+    expect(page.locator("table.records tbody tr")).to_have_count(3)
+    page.get_by_label("Name of a cross-encoder").fill("nobody/no-such-model")
+    page.get_by_role("button", name="Measure it on the best 50").click()
+    expect(page.get_by_role("alert")).to_contain_text("no-such-model")
+
+
 def test_a_question_that_one_system_wins_is_one_click_from_its_reasons(compared: Page) -> None:
     page = compared
     page.get_by_label("First system").select_option("bm25")
