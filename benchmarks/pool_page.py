@@ -3,10 +3,6 @@
     workbench pool-study --report docs/pool-factor --collection ... --collection ...
     python -m benchmarks.pool_page
 
-The trained model was studied later, into a folder of its own:
-
-    workbench pool-study --report docs/pool-factor/trained --collection ... --collection ...
-
 The study's own page, docs/pool-factor/results.md, has every number; this one shows the parts that its text is about.
 """
 
@@ -63,8 +59,6 @@ def main() -> None:
     page, found = PAGE.read_text(encoding="utf-8"), sections((REPORT / "results.md").read_text(encoding="utf-8"))
     records = json.loads((REPORT / "results.json").read_text(encoding="utf-8"))
     page = replace_between(page, "curve", curve(records))
-    trained = json.loads((REPORT / "trained" / "results.json").read_text(encoding="utf-8"))
-    page = replace_between(page, "trained", curve(trained))
     for name, heading in PARTS.items():
         tables = [f"{collection}:\n\n{parts[heading]}" for collection, parts in found.items() if parts.get(heading)]
         page = replace_between(page, name, "\n\n".join(tables))
