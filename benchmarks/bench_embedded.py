@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.contract_table import replace_between
 from benchmarks.data import collections_folder
 from benchmarks.machine import describe, save
 from engine import Collection, Encoder, Ranking, TokenEmbeddings, evaluate, load_collection, maxsim, pool
@@ -154,7 +155,7 @@ def rows_of_head(head: LateHead, vectors: Pairs, collection: Collection) -> dict
 
 
 def main() -> None:
-    """Measure, print a table and write the record."""
+    """Measure, print a table, write the record and, for the shipped head, the table of its card."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--head", type=Path, default=HEAD, help="folder of a head")
     parser.add_argument("--collections", nargs="+", default=COLLECTIONS)
@@ -169,6 +170,10 @@ def main() -> None:
         row = [*values.values(), float(np.mean(list(values.values())))]
         lines.append(f"| {label} | {' | '.join(f'{value:.4f}' for value in row)} |")
     print("\n".join(lines))
+    if options.head == HEAD:
+        card = HEAD / "README.md"
+        page = replace_between(card.read_text(encoding="utf-8"), "quality", "\n".join(lines))
+        card.write_text(page, encoding="utf-8")
     save("embedded-model", {"machine": describe(), "ndcg@10": found})
 
 

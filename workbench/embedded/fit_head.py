@@ -48,7 +48,7 @@ class HeadSettings:
     nested: tuple[int, ...] = (32, 64, 96, 128)
     pool_factors: tuple[int, ...] = (2, 4)
     marker: float = 0.65
-    steps: int = 400
+    steps: int = 800
     batch: int = 48
     near: int = 6
     learning_rate: float = 5e-4
@@ -57,7 +57,7 @@ class HeadSettings:
     contrast: float = 0.1
     stay: float = 0.02
     tilt: float = 2.0
-    pooled: float = 0.5
+    pooled: float = 2.0
     mild: float = 4.0
     mean: float = 0.5
     seed: int = 0
