@@ -114,6 +114,12 @@ def recommend(
     index: Annotated[
         list[str] | None, typer.Option("--index", help="Repeatable, kinds to try: exact, plaid and hnsw if not given.")
     ] = None,
+    system: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--system", help='Repeatable, whole systems to try: "bm25 + single"; a few if no --index is given.'
+        ),
+    ] = None,
     seconds: Annotated[float, typer.Option("--seconds", help="What the search may spend, after encoding.")] = 120.0,
     k: KOption = 100,
     pool: Annotated[
@@ -123,36 +129,44 @@ def recommend(
     as_json: JsonOption = False,
     output: OutputOption = None,
 ) -> None:
-    """Find the smallest or fastest index that keeps the quality of exact search on your own collection.
+    """Find the smallest or fastest index, or system, that keeps the quality of exact search on your own collection.
 
     Example: `workbench recommend --collection ../scifact --min-quality 0.99 --max-ms 5`
     """
     from engine.evaluation import metric_name
     from engine.pooling import parse_pool
-    from workbench.experiments.plan import RECOMMENDED, format_spec
+    from workbench.experiments.plan import RECOMMENDED, TRIED_SYSTEMS, format_spec
     from workbench.experiments.prepare import prepare
     from workbench.experiments.studies import recommend as search
+    from workbench.experiments.system_studies import installed
     from workbench.experiments.views.index_tables import number
+    from workbench.systems.text import parse_system
 
     for text in pool or ():
         parse_pool(text)
+    for text in system or ():
+        parse_system(text)
+    prepared = prepare(collection, model, device=device)
+    systems = system or ([] if index else installed(TRIED_SYSTEMS, prepared))
     with progress_bars() as report:
         found = search(
-            prepare(collection, model, device=device), max_bytes, max_ms, min_quality, seconds, cast(Any, prefer),
-            index or RECOMMENDED, k, progress=report, pools=pool or (),
+            prepared, max_bytes, max_ms, min_quality, seconds, cast(Any, prefer),
+            index or RECOMMENDED if index or not system else (), k, progress=report, pools=pool or (), systems=systems,
         )  # fmt: skip
     if as_json or output:
         show_json(found.to_dict(), output)
         return
-    columns = ("index", "pool\nfactor", "MB", "p50\nms", metric_name(found.metric).replace("@", "\n@"), "of exact",
-               "difference\n(95%)", "R@10", "build\ns")  # fmt: skip
+    columns = ("index or system", "pool\nfactor", "MB", "p50\nms", metric_name(found.metric).replace("@", "\n@"),
+               "of exact", "difference\n(95%)", "R@10", "build\ns")  # fmt: skip
     rows = [
         (
-            ("> " if option is found.chosen else "") + format_spec(option.kind, option.changed).replace(":", ":\n", 1),
+            ("> " if option is found.chosen else "")
+            + format_spec(option.kind, option.changed).replace(":", ":\n", 1).replace(" > ", "\n> "),
             option.run.experiment.pool or f"{option.factor:g}", number(option.bytes / 1e6), number(option.p50_ms),
             f"{option.value:.3f}",
             f"{option.quality:.1%}", f"{option.difference.mean:+.3f}\n({option.difference.low:+.3f} to "
-            f"{option.difference.high:+.3f})", f"{option.recall_10:.3f}", number(option.build_seconds),
+            f"{option.difference.high:+.3f})", "" if option.recall_10 is None else f"{option.recall_10:.3f}",
+            number(option.build_seconds),
         )
         for option in found.tried
     ]  # fmt: skip

@@ -14,6 +14,9 @@ from engine.indexes import classes, index_class
 from engine.pooling import pool_values
 from workbench.experiments.experiment import Experiment
 
+# Whole systems that it tries too, where nobody says what is tried.
+TRIED_SYSTEMS = ("bm25", "single", "bm25 + single", "bm25:k=1000 > maxsim")
+
 Spec = tuple[str, Mapping[str, Any]]  # kind of index, and its settings
 
 TARGET = 0.95  # share of exact results that matched points reach
@@ -213,7 +216,8 @@ def _levels(row: Sequence[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
 
 
 def tried(
-    experiment: Experiment, kinds: Sequence[str] = RECOMMENDED, pools: Sequence[str] = ()
+    experiment: Experiment, kinds: Sequence[str] = RECOMMENDED, pools: Sequence[str] = (),
+    systems: Sequence[str] = (),
 ) -> list[Experiment]:  # fmt: skip
     """What a recommendation builds: exact search first, which the others are held to.
 
@@ -221,9 +225,10 @@ def tried(
         experiment: What stays the same.
         kinds: To try.
         pools: Pool settings to try too, with each way that keeps every vector.
+        systems: Whole systems to try too, behind the indexes.
 
     Raises:
-        InputError: a kind that no plan tries, or pool settings that cannot be.
+        InputError: a kind that no plan tries, or pool settings or a system that cannot be.
     """
     unknown = next((kind for kind in kinds if kind not in RECOMMENDED), None)
     if unknown is not None:
@@ -235,7 +240,8 @@ def tried(
     ]
     whole = [entry for entry in found if entry.pooling.keeps_all and entry.index in kinds]
     more = [entry.with_(pool=pool) for entry in whole for pool in pools]
-    return [*found, *(entry for entry in more if entry not in found)]
+    whole_systems = [experiment.with_(system=text) for text in dict.fromkeys(systems)]
+    return [*found, *(entry for entry in more if entry not in found), *whole_systems]
 
 
 def parse_spec(text: str) -> tuple[str, dict[str, Any]]:

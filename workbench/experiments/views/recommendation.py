@@ -1,4 +1,4 @@
-"""A recommendation of an index: the ways that were measured, which one is chosen and why, and code that makes it."""
+"""A recommendation of an index or a system: the ways that were measured, which is chosen and why, and its code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from workbench.runs.record import Run
 
 @dataclass(frozen=True, eq=False)
 class Option:
-    """One way to index the collection, beside exact search on all vectors.
+    """One way to search the collection, beside exact search on all vectors.
 
     Args:
         run: It.
@@ -28,8 +28,8 @@ class Option:
 
     @property
     def kind(self) -> str:
-        """Kind of index."""
-        return self.run.experiment.index
+        """Kind of index, or the text of a whole system."""
+        return self.run.experiment.system or self.run.experiment.index
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -73,9 +73,9 @@ class Option:
         return paired(self.exact.per_query(self.metric), self.run.per_query(self.metric))
 
     @property
-    def recall_10(self) -> float:
-        """Share of the exact first ten that was found."""
-        return self.run.found_exact(10)
+    def recall_10(self) -> float | None:
+        """Share of the exact first ten that was found; None for a system that compares no token vectors."""
+        return self.run.found_exact(10) if self.run.tokens else None
 
     @property
     def build_seconds(self) -> float | None:
@@ -85,7 +85,7 @@ class Option:
     @property
     def changed(self) -> dict[str, Any]:
         """The settings that are not the defaults of the kind."""
-        return changed_settings(self.kind, self.settings)
+        return {} if self.run.experiment.system else changed_settings(self.kind, self.settings)
 
     def to_dict(self) -> dict[str, Any]:
         """The values as JSON has them."""
@@ -185,7 +185,9 @@ def choose(
 
 
 def code_for(option: Option) -> str:
-    """Lines of Python that make the index of an option."""
+    """Lines of Python that make the index of an option, or its system."""
+    if option.run.experiment.system:
+        return f"system = build({option.kind!r}, prepare(collection))  # of workbench.systems and .experiments.prepare"
     settings = "".join(f", {name}={value!r}" for name, value in option.changed.items())
     settings_of_pool = option.run.experiment.pooling
     if settings_of_pool.drops:
