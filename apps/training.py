@@ -73,8 +73,8 @@ def read_request(
     """What a person asked for, checked.
 
     Args:
-        request: "source" ("judgements" or "file"), "file" (name and text), "base", "way" ("head", "lora", "all"),
-            "loss", "scorer", "steps", "batch", "rate", "every", "factors", "seed" and "name".
+        request: "source" ("texts", "judgements" or "file"), "file" (name and text), "base", "way" ("head", "lora",
+            "all"), "loss", "scorer", "steps", "batch", "rate", "every", "factors", "seed" and "name".
         collection: That is open: its judgements are the data, or what the run is measured with.
 
     Returns:
@@ -84,12 +84,14 @@ def read_request(
         InputError: a value that makes no sense, or data that cannot be used.
     """
     from engine.sampling import sample
-    from engine.training import TrainSettings, collection_pairs
+    from engine.training import TrainSettings, collection_pairs, document_pairs
     from engine.training.first import first_settings
 
     check_room()
     if request.get("source") == "file":
         data, development = _uploaded(request.get("file")), collection if collection.judged_queries else None
+    elif request.get("source") == "texts":
+        data, development = document_pairs(collection), collection if collection.judged_queries else None
     else:
         training, development = held_out(collection)
         data = collection_pairs(training)
@@ -116,7 +118,7 @@ def first_request(way: str) -> dict[str, Any]:
     usual = first_settings(way)
     numbers = {"steps": "max_steps", "batch": "batch", "rate": "learning_rate", "every": "evaluate_every"}
     return {
-        "source": "judgements", "way": way, "loss": "contrastive", "seed": "0", "name": "my model", "factors": "1",
+        "source": "texts", "way": way, "loss": "contrastive", "seed": "0", "name": "my model", "factors": "1",
         **{field: str(usual[name]) for field, name in numbers.items()},
     }  # fmt: skip
 

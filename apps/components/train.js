@@ -17,7 +17,6 @@ LIW.pages.train = ({ element, props, send, watch, setup }) => {
       : `${setup.collection} has fewer than five`;
   if (setup.questions < 5) {
     find("input[value=judgements]").disabled = true;
-    find("input[value=file]").checked = true;
   }
   setup.bases.forEach(({ name, label }) => find(".base").append(el("option", { value: name }, label)));
   setup.losses.forEach(({ name, about }) => find(".loss").append(el("option", { value: name }, about)));
@@ -49,14 +48,14 @@ LIW.pages.train = ({ element, props, send, watch, setup }) => {
   begun();
   const usual = Object.fromEntries(Object.entries(FIELDS).map(([key, selector]) => [key, find(selector).value]));
   for (const [key, selector] of Object.entries(FIELDS)) if (from[key]) find(selector).value = from[key];
-  if (from.source === "file") find("input[value=file]").checked = true;
+  if (["file", "judgements"].includes(from.source)) find(`input[value=${from.source}]`).checked = true;
   const source = () => find("input[name=source]:checked").value;
   const values = () =>
     Object.fromEntries(Object.entries(FIELDS).map(([key, selector]) => [key, find(selector).value.trim()]));
   const arrange = () => {
     find(".of-file").hidden = source() !== "file";
     address.write({
-      source: source() === "file" ? "file" : "",
+      source: source() === "texts" ? "" : source(),
       ...Object.fromEntries(Object.entries(values()).map(([key, value]) => [key, value === usual[key] ? "" : value])),
     });
   };

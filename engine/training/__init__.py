@@ -1,5 +1,6 @@
 """Fine-tuning that a person can watch, stop, resume and believe."""
 
+from engine.training.cloze import document_pairs
 from engine.training.data import TrainingData, collection_pairs, read_training_data
 from engine.training.development import Score, score_collection
 from engine.training.events import Evaluated, Event, Finished, Pinned, Saved, Started, Step, Stop
@@ -32,6 +33,7 @@ __all__ = [
     "TrainingData",
     "add_teacher_scores",
     "collection_pairs",
+    "document_pairs",
     "export_onnx",
     "fine_tune",
     "load_recipe",

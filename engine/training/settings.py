@@ -30,6 +30,8 @@ class TrainSettings:
             tokens, and .05 for those that are means.
         batch: Rows a step and process.
         learning_rate: Peak rate of AdamW, rising over the warm-up, then falling linearly to zero.
+        weights_rate: The same for the weights of tokens that a `LateHead` has, which need larger steps; 0 takes
+            `learning_rate`.
         epochs: Passes over the data; fractions are possible.
         max_steps: Steps in all; 0 goes by epochs.
         warmup: Share of the steps over which the learning rate rises.
@@ -72,6 +74,7 @@ class TrainSettings:
     temperature: float | None = None
     batch: int = 32
     learning_rate: float = 3e-5
+    weights_rate: float = 0.0
     epochs: float = 1.0
     max_steps: int = 0
     warmup: float = 0.1
@@ -109,7 +112,7 @@ class TrainSettings:
         _one_of("dtype", self.dtype, DTYPES)
         for name in ("learning_rate", "epochs", *(() if self.temperature is None else ("temperature",))):
             _number(name, getattr(self, name), above=0.0)
-        for name in ("warmup", "weight_decay", "validation"):
+        for name in ("warmup", "weight_decay", "validation", "weights_rate"):
             _number(name, getattr(self, name), least=0.0)
         if self.warmup >= 1:
             raise InputError(f"Expected warmup below 1, a share of the steps, got {self.warmup}: try 0.1.")

@@ -19,6 +19,8 @@ from engine.training.losses import LOSSES, LateInteractionLoss
 from engine.training.settings import TrainSettings
 from engine.training.watch import Watcher
 
+TOKEN_WEIGHTS = ("query_weights", "mean_weights", "query_mean")  # of a LateHead
+
 
 def build_trainer(
     settings: TrainSettings,
@@ -77,7 +79,7 @@ def build_trainer(
         model=model, args=arguments, train_dataset=rows.to_dataset(in_batch), loss=loss, callbacks=[watcher]
     )
     trainer.watcher, watcher.log, trainer.scorer = watcher, trainer.log, loss.scorer
-    watcher.on_progress = loss.scorer.anneal
+    watcher.on_progress, trainer.weights_rate = loss.scorer.anneal, settings.weights_rate
     trainer.remove_callback(PrinterCallback)  # it prints every step where a command's result belongs
     return trainer
 
@@ -87,6 +89,18 @@ class CheckpointTrainer(MultiVectorEncoderTrainer):
 
     watcher: Watcher
     scorer: torch.nn.Module
+    weights_rate: float = 0.0
+
+    def create_optimizer(self, *arguments: Any, **options: Any) -> Any:
+        """With a group of their own for weights of tokens."""
+        optimizer: Any = super().create_optimizer(*arguments, **options)
+        named: Any = self.model
+        own = {id(p) for name, p in named.named_parameters() if name.rpartition(".")[2] in TOKEN_WEIGHTS}
+        for group in list(optimizer.param_groups) if self.weights_rate else ():
+            if moved := [parameter for parameter in group["params"] if id(parameter) in own]:
+                group["params"] = [parameter for parameter in group["params"] if id(parameter) not in own]
+                optimizer.add_param_group({**group, "params": moved, "lr": self.weights_rate})
+        return optimizer
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """With what the watcher measured, so that every tracker gets it too."""

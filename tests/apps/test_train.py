@@ -94,7 +94,8 @@ def test_a_mistake_is_one_sentence_before_anything_is_loaded(
 
 @pytest.mark.parametrize("way", ["head", "lora", "all"])
 def test_the_first_run_sets_questions_apart_to_choose_its_step(home: Path, way: str) -> None:
-    settings, data, development = read_request(training.first_request(way), judged(200))
+    asked = {**training.first_request(way), "source": "judgements"}
+    settings, data, development = read_request(asked, judged(200))
     assert settings.validation > 0
     assert settings.evaluate_every > 0
     assert bool(settings.lora_rank) == (way == "lora")
@@ -102,9 +103,25 @@ def test_the_first_run_sets_questions_apart_to_choose_its_step(home: Path, way: 
     assert development is not None
     assert len(development.queries) == 80
     assert not set(data.columns["query"]) & set(development.queries.values())
-    few, _, _ = read_request({**training.first_request(way), "factors": "1, 2"}, judged(10))
+    few, _, _ = read_request({**asked, "factors": "1, 2"}, judged(10))
     assert few.validation == 0.0
     assert few.pool_factors == (1, 2)
+
+
+def test_texts_alone_are_trained_on_and_all_questions_measure(home: Path) -> None:
+    collection = judged(30)
+    texts = {name: f"name.{name}: First of all it says what. {text} has more to tell." for name, text in
+             collection.documents.items()}  # fmt: skip
+    whole = Collection(texts, collection.queries, collection.qrels, "whole")
+    settings, data, development = read_request(training.first_request("head"), whole)
+    assert development is not None
+    assert development.queries == whole.queries
+    assert data.columns["query"] == ["First of all it says what"] * 30
+    assert data.columns["positive"][3] == "name.d3: document number 3 has more to tell."
+    assert not set(data.columns["query"]) & set(whole.queries.values())
+    assert settings.weights_rate > settings.learning_rate
+    with pytest.raises(InputError, match="documents of two sentences"):
+        read_request(training.first_request("head"), collection)
 
 
 def test_a_rehearsal_measures_a_batch_and_keeps_nothing(home: Path) -> None:

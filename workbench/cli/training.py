@@ -24,7 +24,10 @@ from workbench.cli.output import note, progress_bars, show_json, show_table
 
 
 def train(
-    data: Annotated[Path, typer.Option("--data", help="Pairs, triplets or scored lists, in a file.")],
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Pairs, triplets or scored lists; else the texts of --collection."),
+    ] = None,
     model: ModelOption = "embedded",
     destination: Annotated[Path, typer.Option("--output", help="Folder for the trained model.")] = Path("model"),
     max_steps: Annotated[int, typer.Option("--max-steps", help="0: as many as the epochs need.", min=0)] = 0,
@@ -46,7 +49,17 @@ def train(
     Example: `workbench train --data pairs.jsonl --collection embedded --max-steps 100 --output my-model`
     """
     from engine import load_collection
-    from engine.training import Evaluated, Event, Started, Step, Stop, TrainSettings, fine_tune, read_training_data
+    from engine.training import (
+        Evaluated,
+        Event,
+        Started,
+        Step,
+        Stop,
+        TrainSettings,
+        document_pairs,
+        fine_tune,
+        read_training_data,
+    )
     from engine.training.first import first_settings
     from engine.training.loop import is_first_process
     from engine.training.report import ALREADY
@@ -58,8 +71,10 @@ def train(
     first = first_settings(learns) if learns else {}
     values = first | settings_from(settings, setting or [], options) | {"output": str(destination)}
     chosen = TrainSettings.from_dict(values)
-    rows = read_training_data(data, column_map(mapping))
+    if data is None and not development:
+        raise InputError("There is nothing to train on: give pairs with --data, or texts with --collection.")
     loaded = load_collection(development) if development else None
+    rows = document_pairs(loaded) if data is None else read_training_data(data, column_map(mapping))
     stop = Stop()
     with progress_bars() as report, stopping(stop):
 

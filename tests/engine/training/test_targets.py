@@ -178,3 +178,32 @@ def test_dimensions_above_those_of_the_model_leave_nothing_behind(settings: Trai
     with pytest.raises(InputError, match="from 1 to 16, that of the vectors"):
         fine_tune(replace(settings, dimensions=(8, 32)), pairs)
     assert not Path(settings.output).exists()
+
+
+def test_weights_of_tokens_have_a_rate_of_their_own_and_resume_with_it(
+    settings: TrainSettings, pairs: TrainingData, backbone: Path, tmp_path: Path
+) -> None:
+    from sentence_transformers import MultiVectorEncoder
+
+    from tests.engine.training.conftest import Killed, killed_after
+
+    plain = Encoder.load(str(backbone), "cpu").model
+    torch.manual_seed(0)
+    modules = [plain[0], plain[1], LateHead(32, 16, len(plain.tokenizer))]
+    MultiVectorEncoder(modules=modules).save_pretrained(str(tmp_path / "late"), create_model_card=False)
+    settings = replace(settings, base=str(tmp_path / "late"), train_only="head", learning_rate=1e-6, save_every=2)
+
+    def head(folder: str) -> Any:
+        return Encoder.load(folder, "cpu").model[2]
+
+    begun, still = head(settings.base), head(fine_tune(settings, pairs).folder)
+    fast = replace(settings, weights_rate=0.05, output=str(tmp_path / "fast"))
+    moved = head(fine_tune(fast, pairs).folder)
+    for found, far in ((still, False), (moved, True)):
+        assert bool((found.query_weights - begun.query_weights).abs().max() > 0.05) == far
+        assert (found.projection - begun.projection).abs().max() < 1e-4
+    again = replace(fast, output=str(tmp_path / "again"))
+    with pytest.raises(Killed):
+        fine_tune(again, pairs, killed_after(5))
+    resumed = head(fine_tune(again, pairs, resume=True).folder)
+    assert torch.equal(resumed.query_weights, moved.query_weights)
