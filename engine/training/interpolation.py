@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from engine import nested
 from engine.encoder import Encoder
@@ -75,7 +76,7 @@ class Interpolation:
             name: value + share * (self._last[name] - value) if value.is_floating_point() else self._last[name]
             for name, value in self._first.items()
         }
-        ends = {0: self._first, 1: self._last}
+        ends: dict[float, Any] = {0.0: self._first, 1.0: self._last}
         self.encoder.model.load_state_dict(ends.get(share, between))
         return Encoder(self.encoder.model.eval(), f"{self.folder.name}-{share:g}")
 

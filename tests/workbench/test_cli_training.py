@@ -139,3 +139,35 @@ def test_a_trained_model_is_merged_with_its_base(
     ):
         assert run(["merge", "--model", str(model), *wrong]) == 2
         assert sentence in capsys.readouterr().err
+
+
+def test_texts_alone_are_enough_and_nothing_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.tiny_models import make_model
+
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
+    make_model(tmp_path / "backbone").save_pretrained(str(tmp_path / "base"))
+    judged = tmp_path / "judged"
+    (judged / "qrels").mkdir(parents=True)
+    texts = [f"{query} and more. {text}" for query, text in ROWS]
+    for name, found in (
+        ("queries", {"q0": "sort a list"}),
+        ("corpus", {f"d{i}": text for i, text in enumerate(texts)}),
+    ):
+        lines = [json.dumps({"_id": key, "text": text}) for key, text in found.items()]
+        (judged / f"{name}.jsonl").write_text("\n".join(lines))
+    (judged / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq0\td0\t1\n")
+    asked = ["train", "--model", str(tmp_path / "base"), "--output", str(tmp_path / "model"), "--device", "cpu"]
+    few = ["--learns", "head", "--max-steps", "2", "--set", "evaluate_every=1", "--set", "validation=0.4", "--json"]
+    assert run([*asked, "--collection", str(judged), *few]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["settings"]["train_only"] == "head"
+    assert told["settings"]["weights_rate"] > told["settings"]["learning_rate"]
+    assert set(told["measured"]) == {"0", "1", "2"}
+    assert str(told["kept"]) in told["measured"]
+    assert told["counts"]["kept"] == len(ROWS)
+    assert run(asked) == 2
+    assert "nothing to train on" in capsys.readouterr().err
+    assert run([*asked, "--collection", str(judged), "--learns", "everything"]) == 2
+    assert "head, lora, all" in capsys.readouterr().err

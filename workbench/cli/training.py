@@ -71,10 +71,13 @@ def train(
     first = first_settings(learns) if learns else {}
     values = first | settings_from(settings, setting or [], options) | {"output": str(destination)}
     chosen = TrainSettings.from_dict(values)
-    if data is None and not development:
-        raise InputError("There is nothing to train on: give pairs with --data, or texts with --collection.")
     loaded = load_collection(development) if development else None
-    rows = document_pairs(loaded) if data is None else read_training_data(data, column_map(mapping))
+    if data is not None:
+        rows = read_training_data(data, column_map(mapping))
+    elif loaded is not None:
+        rows = document_pairs(loaded)
+    else:
+        raise InputError("There is nothing to train on: give pairs with --data, or texts with --collection.")
     stop = Stop()
     with progress_bars() as report, stopping(stop):
 

@@ -69,6 +69,7 @@ def test_a_run_ends_when_nothing_gets_better_and_keeps_the_base(settings: TrainS
     assert report.reason == "complete"
     assert report.steps == steps[-1] < 40
     assert report.kept == max(report.measured, key=lambda step: (report.measured[step], -step))
+    assert report.kept is not None
     assert report.steps - report.kept == 4
     again = fine_tune(ruinous, pairs, resume=True)
     assert again.reason == "already complete"
@@ -118,7 +119,8 @@ def test_a_run_with_pool_factors_measures_the_curve_before_and_after(
     assert report.curves["after"][4].ndcg != report.curves["after"][1].ndcg
     assert load_report(settings.output, "cpu").curves == report.curves
     assert "| pool factor | 1 | 2 | 4 |" in (Path(settings.output) / "README.md").read_text()
-    drawn = {trace.name: list(trace.y) for trace in pool_training(report.curves).data}
+    traces: Any = pool_training(report.curves).data
+    drawn = {trace.name: list(trace.y) for trace in traces}
     assert drawn["after"] == [score.ndcg for score in report.curves["after"].values()]
     with pytest.raises(InputError, match="pool_factors"):
         pool_training({})
