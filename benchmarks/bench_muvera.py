@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from workbench.experiments.prepare import Prepared, prepare
 from workbench.exports import Strong, markdown_table
 
 DIMS = (1280, 2560, 5120, 10240)
+KEPT = ("float16", "int8", "1bit")
 DEPTHS = (100, 1000)
 RERANKED = 100  # candidates that a small rerank scores
 SHARES = (0.8, 0.9, 0.95)  # of questions whose best document is to be among the candidates
@@ -179,15 +179,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--collections", nargs="+", choices=ALL, default=ALL)
     parser.add_argument("--dims", nargs="+", type=int, default=DIMS)
-    parser.add_argument("--forms", nargs="+", choices=FORMS, default=("float16", "int8", "1bit"))
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=KEPT)
     parser.add_argument("--model", default="embedded")
     options = parser.parse_args()
-    found = [collection(name, options.model, options.dims, options.forms) for name in options.collections]
-    machine.save("muvera", {"machine": machine.describe(), "collections": found})
-    if Path(PAGE).exists() and tuple(options.collections) == ALL:
+    for name in options.collections:
+        part = collection(name, options.model, options.dims, options.forms)
+        if (tuple(options.dims), tuple(options.forms)) != (DIMS, KEPT):
+            print(table([part]))
+            continue
         text = PAGE.read_text(encoding="utf-8")
+        found = machine.save_part("muvera", part, ALL)
         PAGE.write_text(replace_between(text, "muvera", table(found)), encoding="utf-8")
-    print(table(found))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Whole systems on the five collections: the tables of docs/systems.md.
 
     python -m benchmarks.bench_systems                  # measures, writes results/systems.json and docs/systems.md
+    python -m benchmarks.bench_systems --collections med                      # the same, the others as they are
     python -m benchmarks.bench_systems --page           # writes the page again from what was measured
     python -m benchmarks.bench_systems --collections cranfield --systems bm25 "bm25 > maxsim"
 
@@ -118,17 +119,22 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return markdown_table(head, rows).rstrip()
 
 
-def write_page(record: dict[str, Any]) -> None:
-    """Fill the parts of the page that are measured."""
-    found, text = record["collections"], PAGE.read_text(encoding="utf-8")
-    about = record["machine"]
-    conditions = (
-        f"{about['processor']}, {about['threads']} threads, {about['date']}; model {found[0]['model']['model']}, "
-        f"{found[0]['model']['dim']} dimensions."
+def conditions(found: Sequence[dict[str, Any]]) -> str:
+    """Where it was measured; a load above the threads means that milliseconds are those of a busy machine."""
+    about, model = found[0]["machine"], found[0]["model"]
+    loads = ", ".join(f"{part['collection']} {part['machine']['load_average'][0]}" for part in found)
+    return (
+        f"{about['processor']}, {about['threads']} threads, {about['date']}; load of the machine at the end of each: "
+        f"{loads}. Model {model['model']}, {model['dim']} dimensions."
     )
+
+
+def write_page(found: Sequence[dict[str, Any]]) -> None:
+    """Fill the parts of the page that are measured."""
+    text = PAGE.read_text(encoding="utf-8")
     for name, content in (
         ("quality", quality(found, "ndcg@10")), ("recall", quality(found, "recall@100")), ("costs", costs(found)),
-        ("stages", stages(found)), ("answers", answers(found)), ("conditions", conditions),
+        ("stages", stages(found)), ("answers", answers(found)), ("conditions", conditions(found)),
     ):  # fmt: skip
         text = replace_between(text, name, content)
     PAGE.write_text(text, encoding="utf-8")
@@ -144,16 +150,14 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="write the page from results/systems.json")
     options = parser.parse_args()
     if options.page:
-        write_page(json.loads((machine.RESULTS / "systems.json").read_text(encoding="utf-8")))
+        write_page(json.loads((machine.RESULTS / "systems.json").read_text(encoding="utf-8"))["collections"])
         return
-    about = machine.describe()
-    found = [measured(name, options.model, options.systems, options.force) for name in options.collections]
-    record = {"machine": about, "collections": found}
-    if tuple(options.collections) == ALL and tuple(options.systems) == SYSTEMS:
-        machine.save("systems", record)
-        write_page(json.loads(json.dumps(record)))
-    else:
-        print(quality(found, "ndcg@10"), costs(found), answers(found), sep="\n\n")
+    for name in options.collections:
+        part = measured(name, options.model, options.systems, options.force)
+        if tuple(options.systems) == SYSTEMS:
+            write_page(machine.save_part("systems", part, ALL))
+        else:
+            print(quality([part], "ndcg@10"), costs([part]), answers([part]), sep="\n\n")
 
 
 if __name__ == "__main__":

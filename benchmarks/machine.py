@@ -7,7 +7,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -62,3 +62,22 @@ def save(name: str, record: dict[str, Any]) -> None:
     text = json.dumps(record, indent=1)
     print(text)
     (RESULTS / f"{name}.json").write_text(text + "\n")
+
+
+def save_part(name: str, part: dict[str, Any], order: Sequence[str]) -> list[dict[str, Any]]:
+    """Put what was measured on one collection beside what is there of the others, with the machine of each.
+
+    Args:
+        name: Of the record in `benchmarks/results`.
+        part: With the collection's name under "collection".
+        order: Of the collections.
+
+    Returns:
+        All parts, in order.
+    """
+    path = RESULTS / f"{name}.json"
+    kept = json.loads(path.read_text(encoding="utf-8"))["collections"] if path.exists() else []
+    parts = {entry["collection"]: entry for entry in [*kept, {**part, "machine": describe()}]}
+    found = [parts[entry] for entry in order if entry in parts]
+    path.write_text(json.dumps({"collections": found}, indent=1) + "\n", encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))["collections"]
