@@ -77,7 +77,7 @@ class Interpolation:
             for name, value in self._first.items()
         }
         ends: dict[float, Any] = {0.0: self._first, 1.0: self._last}
-        self.encoder.model.load_state_dict(ends.get(share, between))
+        self.encoder.model.load_state_dict(ends.get(float(share), between))
         return Encoder(self.encoder.model.eval(), f"{self.folder.name}-{share:g}")
 
     def save(self, share: float, output: str | Path, replace: bool = False) -> Path:

@@ -186,7 +186,8 @@ def fit_head(
         expected = torch.from_numpy(whole_scores(begun, pairs, settings.mean))
         shares, losses = zip(*_losses(head, pairs, expected, settings), strict=True)
         contrast, distance = (
-            sum(share * loss[part] for share, loss in zip(shares, losses, strict=True)) / sum(shares) for part in (0, 1)
+            torch.stack([share * loss[part] for share, loss in zip(shares, losses, strict=True)]).sum() / sum(shares)
+            for part in (0, 1)
         )
         optimizer.zero_grad()
         (settings.contrast * contrast + distance + settings.stay * _moved(head, begun)).backward()

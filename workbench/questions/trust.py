@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -224,5 +225,5 @@ def kendall(first: np.ndarray, second: np.ndarray) -> float:
     equal = [bool(np.ptp(np.round(column, 12)) == 0) for column in (first, second)]
     if any(equal):
         return float(all(equal))
-    tau, _ = stats.kendalltau(np.round(first, 12), np.round(second, 12))
-    return float(tau)
+    found: Any = stats.kendalltau(np.round(first, 12), np.round(second, 12))
+    return float(found.statistic)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
 from engine import Encoder
+from engine.encoder import Task
 from engine.errors import InputError
 from engine.training import TrainingData, TrainSettings, export_onnx, fine_tune
 
@@ -29,7 +31,7 @@ def test_the_exported_model_gives_the_same_vectors(backbone: Path, pairs: Traini
 
 
 @pytest.mark.parametrize("task", ["query", "document"])
-def test_both_sides_of_a_model_with_mean_tokens(task: str, embedded_encoder: Encoder, tmp_path: Path) -> None:
+def test_both_sides_of_a_model_with_mean_tokens(task: Task, embedded_encoder: Encoder, tmp_path: Path) -> None:
     runtime = pytest.importorskip("onnxruntime", reason="onnxruntime comes with the dev extra")
     path = export_onnx(embedded_encoder, tmp_path / "model.onnx", task)
     features = embedded_encoder.model.preprocess(TEXTS, task=task)
@@ -42,5 +44,5 @@ def test_both_sides_of_a_model_with_mean_tokens(task: str, embedded_encoder: Enc
 
 def test_another_task_is_refused(embedded_encoder: Encoder, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="query or document"):
-        export_onnx(embedded_encoder, tmp_path / "model.onnx", "passage")
+        export_onnx(embedded_encoder, tmp_path / "model.onnx", cast(Task, "passage"))
     assert not list(tmp_path.iterdir())

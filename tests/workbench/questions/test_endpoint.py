@@ -54,7 +54,7 @@ class Server:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.handle_error = lambda request, client: None  # who asked may have gone
+        setattr(self.server, "handle_error", lambda request, client: None)  # noqa: B010 - who asked may have gone
         self.address = f"http://127.0.0.1:{self.server.server_port}/v1"
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
