@@ -123,9 +123,15 @@ def conditions(found: Sequence[dict[str, Any]]) -> str:
     """Where it was measured; a load above the threads means that milliseconds are those of a busy machine."""
     about, model = found[0]["machine"], found[0]["model"]
     loads = ", ".join(f"{part['collection']} {part['machine']['load_average'][0]}" for part in found)
+    busy = any(part["machine"]["load_average"][0] > 1.5 * part["machine"]["threads"] for part in found)
+    told = (
+        " Other work shared the machine: milliseconds and seconds are several times what they are alone."
+        if busy
+        else ""
+    )
     return (
         f"{about['processor']}, {about['threads']} threads, {about['date']}; load of the machine at the end of each: "
-        f"{loads}. Model {model['model']}, {model['dim']} dimensions."
+        f"{loads}.{told} Model {model['model']}, {model['dim']} dimensions."
     )
 
 
