@@ -78,7 +78,8 @@ from engine import Encoder
 encoder = Encoder.load("{settings["output"]}")
 ```
 
-`MultiVectorEncoder` of sentence-transformers loads it too, where all its modules are of that library.
+`MultiVectorEncoder` of sentence-transformers loads it too; where the head is one of this project's, with this package
+installed and `trust_remote_code=True`.
 
 ## Train again
 

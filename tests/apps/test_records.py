@@ -73,7 +73,7 @@ def test_a_snippet_of_untokenised_text_is_its_beginning() -> None:
     assert snippet("abc", [], np.empty(0, np.float32)) == [{"text": "abc", "weight": 0}]
 
 
-@pytest.mark.parametrize(("factor", "vectors"), [(1.0, None), (2.0, None), (math.inf, 4)])
+@pytest.mark.parametrize(("factor", "vectors"), [(1.0, None), (2.0, None), (math.inf, 2)])
 def test_merged_tokens_are_counted_as_pooled(embedded_encoder: Encoder, factor: float, vectors: int | None) -> None:
     from engine import pool
     from engine.pooling import pool_groups

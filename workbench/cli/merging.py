@@ -17,7 +17,7 @@ def merge(
     base: Annotated[str | None, typer.Option("--base", help="What it was trained from; its record says so.")] = None,
     share: Annotated[float, typer.Option("--share", help="0 is the base, 1 the trained model.")] = 0.5,
     destination: Annotated[Path | None, typer.Option("--output", help="Folder for the model at this share.")] = None,
-    collections: Annotated[
+    collection: Annotated[
         list[str] | None,
         typer.Option("--collection", help="Repeatable: measure every share on the new and on old text."),
     ] = None,
@@ -35,7 +35,7 @@ def merge(
     from engine.training.interpolation import Interpolation, check_shares
     from workbench.experiments.merging import merge_curve
 
-    if destination is None and not collections:
+    if destination is None and not collection:
         raise InputError(
             "There is nothing to do: name a --collection to measure, or a folder for the model with --output."
         )
@@ -43,7 +43,7 @@ def merge(
     wanted = _shares(shares)
     if destination is not None:
         check_new(destination, replace)
-    loaded = [load_collection(name) for name in collections or ()]
+    loaded = [load_collection(name) for name in collection or ()]
     between = Interpolation(model, base, device)
     with progress_bars() as report:
         points = (
