@@ -185,7 +185,7 @@ def test_stop_ends_a_run_and_keeps_its_model(page: Page, server: Server) -> None
     assert page.locator(".scorer option").evaluate_all("found => found.map(({ value }) => value)") == scorers.names()
     page.get_by_role("button", name="Train", exact=True).click()
     expect(page.locator(".run .facts-row")).to_contain_text("of 4,000", timeout=120_000)
-    page.get_by_role("button", name="Stop and keep").click()
+    page.get_by_role("button", name="Stop and keep").press("Enter")  # it moves while the page fills
     expect(page.locator(".result .lead")).to_contain_text("Stopped after", timeout=120_000)
     model = page.locator(".result .tools .mono").text_content() or ""
     assert server.workspaces.models.get(model).dim == server.workspaces.first.encoder.dim
