@@ -28,7 +28,7 @@ from workbench.cache import cached_embeddings
 from workbench.embedded.fit_head import Pairs, encode
 from workbench.embedded.model import DOCUMENT_LENGTH, HEAD, QUERY_LENGTH, load
 
-COLLECTIONS = ("embedded", "cranfield", "cisi", "med", "npl", "medquad")
+COLLECTIONS = ("embedded", "cranfield", "cisi", "med", "npl")
 FACTORS = (2, 4)
 BLOCK = 512  # texts that a head turns into vectors at once
 

@@ -63,11 +63,13 @@ def search(
     if as_json or output:
         show_json(_found(workspace, result), output)
         return
+    tokens = result.query_tokens  # what the model adds to a question says nothing to who asked it
+    own = [i for i, token in enumerate(tokens) if token.kind == "text"] or range(len(tokens))
     rows = []
     for hit in result.hits:
         text = " ".join(hit.text.split())
-        best = sorted(range(len(hit.contribution)), key=lambda i: -hit.contribution[i])[:3]
-        because = ", ".join(f"{result.query_tokens[i].text} {hit.contribution[i]:.2f}" for i in best)
+        best = sorted(own, key=lambda i: -hit.contribution[i])[:3]
+        because = ", ".join(f"{tokens[i].text} {hit.contribution[i]:.2f}" for i in best)
         rows.append((f"{hit.rank} {hit.id}", text[:SNIPPET], f"{hit.score:.3f}", because))
     counted = f"{len(workspace.collection.documents):,} documents" if result.among is None else str(result.among)
     caption = f"{counted}, {result.seconds * 1e3:.0f} ms; scored on {result.scored_on}"
