@@ -17,8 +17,9 @@ from workbench.experiments.views.systems import SystemRow
 from workbench.figures import Axis, frontier, query_differences
 from workbench.runs.record import EXACT
 from workbench.systems import System, parse_system
+from workbench.systems.lost import SystemLosses
 from workbench.systems.text import late
-from workbench.systems.tracing import SystemLosses, SystemTrace
+from workbench.systems.tracing import SystemTrace
 from workbench.systems.worth import METRIC, THRESHOLD, added, worth
 
 COSTS = {

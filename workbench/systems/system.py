@@ -341,7 +341,7 @@ def stage_table(system: System, times: Sequence[Sequence[Timed]]) -> list[dict[s
 
 
 def fusion_options(part: Built) -> dict[str, Any]:
-    """All options of a fusion, and the weights that it has."""
+    """All options of a fusion, and its weights."""
     assert isinstance(part.tree, Fused)
     assert part.weights is not None
     return asdict(part.tree.options) | part.weights.describe()

@@ -8,14 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from engine.collection import require_judgements
-from engine.errors import InputError
 from engine.retrieval import check_k
-from workbench.experiments.progress import SILENT, Steps
 from workbench.systems.fusion import fuse
 from workbench.systems.material import Question
 from workbench.systems.stages import Finder, Found, Place, Reranker
-from workbench.systems.system import Answer, Built, System, order_of, reranked, sent_on
+from workbench.systems.system import Answer, Built, System, order_of, sent_on
 from workbench.systems.text import Fused
 
 
@@ -100,7 +97,7 @@ def trace(system: System, question: str, document: str, k: int = 10) -> SystemTr
     then = None if isinstance(part.stage, Reranker) or not depths else _rank_with(system, asked, document, k, depths)
     remedy = said or _remedy(system, part, k, depth, then, stages)
     if isinstance(part.stage, Reranker):
-        entered = _outputs(system, answer)[id(next(iter(part.parts)))].positions
+        entered = outputs_of(system, answer)[id(next(iter(part.parts)))].positions
         at = int(np.flatnonzero(entered == position)[0]) + 1
         remedy = _unread(part, at, stages) or remedy
     return SystemTrace(question, document, k, stages, None, part.own, depth, then, remedy)
@@ -117,7 +114,7 @@ def dropped_by(system: System, answer: Answer, position: int) -> tuple[Built, bo
     Returns:
         The last part whose own parts sent it on: a fusion where one did, and where none of its parts found it.
     """
-    outputs = _outputs(system, answer)
+    outputs = outputs_of(system, answer)
     part: Built = system.root
     followed = False
     while part.parts and not any(position in outputs[id(inner)].positions for inner in part.parts):
@@ -127,7 +124,7 @@ def dropped_by(system: System, answer: Answer, position: int) -> tuple[Built, bo
     return part, followed
 
 
-def _outputs(system: System, answer: Answer) -> dict[int, Found]:
+def outputs_of(system: System, answer: Answer) -> dict[int, Found]:
     """What each part of a system sent on, by the part's `id`."""
     return {id(part): entry.found for (_, part), entry in zip(order_of(system.root), answer.passed, strict=True)}
 
@@ -139,7 +136,7 @@ def _stages(system: System, question: Question, position: int, k: int, answer: A
         outputs[id(part)] = passed.found
         inner = [outputs[id(entry)] for entry in part.parts]
         came = not inner or any(position in entry.positions for entry in inner)
-        place = _place(system, part, inner, question, position, len(passed.found.positions) or k)
+        place = place_in(system, part, inner, question, position, len(passed.found.positions) or k)
         found.append(
             StageTrace(text, passed.entered, len(passed.found.positions), came, position in passed.found.positions,
                        place.rank, place.score, place.detail)
@@ -147,7 +144,7 @@ def _stages(system: System, question: Question, position: int, k: int, answer: A
     return tuple(found)
 
 
-def _place(
+def place_in(
     system: System, part: Built, inner: Sequence[Found], question: Question, position: int, k: int
 ) -> Place:  # fmt: skip
     """Rank and score of a document in a part."""
@@ -217,145 +214,3 @@ def _unread(part: Built, at: int, stages: Sequence[StageTrace]) -> str:
         return ""
     rank = next(stage.rank for stage in stages if stage.stage == part.own)
     return f"let {part.own} read {at:,} documents: beside those that it read it would rank {rank:,}" if rank else ""
-
-
-@dataclass(frozen=True)
-class Lost:
-    """A relevant document that is not among the k results of its question.
-
-    Args:
-        query: Id of the question.
-        document: Its id.
-        grade: How relevant it is judged.
-        stage: Text of the stage that dropped it.
-        rank: Its rank in that stage; None where it never gets one.
-        back: Whether it is a result when every stage that finds documents sends on all that it has.
-    """
-
-    query: str
-    document: str
-    grade: int
-    stage: str
-    rank: int | None
-    back: bool
-
-
-@dataclass(frozen=True)
-class StageLoss:
-    """What one stage costs over a collection.
-
-    Args:
-        stage: Its text.
-        lost: Relevant documents that it dropped.
-        share: Share of all relevant documents.
-        queries: Questions that lost at least one here.
-        back: How many become results when every stage that finds documents sends on all.
-        depth: Documents that this stage would have to send on for half of those; None where none comes back.
-    """
-
-    stage: str
-    lost: int
-    share: float
-    queries: int
-    back: int
-    depth: int | None
-
-
-@dataclass(frozen=True)
-class SystemLosses:
-    """The relevant documents that a system did not return, and the stages that dropped them.
-
-    Args:
-        k: Results a question.
-        relevant: Relevant documents of all questions looked at.
-        found: How many are results.
-        lost: The others.
-        stages: A stage each that lost something, in the order in which an answer passes them.
-    """
-
-    k: int
-    relevant: int
-    found: int
-    lost: tuple[Lost, ...]
-    stages: tuple[StageLoss, ...]
-
-    def __str__(self) -> str:
-        """In one sentence."""
-        parts = [f"{stage.lost:,} at {stage.stage}" for stage in self.stages]
-        said = f"Of {self.relevant:,} relevant documents {self.found:,} are among the first {self.k}"
-        return f"{said}; of the others were lost {', '.join(parts)}." if parts else f"{said}: none was lost."
-
-
-def losses(
-    system: System, k: int = 10, grade: int = 1, only: Sequence[str] | None = None, steps: Steps = SILENT
-) -> SystemLosses:
-    """Find the stage that dropped each relevant document that a system does not return.
-
-    Args:
-        system: The system.
-        k: Results a question.
-        grade: A document counts as relevant from this grade on.
-        only: Ids of the questions to look at; all with judgements when None.
-        steps: Told of the progress; it may stop the work.
-
-    Returns:
-        The report.
-
-    Raises:
-        InputError: no judgements, or a question that the collection does not have.
-    """
-    check_k(k)
-    collection = system.collection
-    require_judgements(collection)
-    unknown = next((query for query in only or () if query not in collection.queries), None)
-    if unknown is not None:
-        raise InputError(f"{collection.name!r} has no query {unknown!r}: name one of its own.")
-    every = system.ask(list(collection.queries.values()))
-    numbers = {query: number for number, query in enumerate(collection.queries)}
-    relevant, lost = 0, list[Lost]()
-    chosen = list(only) if only is not None else collection.judged_queries
-    for done, query in enumerate(chosen):
-        steps("trace", done, len(chosen))
-        grades = {name: value for name, value in collection.qrels.get(query, {}).items() if value >= grade}
-        relevant += len(grades)
-        lost += _lost(system, query, every[numbers[query]], grades, k)
-    steps("trace", len(chosen), len(chosen))
-    return SystemLosses(k, relevant, relevant - len(lost), tuple(lost), _by_stage(system, lost, relevant))
-
-
-def _lost(system: System, query: str, question: Question, grades: dict[str, int], k: int) -> list[Lost]:
-    answer, found = system.answer(question, k), []
-    missing = sorted(grades.keys() - set(answer.ids))
-    if not missing:
-        return []
-    depths = {text: len(system) for text, part in order_of(system.root) if not isinstance(part.stage, Reranker)}
-    whole = set(system.deeper(question, k, depths).ids) if system.root.parts else set()
-    outputs = _outputs(system, answer)
-    ranks: dict[int, dict[int, int]] = {}  # of what came into a rerank, which is scored once for all
-    for name in missing:
-        position = system.place_of(name)
-        part, _ = dropped_by(system, answer, position)
-        inner = [outputs[id(entry)] for entry in part.parts]
-        if isinstance(part.stage, Reranker):
-            if id(part) not in ranks:
-                order = reranked(part.stage, question, inner[0], system.material.ties).positions.tolist()
-                ranks[id(part)] = {place: rank for rank, place in enumerate(order, start=1)}
-            rank = ranks[id(part)].get(position)
-        else:
-            rank = _place(system, part, inner, question, position, len(outputs[id(part)].positions) or k).rank
-        found.append(Lost(query, name, grades[name], part.own, rank, name in whole))
-    return found
-
-
-def _by_stage(system: System, lost: Sequence[Lost], relevant: int) -> tuple[StageLoss, ...]:
-    costs = []
-    for text in dict.fromkeys(text for text, _ in order_of(system.root)):
-        here = [entry for entry in lost if entry.stage == text]
-        if not here:
-            continue
-        back = [entry for entry in here if entry.back]
-        ranks = sorted(entry.rank for entry in back if entry.rank is not None)
-        depth = ranks[(len(ranks) - 1) // 2] if ranks else None
-        queries = len({entry.query for entry in here})
-        costs.append(StageLoss(text, len(here), len(here) / relevant, queries, len(back), depth))
-    return tuple(costs)

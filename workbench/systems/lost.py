@@ -1,0 +1,157 @@
+"""The relevant documents that a system loses, by the stage that dropped them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.collection import require_judgements
+from engine.errors import InputError
+from engine.retrieval import check_k
+from workbench.experiments.progress import SILENT, Steps
+from workbench.systems.material import Question
+from workbench.systems.stages import Reranker
+from workbench.systems.system import System, order_of, reranked
+from workbench.systems.tracing import dropped_by, outputs_of, place_in
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A relevant document that is not among the k results of its question.
+
+    Args:
+        query: Id of the question.
+        document: Its id.
+        grade: How relevant it is judged.
+        stage: Text of the stage that dropped it.
+        rank: Its rank in that stage; None where it never gets one.
+        back: Whether it is a result when every stage that finds documents sends on all that it has.
+    """
+
+    query: str
+    document: str
+    grade: int
+    stage: str
+    rank: int | None
+    back: bool
+
+
+@dataclass(frozen=True)
+class StageLoss:
+    """What one stage costs over a collection.
+
+    Args:
+        stage: Its text.
+        lost: Relevant documents that it dropped.
+        share: Share of all relevant documents.
+        queries: Questions that lost at least one here.
+        back: How many become results when every stage that finds documents sends on all.
+        depth: Documents that this stage would have to send on for half of those; None where none comes back.
+    """
+
+    stage: str
+    lost: int
+    share: float
+    queries: int
+    back: int
+    depth: int | None
+
+
+@dataclass(frozen=True)
+class SystemLosses:
+    """The relevant documents that a system did not return, and the stages that dropped them.
+
+    Args:
+        k: Results a question.
+        relevant: Relevant documents of all questions looked at.
+        found: How many are results.
+        lost: The others.
+        stages: A stage each that lost something, in the order in which an answer passes them.
+    """
+
+    k: int
+    relevant: int
+    found: int
+    lost: tuple[Lost, ...]
+    stages: tuple[StageLoss, ...]
+
+    def __str__(self) -> str:
+        """In one sentence."""
+        parts = [f"{stage.lost:,} at {stage.stage}" for stage in self.stages]
+        said = f"Of {self.relevant:,} relevant documents {self.found:,} are among the first {self.k}"
+        return f"{said}; of the others were lost {', '.join(parts)}." if parts else f"{said}: none was lost."
+
+
+def losses(
+    system: System, k: int = 10, grade: int = 1, only: Sequence[str] | None = None, steps: Steps = SILENT
+) -> SystemLosses:
+    """Find the stage that dropped each relevant document that a system does not return.
+
+    Args:
+        system: The system.
+        k: Results a question.
+        grade: A document counts as relevant from this grade on.
+        only: Ids of the questions to look at; all with judgements when None.
+        steps: Told of the progress; it may stop the work.
+
+    Returns:
+        The report.
+
+    Raises:
+        InputError: no judgements, or a question that the collection does not have.
+    """
+    check_k(k)
+    collection = system.collection
+    require_judgements(collection)
+    unknown = next((query for query in only or () if query not in collection.queries), None)
+    if unknown is not None:
+        raise InputError(f"{collection.name!r} has no query {unknown!r}: name one of its own.")
+    every = system.ask(list(collection.queries.values()))
+    numbers = {query: number for number, query in enumerate(collection.queries)}
+    relevant, lost = 0, list[Lost]()
+    chosen = list(only) if only is not None else collection.judged_queries
+    for done, query in enumerate(chosen):
+        steps("trace", done, len(chosen))
+        grades = {name: value for name, value in collection.qrels.get(query, {}).items() if value >= grade}
+        relevant += len(grades)
+        lost += _lost(system, query, every[numbers[query]], grades, k)
+    steps("trace", len(chosen), len(chosen))
+    return SystemLosses(k, relevant, relevant - len(lost), tuple(lost), _by_stage(system, lost, relevant))
+
+
+def _lost(system: System, query: str, question: Question, grades: dict[str, int], k: int) -> list[Lost]:
+    answer, found = system.answer(question, k), []
+    missing = sorted(grades.keys() - set(answer.ids))
+    if not missing:
+        return []
+    depths = {text: len(system) for text, part in order_of(system.root) if not isinstance(part.stage, Reranker)}
+    whole = set(system.deeper(question, k, depths).ids) if system.root.parts else set()
+    outputs = outputs_of(system, answer)
+    ranks: dict[int, dict[int, int]] = {}  # of what came into a rerank, which is scored once for all
+    for name in missing:
+        position = system.place_of(name)
+        part, _ = dropped_by(system, answer, position)
+        inner = [outputs[id(entry)] for entry in part.parts]
+        if isinstance(part.stage, Reranker):
+            if id(part) not in ranks:
+                order = reranked(part.stage, question, inner[0], system.material.ties).positions.tolist()
+                ranks[id(part)] = {place: rank for rank, place in enumerate(order, start=1)}
+            rank = ranks[id(part)].get(position)
+        else:
+            rank = place_in(system, part, inner, question, position, len(outputs[id(part)].positions) or k).rank
+        found.append(Lost(query, name, grades[name], part.own, rank, name in whole))
+    return found
+
+
+def _by_stage(system: System, lost: Sequence[Lost], relevant: int) -> tuple[StageLoss, ...]:
+    costs = []
+    for text in dict.fromkeys(text for text, _ in order_of(system.root)):
+        here = [entry for entry in lost if entry.stage == text]
+        if not here:
+            continue
+        back = [entry for entry in here if entry.back]
+        ranks = sorted(entry.rank for entry in back if entry.rank is not None)
+        depth = ranks[(len(ranks) - 1) // 2] if ranks else None
+        queries = len({entry.query for entry in here})
+        costs.append(StageLoss(text, len(here), len(here) / relevant, queries, len(back), depth))
+    return tuple(costs)
