@@ -106,7 +106,7 @@ def read_request(
         "pool_factors": _factors(asked(request, "factors", "1")),
         "scorer": asked(request, "scorer", "maxsim"),
         "learning_rate": _rate(request.get("rate")), "max_steps": numbers["steps"], "batch": numbers["batch"],
-        "evaluate_every": numbers["every"], "seed": numbers["seed"], "output": str(_folder(asked(request, "name"))),
+        "evaluate_every": numbers["every"], "seed": numbers["seed"], "output": str(new_folder(asked(request, "name"))),
     })  # fmt: skip
     return settings, data, watched
 
@@ -175,7 +175,7 @@ def _factors(text: str) -> list[float]:
         raise InputError(f"Expected pool factors such as 1, 2, 4, got {text!r}: correct them.") from None
 
 
-def _folder(name: str) -> Path:
+def new_folder(name: str) -> Path:
     """A new folder of our own for a model; a browser gives a name, never a path."""
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "model"
     folder = models_folder() / slug

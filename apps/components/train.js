@@ -1,5 +1,5 @@
 /* The page Train: checks and a preflight, live curves, the pinned matrix as it changes, questions better and worse. */
-LIW.pages.train = ({ element, props, send, watch, setup }) => {
+LIW.pages.train = ({ element, props, ask, send, watch, setup }) => {
   const { el, fixed, signed, count, parts, address, bytes, duration } = LIW;
   const find = (selector) => element.querySelector(selector);
   const [form, file, stop, said, meter] = ["form", "input[type=file]", ".stop", ".progress", ".meter"].map(find);
@@ -20,7 +20,7 @@ LIW.pages.train = ({ element, props, send, watch, setup }) => {
   }
   setup.bases.forEach(({ name, label }) => find(".base").append(el("option", { value: name }, label)));
   setup.losses.forEach(({ name, about }) => find(".loss").append(el("option", { value: name }, about)));
-  setup.scorers.forEach((name) => find(".scorer").append(el("option", { value: name }, name)));
+  setup.scorers.forEach(({ name, about }) => find(".scorer").append(el("option", { value: name }, `${name}: ${about}`)));
   file.accept = setup.types.join(",");
   find(".document").value = setup.document;
   if (setup.missing) {
@@ -247,6 +247,25 @@ LIW.pages.train = ({ element, props, send, watch, setup }) => {
     ].filter(Boolean);
   };
 
+  /* Merging is about the last model that was trained, and leaves its report where it is. */
+  const between = parts.between({
+    send: (event, data) => {
+      if (event === "train") between.tell("Waiting for the machine");
+      send(event, data);
+    },
+    keep: ask.keep,
+  });
+  find(".between-ends").append(between.node);
+  const take = (told) => {
+    if (told.merged) between.show(told.merged);
+    else if (told.merging) between.tell(told.step, told.error);
+    else {
+      job = told;
+      between.of(job.report?.after ? job.report.model : "");
+      draw();
+    }
+  };
+
   const draw = () => {
     const running = job.status === "running",
       told = job.told,
@@ -295,10 +314,7 @@ LIW.pages.train = ({ element, props, send, watch, setup }) => {
     send("halt");
     said.textContent = "Stopping; the model of this step is kept";
   });
-  watch("value", () => {
-    job = props.value.job;
-    draw();
-  });
+  watch("value", () => take(props.value.job));
   arrange();
-  draw();
+  take(job);
 };

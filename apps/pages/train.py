@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
-from apps import training
+from apps import merging, training
 from apps.components import component
 from apps.live import follow
 from apps.pages import Functions, answering, bar, live, sentence
 from apps.text import asked
 from apps.workspaces import Workspaces
-from engine import Collection
+from engine import Collection, load_collection
 from engine.errors import InputError, missing_extra
 
 
@@ -24,7 +25,7 @@ def page(workspaces: Workspaces) -> None:
     """
     bar()
     train = TrainPage(workspaces)
-    view = component("train", None, [train.start], ("train", "halt"))
+    view = component("train", None, [train.start, train.keep], ("train", "halt"))
     live(view, train.train, train.stops, "train", workspaces.training, _refused)
 
 
@@ -50,16 +51,32 @@ class TrainPage(Functions):
             **self.workspaces.about(request), "missing": _missing(), "types": list(training.TYPES),
             "losses": [{"name": name, "about": kind.about} for name, kind in LOSSES.items()],
             "first": {way: training.first_request(way) for way in FIRST},
-            "scorers": scorers.names(),
+            "scorers": [{"name": name, "about": scorers.about(name)} for name in scorers.names()],
             "bases": [model for model in self.workspaces.models.offered() if model["name"].startswith("trained/")],
             "document": _example(collection)[1] if collection.judged_queries else "",
         }  # fmt: skip
 
-    def train(self, request: dict[str, Any], session: str) -> Iterator[dict[str, Any]]:
-        """Check, rehearse or train, and tell how it goes.
+    @answering
+    def keep(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Save a model between a trained one and its base.
 
         Args:
-            request: What `read_request` takes; "rehearse" (yes or no), and "pinned": a question and a document.
+            request: "model" and "share", 0 to 1.
+
+        Returns:
+            "model", the name of the new one.
+        """
+        share = request.get("share")
+        if isinstance(share, bool) or not isinstance(share, (int, float)):
+            raise InputError(f"Expected a share from 0 to 1, got {share!r}: choose a point.")
+        return {"model": merging.keep(asked(request, "model"), float(share))}
+
+    def train(self, request: dict[str, Any], session: str) -> Iterator[dict[str, Any]]:
+        """Check, rehearse, train, or measure a merge, and tell how it goes.
+
+        Args:
+            request: What `read_request` takes; "rehearse" (yes or no), and "pinned": a question and a document; or
+                "merge": a model that was trained here.
             session: Whose run it is.
 
         Yields:
@@ -70,6 +87,9 @@ class TrainPage(Functions):
         flag, stop = self.stops.begin(session), Stop()
 
         try:
+            if request.get("merge"):
+                yield from self._merged(request, flag)
+                return
             yield _job("running", step="Reading the data")
             collection = self.workspaces.of(request).collection
             settings, data, development = training.read_request({**request, "base": self._base(request)}, collection)
@@ -90,9 +110,20 @@ class TrainPage(Functions):
                     told.draw()
                     yield _job("done", told=told.as_dict(), report=training.outcome(record, development))
         except Exception as error:  # the boundary to the browser
-            yield _job("error", error=sentence(error))
+            yield _job("error", error=sentence(error), merging=bool(request.get("merge")))
         finally:
             stop.set()
+
+    def _merged(self, request: dict[str, Any], flag: threading.Event) -> Iterator[dict[str, Any]]:
+        """Measure shares between a trained model and its base on the open collection, and on the embedded one."""
+        yield _job("running", step="Loading both models", merging=True)
+        model = asked(request, "merge")
+        collections = merging.measured_with(self.workspaces.of(request).collection, load_collection("embedded"))
+        for what, found in follow(lambda report: merging.curve(model, collections, report, flag), flag):
+            if what == "progress":
+                yield _job("running", step=f"Measured {found[0]} of {found[1]} shares", merging=True)
+            else:
+                yield _job("merged", merged=merging.told(model, found))
 
     def _base(self, request: dict[str, Any]) -> str:
         name = asked(request, "base", "embedded")
@@ -106,11 +137,22 @@ class TrainPage(Functions):
 
 
 def _job(status: str, **parts: Any) -> dict[str, Any]:
-    return {"job": {"status": status, "step": "", "error": "", "checked": None, "report": None, **parts}}
+    return {
+        "job": {
+            "status": status,
+            "step": "",
+            "error": "",
+            "checked": None,
+            "report": None,
+            "merging": False,
+            "merged": None,
+            **parts,
+        }
+    }
 
 
 def _refused(request: dict[str, Any], told: str) -> dict[str, Any]:
-    return _job("error", error=told)
+    return _job("error", error=told, merging=bool(request.get("merge")))
 
 
 def _step(told: training.Told, stopping: bool) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from engine import nested
 from engine.encoder import Encoder
@@ -14,6 +17,7 @@ from engine.errors import InputError
 from engine.files import make_folder
 from engine.maxsim import scorers
 from engine.training.checkpoints import REPORT, check_new, writing_tensors
+from engine.training.frozen import remembered_backbone
 from engine.training.layout import use_shared_layout
 
 
@@ -57,6 +61,17 @@ class Interpolation:
             )
         self._first = {name: value.clone() for name, value in first.items()}
         self._last = {name: value.clone() for name, value in last.items()}
+
+    @contextmanager
+    def same_backbone(self) -> Iterator[None]:
+        """While entered, the vectors of a backbone that training left alone are kept: every share needs the same."""
+        model: Any = self.encoder.model
+        own = [f"0.{name}" for name in model[0].state_dict()]
+        if own and all(torch.equal(self._first[name], self._last[name]) for name in own):
+            with remembered_backbone(model):
+                yield
+        else:
+            yield
 
     def at(self, share: float) -> Encoder:
         """The model at a share of the way.

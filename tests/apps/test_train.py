@@ -146,8 +146,12 @@ def upload(page: Page, server: Server, **state: str) -> None:
 
 
 @pytest.mark.browser
-def test_a_run_is_checked_watched_and_its_model_used(page: Page, server: Server) -> None:
+def test_a_run_is_checked_watched_and_its_model_merged_and_used(
+    page: Page, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from playwright.sync_api import expect
+
+    from apps import merging
 
     pytest.importorskip("accelerate", reason="needs the training packages: the extra train")
     upload(page, server, steps="2")
@@ -158,10 +162,23 @@ def test_a_run_is_checked_watched_and_its_model_used(page: Page, server: Server)
     expect(page.locator(".result .lead")).to_contain_text("Done after 2 steps", timeout=120_000)
     expect(page.locator(".result .lead")).to_contain_text("questions better")
     expect(page.locator(".run .plot .cartesianlayer .subplot")).to_have_count(2)  # loss, and nDCG with its interval
-    slider = page.get_by_role("slider")
+    slider = page.get_by_role("slider", name="Step of the matrix")
     slider.focus()
     slider.press("Home")
     expect(page.locator(".pinned label")).to_contain_text("Step 0")
+    monkeypatch.setattr(merging, "WATCHED_DOCUMENTS", 60)
+    monkeypatch.setattr(merging, "WATCHED_QUESTIONS", 6)
+    page.get_by_role("button", name="Measure the way").click()
+    share = page.get_by_role("slider", name="Share of the way")
+    share.focus(timeout=120_000)
+    expect(page.locator(".between .plot .scatterlayer .trace")).to_have_count(2)  # the collection, and the embedded one
+    share.press("End")
+    expect(page.locator(".between [role=status]")).to_contain_text("against the base")
+    share.press("Home")
+    share.press("PageUp")
+    page.get_by_role("button", name="Keep this point").click()
+    expect(page.locator(".between a.mono")).to_contain_text("trained/my-model-at-", timeout=60_000)
+    expect(page.locator(".result .lead")).to_contain_text("Done after 2 steps")  # the report stays
     page.get_by_role("link", name="Use it in the other pages").click()
     expect(page.locator(".model")).to_have_value("trained/my-model")
     page.get_by_role("button", name="Index").click()
@@ -205,3 +222,18 @@ def test_maps_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
         told.listen(Pinned(step, (pair,)))
     assert len(told.maps) == training.MOST_PINNED
     assert told.maps[0]["score"] == pytest.approx(2.0)
+
+
+def test_a_merge_names_a_trained_model_and_a_share(home: Path, tiny_collection: Collection) -> None:
+    from apps import merging
+    from apps.pages.train import TrainPage
+
+    with pytest.raises(InputError, match="trained here"):
+        merging.folder_of("embedded")
+    bare = Collection(tiny_collection.documents, {}, {}, "bare")
+    with pytest.raises(InputError, match="judgements to measure"):
+        merging.measured_with(bare, tiny_collection)
+    assert [c.name for c in merging.measured_with(tiny_collection, tiny_collection)] == [tiny_collection.name]
+    refused = TrainPage.keep(None, {"model": "trained/x", "share": "half"})  # type: ignore[arg-type]
+    assert "share from 0 to 1" in refused["error"]
+    assert "trained here" in TrainPage.keep(None, {"model": "../x", "share": 0.5})["error"]  # type: ignore[arg-type]

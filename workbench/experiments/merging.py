@@ -52,21 +52,25 @@ def merge_curve(
     """
     wanted, points = check_shares([0.0, *shares]), []
     first: dict[str, Score] = {}
-    for number, share in enumerate(wanted, start=1):
-        encoder = between.at(share)
-        scores = {collection.name: score_collection(encoder, collection) for collection in collections}
-        first = first or scores
-        values = {
-            name: (list(first[name].per_query.values()), list(scores[name].per_query.values())) for name in scores
-        }
-        points.append(
-            MergePoint(
-                share,
-                scores,
-                {name: paired(first[name].per_query, score.per_query) for name, score in scores.items()},
-                {name: p_value(*pair, "randomization") for name, pair in values.items()},
-            )
-        )
-        if on_point is not None:
-            on_point(number, len(wanted))
+    with between.same_backbone():
+        for number, share in enumerate(wanted, start=1):
+            points.append(_point(between, collections, share, first))
+            if on_point is not None:
+                on_point(number, len(wanted))
     return points
+
+
+def _point(
+    between: Interpolation, collections: Sequence[Collection], share: float, first: dict[str, Score]
+) -> MergePoint:
+    """One share measured; the first one fills `first`."""
+    encoder = between.at(share)
+    scores = {collection.name: score_collection(encoder, collection) for collection in collections}
+    first.update({name: score for name, score in scores.items() if name not in first})
+    values = {name: (list(first[name].per_query.values()), list(scores[name].per_query.values())) for name in scores}
+    return MergePoint(
+        share,
+        scores,
+        {name: paired(first[name].per_query, score.per_query) for name, score in scores.items()},
+        {name: p_value(*pair, "randomization") for name, pair in values.items()},
+    )

@@ -15,7 +15,7 @@ from workbench.figures.systems import (
     system_frontier,
 )
 from workbench.figures.theme import CONFIG, PALETTES, Palette, palette
-from workbench.figures.training import pool_training, training_curves
+from workbench.figures.training import merge_curves, pool_training, training_curves
 
 __all__ = [
     "CONFIG",
@@ -36,6 +36,7 @@ __all__ = [
     "intervals",
     "latencies",
     "maxsim_heatmap",
+    "merge_curves",
     "palette",
     "pareto_front",
     "pool_curve",

@@ -121,6 +121,43 @@ def pool_training(curves: Mapping[str, Mapping[float, Any]], theme: str = "light
     return legend_below(figure, len(curves), 8)
 
 
+def merge_curves(points: Sequence[Any], theme: str = "light") -> go.Figure:
+    """What a model gains and forgets on the way from its base to its training.
+
+    Args:
+        points: Of `workbench.experiments.merging.merge_curve`: `share`, and `differences` of nDCG@10 to the base.
+        theme: "light" or "dark".
+
+    Returns:
+        The figure, a line a collection.
+
+    Raises:
+        InputError: no points.
+    """
+    if not points:
+        raise InputError("Expected measured shares, got none: measure the base and the trained model at least.")
+    colours, shares = palette(theme), [point.share for point in points]
+    names = list(points[0].differences)
+    figure = go.Figure()
+    for number, name in enumerate(names):
+        changes = [point.differences[name] for point in points]
+        y, colour = [change.mean for change in changes], colours.series[number % len(colours.series)]
+        figure.add_scatter(
+            x=[share + 0.006 * (number - (len(names) - 1) / 2) for share in shares], y=y, name=name,
+            mode="lines+markers", customdata=[[share, point.scores[name].ndcg] for share, point in
+                                              zip(shares, points, strict=True)],
+            line={"color": colour, "width": 2, "dash": DASHES[number % len(DASHES)]},
+            marker={"symbol": SYMBOLS[number % len(SYMBOLS)], "size": 9},
+            error_y=error_bars(y, [(change.low, change.high) for change in changes], colour),
+            hovertemplate=f"{name}, share %{{customdata[0]:g}}: %{{y:+.3f}}, at %{{customdata[1]:.3f}}<extra></extra>",
+        )  # fmt: skip
+    style(figure, "Between the base and the trained model", theme, 320,
+          "Change of nDCG@10 against the base. Bars: 95% intervals over questions.")  # fmt: skip
+    figure.update_xaxes(tickvals=shares, title_text="share of the way to the trained model", zeroline=False)
+    figure.update_yaxes(title_text=f"change of {metric_name('ndcg@10')}", tickformat="+.3f", zeroline=True)
+    return legend_below(figure, len(names), 24)
+
+
 def _series(events: Sequence[Any]) -> dict[str, list[tuple[int, float]]]:
     """Quantity -> (step, value) pairs in the order of the events."""
     series: dict[str, list[tuple[int, float]]] = {}
