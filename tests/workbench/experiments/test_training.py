@@ -46,7 +46,9 @@ def test_before_and_after_are_runs_that_any_door_finds_again(settings: TrainSett
         asked = Experiment(collection="held out", model=model, dtype="float32")
         loaded = Encoder.load(model, device="cpu", dtype="float32")
         assert run(asked, collection=DEVELOPMENT, encoder=loaded).id == found.id
-        assert score_collection(loaded, DEVELOPMENT).ndcg == pytest.approx(score.ndcg, abs=0.01)
+        # The index keeps float16, this scores float32: random weights give near ties, and one may turn over.
+        turned = 1.0 / len(QUERIES)
+        assert score_collection(loaded, DEVELOPMENT).ndcg == pytest.approx(score.ndcg, abs=turned)
     pair = compare(before, after, names=("before", "after"), metrics=["ndcg@10"], test="randomization").pairs[0]
     assert pair.p == report.p_value
     assert load_report(settings.output, "cpu").after == report.after
