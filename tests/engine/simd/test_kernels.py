@@ -30,7 +30,14 @@ assert np.array_equal(scores[:, -1], -np.sort(-full, axis=1)[:, 4])
 """
 
 
-@pytest.mark.parametrize("level", [level.name for level in levels.available()])
+# Every day the best one and the plain one; each compiles all kernels anew, so those between are in test-long.
+BETWEEN = [level.name for level in levels.available()][1:-1]
+LEVELS = [
+    pytest.param(level.name, marks=pytest.mark.slow if level.name in BETWEEN else ()) for level in levels.available()
+]
+
+
+@pytest.mark.parametrize("level", LEVELS)
 def test_each_level_scores_the_same(level):
     code = CHECK.format(level=level)
     environment = {**os.environ, choice.VARIABLE: level}
