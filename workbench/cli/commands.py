@@ -11,6 +11,7 @@ from workbench.cli import (
     indexes,
     merging,
     pooling,
+    probing,
     questions,
     runs,
     search,
@@ -43,6 +44,7 @@ def register(app: typer.Typer) -> None:
     app.command("check-questions")(questions.check_questions)
     app.command()(training.train)
     app.command()(training.mine)
+    app.command()(probing.probe)
     app.command()(merging.merge)
     app.command()(tuning.tune)
     app.command()(doctor.doctor)
