@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 PROCESSES ?= 2
+# Which build of torch: that of the lock, or one that uv knows: TORCH=cpu leaves out CUDA on Linux, TORCH=cu126 is for
+# older drivers. Only torch and its CUDA packages come from elsewhere then; all others stay as the lock has them.
+TORCH ?= lock
 READY := $(VENV)/.ready
 NODE_READY := node_modules/.ready
 
@@ -11,22 +14,42 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export GRADIO_ANALYTICS_ENABLED := False
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo ui test coverage test-long test-notebooks lint lint-js format lock pictures clean help
+.PHONY: demo ui test coverage test-long test-notebooks test-install wheel lint lint-js format lock
+.PHONY: pictures clean help
 
 help:  ## What each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
 
+UV_INSTALL = $(BIN)/python -m uv pip install --compile-bytecode --python $(BIN)/python
+ifeq ($(TORCH),lock)
+LOCKED = requirements.lock
+else
+LOCKED = $(VENV)/requirements-without-torch.lock
+endif
+
 # The locked environment, made again when the lock or the project file changes. Installed by hash, the project last.
 # Bytecode is compiled now: without it, the first start would spend half a minute on compiling what it imports.
 $(READY): requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v < (3, 14) else f"Python 3.10 to 3.13 is needed, this is {v[0]}.{v[1]}: run make PYTHON=python3.12")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet "uv==$(UV_VERSION)"
-	$(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
-	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps -e .
-	touch $@
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v < (3, 14) else f"Python 3.10 to 3.13 is needed, this is {v[0]}.{v[1]}: run make PYTHON=python3.12")'
+	@echo "1 of 4: an environment in $(VENV), for $$($(PYTHON) --version)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "2 of 4: uv $(UV_VERSION), which installs the rest"
+	@$(BIN)/python -m pip install --quiet "uv==$(UV_VERSION)"
+ifeq ($(TORCH),lock)
+	@echo "3 of 4: the packages of requirements.lock, each checked by its hash. The first time some 3 GB come over the"
+	@echo "        network, which takes minutes; make TORCH=cpu demo leaves out CUDA, the largest part."
+else
+	@echo "3 of 4: torch for $(TORCH), then the other packages of requirements.lock, each checked by its hash."
+	@awk '/^[a-z]/ {skip = /^(torch|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)==/} !skip' requirements.lock > $(LOCKED)
+	@$(UV_INSTALL) --torch-backend $(TORCH) "torch==$$(sed -n 's/^torch==\([^ ]*\).*/\1/p' requirements.lock)"
+endif
+	@$(UV_INSTALL) $(if $(filter lock,$(TORCH)),,--no-deps) --require-hashes -r $(LOCKED)
+	@echo "4 of 4: this project, as it lies here"
+	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
 
 demo: $(READY)  ## Search real text in a browser, with no network and no GPU
+	@echo "Starting: texts are encoded once, some ten seconds a core; then a page opens in your browser."
 	$(BIN)/workbench demo
 
 ui: $(READY)  ## Open the browser pages
@@ -48,6 +71,12 @@ test-long: $(READY)  ## The long tests: many kills, many examples
 
 test-notebooks: $(READY)  ## Execute every notebook from top to bottom
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/notebooks -m "slow or not slow"
+
+test-install: $(READY)  ## Build wheel and source distribution, install them elsewhere, use them there
+	$(BIN)/python -m pytest tests/test_install.py -m slow
+
+wheel: $(READY)  ## Wheel and source distribution, in dist/
+	$(BIN)/python -m uv build --python $(BIN)/python
 
 lint: $(READY)  ## ruff and pyright; and lint-js where npm is
 	$(BIN)/ruff check .

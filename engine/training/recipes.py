@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError, NotFoundError
+from engine.shipped import shipped
 from engine.training.settings import TrainSettings
 
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "recipes"
+FOLDER = shipped("assets") / "recipes"
 
 
 def recipes() -> dict[str, str]:

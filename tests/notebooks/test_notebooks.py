@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import importlib
 from pathlib import Path
 
 import nbformat
@@ -48,6 +51,26 @@ def test_every_cell_is_python(name: str) -> None:
     for cell in read(name).cells:
         if cell.cell_type == "code":
             compile(cell.source, name, "exec")
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_what_it_imports_of_this_project_is_there(name: str) -> None:
+    code = "\n".join(cell.source for cell in read(name).cells if cell.cell_type == "code")
+    ours = [
+        (node.module, alias.name)
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("engine", "workbench")
+        for alias in node.names
+    ]
+    assert ours
+    absent = []
+    for module, attribute in ours:
+        if not hasattr(importlib.import_module(str(module)), attribute):
+            with contextlib.suppress(ModuleNotFoundError):  # a module is no attribute before it is imported
+                importlib.import_module(f"{module}.{attribute}")
+                continue
+            absent.append((module, attribute))
+    assert absent == []
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import socket
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -194,6 +196,8 @@ def dashboard(
 def notebooks(
     port: PortOption = 8888,
     no_browser: NoBrowserOption = False,
+    listed: Annotated[bool, typer.Option("--list", help="Print what there is, open nothing.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Open the tutorials in JupyterLab, from a copy that you can change.
 
@@ -201,19 +205,27 @@ def notebooks(
     """
     import shutil
     import subprocess
-    from importlib.resources import files
 
+    from engine.shipped import shipped
     from workbench.paths import data_folder
 
+    tutorials = shipped("notebooks", "workbench")
+    if listed or as_json:
+        rows = [(path.stem, _title(path)) for path in sorted(tutorials.glob("*.ipynb"))]
+        if as_json:
+            show_json({"notebooks": [{"name": name, "title": title} for name, title in rows]})
+        else:
+            show_table(f"{len(rows)} tutorials", ("notebook", "title"), rows)
+        return
     try:
         importlib.import_module("jupyterlab")
     except ImportError:
         raise missing_extra("jupyterlab", "notebooks") from None
     folder = data_folder("notebooks")
-    for source in files("notebooks").iterdir():
+    for source in sorted(tutorials.iterdir()):
         target = folder / source.name
-        if source.name.endswith((".ipynb", ".md")) and not target.exists():
-            shutil.copyfile(str(source), target)
+        if source.suffix in (".ipynb", ".md") and not target.exists():
+            shutil.copyfile(source, target)
     port = free_port("127.0.0.1", port)
     note(f"Tutorials in {folder}; your changes stay there.")
     command = [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", f"--port={port}", f"--notebook-dir={folder}"]
@@ -221,3 +233,9 @@ def notebooks(
     if no_browser:
         command.append("--no-browser")
     raise typer.Exit(subprocess.call(command))
+
+
+def _title(notebook: Path) -> str:
+    """The heading of a notebook's first cell."""
+    first = json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]["source"]
+    return "".join(first).splitlines()[0].lstrip("# ")

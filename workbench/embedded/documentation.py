@@ -15,11 +15,12 @@ import numpy
 
 from engine.collection import Collection
 from engine.errors import UnsupportedError
+from engine.shipped import shipped
 from workbench.embedded.docstrings import passage
 from workbench.embedded.documented_names import CLASSES_WITH_METHODS, NUMPY_MODULES, STANDARD_MODULES
 from workbench.embedded.judgements import read_judgements, read_questions
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets" / "embedded"
+ASSETS = shipped("assets") / "embedded"
 
 FEWEST_WORDS = 20  # below, a document is lent context
 _SAYS_NOTHING = re.compile(r"\w+(\([^)]*\))?\.?")  # a generated signature, or only the name again

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.shipped import shipped
+
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
 
-HEAD = Path(__file__).resolve().parents[2] / "assets" / "head"
+HEAD = shipped("assets") / "head"
 QUERY_LENGTH, DOCUMENT_LENGTH = 64, 256  # the backbone was trained at 256 tokens or fewer
 
 
