@@ -31,6 +31,10 @@ class BusyError(WorkbenchError):
     """Something that another process holds: a writer's lock, a port."""
 
 
+class WorkerError(WorkbenchError):
+    """A process or machine that worked for this one and ended, or does not answer."""
+
+
 class UnsupportedError(WorkbenchError):
     """An operation that this backend cannot do; its `describe()` says so beforehand."""
 

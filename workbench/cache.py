@@ -23,7 +23,6 @@ from engine.pooling import PoolSettings
 from workbench.paths import data_folder
 
 BLOCK_TEXTS = 2048
-REBUILD = "originals"  # vectors that a small PLAID index keeps to be trained again with: no search reads them
 
 
 def content_key(*parts: object) -> str:
@@ -249,7 +248,7 @@ def cached_index(
         The index, the seconds that building took (None where nobody knows any more), and whether it was opened rather
         than built.
     """
-    found = index_class(kind)
+    found = index_class(kind, settings)
     parsed = asdict(found.parse_settings(settings))
     searching = {name: parsed.pop(name) for name in found.search_settings}
     values = hashlib.blake2b(np.ascontiguousarray(documents.values).data, digest_size=10).hexdigest()
@@ -283,4 +282,4 @@ def searched_bytes(index: Index) -> int | None:
     described = index.describe()
     if described.get("elsewhere"):
         return None
-    return described["bytes"] - index.state.manifest.files.get(REBUILD, {}).get("bytes", 0)
+    return described["bytes"] - index.unread_bytes

@@ -334,7 +334,7 @@ def open_workspace(
     _ranker(prepared.experiment(index=index, settings=settings or {}, scorer=scorer))
     if where.strip():
         if not system:
-            index_class(index).check_can("subset")
+            index_class(index, settings or {}).check_can("subset")
         prepared.collection.rows.select(where.strip())
     prepared.pooler.check(pooling)
     if system:

@@ -7,7 +7,7 @@ entry point group `late_interaction.indexes`, and every command and page knows t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +27,7 @@ BUILT_IN = {
     "lancedb": "engine.indexes.lancedb:LanceIndex",
     "qdrant": "engine.indexes.qdrant:QdrantIndex",
     "xtr-warp": "engine.indexes.xtr_warp:XtrWarpIndex",
+    "sharded": "engine.indexes.sharded:ShardedIndex",
 }
 DEFAULT_KIND = "plaid"
 
@@ -36,16 +37,22 @@ def kinds() -> tuple[str, ...]:
     return (*BUILT_IN, *(name for name in plugins.names(plugins.INDEXES) if name not in BUILT_IN))
 
 
-def index_class(kind: str) -> type[Index]:
+def index_class(kind: str, settings: Mapping[str, Any] | None = None) -> type[Index]:
     """The class of a kind.
+
+    Args:
+        kind: Its name.
+        settings: Those that it is made with, which decide for a kind that holds others, such as "sharded".
 
     Raises:
         InputError: an unknown kind, where the sentence lists the known ones, or one whose package cannot be used.
     """
     if kind in BUILT_IN:
         module, _, name = BUILT_IN[kind].partition(":")
-        return getattr(import_module(module), name)
-    return _registered(kind)
+        found = getattr(import_module(module), name)
+    else:
+        found = _registered(kind)
+    return found.made_with(settings) if settings else found
 
 
 def _registered(kind: str) -> type[Index]:
@@ -84,7 +91,7 @@ def create_index(kind: str = DEFAULT_KIND, path: str | Path = "index", **setting
     """Create an empty index in a folder.
 
     Args:
-        kind: "plaid", "exact", "hnsw", "fast-plaid", ...
+        kind: "plaid", "exact", "hnsw", "sharded", ...
         path: A folder that does not exist or is empty.
         settings: Settings of the kind; `index_class(kind).settings_class` lists them with defaults.
 
@@ -95,7 +102,7 @@ def create_index(kind: str = DEFAULT_KIND, path: str | Path = "index", **setting
         InputError: an unknown kind or setting, a value that makes no sense, or a folder that is in use.
         MissingExtraError: the kind needs a package that is not installed.
     """
-    return index_class(kind).create(Path(path), settings)
+    return index_class(kind, settings).create(Path(path), settings)
 
 
 @contextmanager
@@ -139,7 +146,7 @@ def open_index(path: str | Path) -> Index:
     prefix, _, kind = manifest.kind.partition("/")
     if prefix != "index":
         raise InputError(f"{path} holds a {manifest.kind!r}, expected an index: give the folder of an index.")
-    return index_class(kind).open(Path(path))
+    return index_class(kind, manifest.record.get("settings")).open(Path(path))
 
 
 __all__ = [

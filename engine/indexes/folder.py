@@ -20,6 +20,7 @@ from engine.indexes.kind import Kind
 from engine.indexes.state import State
 
 T = TypeVar("T", bound="IndexFolder")
+REBUILD = "originals"  # the file of vectors that nothing but another training reads
 
 
 class IndexFolder(Kind, ABC):
@@ -118,7 +119,7 @@ class IndexFolder(Kind, ABC):
     @property
     def abilities(self) -> frozenset[str]:
         """What this index can do with its settings: `can`, or less."""
-        return self.can
+        return self.able(self.settings)
 
     def _need(self, ability: str) -> None:
         if ability not in self.abilities:
@@ -169,6 +170,11 @@ class IndexFolder(Kind, ABC):
 
     def _verify(self, manifest: storage.Manifest) -> None:
         storage.verify(self.path, manifest)
+
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes of the files that no search reads: vectors that a small index keeps to be trained again with."""
+        return self.state.manifest.files.get(REBUILD, {}).get("bytes", 0)
 
     def describe(self) -> dict[str, Any]:
         """Documents, tokens, bytes, settings, fingerprints and what this kind can do, as JSON values."""

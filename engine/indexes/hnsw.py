@@ -126,10 +126,10 @@ class HnswIndex(StoredVectorsIndex):
         plain = voyager.Index(voyager.Space.InnerProduct, 2)
         return {"voyager.M": plain.M, "voyager.ef_construction": plain.ef_construction, "voyager.ef": plain.ef}
 
-    @property
-    def abilities(self) -> frozenset[str]:
-        """What this index can do with its settings."""
-        return self.can if self.settings.build_threads == 1 else self.can - {"deterministic"}
+    @classmethod
+    def able(cls, settings: HnswSettings) -> frozenset[str]:
+        """Several threads that insert make another graph each time."""
+        return cls.can if settings.build_threads == 1 else cls.can - {"deterministic"}
 
     def _load(self) -> None:
         super()._load()

@@ -36,6 +36,20 @@ class Kind:
     traced: ClassVar[bool] = True
 
     @classmethod
+    def made_with(cls, settings: Mapping[str, Any]) -> type[Kind]:
+        """The class for these settings: this one, but where a setting names another kind that holds the vectors.
+
+        Raises:
+            InputError: there is no such kind, or it cannot be held.
+        """
+        return cls
+
+    @classmethod
+    def able(cls, settings: Any) -> frozenset[str]:
+        """What an index can do with these settings, an object of `settings_class`: `can`, or less."""
+        return cls.can
+
+    @classmethod
     def parse_settings(cls, settings: Mapping[str, Any]) -> Any:
         """Check settings by name and value.
 

@@ -78,10 +78,10 @@ class LanceIndex(NumberedIndex):
 
         return signature_defaults("lancedb.IvfPq", IvfPq, "__init__")
 
-    @property
-    def abilities(self) -> frozenset[str]:
+    @classmethod
+    def able(cls, settings: LanceSettings) -> frozenset[str]:
         """Scores on the codes are no MaxSim; those that are refined are."""
-        return self.can if self.settings.refine else self.can - {"exact-scores"}
+        return cls.can if settings.refine else cls.can - {"exact-scores"}
 
     def _add(self, names: list[str], documents: TokenEmbeddings) -> None:
         _check_lengths(documents)

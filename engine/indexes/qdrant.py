@@ -84,10 +84,10 @@ class QdrantIndex(NumberedIndex):
 
         return signature_defaults("QdrantClient", QdrantClient, "query_points")
 
-    @property
-    def abilities(self) -> frozenset[str]:
+    @classmethod
+    def able(cls, settings: QdrantSettings) -> frozenset[str]:
         """A server's graph is not repeatable, and a change that is cut short leaves the server ahead of the folder."""
-        return self.can - {"crash-safe", "deterministic", "snapshots"} if self.settings.address else self.can
+        return cls.can - {"crash-safe", "deterministic", "snapshots"} if settings.address else cls.can
 
     @property
     def _name(self) -> str:

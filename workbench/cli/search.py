@@ -195,8 +195,8 @@ def index(
     from workbench.indexed import keep_documents
 
     name, settings = parse_spec(kind)
-    index_class(name).parse_settings(settings)
-    index_class(name).check_installed()
+    index_class(name, settings).parse_settings(settings)
+    index_class(name, settings).check_installed()
     check_empty(destination)
     pooling = parse_pool(pool)
     prepared = prepare(collection, model, device=device)

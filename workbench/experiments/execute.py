@@ -113,7 +113,7 @@ def check_fits(experiment: Experiment, prepared: Prepared) -> None:
     if experiment.system:
         check(parse_system(experiment.system), Material(prepared))
     elif experiment.where:
-        index_class(experiment.index).check_can("subset")
+        index_class(experiment.index, experiment.settings).check_can("subset")
     collection = prepared.where(experiment.where).collection
     if experiment.metrics:
         require_judgements(collection)
@@ -153,7 +153,7 @@ def run_key(experiment: Experiment, prepared: Prepared) -> str:
 
 
 def _settings(experiment: Experiment) -> dict[str, Any]:
-    return asdict(index_class(experiment.index).parse_settings(experiment.index_settings))
+    return asdict(index_class(experiment.index, experiment.settings).parse_settings(experiment.index_settings))
 
 
 def is_kept(experiment: Experiment, prepared: Prepared) -> bool:
@@ -269,7 +269,7 @@ def run_alone(
     """
     if experiment.where:
         raise InputError("An index is measured by itself on all documents: leave the condition out, or use `run`.")
-    index_class(experiment.index).check_installed()
+    index_class(experiment.index, experiment.settings).check_installed()
     prepared = prepared.at_dim(experiment.dim)
     rungs = plan.ladder(experiment) if target else ()
     run_id = run_key(experiment, prepared)

@@ -98,7 +98,7 @@ class Experiment:
         if not isinstance(self.settings, Mapping):
             raise InputError(f"Expected settings as names and values, got {self.settings!r}: write a mapping.")
         object.__setattr__(self, "settings", dict(self.settings))
-        index_class(self.index).parse_settings(dict(self.settings))
+        index_class(self.index, self.settings).parse_settings(dict(self.settings))
         if self.system != "":
             self._check_system()
 
@@ -151,7 +151,7 @@ class Experiment:
     @property
     def index_settings(self) -> dict[str, Any]:
         """The settings for `create_index`, with the experiment's seed where the kind has one and it is not 0."""
-        known = {entry.name for entry in fields(index_class(self.index).settings_class)}
+        known = {entry.name for entry in fields(index_class(self.index, self.settings).settings_class)}
         return {**({"seed": self.seed} if "seed" in known and self.seed else {}), **self.settings}
 
     def with_(self, **changes: Any) -> Experiment:

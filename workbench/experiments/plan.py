@@ -101,7 +101,7 @@ def default_indexes() -> tuple[Spec, ...]:
 
 def ladder(experiment: Experiment) -> tuple[dict[str, Any], ...]:
     """Search settings of an experiment's index, cheapest first; none where its search cannot be tuned."""
-    kind = index_class(experiment.index)
+    kind = index_class(experiment.index, experiment.settings)
     return kind.ladder(kind.parse_settings(experiment.index_settings))
 
 
@@ -281,5 +281,5 @@ def format_spec(kind: str, settings: Mapping[str, Any]) -> str:
 
 def changed_settings(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that are not the defaults of a kind."""
-    defaults = asdict(index_class(kind).settings_class())
+    defaults = asdict(index_class(kind, settings).settings_class())
     return {name: value for name, value in settings.items() if defaults.get(name) != value}

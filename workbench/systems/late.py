@@ -62,7 +62,7 @@ class IndexStage(Finder):
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> IndexOptions:
         """The options `k` and the settings of the kind."""
-        kind = index_class(cls.name)
+        kind = index_class(cls.name, {name: _value(value) for name, value in given.items()})
         known = [entry.name for entry in fields(kind.settings_class)]
         unknown = next((name for name in given if name not in ("k", *known)), None)
         if unknown is not None:
@@ -73,14 +73,15 @@ class IndexStage(Finder):
     @classmethod
     def changed(cls, options: IndexOptions) -> dict[str, Any]:
         """The options that are not the defaults."""
-        defaults = asdict(index_class(cls.name).settings_class())
-        settings = {name: value for name, value in asdict(options.settings).items() if value != defaults[name]}
+        values = asdict(options.settings)
+        defaults = asdict(index_class(cls.name, values).settings_class())
+        settings = {name: value for name, value in values.items() if value != defaults[name]}
         return ({"k": options.k} if options.k else {}) | settings
 
     @classmethod
     def check(cls, options: IndexOptions, material: Material) -> None:
         """Raise unless the packages of the kind are there."""
-        index_class(cls.name).check_installed()
+        index_class(cls.name, asdict(options.settings)).check_installed()
 
     def encode(self, texts: Sequence[str]) -> TokenEmbeddings:
         """Token vectors of questions."""

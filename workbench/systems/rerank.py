@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -174,6 +174,6 @@ def _index_leaf(text: str) -> Leaf:
     tree = parse_system(text)
     if not isinstance(tree, Leaf) or not issubclass(tree.kind, IndexStage):
         raise InputError(f"Expected vectors={HELD}, {ENCODE} or an index such as plaid, got {text!r}: name one.")
-    if "stored" not in index_class(tree.name).can:
+    if "stored" not in index_class(tree.name, asdict(tree.options.settings)).can:
         raise InputError(f"The index {tree.name!r} does not give back the vectors that it stores: name another one.")
     return tree
