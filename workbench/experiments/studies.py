@@ -11,15 +11,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from engine import TokenEmbeddings
 from engine.collection import require_judgements
 from engine.errors import InputError, WorkbenchError
 from engine.evaluation import DEFAULT_METRICS
-from workbench.embedded.single_vectors import MODEL, as_tokens, single_vectors
 from workbench.experiments import plan
 from workbench.experiments.execute import check_fits, is_kept, run, run_alone
 from workbench.experiments.experiment import Experiment
-from workbench.experiments.prepare import STAGES, TRUTH_DEPTH, Prepared, prepare
+from workbench.experiments.prepare import STAGES, TRUTH_DEPTH, Prepared
 from workbench.experiments.progress import Progress, Steps, Stop, Stopped
 from workbench.experiments.sweep import OnRun, sweep
 from workbench.experiments.views.demo import DemoRow, demo_row
@@ -259,15 +257,8 @@ def demo(prepared: Prepared, progress: Progress | None = None) -> Iterator[DemoR
     for kind, label in DEMO:
         told = lambda stage, done, total, label=label: report(f"{label}: {stage}", done, total)  # noqa: E731
         yield demo_row(label, run(base.with_(index=kind), told, prepared=prepared), tokens)
-    collection = prepared.collection
-    device = prepared.encoder.device if prepared.encoder is not None else "cpu"
-
-    def encoded(texts: dict[str, str]) -> TokenEmbeddings:
-        return as_tokens(single_vectors(list(texts.values()), device, lambda *done: report("single vectors", *done)))
-
-    single = prepare(collection, MODEL, encoded(collection.documents), encoded(collection.queries))
-    wanted = single.experiment(settings={"dtype": "float32"})
-    yield demo_row("single vector", run(wanted, prepared=single), tokens)
+    told = lambda stage, done, total: report(f"single vector: {stage}", done, total)  # noqa: E731
+    yield demo_row("single vector", run(base.with_(system="single"), told, prepared=prepared), tokens)
 
 
 def seed_noise(

@@ -1,5 +1,6 @@
 """Figures: functions from records to plotly figures, with no user interface in them."""
 
+from workbench.experiments.views.pareto import pareto_front
 from workbench.figures.alignment import contribution_difference, contributions, maxsim_heatmap
 from workbench.figures.budgets import budget_curves
 from workbench.figures.export import check_place, export, export_html, export_image, export_images
@@ -10,7 +11,6 @@ from workbench.figures.systems import (
     frontier,
     intervals,
     latencies,
-    pareto_front,
     query_differences,
     system_frontier,
 )

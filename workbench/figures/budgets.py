@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 
 from engine.errors import InputError
 from engine.evaluation import metric_name
-from workbench.figures.systems import error_bars, legend_below, pareto_front
+from workbench.experiments.views.pareto import pareto_front
+from workbench.figures.systems import error_bars, legend_below
 from workbench.figures.theme import DASHES, SYMBOLS, compact, faded, log_axis, palette, style
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 
 from engine.errors import InputError
 from engine.evaluation import metric_name
-from workbench.figures.systems import legend_below, pareto_front
+from workbench.experiments.views.pareto import pareto_front
+from workbench.figures.systems import legend_below
 from workbench.figures.theme import SYMBOLS, compact, faded, log_axis, palette, style
 
 if TYPE_CHECKING:

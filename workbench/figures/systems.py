@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from engine.errors import InputError
 from engine.evaluation import metric_name
+from workbench.experiments.views.pareto import pareto_front
 from workbench.figures.theme import DASHES, SYMBOLS, compact, faded, log_axis, palette, style, with_interval
 
 if TYPE_CHECKING:
@@ -40,23 +41,6 @@ class Axis:
 def field(record: Any, name: str) -> Any:
     """A field of a mapping or of a dataclass, or None."""
     return record.get(name) if isinstance(record, Mapping) else getattr(record, name, None)
-
-
-def pareto_front(x: Sequence[float], y: Sequence[float]) -> list[int]:
-    """Positions of the points that no other point beats, cheapest first (less x is better, more y is better).
-
-    Args:
-        x: n costs.
-        y: n qualities.
-
-    Returns:
-        Positions with rising x and rising y; of equal points the first.
-    """
-    front: list[int] = []
-    for i in sorted(range(len(x)), key=lambda i: (x[i], -y[i], i)):
-        if not front or y[i] > y[front[-1]]:
-            front.append(i)
-    return front
 
 
 def frontier(

@@ -17,7 +17,6 @@ from workbench.experiments.prepare import prepare
 from workbench.experiments.studies import compare_indexes, demo, recommend
 
 METRIC = "ndcg@10"
-SINGLE = "workbench.experiments.studies.single_vectors"
 
 
 @pytest.fixture(autouse=True)
@@ -36,11 +35,7 @@ def written(collection: Any, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["exact", "plaid"])
-def test_functions_agree_and_share_one_run(kind: str, tiny_collection, fake_encoder, monkeypatch) -> None:
-    def vectors(texts, device, progress):
-        return fake_encoder.encode_query(texts).values[: len(texts)]
-
-    monkeypatch.setattr(SINGLE, vectors)
+def test_functions_agree_and_share_one_run(kind: str, tiny_collection, fake_encoder) -> None:
     found: dict[str, tuple[str, float]] = {}
     for door in ("run", "compare", "pool", "recommend", "demo"):
         prepared = prepare(tiny_collection, fake_encoder)

@@ -14,7 +14,7 @@ from engine.errors import InputError
 from engine.evaluation import metric_name
 from engine.statistics import Interval, moved, paired
 from workbench.experiments.experiment import Experiment
-from workbench.figures.systems import pareto_front
+from workbench.experiments.views.pareto import pareto_front
 from workbench.runs.record import Run
 
 THRESHOLD = 0.05  # a question that moves by more than this got better or worse

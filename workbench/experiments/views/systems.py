@@ -11,6 +11,7 @@ from engine.evaluation import metric_name
 from engine.statistics import Interval
 from workbench.experiments.views.comparison import Comparison, Pair, compare
 from workbench.experiments.views.index_tables import Table, number
+from workbench.experiments.views.pareto import pareto_front
 from workbench.exports import markdown_table
 from workbench.runs.record import Run
 from workbench.systems.text import late, parse_system
@@ -159,11 +160,9 @@ def system_comparison(
 
 def frontier(measured: Mapping[str, Run], metric: str) -> tuple[str, ...]:
     """Names of the systems that no other one beats in both quality and time, fastest first."""
-    kept: list[str] = []
-    for name in sorted(measured, key=lambda name: (measured[name].p50_ms, -measured[name].mean[metric], name)):
-        if all(measured[name].mean[metric] > measured[other].mean[metric] for other in kept):
-            kept.append(name)
-    return tuple(kept)
+    names = sorted(measured)
+    front = pareto_front([measured[name].p50_ms for name in names], [measured[name].mean[metric] for name in names])
+    return tuple(names[i] for i in front)
 
 
 def answer(rows: Sequence[SystemRow], metric: str, seed: int = 0) -> str:
