@@ -19,6 +19,7 @@ from engine.errors import WorkbenchError
 from engine.indexes.trace import Trace
 from workbench import figures
 from workbench.runs.record import Run
+from workbench.systems import SystemTrace
 
 SHOWN = 10  # documents of a ranking
 
@@ -111,7 +112,7 @@ def question(before: Run, after: Run, query: str, text: str, collection: Collect
     except WorkbenchError as error:
         st.warning(str(error))
         return
-    st.write(plain(verdict(trace)))
+    st.write(plain(str(trace) if isinstance(trace, SystemTrace) else verdict(trace)))
     show_trace(trace)
     figure = figures.maxsim_heatmap(alignment, theme=theme())
     st.plotly_chart(
@@ -122,9 +123,13 @@ def question(before: Run, after: Run, query: str, text: str, collection: Collect
         st.caption("The matrix shows the vectors before pooling; the trace is that of the pooled ones in the index.")
 
 
-def show_trace(trace: Trace) -> None:
+def show_trace(trace: Trace | SystemTrace) -> None:
     """The stages of a search as a table."""
     rows = [
+        {"stage": stage.stage, "documents in": stage.entered, "go on": stage.sent, "rank here": stage.rank,
+         "the document": "goes on" if stage.survived else "lost here" if stage.came else "did not come"}
+        for stage in trace.stages
+    ] if isinstance(trace, SystemTrace) else [
         {"stage": stage.name, "setting": f"{stage.setting} {stage.limit:g}" if stage.setting else "",
          "documents in": stage.entered, "go on": stage.kept, "rank here": stage.rank,
          "the document": "goes on" if stage.survived else "lost here"}

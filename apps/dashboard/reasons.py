@@ -1,4 +1,4 @@
-"""From a question of two runs to its reasons: the matrix of a document, and its way through the index of a run."""
+"""From a question of two runs to its reasons: a document's matrix, and its way through the index or system of a run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from workbench.cache import cached_index
 from workbench.experiments.experiment import Experiment
 from workbench.experiments.prepare import prepare
 from workbench.runs.record import Run
+from workbench.systems import System, SystemTrace, build, trace
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +26,13 @@ class Opened:
         collection: Its texts.
         encoder: Its model.
         full: Vectors of the documents before pooling.
-        index: Its index.
+        search: Its index, or its whole system.
     """
 
     collection: Collection
     encoder: Encoder
     full: TokenEmbeddings
-    index: Index
+    search: Index | System
 
 
 @st.cache_resource(show_spinner="Loading the model", max_entries=2)
@@ -53,6 +54,9 @@ def _open(run_id: str, _experiment: Experiment, fingerprint: str, model: str, dt
     prepared = prepare(collection, encoder, vectors=_experiment.vectors).at_dim(_experiment.dim)
     if prepared.model["fingerprint"] != model:
         raise InputError(f"The model of run {run_id} changed since: run it again.")
+    if _experiment.system:
+        held = None if _experiment.pooling.keeps_all else lambda: prepared.pooled(_experiment.pooling)[0]
+        return Opened(collection, encoder, prepared.documents, build(_experiment.system, prepared, held))
     pooled, _, _ = prepared.pooled(_experiment.pooling)
     settings = _experiment.index_settings
     index = cached_index(_experiment.index, list(collection.documents), pooled, **settings)[0]
@@ -77,8 +81,8 @@ def opened(run: Run) -> Opened:
     return _open(run.id, run.experiment, record["collection"]["fingerprint"], model["fingerprint"], dtype)
 
 
-def reasons(run: Run, question: str, document: str) -> tuple[Alignment, Trace]:
-    """Why a document scores as it does, and what became of it in a run's index.
+def reasons(run: Run, question: str, document: str) -> tuple[Alignment, Trace | SystemTrace]:
+    """Why a document scores as it does, and what became of it in a run's index or in its system's stages.
 
     Args:
         run: A finished run.
@@ -86,7 +90,7 @@ def reasons(run: Run, question: str, document: str) -> tuple[Alignment, Trace]:
         document: Its id.
 
     Returns:
-        The alignment on the vectors before pooling, and the trace through the run's own index.
+        The alignment on the vectors before pooling, and the trace through the run's own index or system.
 
     Raises:
         WorkbenchError: see `opened`; or no such document.
@@ -101,8 +105,11 @@ def reasons(run: Run, question: str, document: str) -> tuple[Alignment, Trace]:
         found.encoder.tokens(found.collection.documents[document], "document"),
     )
     alignment = align(query[0], found.full[ids.index(document)], *tokens)
-    originals = found.full if found.index.ids == ids else None
-    return alignment, found.index.trace(query, document, min(run.experiment.k, 10), originals)
+    k = min(run.experiment.k, 10)
+    if isinstance(found.search, System):
+        return alignment, trace(found.search, question, document, k)
+    originals = found.full if found.search.ids == ids else None
+    return alignment, found.search.trace(query, document, k, originals)
 
 
 def collection_of(run: Run) -> Collection | None:

@@ -62,3 +62,23 @@ def test_questions_are_sorted_by_what_was_lost(runs: tuple[Run, Run]) -> None:
     assert len(table) == 8
     assert table["difference"].to_numpy() == pytest.approx(np.full(8, -0.2))
     assert "what?" in table["question"].tolist()
+
+
+def test_the_reasons_of_a_system_are_its_stages(
+    tiny_collection, fake_encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from apps.dashboard import reasons as page
+    from workbench.experiments.execute import run
+    from workbench.experiments.prepare import prepare
+    from workbench.systems import SystemTrace
+
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    prepared = prepare(tiny_collection, fake_encoder)
+    done = run(prepared.experiment(system="bm25:k=2 > maxsim"), prepared=prepared)
+    monkeypatch.setattr(page, "_texts", lambda name: tiny_collection)
+    monkeypatch.setattr(page, "_model", lambda name, dtype: fake_encoder)
+    for document in tiny_collection.documents:
+        _, found = page.reasons(done, "a question of cats", document)
+        assert isinstance(found, SystemTrace)
+        assert [stage.stage for stage in found.stages] == ["bm25:k=2", "maxsim"]
+        assert (found.rank is None) == ("To win it back" in str(found))

@@ -109,10 +109,7 @@ def trace_one(system: System, question: str, document: str, k: int, as_json: boo
     ]  # fmt: skip
     columns = ("stage", "documents\nin", "out", "its\nscore", "its\nrank", f"document\n{document}")
     show_table(question, columns, rows)
-    if found.rank is not None:
-        out.print(f"{document} is result {found.rank} of {k}.", soft_wrap=True)
-    else:
-        out.print(f"{document} was lost at {found.lost_at}. To win it back: {found.remedy}.", soft_wrap=True)
+    out.print(str(found), soft_wrap=True)
 
 
 def trace_all(system: System, k: int, as_json: bool) -> None:

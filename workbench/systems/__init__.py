@@ -19,7 +19,7 @@ from workbench.systems.lost import losses
 from workbench.systems.stages import finders, rerankers
 from workbench.systems.system import Answer, Passed, System
 from workbench.systems.text import Fused, Leaf, Reranked, parse_system
-from workbench.systems.tracing import trace
+from workbench.systems.tracing import SystemTrace, trace
 
 __all__ = [
     "Answer",
@@ -28,6 +28,7 @@ __all__ = [
     "Passed",
     "Reranked",
     "System",
+    "SystemTrace",
     "build",
     "finders",
     "losses",

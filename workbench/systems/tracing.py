@@ -68,6 +68,11 @@ class SystemTrace:
     rank_then: int | None = None
     remedy: str = ""
 
+    def __str__(self) -> str:
+        if self.rank is not None:
+            return f"{self.document} is result {self.rank} of {self.k}."
+        return f"{self.document} was lost at {self.lost_at}. To win it back: {self.remedy}."
+
 
 def trace(system: System, question: str, document: str, k: int = 10) -> SystemTrace:
     """Follow one document through every stage of a system.
