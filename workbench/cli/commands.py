@@ -6,6 +6,7 @@ import typer
 
 from workbench.cli import (
     browser,
+    capacity,
     doctor,
     experiments,
     indexes,
@@ -47,6 +48,7 @@ def register(app: typer.Typer) -> None:
     app.command()(probing.probe)
     app.command()(merging.merge)
     app.command()(tuning.tune)
+    app.command()(capacity.plan)
     app.command()(doctor.doctor)
     for registered in app.registered_commands:
         if registered.callback is not None:
