@@ -1,4 +1,7 @@
-"""Regenerate what the README shows: the demo's table, a search, the tree of files. Run: `make pictures`."""
+"""Regenerate what the README shows: the demo's table, a search, the pictures. Run: `make pictures`.
+
+The tree of files is a page of the documentation, which `make docs` takes from here.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,6 @@ def main() -> None:
     text = README.read_text(encoding="utf-8")
     text = replace(text, "demo", output_of("demo", "--table-only"))
     text = replace(text, "search", output_of("search", "remove spaces at both ends of a string", "--k", "3"))
-    text = replace(text, "tree", tree())
     README.write_text(text, encoding="utf-8")
     subprocess.run([sys.executable, "-m", "apps.screenshots"], check=True, cwd=ROOT)
 

@@ -1,0 +1,71 @@
+"""The page of the command line: every command with its options, from the commands themselves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+
+def page() -> str:
+    """Markdown of all commands."""
+    lines = [
+        "# Commands",
+        "",
+        "Made from the commands: the same as `workbench COMMAND --help`. Where a command prints a result, `--json`",
+        "prints it as JSON; a mistake ends with code 2 and one sentence.",
+        "",
+    ]
+    for name, command in commands():
+        lines += [f"## workbench {name}", "", *_about(command), ""]
+        rows = [row for parameter in command.params if (row := _row(parameter))]
+        if rows:
+            lines += ["| | | default |", "| --- | --- | --- |", *rows, ""]
+    return "\n".join(lines)
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Every command with its whole name, those of groups behind their group's."""
+    import typer
+
+    from workbench.cli.app import app
+    from workbench.cli.commands import register
+
+    register(app)
+
+    def below(prefix: str, group: Any) -> Iterator[tuple[str, Any]]:
+        for name, command in group.commands.items():
+            whole = f"{prefix}{name}"
+            if hasattr(command, "commands"):
+                yield from below(f"{whole} ", command)
+            else:
+                yield whole, command
+
+    yield from below("", typer.main.get_command(app))
+
+
+def _about(command: Any) -> list[str]:
+    text = (command.help or "").replace("\f", "").strip()
+    example = re.compile(r"^Examples?: (.+)$", re.M | re.S)
+    found = example.search(text)
+    if not found:
+        return [text]
+    shown = "\n".join(re.findall(r"`([^`]+)`", found[1])) or found[1]
+    return [text[: found.start()].strip(), "", "```", shown, "```"]
+
+
+def _row(parameter: Any) -> str:
+    if parameter.name == "help" or getattr(parameter, "hidden", False):
+        return ""
+    if parameter.param_type_name == "argument":
+        name = f"`{parameter.metavar or parameter.name.upper()}`"
+    else:
+        name = ", ".join(f"`{option}`" for option in [*parameter.opts, *parameter.secondary_opts])
+    default = parameter.default
+    plain = isinstance(default, (str, int, float)) and not isinstance(default, bool) and default != ""
+    about = " ".join((getattr(parameter, "help", None) or "").split())
+    return f"| {name} | {_cell(about)} | {f'`{_cell(str(default))}`' if plain else ''} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

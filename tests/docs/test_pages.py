@@ -1,0 +1,165 @@
+"""What the documentation says is there: commands, options, names, files; and what becomes of pages on their way."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+import engine
+import engine.training
+import workbench
+from docs.tools import hooks, notebooks, places, reference
+from docs.tools.commands import commands, page
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```[^\n`]*\n(.*?)^```$", re.M | re.S)
+KNOWN = dict(commands())
+GROUPS = {name.split()[0] for name in KNOWN if " " in name}
+
+
+def wrong_in(text: str) -> list[str]:
+    """Commands and options in the blocks of a page that do not exist."""
+    found = []
+    for block in BLOCK.findall(text):
+        for line in block.replace("\\\n", " ").splitlines():
+            start = re.search(r"^(?:\w+=\S+ )*workbench\s+", line)
+            if not start:
+                continue
+            words = shlex.split(line[start.end() :].split(" && ")[0], comments=True)
+            name = " ".join(words[:2]) if words[0] in GROUPS and " ".join(words[:2]) in KNOWN else words[0]
+            if name not in KNOWN and name not in GROUPS:
+                found.append(line)
+                continue
+            known = {option for parameter in getattr(KNOWN.get(name), "params", ()) for option in parameter.opts}
+            known |= {"--help"}
+            if name in GROUPS:
+                known |= {"--json", "--limit", "--status", "--collection"}  # `runs` alone lists
+            found += [f"{line}: {word}" for word in words if word.startswith("--") and word.split("=")[0] not in known]
+    return found
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_and_options_in_blocks_exist(path: Path) -> None:
+    assert wrong_in(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_command_that_is_not_there_is_found() -> None:
+    text = "```\nworkbench serch x\nA=1 workbench search x --nothing 3 \\\n  --k 3\nworkbench runs show R --jsn\n```\n"
+    assert [entry.split(": ")[-1] for entry in wrong_in(text)] == ["workbench serch x", "--nothing", "--jsn"]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_files(path: Path) -> None:
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.S)
+    targets = [target.partition("#")[0] for _, target in places.LINK.findall(text) if "://" not in target]
+    generated = {*places.generated(), *reference.pages(), "reference/commands.md"}
+    absent = []
+    for target in filter(None, targets):
+        there = (path.parent / target).resolve()
+        page = str(there.relative_to(ROOT / "docs")) if there.is_relative_to(ROOT / "docs") else ""
+        if not there.exists() and page not in generated:
+            absent.append(target)
+    assert absent == []
+
+
+def test_every_line_of_the_contents_has_a_page_and_every_page_gets_a_line() -> None:
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+
+    def listed() -> list[str]:
+        return [page for section in nav for pages in section.values() for page in pages]
+
+    written = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+    tutorials = {f"tutorials/{path.stem}.md" for path in (ROOT / "notebooks").glob("*.ipynb")}
+    there = written | tutorials | {*places.generated(), *reference.pages(), "reference/commands.md"}
+    assert set(listed()) - there == set(), "lines in mkdocs.yml without a page"
+    hooks.on_config(SimpleNamespace(nav=nav))
+    assert len(listed()) == len(set(listed()))
+    assert set(listed()) == there
+
+
+def test_names_of_the_reference_exist_and_cover_what_is_public() -> None:
+    names = [name for _, _, names in reference.PAGES.values() for name in names.split()]
+    found = set()
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError:
+            module, _, attribute = name.rpartition(".")
+            assert hasattr(importlib.import_module(module), attribute), name
+        found.add(name)
+    for package in (engine, workbench, engine.training):
+        for public in package.__all__:
+            thing = getattr(package, public)
+            module = getattr(thing, "__module__", None) or getattr(thing, "__name__", "")
+            if callable(thing):
+                assert module in found or f"{module}.{public}" in found, f"{package.__name__}.{public} is on no page"
+
+
+def test_every_command_is_on_its_page_with_its_options() -> None:
+    text = page()
+    for name, command in KNOWN.items():
+        section = text.split(f"## workbench {name}\n")[1].split("\n## ")[0]
+        assert (command.help or "").split("\n")[0].split("`")[0] in section
+        options = [option for parameter in command.params if parameter.name != "help" for option in parameter.opts]
+        assert all(f"`{option}`" in section for option in options if option.startswith("--"))
+
+
+def test_links_and_pictures_lead_to_pages() -> None:
+    text = (
+        "[a](docs/formats.md#x) [b](engine/pooling) `[c](d)` [e](https://x.org) "
+        "[f](notebooks/01_maxsim_by_hand.ipynb)\n"
+        '<picture><source media="(prefers-color-scheme: dark)" srcset="d.svg">'
+        '<img src="l.svg" alt="A" width="9"></picture>\n'
+        "```jsonl corpus.jsonl\n[g](h)\n```\n"
+    )
+    found = places.adapted(text, "project/changelog.md", "CHANGELOG.md")
+    assert "[a](../formats.md#x) `b` `[c](d)` [e](https://x.org) [f](../tutorials/01_maxsim_by_hand.md)" in found
+    assert '<img src="l.svg#only-light" alt="A" width="9"><img src="d.svg#only-dark" alt="A" width="9">' in found
+    assert '```json title="corpus.jsonl"\n[g](h)\n```' in found
+
+
+def notebook(*outputs: dict) -> dict:
+    cells = [
+        {"cell_type": "markdown", "source": ["# Title\n", "\n", "text"]},
+        {"cell_type": "code", "source": ["1 + 1"], "outputs": list(outputs)},
+    ]
+    return {"cells": cells, "metadata": {"ran": "Run today."}}
+
+
+def test_outputs_of_a_notebook_stand_where_they_belong() -> None:
+    figure = {"data": [{"y": [1, 2], "name": "</script>"}], "layout": {"height": 300}, "config": {}}
+    widget = {"application/vnd.jupyter.widget-view+json": {}, "text/html": ["<b>static</b>"], "text/plain": ["W()"]}
+    tutorial = notebooks.rendered(
+        notebook(
+            {"output_type": "stream", "name": "stdout", "text": ["\x1b[31m1 < 2\x1b[0m\n"]},
+            {"output_type": "stream", "name": "stderr", "text": ["a warning"]},
+            {
+                "output_type": "display_data",
+                "data": {notebooks.FIGURE: figure, "text/html": ["<div>all of plotly</div>"]},
+            },
+            {"output_type": "execute_result", "data": widget},
+            {"output_type": "display_data", "data": {"image/png": "QUJD\n", "text/plain": "P"}},
+        ),
+        "n",
+    )
+    assert "Run today." in tutorial.text
+    assert tutorial.text.index("1 + 1") < tutorial.text.index("@@output-0@@") < tutorial.text.index("@@output-3@@")
+    assert tutorial.outputs[0] == '<pre class="output">1 &lt; 2</pre>'
+    assert "all of plotly" not in tutorial.outputs[1]
+    assert "</script>" not in tutorial.outputs[1].split("<script")[1].split("</script><noscript>")[0]
+    assert "<b>static</b>" in tutorial.outputs[2]
+    assert 'src="data:image/png;base64,QUJD"' in tutorial.outputs[3]
+    whole = notebooks.put("".join(f"<p>@@output-{number}@@</p>" for number in range(4)), tutorial.outputs)
+    assert whole == "".join(tutorial.outputs)
+
+
+def test_a_cell_that_failed_makes_no_page() -> None:
+    with pytest.raises(ValueError, match="KeyError: 'x'"):
+        notebooks.rendered(notebook({"output_type": "error", "ename": "KeyError", "evalue": "'x'"}), "n")
