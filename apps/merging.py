@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apps.plotting import drawn
-from apps.training import WATCHED_DOCUMENTS, WATCHED_QUESTIONS, check_room, new_folder
+from apps.training_asked import WATCHED_DOCUMENTS, WATCHED_QUESTIONS, check_room, new_folder
 from apps.workspaces import models_folder, trained
 from engine import Collection
 from engine.errors import InputError

@@ -3,187 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apps.own import read_files
 from apps.plotting import drawn
 from apps.records import level, rounded
-from apps.text import asked, visible
-from apps.workspaces import models_folder
+from apps.text import visible
+from apps.training_asked import Asked
 from engine import Collection
-from engine.errors import InputError, WorkbenchError
 from workbench.figures import pool_training, training_curves
 
 if TYPE_CHECKING:
     from engine.training import Event, Report, Stop, TrainingData, TrainSettings
 
-TYPES = (".jsonl", ".csv", ".tsv")
-MOST_STEPS = 5000
-MOST_MODELS, MOST_MODEL_BYTES = 50, 20_000_000_000  # of models that were trained in the browser
-HELD_OUT = 0.4  # share of the judged questions that are never trained on
-WATCHED_QUESTIONS, WATCHED_DOCUMENTS = 200, 1500  # that a run is measured with: among few documents all models are good
-CHOOSING_QUESTIONS = 20  # with fewer, none are set apart to choose the step that is kept
 MOST_PINNED = 24  # evaluations whose heatmap is kept
 SHOWN = 30  # questions a side
 DRAWN_EVERY = 4.0  # seconds: drawing takes time from the training
 MOST_POINTS = 400  # of a curve
-BOUNDS = {"steps": (1, MOST_STEPS), "batch": (2, 256), "every": (1, MOST_STEPS), "seed": (0, 2**31)}
 
 
 class _Rehearsed(Exception):
     """Raised at the first step of a rehearsal: what was asked for is known."""
-
-
-def held_out(collection: Collection) -> tuple[Collection, Collection]:
-    """Split the judged questions into those to train on and those to measure with.
-
-    Args:
-        collection: With judgements.
-
-    Returns:
-        For training, and for measuring; every `1 / HELD_OUT`-th question is in the second.
-
-    Raises:
-        InputError: too few judged questions.
-    """
-    judged = collection.judged_queries
-    if len(judged) < 5:
-        raise InputError(
-            f"Expected 5 or more judged questions in {collection.name!r}, got {len(judged)}: choose a file of pairs."
-        )
-    kept = {name for number, name in enumerate(judged) if int((number + 1) * HELD_OUT) > int(number * HELD_OUT)}
-
-    def part(names: set[str], name: str) -> Collection:
-        queries = {query: text for query, text in collection.queries.items() if query in names}
-        qrels = {query: collection.qrels[query] for query in queries}
-        return Collection(collection.documents, queries, qrels, name, collection.notes, collection.titles)
-
-    return part(set(judged) - kept, collection.name), part(kept, f"{collection.name}, held out")
-
-
-def read_request(
-    request: Mapping[str, Any], collection: Collection
-) -> tuple[TrainSettings, TrainingData, Collection | None]:
-    """What a person asked for, checked.
-
-    Args:
-        request: "source" ("texts", "judgements" or "file"), "file" (name and text), "base", "way" ("head", "lora",
-            "all"), "loss", "scorer", "steps", "batch", "rate", "every", "factors", "seed" and "name".
-        collection: That is open: its judgements are the data, or what the run is measured with.
-
-    Returns:
-        Settings, rows, and the collection to measure with (None when nothing is judged).
-
-    Raises:
-        InputError: a value that makes no sense, or data that cannot be used.
-    """
-    from engine.sampling import sample
-    from engine.training import TrainSettings, collection_pairs, document_pairs
-    from engine.training.first import first_settings
-
-    check_room()
-    if request.get("source") == "file":
-        data, development = _uploaded(request.get("file")), collection if collection.judged_queries else None
-    elif request.get("source") == "texts":
-        data, development = document_pairs(collection), collection if collection.judged_queries else None
-    else:
-        training, development = held_out(collection)
-        data = collection_pairs(training)
-    watched = None if development is None else sample(development, WATCHED_DOCUMENTS, WATCHED_QUESTIONS)
-    data = data.check(None, watched)
-    numbers = {name: _whole(name, request.get(name), *bounds) for name, bounds in BOUNDS.items()}
-    usual = first_settings(asked(request, "way"))
-    if len(set(data.columns["query"])) < CHOOSING_QUESTIONS:
-        usual |= {"validation": 0.0, "patience": 0}
-    settings = TrainSettings.from_dict({
-        **usual, "base": asked(request, "base", "embedded"), "loss": asked(request, "loss"),
-        "pool_factors": _factors(asked(request, "factors", "1")),
-        "scorer": asked(request, "scorer", "maxsim"),
-        "learning_rate": _rate(request.get("rate")), "max_steps": numbers["steps"], "batch": numbers["batch"],
-        "evaluate_every": numbers["every"], "seed": numbers["seed"], "output": str(new_folder(asked(request, "name"))),
-    })  # fmt: skip
-    return settings, data, watched
-
-
-def first_request(way: str) -> dict[str, Any]:
-    """What the page asks for when nothing is changed but what learns."""
-    from engine.training.first import first_settings
-
-    usual = first_settings(way)
-    numbers = {"steps": "max_steps", "batch": "batch", "rate": "learning_rate", "every": "evaluate_every"}
-    return {
-        "source": "texts", "way": way, "loss": "contrastive", "seed": "0", "name": "my model", "factors": "1",
-        **{field: str(usual[name]) for field, name in numbers.items()},
-    }  # fmt: skip
-
-
-def check_room() -> None:
-    """Refuse another model when those trained in the browser fill their place; none is ever removed by itself.
-
-    Raises:
-        InputError: there are as many, or as large, as there may be.
-    """
-    kept = [path for path in models_folder().iterdir() if path.is_dir()]
-    size = sum(file.stat().st_size for path in kept for file in path.rglob("*") if file.is_file())
-    if len(kept) >= MOST_MODELS or size >= MOST_MODEL_BYTES:
-        raise InputError(
-            f"Expected fewer than {MOST_MODELS} models and {MOST_MODEL_BYTES / 1e9:.0f} GB trained in the browser, got "
-            f"{len(kept)} and {size / 1e9:.1f} GB: whoever runs this workbench removes some from its folder of models."
-        )
-
-
-def _uploaded(file: Any) -> TrainingData:
-    from engine.training import read_training_data
-
-    found = read_files([file] if file else [], TYPES, 1)
-    if not found:
-        raise InputError("There is no file of pairs yet: choose a .jsonl, .csv or .tsv with query and positive.")
-    name, content = found[0]
-    with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
-        path = Path(folder) / f"pairs{Path(name).suffix.lower()}"
-        path.write_bytes(content)
-        try:
-            return replace(read_training_data(path), name=name)
-        except WorkbenchError as error:
-            raise InputError(str(error).replace(str(path), name)) from None
-
-
-def _whole(name: str, value: Any, least: int, most: int) -> int:
-    text = str(value).strip()
-    if not text.isdecimal() or not least <= int(text) <= most:
-        raise InputError(f"Expected {name} as a whole number from {least} to {most:,}, got {text!r}: correct it.")
-    return int(text)
-
-
-def _rate(value: Any) -> float:
-    try:
-        return float(str(value))
-    except ValueError:
-        raise InputError(f"Expected a learning rate such as 3e-5, got {value!r}: correct it.") from None
-
-
-def _factors(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"Expected pool factors such as 1, 2, 4, got {text!r}: correct them.") from None
-
-
-def new_folder(name: str) -> Path:
-    """A new folder of our own for a model; a browser gives a name, never a path."""
-    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "model"
-    folder = models_folder() / slug
-    number = 2
-    while folder.exists():
-        folder = models_folder() / f"{slug}-{number}"
-        number += 1
-    return folder
 
 
 def rehearse(settings: TrainSettings, data: TrainingData) -> dict[str, Any]:
@@ -266,16 +110,11 @@ class Told:
         self._drawn = time.monotonic()
 
 
-def run(
-    settings: TrainSettings, data: TrainingData, development: Collection | None, told: Told, stop: Stop,
-    report: Callable[..., None],
-) -> Iterator[Report]:  # fmt: skip
+def run(asked: Asked, told: Told, stop: Stop, report: Callable[..., None]) -> Iterator[Report]:
     """Train; for `apps.live.follow`.
 
     Args:
-        settings: What to train, and how.
-        data: Checked rows.
-        development: To measure with, or None.
+        asked: What to train, and how.
         told: Filled by the run.
         stop: Ends the run within a step.
         report: Called after each event.
@@ -292,11 +131,15 @@ def run(
         told.listen(event)
         report(event.kind)
 
+    settings = asked.settings
     first = explain(Encoder.load(settings.base, device="cpu"), *told.pinned) if settings.base == "embedded" else None
     if first is not None:
         told.listen(Pinned(0, (first,)))
     begin = time.perf_counter()
-    done = fine_tune(settings, data, listen, development, stop=stop, pinned=[told.pinned], measure=as_runs(settings))
+    done = fine_tune(
+        settings, asked.data, listen, asked.development, stop=stop, pinned=[told.pinned], measure=as_runs(settings),
+        choosing=asked.choosing,
+    )  # fmt: skip
     told.now["wall"] = time.perf_counter() - begin
     yield done
 
@@ -332,7 +175,8 @@ def outcome(report: Report, development: Collection | None) -> dict[str, Any]:
         "seconds": report.seconds, "before": score(report.before), "after": score(report.after), "p": report.p_value,
         "better": questions(report.better), "worse": questions(report.worse), "n_better": len(report.better),
         "n_worse": len(report.worse), "n_same": len(report.same),
-        "kept": report.kept, "chosen": len(report.measured), "curves": _curves(report),
+        "kept": report.kept, "chosen": len(report.measured), "chosen_on": visible(report.chosen_on),
+        "curves": _curves(report),
         "measured": None if development is None else
         {"name": development.name, "questions": len(development.judged_queries),
          "documents": len(development.documents)},

@@ -251,7 +251,7 @@ def scorer_table(table: dict[str, Any]) -> Iterator[str]:
 
 def first(arguments: argparse.Namespace) -> None:
     """The run that the page Train offers first, with several seeds."""
-    from apps.training import first_request, read_request
+    from apps.training_asked import first_request, read_request
     from engine.training import fine_tune
 
     collection, found = load_collection("embedded"), []
@@ -259,9 +259,9 @@ def first(arguments: argparse.Namespace) -> None:
         began = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             request = {**first_request(arguments.way), "seed": str(seed), "name": f"first-{seed}"}
-            settings, data, development = read_request(request, collection)
-            settings = replace(settings, base=arguments.model, output=str(Path(folder) / "model"))
-            report = fine_tune(settings, data, development=development)
+            asked = read_request(request, collection)
+            settings = replace(asked.settings, base=arguments.model, output=str(Path(folder) / "model"))
+            report = fine_tune(settings, asked.data, development=asked.development, choosing=asked.choosing)
         assert report.before is not None
         assert report.after is not None
         found.append({

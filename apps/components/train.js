@@ -221,7 +221,7 @@ LIW.pages.train = ({ element, props, ask, send, watch, setup }) => {
               report.kept
                 ? `The weights are those of step ${count(report.kept)}, the best of ${report.chosen} that were measured on `
                 : `No step was better than the start, so the weights are as they were, measured ${report.chosen} times on `,
-              "training questions set apart for that.",
+              `${report.chosen_on}: questions set apart for that.`,
             )
           : null,
         measured

@@ -12,6 +12,7 @@ from apps.components import component
 from apps.live import follow
 from apps.pages import Functions, answering, bar, live, sentence
 from apps.text import asked
+from apps.training_asked import TYPES, first_request, read_request
 from apps.workspaces import Workspaces
 from engine import Collection, load_collection
 from engine.errors import InputError, missing_extra
@@ -48,9 +49,9 @@ class TrainPage(Functions):
 
         collection = self.workspaces.of(request).collection
         return {
-            **self.workspaces.about(request), "missing": _missing(), "types": list(training.TYPES),
+            **self.workspaces.about(request), "missing": _missing(), "types": list(TYPES),
             "losses": [{"name": name, "about": kind.about} for name, kind in LOSSES.items()],
-            "first": {way: training.first_request(way) for way in FIRST},
+            "first": {way: first_request(way) for way in FIRST},
             "scorers": [{"name": name, "about": scorers.about(name)} for name in scorers.names()],
             "bases": [model for model in self.workspaces.models.offered() if model["name"].startswith("trained/")],
             "document": _example(collection)[1] if collection.judged_queries else "",
@@ -92,23 +93,21 @@ class TrainPage(Functions):
                 return
             yield _job("running", step="Reading the data")
             collection = self.workspaces.of(request).collection
-            settings, data, development = training.read_request({**request, "base": self._base(request)}, collection)
+            wanted = read_request({**request, "base": self._base(request)}, collection)
             if request.get("rehearse"):
                 yield _job("running", step="Loading the model and measuring one batch")
-                yield _job("checked", checked=training.rehearse(settings, data))
+                yield _job("checked", checked=training.rehearse(wanted.settings, wanted.data))
                 return
             told = training.Told(self._pinned(request, collection))
             yield _job("running", step="Loading the model, and measuring it before the first step", told=told.as_dict())
-            for what, record in follow(
-                lambda report: training.run(settings, data, development, told, stop, report), flag
-            ):
+            for what, record in follow(lambda report: training.run(wanted, told, stop, report), flag):
                 if flag.is_set():
                     stop.set()  # the run ends within a step and keeps its model
                 if what == "progress":
                     yield _job("running", step=_step(told, stop.is_set()), told=told.as_dict())
                 else:
                     told.draw()
-                    yield _job("done", told=told.as_dict(), report=training.outcome(record, development))
+                    yield _job("done", told=told.as_dict(), report=training.outcome(record, wanted.development))
         except Exception as error:  # the boundary to the browser
             yield _job("error", error=sentence(error), merging=bool(request.get("merge")))
         finally:

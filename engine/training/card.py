@@ -97,7 +97,7 @@ def _kept(report: Report) -> str:
         return ""
     return (
         f" The weights are those of step {report.kept} of {report.steps}, the best of {len(report.measured)} that were "
-        "measured on training questions set apart for that."
+        f"measured on {report.chosen_on}, questions set apart for that."
     )
 
 

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from engine.collection import Collection
 from engine.errors import CorruptDataError, InputError, NotFoundError
 from engine.files import make_folder, replace_text, require_place, writing
 from engine.training.data import TrainingData
@@ -29,13 +30,16 @@ FREE = ("output", "report_to", "evaluate_every", "save_every", "device")  # sett
 SCORER = "scorer."  # what the scorer's weights are called among those of the model
 
 
-def origin_of(settings: TrainSettings, data: TrainingData, base: str) -> dict[str, Any]:
+def origin_of(
+    settings: TrainSettings, data: TrainingData, base: str, choosing: Collection | None = None
+) -> dict[str, Any]:
     """What the weights of a run follow from, as JSON values.
 
     Args:
         settings: What to train and how.
         data: Checked rows.
         base: Fingerprint of the model before its first step.
+        choosing: Judged questions that choose the step, if any.
 
     Returns:
         Settings, a hash of the rows and their number, the fingerprint and the number of processes.
@@ -50,6 +54,7 @@ def origin_of(settings: TrainSettings, data: TrainingData, base: str) -> dict[st
         "rows": len(data),
         "base": base,
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        **({} if choosing is None else {"choosing": choosing.fingerprint}),
     }
 
 
@@ -145,6 +150,8 @@ def check_same(output: Path, record: Mapping[str, Any], now: Mapping[str, Any]) 
         changed.append(f"the rows differ ({before['rows']:,} then, {now['rows']:,} now)")
     if before["base"] != now["base"]:
         changed.append("the base model has other weights or settings")
+    if before.get("choosing") != now.get("choosing"):
+        changed.append("other questions are choosing the step")
     if before["processes"] != now["processes"]:
         changed.append(f"{before['processes']} processes are now {now['processes']}")
     if changed:

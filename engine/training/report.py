@@ -38,6 +38,7 @@ class Report:
         noise: What `bits` added to document vectors, as a share of their length.
         kept: The step whose weights the model has: the best measured one where questions were set apart to choose it.
         measured: Step -> nDCG@10 on those questions; empty without them.
+        chosen_on: Name of those questions.
         curves: "before" and "after" -> pool factor -> score, where the loss was taken at other factors than 1 and there
             is a collection.
         encoder: The trained model.
@@ -62,6 +63,7 @@ class Report:
     noise: float = 0.0
     kept: int | None = None
     measured: dict[int, float] = field(default_factory=dict)
+    chosen_on: str = ""
     curves: dict[str, dict[float, Score]] = field(default_factory=dict)
 
     @property
@@ -111,6 +113,7 @@ class Report:
             "mini_batch_tokens": self.settings["mini_batch_tokens"],
             "noise": self.noise,
             "kept": self.kept,
+            "chosen_on": self.chosen_on,
             "measured": {str(step): value for step, value in self.measured.items()},
             "curves": {
                 when: {str(factor): vars(score) for factor, score in curve.items()}

@@ -39,6 +39,7 @@ def fine_tune(
     pinned: Sequence[tuple[str, str]] = (),
     replace: bool = False,
     measure: Measure | None = None,
+    choosing: Collection | None = None,
 ) -> Report:
     """Train a late-interaction model and say what changed.
 
@@ -54,6 +55,8 @@ def fine_tune(
         replace: A model or checkpoints in `settings.output` may go; the model goes when the new one is there.
         measure: Scores a model on `development` before and after, when it is in its folder; `score_collection` with the
             scorer of the run when None.
+        choosing: Judged questions that choose the step that is kept, as `judged_apart` takes them; without them the
+            share `settings.validation` of the rows does.
 
     Returns:
         The report, with the trained encoder.
@@ -69,8 +72,9 @@ def fine_tune(
     """
     require_training_packages()
     check_fit(settings, data)
-    if development is not None:
-        require_judgements(development)
+    for judged in (development, choosing):
+        if judged is not None:
+            require_judgements(judged)
     output = Path(settings.output)
     record, finished = None, False
     if resume:
@@ -81,7 +85,9 @@ def fine_tune(
     encoder = load_for_training(settings)
     encoder.model.eval()
     data = data.check(encoder, development)
-    origin = checkpoints.origin_of(settings, data, encoder.fingerprint)
+    if choosing is not None:
+        data = data.check(None, choosing)
+    origin = checkpoints.origin_of(settings, data, encoder.fingerprint, choosing)
     if record is not None:
         checkpoints.check_same(output, record, origin)
         if finished:
@@ -90,7 +96,7 @@ def fine_tune(
             return report
     check_texts(encoder, data)
     noise = sampled_noise(encoder.encode_document, data.columns["positive"], settings.bits)
-    rows, apart = set_apart(data, settings.validation, settings.seed)
+    rows, apart = (data, choosing) if choosing is not None else set_apart(data, settings.validation, settings.seed)
     choice = Choice(apart, output, settings.pool_factors, settings.patience)
     run = Run(settings, rows, encoder, development, emit, stop or Stop(), tuple(pinned), choice, noise)
     frozen = remembered_backbone(encoder.model) if settings.train_only == "head" else nullcontext()
@@ -135,6 +141,7 @@ def _complete(run: Run, origin: dict[str, Any], record: dict[str, Any] | None, m
         noise=run.loss.targets.noise,
         kept=run.kept,
         measured=run.choice.measured,
+        chosen_on="" if run.choice.collection is None else run.choice.collection.name,
         curves=curves,
         encoder=trained,
     )

@@ -78,6 +78,7 @@ def load_report(folder: str | Path, device: str = "auto") -> Report:
         values = {name: stored[name] for name in (*same, "parts")} | {"noise": stored.get("noise", 0.0)}
         values["kept"] = stored.get("kept", stored["steps"])
         values["measured"] = {int(step): value for step, value in stored.get("measured", {}).items()}
+        values["chosen_on"] = stored.get("chosen_on", "")
         values["curves"] = {
             when: {float(factor): Score(**score) for factor, score in curve.items()}
             for when, curve in stored.get("curves", {}).items()

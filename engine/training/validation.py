@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from engine.collection import Collection
 from engine.encoder import Encoder
 from engine.errors import InputError
 from engine.files import make_folder, replace_text
+from engine.sampling import sample
 from engine.training.checkpoints import CHECKPOINTS, load_weights, save_weights, writing_tensors
 from engine.training.data import TrainingData
 from engine.training.development import Score, pooled_scores
@@ -20,6 +22,48 @@ BEST = "best"  # in the folder of the checkpoints: the weights of the best step 
 FILE = "measured.json"
 MOST_QUESTIONS, MOST_DOCUMENTS = 100, 300  # of what is set apart: it is measured many times
 FEWEST = 3  # questions
+FEWEST_JUDGED, CHOOSING = 40, 0.4  # judged questions that can spare some, and the share that they spare
+CHOOSING_DOCUMENTS = 600  # among which they are asked
+
+
+def judged_parts(collection: Collection, share: float) -> tuple[Collection, Collection]:
+    """Split the judged questions of a collection in two, evenly over their order.
+
+    Args:
+        collection: With judgements.
+        share: Of the questions in the second part.
+
+    Returns:
+        Two collections with all documents and questions of their own.
+    """
+    judged = collection.judged_queries
+    second = {name for number, name in enumerate(judged) if int((number + 1) * share) > int(number * share)}
+
+    def part(names: set[str], name: str) -> Collection:
+        queries = {query: text for query, text in collection.queries.items() if query in names}
+        qrels = {query: collection.qrels[query] for query in queries}
+        return Collection(collection.documents, queries, qrels, name, collection.notes, collection.titles)
+
+    return part(set(judged) - second, collection.name), part(second, f"{collection.name}, held out")
+
+
+def judged_apart(collection: Collection, seed: int = 0) -> tuple[Collection | None, Collection]:
+    """Take some judged questions to choose a step by, where nothing is trained on questions.
+
+    Questions that texts make of themselves can get better while those of people get worse, so that people's choose.
+
+    Args:
+        collection: With judgements or without.
+        seed: Decides among which documents they are asked.
+
+    Returns:
+        The questions that choose, among a sample of the documents, or None of fewer than 40; and the collection with
+        the other questions, to measure with.
+    """
+    if len(collection.judged_queries) < FEWEST_JUDGED:
+        return None, collection
+    measuring, choosing = judged_parts(collection, CHOOSING)
+    return replace(sample(choosing, CHOOSING_DOCUMENTS, seed=seed), name=f"{collection.name}, to choose"), measuring
 
 
 def set_apart(data: TrainingData, share: float, seed: int = 0) -> tuple[TrainingData, Collection | None]:

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("gradio", reason="needs Gradio: pip install 'late-interaction-workbench[apps]'")
 
 from apps import lane as lanes
-from apps import training
+from apps import training_asked as training
 from apps.lane import EACH, MOST, Lane
 from apps.live import follow
 from engine import Collection

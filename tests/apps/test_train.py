@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps import training
-from apps.training import held_out, read_request, rehearse
+from apps.training import rehearse
+from apps.training_asked import first_request, held_out, read_request
 from engine import Collection
 from engine.errors import InputError
 from tests.apps.conftest import QUESTIONS
@@ -56,7 +57,7 @@ def test_two_of_five_questions_are_kept_apart() -> None:
 
 
 def test_a_model_gets_a_folder_of_our_own_and_never_an_old_one(home: Path, tiny_collection: Collection) -> None:
-    settings, data, development = read_request(REQUEST, tiny_collection)
+    settings, data, development, _ = read_request(REQUEST, tiny_collection)
     assert settings.output == str(home / "models" / "my-model")
     (home / "models" / "my-model").mkdir()
     assert read_request(REQUEST, tiny_collection)[0].output.endswith("my-model-2")
@@ -94,8 +95,8 @@ def test_a_mistake_is_one_sentence_before_anything_is_loaded(
 
 @pytest.mark.parametrize("way", ["head", "lora", "all"])
 def test_the_first_run_sets_questions_apart_to_choose_its_step(home: Path, way: str) -> None:
-    asked = {**training.first_request(way), "source": "judgements"}
-    settings, data, development = read_request(asked, judged(200))
+    asked = {**first_request(way), "source": "judgements"}
+    settings, data, development, _ = read_request(asked, judged(200))
     assert settings.validation > 0
     assert settings.evaluate_every > 0
     assert bool(settings.lora_rank) == (way == "lora")
@@ -103,7 +104,7 @@ def test_the_first_run_sets_questions_apart_to_choose_its_step(home: Path, way: 
     assert development is not None
     assert len(development.queries) == 80
     assert not set(data.columns["query"]) & set(development.queries.values())
-    few, _, _ = read_request({**asked, "factors": "1, 2"}, judged(10))
+    few, _, _, _ = read_request({**asked, "factors": "1, 2"}, judged(10))
     assert few.validation == 0.0
     assert few.pool_factors == (1, 2)
 
@@ -113,7 +114,7 @@ def test_texts_alone_are_trained_on_and_all_questions_measure(home: Path) -> Non
     texts = {name: f"name.{name}: First of all it says what. {text} has more to tell." for name, text in
              collection.documents.items()}  # fmt: skip
     whole = Collection(texts, collection.queries, collection.qrels, "whole")
-    settings, data, development = read_request(training.first_request("head"), whole)
+    settings, data, development, _ = read_request(first_request("head"), whole)
     assert development is not None
     assert development.queries == whole.queries
     assert data.columns["query"] == ["First of all it says what"] * 30
@@ -121,12 +122,12 @@ def test_texts_alone_are_trained_on_and_all_questions_measure(home: Path) -> Non
     assert not set(data.columns["query"]) & set(whole.queries.values())
     assert settings.weights_rate > settings.learning_rate
     with pytest.raises(InputError, match="documents of two sentences"):
-        read_request(training.first_request("head"), collection)
+        read_request(first_request("head"), collection)
 
 
 def test_a_rehearsal_measures_a_batch_and_keeps_nothing(home: Path) -> None:
     pytest.importorskip("accelerate", reason="needs the training packages: the extra train")
-    settings, data, _ = read_request(REQUEST, judged(3))
+    settings, data, *_ = read_request(REQUEST, judged(3))
     checked = rehearse(settings, data)
     assert checked["steps"] == 2
     assert checked["rows"] == 3

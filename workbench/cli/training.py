@@ -63,6 +63,7 @@ def train(
     from engine.training.first import first_settings
     from engine.training.loop import is_first_process
     from engine.training.report import ALREADY
+    from engine.training.validation import judged_apart
     from workbench.experiments.training import as_runs
 
     if resume and replace:
@@ -72,12 +73,10 @@ def train(
     values = first | settings_from(settings, setting or [], options) | {"output": str(destination)}
     chosen = TrainSettings.from_dict(values)
     loaded = load_collection(development) if development else None
-    if data is not None:
-        rows = read_training_data(data, column_map(mapping))
-    elif loaded is not None:
-        rows = document_pairs(loaded)
-    else:
+    if data is None and loaded is None:
         raise InputError("There is nothing to train on: give pairs with --data, or texts with --collection.")
+    rows = read_training_data(data, column_map(mapping)) if data is not None else document_pairs(loaded)
+    choosing, loaded = judged_apart(loaded, chosen.seed) if data is None and chosen.validation else (None, loaded)
     stop = Stop()
     with progress_bars() as report, stopping(stop):
 
@@ -91,7 +90,7 @@ def train(
                 note(f"step {event.step}: nDCG@10 {event.ndcg:.4f} ({event.low:.3f} to {event.high:.3f}){told}")
 
         measure = as_runs(chosen, development or "")
-        done = fine_tune(chosen, rows, show, loaded, resume, stop, replace=replace, measure=measure)
+        done = fine_tune(chosen, rows, show, loaded, resume, stop, (), replace, measure, choosing)
     if not is_first_process():  # torchrun starts several, and one result is enough
         return
     scores = {name: score for name, score in (("before", done.before), ("after", done.after)) if score is not None}
@@ -116,7 +115,7 @@ def train(
     if done.reason == ALREADY:
         caption = f"this run was complete before, after {done.steps:,} steps: nothing in {done.folder} was changed"
     if done.measured:
-        caption += f"; the weights of step {done.kept} are kept, the best of {len(done.measured)} measured"
+        caption += f"; the weights of step {done.kept} are kept, the best of {len(done.measured)} on {done.chosen_on}"
     if done.p_value is not None:
         caption += f"; p {done.p_value:.3g}, {len(done.better)} questions better, {len(done.worse)} worse"
     show_table("Trained", ("", "nDCG@10", "95% interval", "run"), table, caption)

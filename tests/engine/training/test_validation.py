@@ -13,7 +13,7 @@ from engine import Collection, Encoder
 from engine.errors import InputError
 from engine.training import Evaluated, Step, TrainingData, TrainSettings, fine_tune, load_report
 from engine.training.checkpoints import CHECKPOINTS
-from engine.training.validation import Choice, set_apart
+from engine.training.validation import Choice, judged_apart, set_apart
 from tests.engine.training.conftest import Killed, killed_after, weights
 
 
@@ -65,14 +65,20 @@ def test_the_best_step_is_kept_whatever_came_after_it(
 def test_a_run_ends_when_nothing_gets_better_and_keeps_the_base(settings: TrainSettings, pairs: TrainingData) -> None:
     steps: list[int] = []
     ruinous = replace(settings, max_steps=40, learning_rate=1.0, evaluate_every=2, validation=0.2, patience=2)
-    report = fine_tune(ruinous, pairs, lambda event: steps.append(event.step) if isinstance(event, Step) else None)
+    queries, documents = ({f"{k}{i}": text for i, text in enumerate(("first " + k, "second " + k))} for k in "qd")
+    people = Collection(documents, queries, {"q0": {"d0": 1}, "q1": {"d1": 1}}, "people")
+    listen = lambda event: steps.append(event.step) if isinstance(event, Step) else None  # noqa: E731
+    report = fine_tune(ruinous, pairs, listen, choosing=people)
     assert report.reason == "complete"
+    assert report.chosen_on == load_report(ruinous.output, "cpu").chosen_on == "people"
     assert report.steps == steps[-1] < 40
     assert report.kept == max(report.measured, key=lambda step: (report.measured[step], -step))
     assert report.kept is not None
     assert report.steps - report.kept == 4
-    again = fine_tune(ruinous, pairs, resume=True)
+    again = fine_tune(ruinous, pairs, resume=True, choosing=people)
     assert again.reason == "already complete"
+    with pytest.raises(InputError, match="choosing"):
+        fine_tune(ruinous, pairs, resume=True)
 
 
 def test_an_interrupted_run_chooses_as_one_that_was_not(
@@ -124,3 +130,16 @@ def test_a_run_with_pool_factors_measures_the_curve_before_and_after(
     assert drawn["after"] == [score.ndcg for score in report.curves["after"].values()]
     with pytest.raises(InputError, match="pool_factors"):
         pool_training({})
+
+
+def test_questions_of_people_choose_where_there_are_enough() -> None:
+    documents = {f"d{i}": f"document {i}" for i in range(50)}
+    qrels = {f"q{i}": {f"d{i}": 1} for i in range(50)}
+    whole = Collection(documents, {name: f"question {name}" for name in qrels}, qrels, "whole")
+    choosing, measuring = judged_apart(whole)
+    assert choosing is not None
+    assert (len(choosing.queries), len(measuring.queries)) == (20, 30)
+    assert not set(choosing.queries) & set(measuring.queries)
+    assert set(choosing.queries) | set(measuring.queries) == set(whole.queries)
+    few = Collection(documents, whole.queries, {name: qrels[name] for name in list(qrels)[:39]}, "few")
+    assert judged_apart(few) == (None, few)
