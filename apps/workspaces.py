@@ -93,14 +93,15 @@ class Workspaces:
             request: See `of`.
 
         Returns:
-            "collection", "documents", "questions" (with judgements), "model", and "own" (whether a person brought it).
+            "collection", "documents", "questions" (with judgements), "model", "own" (whether a person brought it), and
+            "made", a sentence about questions that no person asked, or nothing.
         """
         workspace = self.of(request)
         collection = workspace.collection
         return {
             "collection": collection.name, "documents": len(collection.documents),
             "questions": len(collection.judged_queries), "model": label(workspace.encoder.name),
-            "own": bool(request.get("on")),
+            "own": bool(request.get("on")), "made": collection.made_note,
         }  # fmt: skip
 
 

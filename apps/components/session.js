@@ -64,6 +64,10 @@
       return;
     }
     LIW.pages[name]({ element, props, ask, send, watch, setup });
+    if (setup.made) {
+      const first = element.querySelector(".intro, .about") || element.querySelector("h1");
+      first?.after(el("p", { class: "note made" }, `${setup.made}: numbers over made questions say less.`));
+    }
     element.querySelector(".page").classList.add("ready"); // only now a click does what it says
   };
 

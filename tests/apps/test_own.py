@@ -267,6 +267,7 @@ def test_a_pdf_is_searched_by_passages_limited_by_fields_and_shown_on_its_page(
     expect(page.locator(".lead")).to_contain_text("3 documents", timeout=60_000)
     expect(page.locator(".result")).to_contain_text("questions were made")
     page.get_by_role("link", name="Search it").click()
+    expect(page.locator(".made")).to_contain_text("a person has confirmed 0% of them")
     page.get_by_role("searchbox").fill("what lifts the sea")
     page.get_by_text("Only some documents").click()
     expect(page.locator(".fields-list")).to_contain_text("page bigint")
