@@ -20,7 +20,9 @@ LIW.pages.train = ({ element, props, ask, send, watch, setup }) => {
   }
   setup.bases.forEach(({ name, label }) => find(".base").append(el("option", { value: name }, label)));
   setup.losses.forEach(({ name, about }) => find(".loss").append(el("option", { value: name }, about)));
-  setup.scorers.forEach(({ name, about }) => find(".scorer").append(el("option", { value: name }, `${name}: ${about}`)));
+  setup.scorers.forEach(({ name, about }) =>
+    find(".scorer").append(el("option", { value: name }, `${name}: ${about}`)),
+  );
   file.accept = setup.types.join(",");
   find(".document").value = setup.document;
   if (setup.missing) {
