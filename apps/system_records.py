@@ -11,7 +11,7 @@ import numpy as np
 from apps.plotting import drawn
 from apps.text import visible
 from engine import Collection, Ranking
-from engine.evaluation import metric_name
+from engine.metrics import metric_name
 from engine.statistics import moved, paired
 from workbench.experiments.views.systems import SystemRow
 from workbench.figures import Axis, frontier, query_differences

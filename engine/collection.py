@@ -71,6 +71,7 @@ class Collection:
     fields: Fields | None = field(default=None, compare=False, repr=False)
     made: dict[str, str] = field(default_factory=dict)
     confirmed: frozenset[str] = frozenset()
+    excluded: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.documents:
@@ -104,6 +105,8 @@ class Collection:
             digest.update(b"\1")
         for query, grades in sorted(self.qrels.items()):
             digest.update(f"{query}\0{sorted(grades.items())}\0".encode("utf-8", "surrogatepass"))
+        for query, names in sorted(self.excluded.items()):
+            digest.update(f"{query}\0not {sorted(names)}\0".encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
     @cached_property

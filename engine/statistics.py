@@ -13,6 +13,7 @@ RESAMPLES = 2000
 CONFIDENCE = 0.95
 PERMUTATIONS = 9999
 TESTS = ("student", "randomization")
+CORRECTIONS = ("holm", "bonferroni", "none")
 
 
 class Interval(NamedTuple):
@@ -81,6 +82,30 @@ def paired(before: Mapping[str, float], after: Mapping[str, float], seed: int = 
         InputError: no queries.
     """
     return bootstrap([value - before[query] for query, value in after.items()], seed)
+
+
+def mean_of_tasks(tasks: Sequence[Sequence[float]], seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+    """The mean over tasks, each counting alike, with the doubt that the queries of each leave.
+
+    Args:
+        tasks: For each task, one value a query.
+        seed: Decides the samples.
+        resamples: How often the queries of every task are drawn with replacement.
+
+    Returns:
+        The mean of the tasks' means with its 95% interval; the choice of the tasks adds no doubt to it.
+
+    Raises:
+        InputError: no task, or one without queries.
+    """
+    arrays = [np.asarray(values, np.float64) for values in tasks]
+    if not arrays or any(array.size == 0 for array in arrays):
+        raise InputError("Expected tasks with at least one judged query each, got none: nothing can be averaged.")
+    rng = np.random.default_rng(seed)
+    drawn = [[array[rng.integers(0, len(array), len(array))].mean() for array in arrays] for _ in range(resamples)]
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(np.mean(drawn, axis=1), [tail, 100 - tail])
+    return Interval(float(np.mean([array.mean() for array in arrays])), float(low), float(high))
 
 
 def best_difference(
@@ -187,3 +212,33 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (n - rank) * p_values[position]))
         corrected[position] = largest
     return corrected
+
+
+def bonferroni(p_values: Sequence[float]) -> list[float]:
+    """Correct p values by multiplying each by their number (Dunn, 1961): simpler than `holm` and never below it.
+
+    Args:
+        p_values: float [n].
+
+    Returns:
+        Corrected values [n], at most 1, in the same order.
+    """
+    return [min(1.0, len(p_values) * value) for value in p_values]
+
+
+def corrected(p_values: Sequence[float], correction: str = "holm") -> list[float]:
+    """Correct p values for their number.
+
+    Args:
+        p_values: float [n], of all comparisons that are shown together.
+        correction: "holm", "bonferroni", or "none".
+
+    Returns:
+        Corrected values [n], in the same order.
+
+    Raises:
+        InputError: an unknown correction.
+    """
+    if correction not in CORRECTIONS:
+        raise InputError(f"Unknown correction {correction!r}: choose among {', '.join(CORRECTIONS)}.")
+    return {"holm": holm, "bonferroni": bonferroni, "none": list}[correction](p_values)

@@ -168,6 +168,21 @@ def cached_vectors(source: Sequence[str], texts: Sequence[str], make: Callable[[
     return _kept_or_made(folder, lambda: TokenEmbeddings(make(), np.arange(len(texts) + 1)))[0].values
 
 
+def cached_pictures(encoder: Encoder, digests: Sequence[str], make: Callable[[], TokenEmbeddings]) -> TokenEmbeddings:
+    """Vectors of pictures, made or opened from the last time.
+
+    Args:
+        encoder: The model.
+        digests: A hash of each of n pictures.
+        make: Makes them, n documents.
+
+    Returns:
+        n documents.
+    """
+    key = content_key(encoder.fingerprint, encoder.dtype, "pictures", *digests)
+    return _kept_or_made(data_folder("cache", "embeddings") / key, make)[0]
+
+
 def cached_pooled(
     merge: Callable[[], TokenEmbeddings], source: str, settings: PoolSettings, keep: bool = True
 ) -> tuple[TokenEmbeddings, float | None, bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from engine.evaluation import metric_name
+from engine.metrics import metric_name
 from workbench.figures.theme import faded, palette, style
 
 AXIS = 52  # characters of an axis title

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from engine import plugins
 from engine.collection import Collection
 from engine.errors import InputError, NotFoundError
-from engine.reading import folders
+from engine.reading import benchmarks, folders
+from engine.reading.assembly import rejudged
 from engine.reading.lines import reading
 from engine.reading.rows import table_kind
 from engine.reading.sources import Source
@@ -36,6 +37,7 @@ def load_collection(
     title_column: str | None = None,
     split: str | None = None,
     passages: str | Passages | None = None,
+    qrels: str | Path | None = None,
     limits: Limits | None = None,
 ) -> Collection:
     """Read a collection from wherever it is; docs/formats.md shows every format.
@@ -43,12 +45,14 @@ def load_collection(
     Args:
         source: A BEIR folder (`corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`); one .jsonl, .json, .csv, .tsv or
             .parquet file with a text column; a folder of .txt, .md, .pdf, .html and .docx files, or one of these; a
-            registered name such as "embedded"; "irds:NAME" for `ir_datasets`; or a BEIR-style dataset on the Hugging
-            Face hub, "owner/name". It may end with "?split=dev", "?passages=200:40" or "?split=dev&passages=200:40".
+            registered name such as "embedded"; "irds:NAME" for `ir_datasets`; a benchmark's task such as
+            "nanobeir:scifact", "bright:biology/long" or "mteb:SciFact"; or a BEIR-style dataset on the Hugging Face
+            hub, "owner/name". It may end with "?split=dev", "?passages=200:40" or "?split=dev&passages=200:40".
         id_column: Column of the ids of a table; guessed from the usual names, else the lines are numbered.
         text_column: Column of the texts of a table; guessed from the usual names.
         title_column: Column of the titles of a table; guessed, optional.
         split: Which judgements of a BEIR folder or hub dataset to read; "test" where they are there if None.
+        qrels: A file of judgements (BEIR, TREC or a table) that stands in place of the collection's own.
         passages: Cut texts into passages, "size:overlap" in words or "size:overlap:tokens"; see `Passages`.
         limits: What a PDF, HTML or .docx file may take.
 
@@ -61,7 +65,10 @@ def load_collection(
             an argument that this source has no use for.
         MissingExtraError: the library that reads a file is not installed.
     """
-    chosen = Source.parse(source).choose(split=split, passages=None if passages is None else str(passages))
+    given = {"split": split, "passages": passages, "qrels": qrels}
+    chosen = Source.parse(source).choose(
+        **{name: None if value is None else str(value) for name, value in given.items()}
+    )
     cut = _cutter(chosen.passages)
     asked = {"id": id_column, "text": text_column, "title": title_column}
     path = Path(chosen.name)
@@ -84,6 +91,18 @@ def _cutter(passages: str | None) -> Callable[[Collection], Collection]:
 
 
 def _load(source: Source, path: Path, asked: folders.Asked, limits: Limits | None) -> Collection:
+    if source.qrels is None:
+        return _read(source, path, asked, limits)
+    if source.split is not None:
+        raise InputError(f"Expected a split or a file of qrels, got both for {source.name}: leave one of them out.")
+    with reading(Path(source.qrels)):
+        judged = folders.read_judgements([Path(source.qrels)])
+    if path.is_dir() and folders.is_beir(path):  # with the queries of all splits
+        return folders.read_beir(path, asked, None, judged)
+    return rejudged(_read(source, path, asked, limits), judged, source.qrels)
+
+
+def _read(source: Source, path: Path, asked: folders.Asked, limits: Limits | None) -> Collection:
     name, split = source.name, source.split
     registered = plugins.find(plugins.COLLECTIONS, name)
     if registered is not None:
@@ -94,6 +113,9 @@ def _load(source: Source, path: Path, asked: folders.Asked, limits: Limits | Non
 
         _unused(f"{name} (its name holds the split)", asked, split)
         return read_irds(name.removeprefix("irds:"))
+    if benchmarks.is_benchmark(name):
+        _unused(f"the benchmark's task {name}", asked, None)
+        return benchmarks.read_benchmark(name, split)
     if not name.strip():
         raise NotFoundError("Expected a collection, got an empty name: give a folder, a file or a known name.")
     if path.is_dir() and folders.is_beir(path):

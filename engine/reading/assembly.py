@@ -105,6 +105,35 @@ def assemble(
     return replace(collection, notes=(*found, collection.made_note)) if made else collection
 
 
+def rejudged(collection: Collection, judgements: Judgements, source: str) -> Collection:
+    """A collection with other judgements, by the rules of `assemble`.
+
+    Args:
+        collection: With the queries that they are about.
+        judgements: Gathered.
+        source: Where they come from, for the sentences.
+
+    Returns:
+        The collection with the queries that have one.
+
+    Raises:
+        InputError: none of them is about its queries and documents.
+    """
+    qrels, remarks = _fitting(judgements.qrels, Texts(texts=collection.documents), Texts("queries", collection.queries))
+    if not qrels:
+        raise InputError(
+            f"None of the judgements of {source} is about queries and documents of {collection.name!r}: give the file "
+            "that belongs to it."
+        )
+    asked = {query: text for query, text in collection.queries.items() if query in qrels}
+    unjudged = len(collection.queries) - len(asked)
+    left = [f"{unjudged} queries without judgements in {source} were left out"] if unjudged else []
+    notes = (*collection.notes, *judgements.notes, *remarks, *left)
+    made = {query: how for query, how in collection.made.items() if query in asked}
+    confirmed = frozenset(collection.confirmed & made.keys())
+    return replace(collection, queries=asked, qrels=qrels, notes=notes, made=made, confirmed=confirmed)
+
+
 def _fitting(qrels: Mapping[str, Mapping[str, int]], documents: Texts, queries: Texts) -> tuple[Qrels, list[str]]:
     """The judgements of queries and documents that are there, and what is to be said about the others."""
     kept: Qrels = {}

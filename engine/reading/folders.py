@@ -28,25 +28,26 @@ def is_beir(folder: Path) -> bool:
     return any(_part(folder, name) for name in CORPORA)
 
 
-def read_beir(folder: Path, asked: Asked, split: str | None) -> Collection:
+def read_beir(folder: Path, asked: Asked, split: str | None, judged: Judgements | None = None) -> Collection:
     """A folder in the BEIR layout, or as the hub or MS MARCO lay it out.
 
     Args:
         folder: With a corpus, queries and judgements, each one table, or a folder of tables.
         asked: Columns of the corpus.
         split: Of the judgements; "test" where it is there if None.
+        judged: Judgements from elsewhere: those of the folder are not read then.
 
     Returns:
         The collection.
     """
     corpus = next(files for name in CORPORA if (files := _part(folder, name)))
-    splits = _splits(folder)
+    splits = _splits(folder) if judged is None else {}
     chosen, notes = choose_split(splits, split, str(folder))
     tables, read = _tables_again(corpus, asked)
     documents = gather_documents(tables, asked)
     asking = _part(folder, "queries") or _part(folder, f"queries.{chosen or USUAL_SPLIT}")
     queries = gather_queries(_tables(asking, NAMES)) if asking else None
-    judgements = None if chosen is None else _judgements(splits[chosen])
+    judgements = judged if chosen is None else read_judgements(splits[chosen])
     fields = columns.of_tables(tables, asked, read)
     return assemble(folder.resolve().name, documents, queries, judgements, chosen, notes, fields=fields)
 
@@ -121,7 +122,18 @@ def _is_qrels(path: Path) -> bool:
     return path.is_file() and not name.startswith(".") and name.endswith((*TABLES, *QRELS_TEXTS))
 
 
-def _judgements(paths: list[Path]) -> Judgements:
+def read_judgements(paths: list[Path]) -> Judgements:
+    """Judgements of a text file, or of tables.
+
+    Args:
+        paths: One text file, or tables of the same columns.
+
+    Returns:
+        The judgements.
+
+    Raises:
+        InputError: the columns are others.
+    """
     if len(paths) == 1 and paths[0].name.lower().removesuffix(".gz").endswith(QRELS_TEXTS):
         return read_qrels(paths[0])
     found = judgements_of([read_table(path, JUDGEMENT_NAMES) for path in paths])

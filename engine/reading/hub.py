@@ -57,6 +57,39 @@ def read_hub(name: str, asked: Asked, split: str | None) -> Collection:
     return assemble(name, documents, queries, judgements, chosen, notes, fields=fields)
 
 
+def rows_of(name: str, configuration: str, split: str, file: str | None = None) -> Any:
+    """The rows of one split of a dataset.
+
+    Args:
+        name: "owner/name" on the hub, or a folder.
+        configuration: Of the dataset.
+        split: Of the configuration.
+        file: The file of the split, where the splits of a configuration have other columns each, which the library
+            refuses to read together.
+
+    Returns:
+        A `datasets.Dataset`.
+
+    Raises:
+        NotFoundError: it is not cached and cannot be fetched, or has no such configuration or split.
+        MissingExtraError: the library is not installed.
+    """
+    try:
+        from datasets import load_dataset
+    except ImportError:
+        raise missing_extra("datasets", "hub") from None
+    try:
+        if file is not None:
+            return load_dataset(name, data_files={split: file}, split=split)
+        return load_dataset(name, configuration, split=split)
+    except Exception as error:  # the library raises many types for "not there" and "no network"
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise NotFoundError(
+            f"{configuration}/{split} of {name!r} is not cached and could not be fetched ({reason}): connect once, or "
+            "give a local folder in its layout."
+        ) from None
+
+
 def _load(name: str, configuration: str | None) -> tuple[dict[str, Any] | None, str]:
     """Split -> rows of one configuration, or None and why it could not be loaded."""
     try:

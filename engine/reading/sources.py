@@ -8,7 +8,8 @@ from pathlib import Path
 
 from engine.errors import InputError
 
-_OPTIONS = re.compile(r"(?s)(?P<name>.+)\?(?P<options>(?:split|passages)=[^&?]+(?:&(?:split|passages)=[^&?]+)*)")
+_CHOICE = r"(?:split|passages|qrels)=[^&?]+"
+_OPTIONS = re.compile(rf"(?s)(?P<name>.+)\?(?P<options>{_CHOICE}(?:&{_CHOICE})*)")
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,13 @@ class Source:
         name: A folder, a file, a registered name, "irds:NAME" or "owner/name".
         split: Which judgements, or None.
         passages: How texts are cut, as `Passages` writes it, or None.
+        qrels: A file of judgements that stands in place of the collection's own, or None.
     """
 
     name: str
     split: str | None = None
     passages: str | None = None
+    qrels: str | None = None
 
     @classmethod
     def parse(cls, source: str | Path) -> Source:
@@ -42,7 +45,7 @@ class Source:
         return cls(found["name"], **options)
 
     def __str__(self) -> str:
-        chosen = {"split": self.split, "passages": self.passages}
+        chosen = {"split": self.split, "passages": self.passages, "qrels": self.qrels}
         options = "&".join(f"{name}={value}" for name, value in chosen.items() if value is not None)
         return self.name + (f"?{options}" if options else "")
 
@@ -50,12 +53,14 @@ class Source:
         """The same with choices that the name leaves open.
 
         Args:
-            chosen: "split" and "passages"; None leaves a choice as it is.
+            chosen: "split", "passages" and "qrels"; None leaves a choice as it is.
 
         Raises:
-            InputError: the name chooses something else already.
+            InputError: the name chooses something else already, or a path cannot stand in a name.
         """
         for option, value in chosen.items():
+            if value is not None and any(mark in value for mark in "&?"):
+                raise InputError(f"Expected a name without & and ? as {option}, got {value!r}: rename it.")
             named = getattr(self, option)
             if value is not None and named not in (None, value):
                 raise InputError(f"{self} names the {option} {named!r}, the argument {value!r}: give one of them.")

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import InputError
-from engine.statistics import best_difference, bootstrap, moved, paired
+from engine.statistics import CORRECTIONS, best_difference, bonferroni, bootstrap, corrected, holm, moved, paired
 
 
 def test_interval_of_a_known_sample_is_close_to_the_normal_one() -> None:
@@ -78,3 +78,20 @@ def test_choosing_the_best_of_many_equal_systems_is_no_gain_to_be_sure_of() -> N
 def test_a_difference_of_the_best_needs_the_same_queries_on_both_sides(before, after) -> None:
     with pytest.raises(InputError, match="same queries"):
         best_difference(before, after)
+
+
+def test_corrections_by_hand() -> None:
+    raw = [0.01, 0.04, 0.03, 0.5]
+    assert holm(raw) == pytest.approx([0.04, 0.09, 0.09, 0.5])
+    assert bonferroni(raw) == pytest.approx([0.04, 0.16, 0.12, 1.0])
+    assert corrected(raw, "none") == raw
+    assert corrected(raw) == holm(raw)
+    with pytest.raises(InputError, match="bonferroni"):
+        corrected(raw, "tukey")
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_lies_between_the_raw_values_and_those_of_bonferroni(raw: list[float]) -> None:
+    values = {name: corrected(raw, name) for name in CORRECTIONS}
+    for low, middle, high in zip(values["none"], values["holm"], values["bonferroni"], strict=True):
+        assert low <= middle <= high <= 1

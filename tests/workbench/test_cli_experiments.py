@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from workbench import runs as stored
@@ -158,6 +159,40 @@ def test_runs_on_other_judgements_are_not_compared(folder, capsys) -> None:
     capsys.readouterr()
     assert run("compare", *(found.id for found in stored.list_runs())) == 2
     assert "with other judgements. Run both on the same." in said(capsys)
+
+
+def test_rankings_go_out_and_come_back_as_the_same_scores(folder, capsys) -> None:
+    asked = ("evaluate", "--collection", "tiny", "--model", "fake", "--index", "exact", "--metric", "nDCG@10")
+    assert run(*asked, "--save-run", "mine.trec", "--save-qrels", "mine.qrels", "--json") == 0
+    mine = json.loads(capsys.readouterr().out)
+    assert list(mine["mean"]) == ["nDCG@10"]
+    judged = ("--qrels", "mine.qrels", "--metric", "nDCG@10")
+    assert run("evaluate", "--collection", "tiny", "--run", "mine.trec", *judged, "--json") == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["per_query"] == mine["per_query"]
+    assert run("evaluate", "--collection", "tiny", "--run", "mine.trec", *judged) == 0
+    assert "nDCG@10" in said(capsys)
+    assert run("evaluate", "--run", "mine.trec", "--index", "plaid", "--k", "3") == 2
+    assert "--index, --k beside --run means nothing" in said(capsys)
+
+
+def test_a_run_file_is_compared_with_runs_that_are_kept(folder, capsys) -> None:
+    run("run", "exp.yaml")
+    kept = stored.list_runs()[0].id
+    (folder / "theirs.trec").write_text("q1 Q0 sort 1 2 x\nq1 Q0 argmax 2 1 x\nq7 Q0 sort 1 1 x\n")
+    capsys.readouterr()
+    assert run("compare", kept, "theirs.trec", "--metric", "nDCG@10", "--correction", "bonferroni", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    (pair,) = found["pairs"]
+    assert pair["p_corrected"] == pytest.approx(pair["p"])
+    dcg, ideal = 1 + 2 / np.log2(3), 2 + 1 / np.log2(3)
+    assert found["scores"]["theirs"]["nDCG@10"][0] == pytest.approx(dcg / ideal / 3)
+    assert run("compare", "theirs.trec", "theirs.trec") == 2
+    assert "name it with --collection" in said(capsys)
+    assert run("compare", kept, "theirs.trec", "--seeds", "2") == 2
+    assert run("compare", kept, kept, "--collection", "tiny") == 2
+    assert run("compare", kept, "theirs.trec", "--correction", "tukey") == 2
+    assert "choose among holm, bonferroni, none" in said(capsys)
 
 
 def test_an_unknown_metric_lists_the_known_ones(folder, capsys) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import typer
 
 from workbench.cli import (
+    benchmarks,
     browser,
     capacity,
     doctor,
+    evaluating,
     experiments,
     indexes,
     merging,
@@ -30,8 +32,9 @@ def register(app: typer.Typer) -> None:
         return
     for function in (browser.demo, browser.ui, browser.dashboard, browser.notebooks):
         app.command()(function)
-    for function in (search.search, search.encode, search.index, search.evaluate):
+    for function in (search.search, search.encode, search.index, evaluating.evaluate):
         app.command()(function)
+    app.command()(benchmarks.benchmark)
     app.command()(experiments.run)
     app.command()(experiments.sweep)
     app.add_typer(runs.runs, name="runs")

@@ -133,7 +133,7 @@ def recommend(
 
     Example: `workbench recommend --collection ../scifact --min-quality 0.99 --max-ms 5`
     """
-    from engine.evaluation import metric_name
+    from engine.metrics import metric_name
     from engine.pooling import parse_pool
     from workbench.experiments.plan import RECOMMENDED, TRIED_SYSTEMS, format_spec
     from workbench.experiments.prepare import prepare

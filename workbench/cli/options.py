@@ -69,6 +69,14 @@ def check_place(path: Path | None) -> Path | None:
     return path
 
 
+def given_ones(context: typer.Context, *names: str) -> str:
+    """Which of some options were typed, as a list for a sentence; "" for none."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    return ", ".join(
+        f"--{name.replace('_', '-')}" for name, source in sources.items() if source and source.name == "COMMANDLINE"
+    )
+
+
 def checked_system(context: typer.Context, system: str, *others: str) -> str:
     """The one text of a system, which leaves no room for options that name a part of it.
 
@@ -88,12 +96,8 @@ def checked_system(context: typer.Context, system: str, *others: str) -> str:
     from workbench.systems.text import parse_system
 
     text = str(parse_system(system))
-    for name in others:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            raise InputError(
-                f"A system names its own stages, so --{name} beside --system means nothing: leave one out."
-            )
+    if wrong := given_ones(context, *others):
+        raise InputError(f"A system names its own stages, so {wrong} beside --system means nothing: leave one out.")
     return text
 
 
@@ -127,14 +131,20 @@ PassagesOption = Annotated[
         help="Cut long documents: size:overlap in words, as 200:40, or in the model's tokens, 256:32:tokens.",
     ),
 ]
+QrelsOption = Annotated[
+    str | None,
+    typer.Option("--qrels", help="Judgements of this file (BEIR, TREC or a table) in place of the collection's own."),
+]
+JUDGING = ("evaluate", "compare", "pool_study", "compare_indexes", "compare_systems", "recommend")
 CHOICES = {  # option -> its annotation, and the parameters whose collection it is about
     "split": (SplitOption, ("collection", "development")),
     "passages": (PassagesOption, ("collection", "texts")),
+    "qrels": (QrelsOption, ("collection",)),
 }
 
 
 def with_source_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that takes a collection --split and --passages: the collection's name then ends with them.
+    """Give a command that takes a collection --split, --passages and --qrels: the collection's name ends with them.
 
     Args:
         command: With a parameter "collection" (a name or a list of names), "development" or "texts", or none of them.
@@ -148,6 +158,7 @@ def with_source_options(command: Callable[..., None]) -> Callable[..., None]:
         for option, (_, names) in CHOICES.items()
         if (name := next((name for name in names if name in signature.parameters), None)) is not None
         and option not in signature.parameters
+        and (option != "qrels" or command.__name__ in JUDGING)
     }
     if not about:
         return command
@@ -178,9 +189,14 @@ def with_source_options(command: Callable[..., None]) -> Callable[..., None]:
 def _chosen(source: str, option: str, value: str, model: str) -> str:
     """The name of a collection with one choice behind it."""
     from engine.reading import Source
+    from engine.reading.lines import reading
     from engine.reading.passages import Passages
 
     chosen = str(Passages.parse(value, model)) if option == "passages" else value
+    if option == "qrels":
+        with reading(Path(value)):
+            Path(value).stat()
+        chosen = str(Path(value).resolve())  # a run that is taken up elsewhere finds it
     return str(Source.parse(source).choose(**{option: chosen}))
 
 

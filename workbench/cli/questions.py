@@ -83,7 +83,7 @@ def check_questions(
     from dataclasses import asdict
 
     from engine import load_collection
-    from engine.evaluation import check_metrics
+    from engine.metrics import check_metrics
     from engine.reading.judgements import read_qrels
     from workbench.questions import judged_by_hand, trust, write_collection
     from workbench.questions.folder import check_new

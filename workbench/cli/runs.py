@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def show_run(run: Run) -> None:
     """Print one run: scores with intervals, then its settings that matter."""
-    from engine.evaluation import metric_name
+    from engine.metrics import metric_name
 
     rows = [
         (metric_name(metric), f"{i.mean:.4f}", f"{i.low:.4f} to {i.high:.4f}") for metric, i in run.intervals.items()
@@ -52,7 +52,7 @@ def list_all(
 
     Example: `workbench runs list --collection embedded`
     """
-    from engine.evaluation import metric_name
+    from engine.metrics import metric_name
     from workbench.runs import list_runs
 
     found = list_runs(collection, status)
@@ -153,10 +153,16 @@ def import_run(path: Annotated[Path, typer.Argument(help="A zip from `workbench 
 
 
 def compare(
-    runs: Annotated[list[str], typer.Argument(help="Two or more runs, or the beginnings of their names.")],
+    runs: Annotated[list[str], typer.Argument(help="Two or more: runs, beginnings of their names, TREC run files.")],
     name: Annotated[list[str] | None, typer.Option("--name", help="Repeatable, what to call them, in order.")] = None,
     metric: Annotated[list[str] | None, typer.Option("--metric", help="Repeatable; all that they share.")] = None,
     test: Annotated[str, typer.Option("--test", help="student or randomization, both paired by query.")] = "student",
+    correction: Annotated[
+        str, typer.Option("--correction", help="Of p for the number of comparisons: holm, bonferroni, none.")
+    ] = "holm",
+    collection: Annotated[
+        str, typer.Option("--collection", help="What TREC run files are judged by; that of the first run without it.")
+    ] = "",
     latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX table.")] = False,
     html: Annotated[
         Path | None, typer.Option("--html", help="Also write the comparison to this file.", callback=check_place)
@@ -168,17 +174,22 @@ def compare(
 ) -> None:
     """Compare runs: corrected significance tests, intervals, wins and losses by query, overlap of the rankings.
 
-    Example: `workbench compare 3f2a 91bc --name before --name after`
+    A file of a TREC run stands beside the runs that are kept, judged by the same collection.
+
+    Example: `workbench compare 3f2a 91bc other.trec --name before --name after --name theirs`
     """
     from dataclasses import asdict
 
     from workbench.experiments.views.comparison import compare as execute
     from workbench.experiments.views.comparison_page import comparison_page
+    from workbench.runs.foreign import ForeignRun
 
     if name is not None and len(name) != len(runs):
         raise InputError(f"Expected {len(runs)} names, one a run, got {len(name)}: name each.")
-    found, names = _readable(runs, name)
-    comparison = execute(*found, names=names, metrics=metric, test=test)
+    found, names = _readable(runs, name, collection, metric)
+    if seeds and any(isinstance(run, ForeignRun) for run in found):
+        raise InputError("A run file has no seeds that it could be run under: leave --seeds or the file out.")
+    comparison = execute(*found, names=names, metrics=metric, test=test, correction=correction)
     if html is not None:
         write_text(html, comparison_page(comparison, _queries_of(found[0])))
         note(f"Wrote {html}.")
@@ -190,7 +201,7 @@ def compare(
         return
     head, *rows = comparison.rows()
     title = f"{comparison.collection}: {comparison.queries} judged queries, {comparison.test}"
-    show_table(title, tuple(head), rows, "letters: significantly above these systems, after Holm's correction")
+    show_table(title, tuple(head), rows, f"letters: significantly above these systems, {comparison.corrected}")
     for pair in comparison.pairs:
         out.print(
             f"{pair.second} against {pair.first}, {pair.metric}: {pair.difference}, corrected p "
@@ -202,23 +213,50 @@ def compare(
         _show_noise(found, list(comparison.scores), comparison, seeds)
 
 
-def _readable(runs: list[str], names: list[str] | None) -> tuple[list[Run], list[str] | None]:
+def _readable(
+    runs: list[str], names: list[str] | None, collection: str, metrics: list[str] | None
+) -> tuple[list[Run], list[str] | None]:
     """The runs that can be read, with their names; the others are told about, unless fewer than two would be left."""
     from workbench.runs import find
+    from workbench.runs.foreign import SUFFIXES
 
+    files = [text for text in runs if Path(text).suffix in SUFFIXES and Path(text).is_file()]
+    if collection and not files:
+        raise InputError("Runs that are kept have their collection, so --collection means nothing: leave it out.")
     kept, problems = [], []
     for position, wanted in enumerate(runs):
+        if wanted in files:
+            continue
         try:
             run = find(wanted)
             run.check()
             kept.append((position, run))
         except CorruptDataError as error:
             problems.append(error)
-    if problems and len(kept) < 2:
+    if problems and len(kept) + len(files) < 2:
         raise problems[0]
     for problem in problems:
         note(f"Left out: {problem}")
+    if files:
+        scored = _scored(files, collection, kept[0][1] if kept else None, metrics)
+        kept += [(position, scored[wanted]) for position, wanted in enumerate(runs) if wanted in files]
+        kept.sort(key=lambda entry: entry[0])
     return [run for _, run in kept], None if names is None else [names[position] for position, _ in kept]
+
+
+def _scored(files: list[str], source: str, beside: Run | None, metrics: list[str] | None) -> dict[str, Run]:
+    """TREC run files, scored as a run that is kept was, or by a collection that was named."""
+    from engine import load_collection
+    from engine.metrics import DEFAULT_METRICS
+    from workbench.runs.foreign import read_foreign
+
+    if beside is None and not source:
+        raise InputError("Expected a collection to judge run files by: name it with --collection.")
+    source = source or (beside.experiment.collection if beside is not None else "")
+    collection = load_collection(source)
+    wanted = metrics or (beside.judged_metrics if beside is not None else DEFAULT_METRICS)
+    rule = beside.experiment.same_ids if beside is not None else "auto"
+    return {path: read_foreign(path, collection, wanted, rule, source=source) for path in files}
 
 
 def _queries_of(run: Run) -> dict[str, str]:

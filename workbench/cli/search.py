@@ -1,4 +1,4 @@
-"""The commands that search: `search`, `encode`, `index`, `evaluate`."""
+"""The commands that search: `search`, `encode`, `index`."""
 
 from __future__ import annotations
 
@@ -13,20 +13,18 @@ from engine.files import require_place
 from workbench.cli.options import (
     CollectionOption,
     DeviceOption,
-    ForceOption,
     IndexOption,
     JsonOption,
     KOption,
     ModelOption,
     OutputOption,
     PoolOption,
-    SameIdsOption,
     ScorerOption,
     SystemOption,
     WhereOption,
     checked_system,
 )
-from workbench.cli.output import note, out, progress_bars, say_reused, show_json, show_table, show_warnings
+from workbench.cli.output import note, out, progress_bars, show_json, show_table
 
 if TYPE_CHECKING:
     from workbench.workspace import SearchResult, Workspace
@@ -224,84 +222,3 @@ def index(
             f"{record['bytes'] / 1e6:.1f} MB ({record['bytes_per_token']:.1f} bytes a token), "
             f"built in {record['build_seconds']:.1f} s."
         )
-
-
-def evaluate(
-    context: typer.Context,
-    collection: CollectionOption = "embedded",
-    model: ModelOption = "embedded",
-    index: IndexOption = "plaid",
-    k: KOption = 100,
-    metric: Annotated[list[str] | None, typer.Option("--metric", help="Repeatable; any name ranx knows.")] = None,
-    scorer: ScorerOption = "index",
-    same_ids: SameIdsOption = "auto",
-    system: SystemOption = "",
-    where: WhereOption = "",
-    pool: PoolOption = "",
-    device: DeviceOption = "auto",
-    force: ForceOption = False,
-    as_json: JsonOption = False,
-    output: OutputOption = None,
-) -> None:
-    """Score a model and an index against a collection's judgements; it is a run, and found again when it is there.
-
-    Example: `workbench evaluate --collection ../scifact --metric ndcg@10 --metric recall@100`
-    """
-    from engine.collection import require_judgements
-    from engine.evaluation import DEFAULT_METRICS, check_metrics
-    from workbench.experiments.execute import run
-    from workbench.experiments.experiment import Experiment
-    from workbench.experiments.plan import parse_spec
-    from workbench.experiments.prepare import prepare
-
-    metrics, (kind, settings) = tuple(check_metrics(metric or DEFAULT_METRICS)), parse_spec(index)
-    system = checked_system(context, system, "index", "scorer")
-    kind, settings = ("exact", {}) if system else (kind, settings)
-    asked = {
-        "index": kind,
-        "settings": settings,
-        "system": system,
-        "k": k,
-        "metrics": metrics,
-        "scorer": scorer,
-        "same_ids": same_ids,
-        "where": where,
-        "pool": pool,
-    }
-    Experiment(**asked)  # a mistake is known before anything is loaded
-    prepared = prepare(collection, model, device=device)
-    require_judgements(prepared.collection)
-    wanted = prepared.experiment(**asked)
-    with progress_bars() as report:
-        found = run(wanted, report, prepared=prepared, force=force)
-    milliseconds, mean = 1e3 / found.record["queries_per_second"], {name: found.mean[name] for name in metrics}
-    if as_json or output:
-        record = {
-            "run": found.id,
-            "collection": found.record["collection"],
-            "encoder": found.record["model"],
-            "index": found.record["index"],
-            "k": found.record["depth"],
-            "mean": mean,
-            "per_query": {name: found.per_query(name) for name in metrics},
-            "unjudged": found.record["unjudged"],
-            "exact": {name: value for name, value in found.mean.items() if name not in mean},
-            "milliseconds_per_query": milliseconds,
-            "notes": found.warnings,
-        }
-        show_json(record, output)
-        return
-    described = found.record["collection"]
-    counted = f"{described['documents']:,} documents"
-    if where:
-        counted = f"{described['among']['documents']:,} of {counted} ({where})"
-    made = ", made ones among them" if described.get("made") else ""
-    title = f"{described['name']}: {counted}, {found.record['judged']} judged queries{made}"
-    rows = [(name, f"{value:.4f}") for name, value in mean.items()]
-    depth = found.record["depth"]
-    caption = (
-        f"{system or f'{index} index'}, {depth} results, {milliseconds:.1f} ms a query in one batch; run {found.id}"
-    )
-    show_table(title, ("metric", "mean"), rows, caption)
-    show_warnings(found, prepared)
-    say_reused(found)

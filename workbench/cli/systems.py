@@ -46,7 +46,7 @@ def compare_systems(
 
     Example: `workbench compare-systems --collection ../scifact --system bm25 --system "bm25:k=1000 > maxsim"`
     """
-    from engine.evaluation import DEFAULT_METRICS, check_metrics
+    from engine.metrics import DEFAULT_METRICS, check_metrics
     from workbench import figures
     from workbench.experiments.prepare import prepare
     from workbench.experiments.system_studies import compare_systems as compare

@@ -11,9 +11,10 @@ from typing import Any
 
 from engine.checks import require_whole
 from engine.errors import InputError, NotFoundError
-from engine.evaluation import DEFAULT_METRICS, SAME_IDS, SameIds, check_metrics
+from engine.evaluation import SAME_IDS, SameIds
 from engine.indexes import index_class
 from engine.maxsim import scorers
+from engine.metrics import DEFAULT_METRICS, check_metrics
 from engine.pooling import METHODS, PoolSettings, pool_values
 from engine.precision import DTYPES
 from workbench.systems.text import late, parse_system

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError
-from engine.evaluation import DEFAULT_METRICS
+from engine.metrics import DEFAULT_METRICS
 from workbench.experiments import plan
 from workbench.experiments.execute import check_fits, run
 from workbench.experiments.experiment import Experiment

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from engine.collection import require_judgements
 from engine.errors import InputError, WorkbenchError
-from engine.evaluation import DEFAULT_METRICS
+from engine.metrics import DEFAULT_METRICS
 from workbench.experiments import plan
 from workbench.experiments.execute import check_fits, is_kept, run, run_alone
 from workbench.experiments.experiment import Experiment

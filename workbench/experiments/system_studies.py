@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from engine.errors import MissingExtraError, WorkbenchError
-from engine.evaluation import DEFAULT_METRICS
+from engine.metrics import DEFAULT_METRICS
 from workbench.experiments.execute import check_fits, run
 from workbench.experiments.prepare import Prepared
 from workbench.experiments.progress import Progress, Stop

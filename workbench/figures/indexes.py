@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from engine.errors import InputError
-from engine.evaluation import metric_name
+from engine.metrics import metric_name
 from workbench.experiments.views.pareto import pareto_front
 from workbench.figures.systems import legend_below
 from workbench.figures.theme import SYMBOLS, compact, faded, log_axis, palette, style

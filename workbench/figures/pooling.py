@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from engine.errors import InputError
-from engine.evaluation import metric_name
+from engine.metrics import metric_name
 from workbench.figures.systems import Axis, error_bars, frontier, legend_below
 from workbench.figures.theme import DASHES, SYMBOLS, compact, faded, palette, style, with_interval
 

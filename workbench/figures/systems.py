@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from engine.errors import InputError
-from engine.evaluation import metric_name
+from engine.metrics import metric_name
 from workbench.experiments.views.pareto import pareto_front
 from workbench.figures.theme import DASHES, SYMBOLS, compact, faded, log_axis, palette, style, with_interval
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import CorruptDataError, InputError, NotFoundError
+from engine.reading.trec import write_run
 from workbench.runs.record import RANKINGS, RECORD, SCORES, Run, read_record
 from workbench.runs.store import find, runs_folder
 from workbench.runs.unpacking import check_run, unpack
@@ -104,17 +105,7 @@ def to_trec(run: Run | str, path: str | Path) -> Path:
         InputError: the run is not finished, or an id has a space, which the format cannot hold.
     """
     chosen = _finished(run)
-    lines = []
-    for query, ranking in chosen.rankings().items():
-        for rank, (document, score) in enumerate(zip(ranking.ids, ranking.scores, strict=True), start=1):
-            if any(character.isspace() for character in query + document):
-                raise InputError(f"TREC files cannot hold the id {query!r} or {document!r}: it has a space in it.")
-            lines.append(f"{query} Q0 {document} {rank} {float(score):.6f} {chosen.id}\n")
-    try:
-        Path(path).write_text("".join(lines), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}): choose another place.") from None
-    return Path(path)
+    return write_run(chosen.rankings(), path, chosen.id)
 
 
 def to_ranx(run: Run | str) -> ranx.Run:

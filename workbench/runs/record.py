@@ -14,6 +14,7 @@ import orjson
 
 from engine import storage
 from engine.errors import CorruptDataError, InputError, NotFoundError
+from engine.metrics import same_metric
 from engine.retrieval import Ranking
 from engine.statistics import Interval
 from workbench.experiments.experiment import Experiment
@@ -138,9 +139,10 @@ class Run:
         Raises:
             InputError: the run did not compute this metric; the sentence lists those it did.
         """
-        if self.status == "complete" and metric not in self.mean:
+        known = same_metric(metric, self.mean) if self.status == "complete" else metric
+        if known is None:
             raise InputError(f"Run {self.id} has no {metric!r}: it has {', '.join(self.mean) or 'no scores'}.")
-        table = self._table(SCORES, [("metric", "=", metric)])
+        table = self._table(SCORES, [("metric", "=", known)])
         return dict(zip(table["query"].to_pylist(), table["value"].to_pylist(), strict=True))
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from engine.evaluation import metric_name
+from engine.metrics import metric_name
 from engine.statistics import Interval, best_difference, moved, paired
 from workbench.systems.text import Leaf, Reranked, Tree, parse_system
 from workbench.systems.text import late as uses_tokens

@@ -10,8 +10,8 @@ from string import ascii_lowercase, ascii_uppercase
 import numpy as np
 
 from engine.errors import InputError
-from engine.evaluation import metric_name
-from engine.statistics import Interval, bootstrap, holm, moved, p_value
+from engine.metrics import metric_name, same_metric
+from engine.statistics import CORRECTIONS, Interval, bootstrap, corrected, moved, p_value
 from workbench.exports import html_table, latex_table, visible
 from workbench.runs.record import Run
 from workbench.runs.store import find
@@ -33,7 +33,7 @@ class Pair:
         metric: The metric.
         difference: Second minus first, paired by query, with its 95% bootstrap interval.
         p: What the test gives, uncorrected.
-        p_corrected: After Holm's correction over all pairs and metrics of the comparison.
+        p_corrected: After the correction over all pairs and metrics of the comparison.
         wins: Queries that the second does better by more than the threshold, largest difference first.
         losses: Queries that the second does worse by more than the threshold, largest difference first.
         changes: Query -> second minus first, for the queries that differ most.
@@ -65,6 +65,7 @@ class Comparison:
         collection: Its name.
         queries: How many were judged.
         test: Which test gave the p values.
+        correction: What was done about their number.
         scores: System -> metric -> mean with its interval.
         pairs: Every pair of systems on every metric.
     """
@@ -72,6 +73,7 @@ class Comparison:
     collection: str
     queries: int
     test: str
+    correction: str
     scores: dict[str, dict[str, Interval]]
     pairs: tuple[Pair, ...]
 
@@ -116,8 +118,15 @@ class Comparison:
         """How to read the table."""
         return (
             f"{self.collection}, {self.queries} queries. In brackets: 95% bootstrap intervals. Letters: significantly "
-            f"above that system ({self.test}, p < .05 after Holm's correction over {len(self.pairs)} comparisons)."
+            f"above that system ({self.test}, p < .05 {self.corrected})."
         )
+
+    @property
+    def corrected(self) -> str:
+        """What was done about the number of comparisons, in words."""
+        if self.correction == "none":
+            return "without a correction"
+        return f"after {self.correction.capitalize()}'s correction over {len(self.pairs)} comparisons"
 
     def to_latex(self) -> str:
         """The table for a paper (package booktabs).
@@ -142,6 +151,7 @@ def compare(
     test: str = "student",
     seed: int = 0,
     threshold: float = THRESHOLD,
+    correction: str = "holm",
 ) -> Comparison:
     """Compare runs on the same collection and the same judgements.
 
@@ -152,6 +162,7 @@ def compare(
         test: "student" (ranx's paired t-test) or "randomization" (paired sign flips, scipy).
         seed: Decides the samples of the bootstrap and the random sign flips.
         threshold: How far a query must move to be won or lost.
+        correction: Of the p values for their number: "holm", "bonferroni" or "none".
 
     Returns:
         The comparison.
@@ -160,12 +171,14 @@ def compare(
         InputError: fewer than two, other collections or judgements, or no metric in common; the sentence says which.
     """
     chosen = [find(entry) if isinstance(entry, str) else entry for entry in runs]
+    if correction not in CORRECTIONS:
+        raise InputError(f"Unknown correction {correction!r}: choose among {', '.join(CORRECTIONS)}.")
     _comparable(chosen)
     labels = _labels(chosen, names)
-    shared = [metric for metric in chosen[0].mean if all(metric in other.mean for other in chosen)]
+    shared = [metric for metric in chosen[0].mean if all(same_metric(metric, other.mean) for other in chosen)]
     judged = [metric for metric in chosen[0].judged_metrics if metric in shared]
     wanted = list(metrics) if metrics is not None else judged or shared
-    missing = next((metric for metric in wanted if metric not in shared), None)
+    missing = next((metric for metric in wanted if same_metric(metric, dict.fromkeys(shared)) is None), None)
     if missing is not None or not wanted:
         raise InputError(f"Not every run has {missing or 'a metric'!r}: they share {', '.join(shared) or 'none'}.")
     values = {label: {m: r.per_query(m) for m in wanted} for label, r in zip(labels, chosen, strict=True)}
@@ -174,8 +187,9 @@ def compare(
         for label, run in zip(labels, chosen, strict=True)
     }
     scores = {n: {m: bootstrap(list(v.values()), seed) for m, v in found.items()} for n, found in values.items()}
-    pairs = _pairs(values, tops, wanted, test, seed, threshold)
-    return Comparison(chosen[0].record["collection"]["name"], len(values[labels[0]][wanted[0]]), test, scores, pairs)
+    pairs = _pairs(values, tops, wanted, test, correction, seed, threshold)
+    name, judged_queries = chosen[0].record["collection"]["name"], len(values[labels[0]][wanted[0]])
+    return Comparison(name, judged_queries, test, correction, scores, pairs)
 
 
 def _comparable(runs: Sequence[Run]) -> None:
@@ -217,6 +231,7 @@ def _pairs(
     tops: Mapping[str, Mapping[str, list[str]]],
     metrics: Sequence[str],
     test: str,
+    correction: str,
     seed: int,
     threshold: float,
 ) -> tuple[Pair, ...]:
@@ -225,9 +240,8 @@ def _pairs(
     for first, second, metric in compared:
         before, after = values[first][metric], values[second][metric]
         raw.append(p_value(list(before.values()), [after[query] for query in before], test, seed))
-    corrected = holm(raw)
     pairs = []
-    for (first, second, metric), p, adjusted in zip(compared, raw, corrected, strict=True):
+    for (first, second, metric), p, adjusted in zip(compared, raw, corrected(raw, correction), strict=True):
         before, after = values[first][metric], values[second][metric]
         change = {query: after[query] - before[query] for query in before}
         wins, losses = moved(before, after, threshold)

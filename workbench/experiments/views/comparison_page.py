@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 
-from engine.evaluation import metric_name
+from engine.metrics import metric_name
 from workbench.experiments.views.comparison import Comparison, Pair
 from workbench.exports import html_table
 from workbench.figures.theme import FONT, PALETTES

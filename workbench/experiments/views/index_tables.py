@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.evaluation import metric_name
+from engine.metrics import metric_name
 from workbench.experiments.plan import changed_settings, format_spec
 from workbench.experiments.views.indexes import IndexRow
 from workbench.exports import markdown_table

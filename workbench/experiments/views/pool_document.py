@@ -11,7 +11,7 @@ from typing import Any
 
 from engine import Collection, TokenEmbeddings
 from engine.errors import InputError
-from engine.evaluation import metric_name
+from engine.metrics import metric_name
 from engine.storage import replace_text
 from workbench.experiments.views.pooling import PoolPoint, Trade, front, trades
 from workbench.experiments.views.question_groups import GroupPoint, by_document_length, by_query_type, group_curve

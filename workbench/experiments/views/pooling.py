@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import InputError
-from engine.evaluation import metric_name
+from engine.metrics import metric_name
 from engine.statistics import Interval, moved, paired
 from workbench.experiments.experiment import Experiment
 from workbench.experiments.views.pareto import pareto_front

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import InputError
-from engine.evaluation import metric_name
+from engine.metrics import metric_name
 from engine.statistics import Interval
 from workbench.experiments.views.comparison import Comparison, Pair, compare
 from workbench.experiments.views.index_tables import Table, number

@@ -1,0 +1,124 @@
+"""The command that runs benchmarks by name: `benchmark`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engine.errors import NotFoundError
+from workbench.cli.options import (
+    DeviceOption,
+    ForceOption,
+    IndexOption,
+    JsonOption,
+    KOption,
+    ModelOption,
+    OutputOption,
+    PoolOption,
+    ScorerOption,
+    SystemOption,
+    check_place,
+    checked_system,
+)
+from workbench.cli.output import note, progress_bars, show_json, show_table, write_text
+
+
+def benchmark(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="nanobeir, beir, bright, longembed, vidore, mteb:TASK or irds:NAME.")],
+    tasks: Annotated[
+        list[str] | None, typer.Option("--tasks", help="Repeatable, or with commas: only these tasks.")
+    ] = None,
+    model: ModelOption = "embedded",
+    index: IndexOption = "exact",
+    system: SystemOption = "",
+    scorer: ScorerOption = "index",
+    pool: PoolOption = "",
+    k: KOption = 100,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", help="Repeatable, in place of the benchmark's own: nDCG@10, R@100.")
+    ] = None,
+    data: Annotated[
+        str, typer.Option("--data", help="A folder, or an owner or dataset on the hub, in the benchmark's layout.")
+    ] = "",
+    device: DeviceOption = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched, and run nothing.")] = False,
+    force: ForceOption = False,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="Write a .md or .json file that others can rerun.", callback=check_place),
+    ] = None,
+    as_json: JsonOption = False,
+    output: OutputOption = None,
+) -> None:
+    """Run a benchmark by name: what is fetched is named first, and each task is a run that is found again.
+
+    Example: `workbench benchmark nanobeir --tasks scifact,nfcorpus --index plaid --report nanobeir.md`
+    """
+    from engine.metrics import check_metrics
+    from workbench.benchmarks.catalogue import choose_tasks, find_benchmark
+    from workbench.benchmarks.report import columns, rows, sentences, write_report
+    from workbench.benchmarks.run import BenchmarkResult, run_tasks
+    from workbench.experiments.experiment import Experiment
+    from workbench.experiments.plan import parse_spec
+
+    chosen = find_benchmark(name)
+    names, (kind, settings) = choose_tasks(chosen, tasks), parse_spec(index)
+    system = checked_system(context, system, "index", "scorer")
+    kind, settings = ("exact", {}) if system else (kind, settings)
+    choice: dict[str, Any] = {"index": kind, "settings": settings, "system": system, "scorer": scorer, "pool": pool,
+                              "k": k}  # fmt: skip
+    Experiment(**choice, metrics=tuple(check_metrics(metric or chosen.metrics)))  # a mistake is known before the work
+    _say_downloads(chosen, names, data)
+    if dry_run:
+        return
+    found = []
+    with progress_bars() as told:
+        for result in run_tasks(chosen, names, model, choice, metric, data, device, told, force):
+            found.append(result)
+            if result.problem:
+                note(f"{result.task} was not measured: {result.problem}")
+            elif result.interval is not None:
+                note(f"{result.task}: {result.interval} (run {result.run.id if result.run else ''})")
+    done = BenchmarkResult(chosen, choice, model, tuple(found))
+    if report is not None:
+        write_text(report, write_report(done, _command(context, name), report))
+        note(f"Wrote {report}.")
+    if as_json or output:
+        show_json(done.to_dict(), output)
+    else:
+        show_table(f"{name}: {model}, {system or index}", columns(done), rows(done))
+        for sentence in sentences(done):
+            note(sentence)
+    if all(result.problem for result in found):
+        raise NotFoundError(f"No task of {name} could be measured: connect once, or give its data with --data.")
+
+
+def _say_downloads(chosen: Any, names: tuple[str, ...], data: str) -> None:
+    """Name each dataset that the tasks read, once, with its size."""
+    from workbench.benchmarks.downloads import look_up
+
+    wanted: dict[str, set[str]] = {}
+    for task in names:
+        for dataset, parts in chosen.datasets(task, data):
+            wanted.setdefault(dataset, set()).update(parts)
+    if not wanted:
+        note(f"{chosen.name} knows itself what it fetches, and keeps it.")
+    for dataset, parts in wanted.items():
+        note(str(look_up(dataset, sorted(parts))))
+
+
+def _command(context: typer.Context, name: str) -> list[str]:
+    """The words that repeat a call: what was typed, without what only decides where the result goes."""
+    words = ["workbench", "benchmark", name]
+    for parameter, value in context.params.items():
+        source = context.get_parameter_source(parameter)
+        if parameter in ("name", "report", "as_json", "output", "force", "dry_run") or source is None:
+            continue
+        if source.name == "COMMANDLINE":
+            option = f"--{parameter.replace('_', '-')}"
+            words += [word for entry in (value if isinstance(value, (list, tuple)) else [value])
+                      for word in (option, str(entry))]  # fmt: skip
+    return words
