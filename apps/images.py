@@ -15,6 +15,7 @@ from apps.text import visible, word_groups
 from engine import Encoder
 from engine.errors import UnsupportedError
 from engine.explain import align
+from engine.pictures import check_reads_images
 from engine.tokens import Token, single_tokens
 
 if TYPE_CHECKING:
@@ -44,21 +45,6 @@ class Patches:
     rows: int
 
 
-def check_reads_images(encoder: Encoder) -> None:
-    """Refuse a model that takes no pictures, before one is decoded for it.
-
-    Args:
-        encoder: A model.
-
-    Raises:
-        UnsupportedError: it reads text only.
-    """
-    if "image" not in encoder.model.modalities:
-        raise UnsupportedError(
-            f"Model {encoder.name!r} reads text only: name a ColPali-style model, or print a text on a page."
-        )
-
-
 def image_patches(encoder: Encoder, image: Image) -> Patches:
     """Patches of a picture from a ColPali-style model.
 
@@ -78,8 +64,11 @@ def image_patches(encoder: Encoder, image: Image) -> Patches:
     model: Any = encoder.model
     try:
         columns, rows = get_n_patches(model, image.size)
-    except (NotImplementedError, ValueError) as error:
-        raise UnsupportedError(f"The patches of this model are in no plain grid ({error}): choose another.") from None
+    except (NotImplementedError, ValueError):
+        raise UnsupportedError(
+            f"The patches of model {encoder.name!r} lie in no plain grid, so no map can be drawn: choose a ColPali or "
+            "ColQwen model."
+        ) from None
     features = model.preprocess([image], task="document")
     ours = (features["input_ids"][0] == model.processor.image_token_id).cpu().numpy()
     vectors = np.asarray(model.encode_document([image], convert_to_numpy=True)[0], np.float32)

@@ -8,17 +8,21 @@ import contextlib
 import ctypes
 import io
 import re
+import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import BusyError, InputError
+from engine.reading.apart import Parser
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 FORMATS = ("PNG", "JPEG", "WEBP")
+PDF = "data:application/pdf;base64,"
 MOST_BYTES = 8_000_000
 MOST_PIXELS = 40_000_000
 LEAST_SIDE = 8
@@ -108,3 +112,35 @@ def _small(image: Image) -> Image:
         strip = image.crop((0, top * factor, image.width, below)).convert("RGB")
         small.paste(strip.reduce(factor), (0, top))
     return small
+
+
+def read_page(data: Any, page: Any) -> tuple[Image, int, int]:
+    """A picture that a browser sent, or a page of a PDF that it sent, drawn by a process of its own under limits.
+
+    Args:
+        data: A data URL.
+        page: Which page of a PDF, from 1; a picture has one.
+
+    Returns:
+        The picture, RGB; the page, and how many the file has: 1 of 1 for a picture.
+
+    Raises:
+        InputError: no picture or PDF, no such page, or too large.
+        MissingExtraError: the library that draws PDF files is not installed.
+    """
+    if not isinstance(data, str) or not data.startswith(PDF):
+        return read_image(data), 1, 1
+    number = page if isinstance(page, int) and not isinstance(page, bool) else 1
+    body = data[len(PDF) :]
+    if len(body) > MOST_BYTES * 4 / 3 + 4:
+        raise InputError(f"Expected a PDF of at most {MOST_BYTES // 1_000_000} MB: send fewer of its pages.")
+    try:
+        content = base64.b64decode(body, validate=True)
+    except binascii.Error:
+        raise InputError("This is no PDF that can be read: choose the file again.") from None
+    with tempfile.TemporaryDirectory() as folder, Parser() as parser:
+        path = Path(folder) / "sent.pdf"
+        path.write_bytes(content)
+        count = parser.page_count(path, "The PDF")
+        drawn = parser.picture(path, number, KEPT, "The PDF")
+    return read_image("data:image/png;base64," + base64.b64encode(drawn).decode()), number, count

@@ -103,9 +103,11 @@
     model.value = from.model || setup.image_model;
     if (from.source === "picture") find("input[value=picture]").checked = true;
     const source = () => find("input[name=source]:checked").value;
+    const isPdf = () => Boolean(file.files[0]) && /\.pdf$/i.test(file.files[0].name);
     const arrange = () => {
       find(".of-printed").hidden = source() !== "printed";
       find(".of-picture").hidden = source() !== "picture";
+      find(".of-pages").hidden = !isPdf();
     };
     const remember = () =>
       address.write({
@@ -188,7 +190,12 @@
           el(
             "div",
             { class: "head top" },
-            el("div", {}, el("h2", {}, `${record.columns} by ${record.rows} patches, model ${record.model}`)),
+            el(
+              "div",
+              {},
+              el("h2", {}, `${record.columns} by ${record.rows} patches, model ${record.model}`),
+              record.pages > 1 ? el("p", { class: "note" }, `Page ${record.page} of ${record.pages}`) : "",
+            ),
             el("div", { class: "score", "aria-label": "score" }, fixed(record.score, 3)),
           ),
           chips.node,
@@ -215,7 +222,7 @@
       said.textContent = source() === "picture" ? "Loading the model and cutting the picture" : "";
       if (source() === "picture" && chosen && chosen.size > setup.bytes) {
         said.textContent = "";
-        LIW.problem(result, `This picture is larger than ${setup.bytes / 1e6} MB: save it smaller.`);
+        LIW.problem(result, `This file is larger than ${setup.bytes / 1e6} MB: save it smaller.`);
         return;
       }
       const answer =
@@ -225,6 +232,7 @@
               question: question.value,
               model: model.value.trim(),
               image: chosen ? await read(chosen) : "",
+              page: Number(find(".page-number").value) || 1,
             });
       if (ticket !== asked) return;
       said.textContent = "";
@@ -238,6 +246,7 @@
         result.replaceChildren();
         if (source() === "printed") run();
       }
+      if (event.target === file) arrange();
     });
     form.addEventListener("submit", (event) => {
       event.preventDefault();

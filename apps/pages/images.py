@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from apps.components import component
-from apps.images import check_reads_images, image_patches, page_record, printed_page
+from apps.images import image_patches, page_record, printed_page
 from apps.pages import Functions, answering, bar
 from apps.pages.search import LONGEST_TEXT, question_of
-from apps.pictures import FORMATS, MOST_BYTES, Turns, read_image
+from apps.pictures import FORMATS, MOST_BYTES, Turns, read_page
 from apps.text import asked
 from apps.workspaces import Workspaces, label
 from engine.errors import InputError, NotFoundError
+from engine.pictures import check_reads_images
 
 
 def page(workspaces: Workspaces) -> None:
@@ -50,7 +51,7 @@ class ImagePage(Functions):
         reads = "image" in getattr(workspace.encoder.model, "modalities", [])
         return {
             **self.workspaces.about(request), "image_model": first["name"] if reads else "",
-            "formats": [f".{name.lower()}" for name in FORMATS] + [".jpg"], "bytes": MOST_BYTES,
+            "formats": [f".{name.lower()}" for name in FORMATS] + [".jpg", ".pdf"], "bytes": MOST_BYTES,
             "question": collection.queries[query] if query else "what is this about",
             "document": max(grades, key=lambda name: grades[name]) if grades else next(iter(collection.documents)),
         }  # fmt: skip
@@ -79,13 +80,13 @@ class ImagePage(Functions):
 
     @answering
     def picture(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Match a question with the patches of a picture.
+        """Match a question with the patches of a picture, or of a page of a PDF.
 
         Args:
-            request: "question", "image" (a data URL) and "model".
+            request: "question", "image" (a data URL), "page" (of a PDF, from 1) and "model".
 
         Returns:
-            See `page_record`.
+            See `page_record`; and the "page" of how many "pages".
         """
         question, model = question_of(request), asked(request, "model").strip()
         if not model:
@@ -93,5 +94,6 @@ class ImagePage(Functions):
         with self.turns.turn():
             encoder = self.workspaces.models.get(model)
             check_reads_images(encoder)
-            patches = image_patches(encoder, read_image(request.get("image")))
-            return {**page_record(encoder, question, patches), "model": label(model)}
+            image, page, pages = read_page(request.get("image"), request.get("page"))
+            patches = image_patches(encoder, image)
+            return {**page_record(encoder, question, patches), "model": label(model), "page": page, "pages": pages}

@@ -142,6 +142,23 @@ class Parser:
         wanted = {"kind": "picture", "path": str(path.absolute()), "page": page, "width": width}
         return base64.b64decode(self._ask(wanted, name or str(path))["png"])
 
+    def page_count(self, path: Path, name: str | None = None) -> int:
+        """How many pages a PDF has, whether or not they hold text.
+
+        Args:
+            path: The file.
+            name: What sentences call it; the path when None.
+
+        Returns:
+            The number of its pages.
+
+        Raises:
+            MissingExtraError: the library for it is not installed.
+            InputError: it cannot be opened within the limits.
+        """
+        check_installed("pdf")
+        return self._ask({"kind": "page_count", "path": str(path.absolute())}, name or str(path))["count"]
+
     def end(self) -> None:
         """End the process, whatever it does."""
         if self._process is not None:

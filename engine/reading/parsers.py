@@ -65,6 +65,15 @@ def picture(request: dict[str, Any]) -> dict[str, Any]:
     return {"png": base64.b64encode(stream.getvalue()).decode()}
 
 
+def page_count(request: dict[str, Any]) -> dict[str, Any]:
+    """How many pages a PDF has, whether or not they hold text."""
+    with _opened(request) as document:
+        count = len(document)
+    if count > request["pages"]:
+        raise Refused(f"has {count:,} pages, more than the {request['pages']:,} that are read: split it")
+    return {"count": count}
+
+
 def _opened(request: dict[str, Any]) -> Any:
     import pypdfium2
 
@@ -158,7 +167,7 @@ def _check_length(length: int, request: dict[str, Any]) -> None:
 
 
 KINDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "pdf": pdf, "html": html, "docx": docx, "picture": picture,
+    "pdf": pdf, "html": html, "docx": docx, "picture": picture, "page_count": page_count,
 }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from apps.images import COLUMNS, Patches, image_patches, page_record, printed_page
 from apps.pages.images import ImagePage
+from benchmarks import vision_checkpoints
 from engine import Encoder, TokenEmbeddings
 from engine.errors import UnsupportedError
 from engine.maxsim.reference import maxsim_reference
@@ -39,51 +40,7 @@ def data_url(image: Image.Image, form: str = "PNG") -> str:
 
 @pytest.fixture(scope="module")
 def colpali(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ColPali of random weights with 4 by 4 patches, small enough to build in a second."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import ColPaliConfig, ColPaliForRetrieval, ColPaliProcessor, PaliGemmaConfig
-    from transformers import PreTrainedTokenizerFast as FastTokenizer
-    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
-
-    words = [
-        "<pad>",
-        "<eos>",
-        "<bos>",
-        "<unk>",
-        "<image>",
-        "where",
-        "is",
-        "the",
-        "total",
-        "sum",
-        "Question",
-        "Describe",
-        "image",
-        ":",
-        ".",
-    ]
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
-    fast = FastTokenizer(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", bos_token="<bos>", unk_token="<unk>",
-        additional_special_tokens=["<image>"],
-    )  # fmt: skip
-    pictures = SiglipImageProcessorPil(size={"height": 32, "width": 32})
-    pictures.image_seq_length = 16  # type: ignore[attr-defined]
-    processor = ColPaliProcessor(image_processor=pictures, tokenizer=fast)
-    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    known = len(processor.tokenizer) + 8  # type: ignore[attr-defined]
-    sight = PaliGemmaConfig(
-        vision_config={"model_type": "siglip_vision_model", **small, **{"image_size": 32, "patch_size": 8}},
-        text_config={"model_type": "gemma", **small, "num_key_value_heads": 1, "head_dim": 8, "vocab_size": known},
-        image_token_index=4, projection_dim=16, hidden_size=16, vocab_size=known,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("colpali")
-    ColPaliForRetrieval(ColPaliConfig(vlm_config=sight, embedding_dim=8)).save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return folder
+    return vision_checkpoints.colpali(tmp_path_factory.mktemp("colpali"))
 
 
 def test_the_record_of_synthetic_patches_is_their_maxsim(embedded_encoder: Encoder) -> None:
@@ -131,7 +88,7 @@ def test_a_text_model_says_that_it_reads_text_only(embedded_encoder: Encoder) ->
 
 
 def test_a_picture_for_a_text_model_is_never_decoded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.pages.images.read_image", lambda data: pytest.fail("it was decoded"))
+    monkeypatch.setattr("apps.pages.images.read_page", lambda data, page: pytest.fail("it was decoded"))
     page = ImagePage(server.workspaces)
     for model, expected in (("", "Name a model"), ("embedded", "text only")):
         told = page.picture({"question": "a", "model": model, "image": data_url(Image.new("RGB", (64, 64)))})
@@ -181,7 +138,7 @@ def test_the_page_is_tinted_for_a_token_and_read_by_keyboard(page: Page, server:
     page.locator(".patches").focus()
     page.keyboard.press("ArrowDown")
     expect(page.locator(".readout")).to_contain_text("row 2, column 1")
-    page.get_by_text("A picture of yours").click()
+    page.get_by_text("A picture or a PDF of yours").click()
     server.workspaces.models._loaded["own/colpali"] = Encoder.load(str(colpali), device="cpu", dtype="float32")
     picture = io.BytesIO()
     Image.new("RGB", (64, 48), "red").save(picture, "PNG")

@@ -1,0 +1,163 @@
+"""How near the vectors of published checkpoints' layouts are to the two reference implementations.
+
+`python -m benchmarks.bench_checkpoints --pylate ENV/bin/python --output docs/checkpoints.md` makes each checkpoint of
+`benchmarks.checkpoints` with random weights, encodes with this project, with sentence-transformers, and with PyLate in
+an environment of its own, before and after a training step, and writes the table between the markers of the page.
+`--full` takes the sizes of the published models, which takes minutes and 16 GB of memory for the largest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.checkpoints import SHAPES, TEXTS, Shape, make
+from engine import Encoder, create_index, explain
+from workbench.exports import markdown_table
+
+QUESTIONS = ["where are the clocks", "a boat in the storm; and bread"]
+LONG = " ".join(TEXTS * 20)
+BEGIN, END = "<!-- checkpoints: generated, do not edit -->", "<!-- end of checkpoints -->"
+PYLATE = """
+import json, sys
+import numpy as np
+from pylate import models
+folder, target, texts, questions = sys.argv[1], sys.argv[2], *map(json.loads, sys.argv[3:5])
+model = models.ColBERT(folder, device="cpu", trust_remote_code=len(sys.argv) > 5)
+found = {}
+for name, rows, query in (("document", texts, False), ("query", questions, True)):
+    for number, vectors in enumerate(model.encode(rows, is_query=query, show_progress_bar=False)):
+        found[f"{name}{number}"] = np.asarray(vectors, np.float32)
+np.savez(target, **found)
+"""
+Vectors = dict[str, np.ndarray]
+
+
+def ours(encoder: Encoder) -> Vectors:
+    documents, queries = encoder.encode_document([*TEXTS, LONG]), encoder.encode_query(QUESTIONS)
+    found = {f"document{i}": np.asarray(documents[i], np.float32) for i in range(len(documents))}
+    return found | {f"query{i}": np.asarray(queries[i], np.float32) for i in range(len(queries))}
+
+
+def of_library(folder: Path, trusted: bool) -> Vectors:
+    from sentence_transformers import MultiVectorEncoder
+
+    model = MultiVectorEncoder(str(folder), device="cpu", trust_remote_code=trusted).eval()
+    found = {f"document{i}": np.asarray(v, np.float32)
+             for i, v in enumerate(model.encode_document([*TEXTS, LONG], convert_to_numpy=True))}  # fmt: skip
+    asked = model.encode_query(QUESTIONS, convert_to_numpy=True)
+    return found | {f"query{i}": np.asarray(v, np.float32) for i, v in enumerate(asked)}
+
+
+def of_pylate(python: str, folder: Path, scratch: Path, trusted: bool) -> tuple[Vectors | None, str]:
+    """Its vectors, or why it has none."""
+    target = scratch / "pylate.npz"
+    target.unlink(missing_ok=True)
+    words = [python, "-c", PYLATE, str(folder), str(target), json.dumps([*TEXTS, LONG]), json.dumps(QUESTIONS)]
+    done = subprocess.run([*words, *(["trust"] if trusted else [])], capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it ended")
+        return None, last.strip()[:90]
+    with np.load(target) as kept:
+        return {name: kept[name] for name in kept.files}, ""
+
+
+def difference(mine: Vectors, theirs: Vectors) -> str:
+    """Largest difference of a component, or how the counts of vectors differ."""
+    other = [name for name in mine if mine[name].shape != theirs[name].shape]
+    if other:
+        return f"other counts: {len(mine[other[0]])} and {len(theirs[other[0]])} vectors"
+    return f"{max(float(np.abs(mine[name] - theirs[name]).max()) for name in mine):.1e}"
+
+
+def step(folder: Path, output: Path, trusted: bool) -> None:
+    """One training step of this project on pairs of the texts."""
+    from engine.training import TrainSettings, fine_tune, read_training_data
+
+    rows = [{"query": " ".join(text.split()[:4]), "positive": text} for text in TEXTS]
+    settings = TrainSettings(base=str(folder), batch=4, max_steps=1, learning_rate=1e-3, warmup=0, device="cpu",
+                             output=str(output))  # fmt: skip
+    fine_tune(settings, read_training_data(rows))
+
+
+def tried(entry: Shape, python: str | None, full: bool, scratch: Path) -> dict[str, Any]:
+    """What one checkpoint came to."""
+    folder, trained = make(entry, scratch / "model", full), scratch / "trained"
+    begun = time.process_time()
+    encoder = Encoder.load(str(folder), device="cpu", dtype="float32", trust_remote_code=entry.remote)
+    row: dict[str, Any] = {"model": entry.model, "layout": entry.layout, "backbone": entry.backbone, "dim": encoder.dim}
+    row["lengths"] = f"{encoder.max_length('query')} / {encoder.max_length('document')}"
+    mine = ours(encoder)
+    row["library"] = difference(mine, of_library(folder, entry.remote))
+    documents = encoder.encode_document(TEXTS)
+    index = create_index("plaid", scratch / "index", bits=8)
+    index.add([str(i) for i in range(len(TEXTS))], documents)
+    assert len(index.search(encoder.encode_query(QUESTIONS), 3)[0]) == 3
+    assert explain(encoder, QUESTIONS[0], TEXTS[1]).score > 0
+    if python:
+        theirs, why = of_pylate(python, folder, scratch, entry.remote)
+        row["pylate"] = why if theirs is None else difference(mine, theirs)
+    if not entry.remote:
+        step(folder, trained, entry.remote)
+        again = Encoder.load(str(trained), device="cpu", dtype="float32")
+        row["library after a step"] = difference(ours(again), of_library(trained, False))
+    row["seconds"] = time.process_time() - begun
+    return row
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    head = ("checkpoint", "layout", "backbone", "dim", "query / document length", "from sentence-transformers",
+            "after a training step", "from PyLate")  # fmt: skip
+    cells = [
+        (row["model"], row["layout"], row["backbone"], row["dim"], row["lengths"], row["library"],
+         row.get("library after a step", "not trained"), row.get("pylate", "not run"))
+        for row in rows
+    ]  # fmt: skip
+    return markdown_table(head, cells)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", action="append", help="names of checkpoints; repeatable")
+    parser.add_argument("--pylate", help="the Python of an environment with pylate 1.6")
+    parser.add_argument("--full", action="store_true", help="sizes of the published models")
+    parser.add_argument("--output", type=Path, help="a page with the markers of the table")
+    options = parser.parse_args()
+    rows = []
+    for entry in SHAPES:
+        if options.only and entry.name not in options.only:
+            continue
+        scratch = Path(tempfile.mkdtemp())
+        try:
+            rows.append(tried(entry, options.pylate, options.full, scratch))
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        print(rows[-1], file=sys.stderr)
+    peer = ""
+    if options.pylate:
+        asked = [options.pylate, "-c", "from importlib.metadata import version; print(version('pylate'))"]
+        peer = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    made = table(rows) + (
+        f"\nsentence-transformers {version('sentence-transformers')}, PyLate {peer or 'not run'}, "
+        f"{'published' if options.full else 'small'} sizes, random weights, float32 on a processor.\n"
+    )
+    if options.output is None:
+        print(made)
+        return
+    text = options.output.read_text(encoding="utf-8")
+    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+    options.output.write_text(f"{before}{BEGIN}\n\n{made}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
