@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
-from engine.pictures import check_reads_images, encode_pictures
-from engine.reading.page_images import Pages, read_vidore
-
 from engine import Encoder
 from engine.errors import InputError
+from engine.pictures import check_reads_images, encode_pictures
+from engine.reading.page_images import Pages, read_vidore
 from workbench.benchmarks.catalogue import page_dataset
 from workbench.cache import cached_pictures
 from workbench.experiments.prepare import Prepared, prepare
