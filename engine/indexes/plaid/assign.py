@@ -39,6 +39,15 @@ def _assign(vectors, columns, centroids, dim, panels, codes, best):
                     codes[start + j] = tile + where[j]
 
 
+def with_half_squares(centroids: np.ndarray) -> np.ndarray:
+    """Centroids with minus half of their squared length as one more value each, flat.
+
+    The nearest centroid has the largest v . c - |c|^2 / 2: a product of vectors with one more dimension.
+    """
+    half = 0.5 * np.einsum("cd,cd->c", centroids, centroids, dtype=np.float64)
+    return np.concatenate([centroids, -half[:, None].astype(np.float32)], axis=1).ravel()
+
+
 def nearest(vectors: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the nearest centroid of every vector, the first among equals.
 
@@ -49,10 +58,7 @@ def nearest(vectors: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.
     Returns:
         int64 [n], and the squared distances, float32 [n].
     """
-    # The nearest has the largest v . c - |c|^2 / 2: a product of vectors with one more dimension.
-    half = 0.5 * np.einsum("cd,cd->c", centroids, centroids, dtype=np.float64)
-    wide = np.concatenate([centroids, -half[:, None].astype(np.float32)], axis=1).ravel()
-    dim = centroids.shape[1] + 1
+    wide, dim = with_half_squares(centroids), centroids.shape[1] + 1
     codes, best = np.zeros(len(vectors), np.int64), np.empty(len(vectors), np.float32)
     squares = np.empty(len(vectors), np.float32)
     columns = 4 * choice.chosen().lanes

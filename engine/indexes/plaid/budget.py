@@ -12,8 +12,8 @@ import numpy as np
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
 from engine.indexes.plaid.assign import PART as ASSIGNED
-from engine.indexes.plaid.assign import nearest
 from engine.indexes.plaid.codecs import codec_class
+from engine.indexes.plaid.groups import LOOKED, MEMBERS, Groups, bytes_of_thread, products
 from engine.indexes.plaid.residual import PART
 from engine.indexes.plaid.settings import PlaidSettings, wanted_centroids
 from engine.simd.threads import thread_count
@@ -91,19 +91,25 @@ def plan(settings: PlaidSettings, n_tokens: int, n_documents: int, dim: int, exi
     per_sample = 4 * dim + 48  # the vectors, their codes, distances and order
     row = codec_class(settings.bits).row_bytes(dim, settings)
     per_token = 24 + 6 * row  # codes and distances while encoding, the rows and their squares
-    per_thread = 4 * (dim + 1) * (2 * ASSIGNED + PART)  # rows of float32
-    aside = min(MOST_THREADS, max(1, limit // 8 // per_thread))
+
+    def per_thread(centroids: int) -> int:
+        """Rows of float32, of the encoding or of the search for centroids."""
+        return max(4 * (dim + 1) * (2 * ASSIGNED + PART), bytes_of_thread(centroids, dim))
+
+    def aside(centroids: int) -> int:
+        """Set aside for threads."""
+        return min(MOST_THREADS, max(1, limit // 8 // per_thread(centroids))) * per_thread(centroids)
 
     def held(centroids: int) -> int:
         codes = 8 * n_tokens if existing else 0
-        return centroids * (16 * (dim + 1) + 40) + 8 * n_documents + codes
+        return centroids * (24 * (dim + 1) + 64) + 8 * n_documents + codes
 
     def least(centroids: int) -> int:
         """Tokens that k-means must see."""
         return min(n_tokens, centroids * (1 if settings.n_centroids or existing else LEAST_PER_CENTROID))
 
     def room(centroids: int) -> int:
-        return limit - aside * per_thread - held(centroids)
+        return limit - aside(centroids) - held(centroids)
 
     sample, chunk, entries = min(n_tokens, SAMPLE_PER_CENTROID * centroids), min(n_tokens, CHUNK_TOKENS), MANY
     if limit:
@@ -112,17 +118,17 @@ def plan(settings: PlaidSettings, n_tokens: int, n_documents: int, dim: int, exi
         ):
             centroids //= 2
         if room(centroids) < max(per_sample * least(centroids), LEAST_CHUNK * per_token):
-            need = aside * per_thread + held(centroids) + max(per_sample * least(centroids), LEAST_CHUNK * per_token)
+            need = aside(centroids) + held(centroids) + max(per_sample * least(centroids), LEAST_CHUNK * per_token)
             raise InputError(
                 f"Expected memory_limit of {need} bytes or more for these documents, got {limit}: raise it."
             )
         sample = min(n_tokens, SAMPLE_PER_CENTROID * centroids, room(centroids) // per_sample)
         chunk, entries = min(chunk, room(centroids) // per_token), room(centroids) // 4
     memory = held(centroids) + max(sample * per_sample, chunk * per_token, 4 * min(entries, n_tokens))
-    threads = (limit - memory) // per_thread if limit else MANY
-    memory += min(threads, thread_count()) * per_thread
+    threads = (limit - memory) // per_thread(centroids) if limit else MANY
+    memory += min(threads, thread_count()) * per_thread(centroids)
     code_bytes = 2 if centroids <= 1 << 16 else 4
-    disk = n_tokens * (code_bytes + row + 4) + centroids * (2 * dim + 8) + 12 * n_documents
+    disk = n_tokens * (code_bytes + row + 4) + centroids * (2 * dim + 12) + 12 * n_documents
     return Plan(n_tokens, centroids, sample, chunk, entries, threads, memory, disk)
 
 
@@ -140,14 +146,16 @@ def timed(made: Plan, settings: PlaidSettings, documents: TokenEmbeddings) -> Es
     tokens = sample_positions(documents.n_tokens, min(TRIAL_TOKENS, documents.n_tokens), settings.seed)
     values = documents.values[tokens].astype(np.float32)
     some = values[: min(TRIAL_CENTROIDS, made.centroids)]
-    nearest(values[:64], some)  # compiled and warm before the clock starts
-    codes, products = _least(lambda: nearest(values, some)[0])
+    groups = Groups.of(some, np.arange(len(some), dtype=np.int32) // MEMBERS)
+    groups.nearest(values[:64])  # compiled and warm before the clock starts
+    codes, search = _least(lambda: groups.nearest(values)[0])
     codec = codec_class(settings.bits).fit(values, codes, some, settings)
     codec.encode(values[:64], codes[:64])
     _, rows = _least(lambda: codec.encode(values, codes))
-    products, rows = products / (len(values) * len(some)), rows / len(values)
+    met = min(LOOKED * MEMBERS, len(some)) + len(some) / MEMBERS  # by each vector of the trial
+    search, rows = search / (len(values) * met), rows / len(values)
     passes = made.sample * (settings.iterations + 1) + made.tokens
-    return Estimate(**asdict(made), seconds=products * passes * made.centroids + rows * made.tokens)
+    return Estimate(**asdict(made), seconds=search * passes * products(made.centroids) + rows * made.tokens)
 
 
 def _least(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
@@ -196,8 +204,8 @@ class Meter:
 
     def __init__(self, report: Callable[[BuildProgress], None] | None, made: Plan, iterations: int) -> None:
         self.report, self.start = report, time.perf_counter()
-        products = {"k-means": made.sample * (iterations + 1), "encode": made.tokens, "inverted lists": 0}
-        self.costs = {stage: n * made.centroids + made.tokens for stage, n in products.items()}
+        passes = {"k-means": made.sample * (iterations + 1), "encode": made.tokens, "inverted lists": 0}
+        self.costs = {stage: n * products(made.centroids) + made.tokens for stage, n in passes.items()}
 
     def step(self, stage: str, done: int, total: int) -> None:
         """Report that a stage got so far."""

@@ -9,7 +9,7 @@ lie far from all centroids bring new ones.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,10 @@ from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
 from engine.indexes import slots
 from engine.indexes.plaid import budget, inverted, kmeans
-from engine.indexes.plaid.assign import nearest
 from engine.indexes.plaid.budget import Meter, Plan
-from engine.indexes.plaid.codec import Codec
+from engine.indexes.plaid.codec import TRAINED, Codec
 from engine.indexes.plaid.codecs import codec_class
+from engine.indexes.plaid.groups import Groups
 from engine.indexes.plaid.search import Layout
 from engine.indexes.plaid.settings import TOKENS_PER_CENTROID, PlaidSettings, wanted_centroids
 
@@ -32,9 +32,7 @@ SAMPLE_BLOCK = 4096  # tokens of the sample read at once
 FAR = 2.0  # times the mean squared distance of the training sample: beyond it, a token asks for a new centroid
 RELIST = 0.25  # share of the tokens that may be outside the stored inverted lists
 # Files that a change leaves alone, appends to, or checks when it copies them; ids and slots are written anew each time.
-KEPT = frozenset(
-    {"codes", "residuals", "ends", "originals", "centroids", "steps", "lengths", "list_offsets", "list_documents"}
-)
+KEPT = frozenset({"codes", "residuals", "ends", "originals", "list_offsets", "list_documents"} | TRAINED)
 LARGEST = 60_000.0  # centroids are stored in float16
 
 
@@ -76,8 +74,9 @@ def train(documents: TokenEmbeddings, made: Plan, settings: PlaidSettings, meter
         meter.step("k-means", done, total)
 
     centroids = kmeans.train(sample, made.centroids, settings.iterations, settings.seed, step)
-    codes, distances = nearest(sample, centroids)
-    codec = codec_class(settings.bits).fit(sample, codes, centroids, settings)
+    groups = Groups.of(centroids, kmeans.group(centroids))
+    codes, distances = groups.nearest(sample)
+    codec = replace(codec_class(settings.bits).fit(sample, codes, centroids, settings), group=groups.group)
     return codec, float(distances.mean(dtype=np.float64))
 
 
@@ -112,7 +111,7 @@ def extend(
     record, arrays = manifest.record, {}
     codec, codes = _assigned(layout.codec, documents, record, made, settings)
     if codec is not layout.codec:
-        storage.verify(folder, manifest, ("centroids", "steps", "lengths"))
+        storage.verify(folder, manifest, TRAINED & manifest.files.keys())
         arrays = codec.arrays()
     growing = ("codes", "residuals", "ends", "slots", "originals")
     entries = {name: manifest.files[name] for name in growing if name in manifest.files}
@@ -190,7 +189,7 @@ def _append(
     files, n, largest = dict(entries), documents.n_tokens, 0.0
     for start in range(0, max(n, 1), chunk):
         values = documents.values[start : start + chunk]
-        codes = nearest(values, codec.centroids)[0] if known is None else known[start : start + chunk]
+        codes = codec.groups.nearest(values)[0] if known is None else known[start : start + chunk]
         rows = {"codes": codes.astype(codec.code_dtype), "residuals": codec.encode(values, codes)}
         largest = max(largest, codec.distance(rows["residuals"]))
         if "originals" in files:
@@ -211,7 +210,7 @@ def _assigned(
     codes, distances = np.empty(n, np.uint32), np.empty(n, np.float32)
     for start in range(0, n, made.chunk):
         rows = slice(start, start + made.chunk)
-        codes[rows], distances[rows] = nearest(documents.values[rows], codec.centroids)
+        codes[rows], distances[rows] = codec.groups.nearest(documents.values[rows])
     far = np.flatnonzero(distances > FAR * record["spread"])
     share = max(TOKENS_PER_CENTROID, record["trained"] // len(codec.centroids))  # as many as the others stand for
     n_new = min(len(far) // share, wanted_centroids(settings, len(far)))
@@ -220,8 +219,9 @@ def _assigned(
     most = max(n_new, min(len(far), budget.SAMPLE_PER_CENTROID * n_new, made.sample))
     tokens = documents.values[far[budget.sample_positions(len(far), most, settings.seed)]].astype(np.float32)
     new = kmeans.train(tokens, n_new, settings.iterations, settings.seed)
+    groups = Groups.of(new, kmeans.group(new))
     for start in range(0, n, made.chunk):
         rows = slice(start, start + made.chunk)
-        found, nearer = nearest(documents.values[rows], new)
+        found, nearer = groups.nearest(documents.values[rows])
         codes[rows] = np.where(nearer < distances[rows], found + len(codec.centroids), codes[rows])
     return codec.with_centroids(new), codes

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from engine.indexes.plaid import kmeans
+from engine.indexes.plaid.groups import Groups
 from engine.indexes.plaid.settings import PlaidSettings
 
 if TYPE_CHECKING:
     import torch
 
 SCALES = 256  # numbers in the file "lengths"
+TRAINED = frozenset({"centroids", "groups", "steps", "lengths"})  # the files of a codec
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +33,11 @@ class Codec(ABC):
 
     Args:
         centroids: float32 [c, dim].
+        group: int32 [c], the group of each; None where they have yet to be put into groups.
     """
 
     centroids: np.ndarray
+    group: np.ndarray | None = field(default=None, kw_only=True)
 
     refines: ClassVar[bool]  # whether scoring the tokens near the centroids says more than the centroids
     stored_class: ClassVar[type]
@@ -54,18 +59,32 @@ class Codec(ABC):
         """Make a codec from what `arrays` and `distance` gave.
 
         Args:
-            arrays: "centroids", "steps" and "lengths", as they lie in the files.
+            arrays: "centroids", "steps" and "lengths", as they lie in the files; "groups" in those of this version.
             settings: Settings of the index.
             largest: The largest of its distances.
         """
 
     @abstractmethod
     def arrays(self) -> dict[str, np.ndarray]:
-        """What is kept in files: "centroids" float16 [c, dim], "steps" float32 [dim] and "lengths" float32 [256]."""
+        """What is kept in files.
+
+        Returns:
+            "centroids" float16 [c, dim], "groups" int32 [c], "steps" float32 [dim] and "lengths" float32 [256].
+        """
 
     @abstractmethod
     def sound(self) -> bool:
         """Whether its numbers are such that the compiled loops can use them."""
+
+    def grouped(self) -> bool:
+        """Whether the groups that were read, if any, are groups of these centroids."""
+        group, count = self.group, len(self.centroids)
+        return group is None or bool(
+            group.shape == (count,)
+            and group.dtype == np.int32
+            and 0 <= group.min(initial=0) <= group.max(initial=0) < max(count, 1)
+            and (np.bincount(group) > 0).all()
+        )
 
     @property
     @abstractmethod
@@ -108,7 +127,12 @@ class Codec(ABC):
 
     def with_centroids(self, more: np.ndarray) -> Codec:
         """The same codec with more centroids, float32 [n, dim], behind those it has."""
-        return replace(self, centroids=np.concatenate([self.centroids, more]))
+        return replace(self, centroids=np.concatenate([self.centroids, more]), group=self.groups.joined(more))
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The centroids in groups."""
+        return Groups.of(self.centroids, kmeans.group(self.centroids) if self.group is None else self.group)
 
     @property
     def dim(self) -> int:

@@ -95,16 +95,16 @@ class HalfCodec(Codec):
     @classmethod
     def load(cls, arrays: Mapping[str, np.ndarray], settings: PlaidSettings, largest: float) -> Codec:
         """See the base class; only the centroids are used."""
-        return cls(arrays["centroids"].astype(np.float32))
+        return cls(arrays["centroids"].astype(np.float32), group=arrays.get("groups"))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The centroids, and zeros for the others, so that a folder holds the same files with every codec."""
         zeros = {"steps": np.zeros(self.dim, np.float32), "lengths": np.zeros(SCALES, np.float32)}
-        return {"centroids": self.centroids.astype(np.float16), **zeros}
+        return {"centroids": self.centroids.astype(np.float16), "groups": self.groups.group, **zeros}
 
     def sound(self) -> bool:
-        """Whether the centroids are finite."""
-        return bool(np.isfinite(self.centroids).all())
+        """Whether the centroids are finite, and in groups."""
+        return self.grouped() and bool(np.isfinite(self.centroids).all())
 
     @property
     def row_size(self) -> int:

@@ -19,6 +19,7 @@ from engine.indexes.ids import IdTable
 from engine.indexes.plaid import changes, opening, search, selftest
 from engine.indexes.plaid.budget import BuildProgress, Estimate, Meter, plan, timed
 from engine.indexes.plaid.changes import Written, check_range
+from engine.indexes.plaid.codec import TRAINED
 from engine.indexes.plaid.search import Layout, Stages
 from engine.indexes.plaid.settings import LADDER, SEARCH_SETTINGS, PlaidSettings
 from engine.indexes.plaid.trace import describe_stages, token_trace
@@ -335,6 +336,6 @@ class PlaidIndex(Index):
         storage.verify(self.path, before, {"codes", "residuals", "ends", "originals"} & before.files.keys())
         originals = self._array("originals") if "originals" in before.files else None
         written = changes.compacted(self.path, layout, self.slots, originals)
-        keep = {name: before.files[name] for name in ("centroids", "steps", "lengths")} | written.files
+        keep = {name: before.files[name] for name in TRAINED & before.files.keys()} | written.files
         arrays = {**self.state.ids.arrays(), **written.arrays}
         storage.commit(self.path, f"index/{self.kind}", {**before.record, **written.record}, arrays, keep)

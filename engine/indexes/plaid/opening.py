@@ -10,6 +10,7 @@ from engine import storage
 from engine.errors import CorruptDataError
 from engine.indexes import slots
 from engine.indexes.plaid import inverted, selftest
+from engine.indexes.plaid.codec import TRAINED
 from engine.indexes.plaid.codecs import codec_class
 from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.search import Layout
@@ -40,7 +41,7 @@ def read(
     if "steps" not in manifest.files:
         raise CorruptDataError(f"{folder} is of an earlier version with another codec: build it again.")
     record = manifest.record
-    arrays = {name: array(name, False) for name in ("centroids", "steps", "lengths")}
+    arrays = {name: array(name, False) for name in TRAINED & manifest.files.keys()}
     codec = codec_class(settings.bits).load(arrays, settings, record.get("largest", np.inf))
     offsets = np.concatenate([[0], array("ends", False)])
     codes, packed = array("codes"), array("residuals")

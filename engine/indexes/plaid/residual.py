@@ -72,17 +72,18 @@ class ResidualCodec(Codec):
         """See the base class."""
         centroids, step, scales = (arrays[name].astype(np.float32) for name in ("centroids", "steps", "lengths"))
         layout = RowLayout.of(centroids.shape[1], settings.bits, settings.wide_share)
-        return cls(centroids, layout, step, scales, largest)
+        return cls(centroids, layout, step, scales, largest, group=arrays.get("groups"))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """See the base class."""
-        return {"centroids": self.centroids.astype(np.float16), "steps": self.step, "lengths": self.scales}
+        mine = {"steps": self.step, "lengths": self.scales}
+        return {"centroids": self.centroids.astype(np.float16), "groups": self.groups.group, **mine}
 
     def sound(self) -> bool:
         """See the base class."""
         parts = (self.centroids, self.step, self.scales)
         shapes = self.step.shape == (self.dim,) and self.scales.shape == (SCALES,)
-        return shapes and all(bool(np.isfinite(part).all()) for part in parts)
+        return shapes and self.grouped() and all(bool(np.isfinite(part).all()) for part in parts)
 
     @property
     def row_size(self) -> int:
