@@ -19,18 +19,16 @@ import numpy as np
 from benchmarks import machine
 from benchmarks.data import all_set, small_set
 from engine import open_index
-from engine.indexes.plaid import PlaidIndex, loops, search
-from engine.indexes.plaid.assign import nearest
+from engine.indexes.plaid import PlaidIndex, search
 from engine.indexes.plaid.budget import SAMPLE_PER_CENTROID
-from engine.indexes.plaid.crew import Crew
-from engine.indexes.plaid.loops import COARSE, EXACT, FINE, ROWS, TABLE
-from engine.indexes.plaid.query import best_centroids, byte_range
+from engine.indexes.plaid.groups import products
+from engine.indexes.plaid.loops import LISTS, PROBE, ROWS, SCORES
+from engine.indexes.plaid.query import byte_range
 from engine.indexes.plaid.settings import PlaidSettings, wanted_centroids
 from engine.simd.threads import use_threads
 
 REPEATS = 4
 PAPER = (250_000, 1_000_000, 100_000_000)  # documents
-ENTRY_BYTES = 4  # of an inverted list
 
 
 class Clock:
@@ -55,94 +53,88 @@ def stages(index: PlaidIndex, queries: list[np.ndarray]) -> tuple[dict[str, floa
     """Milliseconds of each stage, and what it worked through: centroids, list entries, slots, tokens."""
     layout, settings, clock = index.layout, index.settings, Clock()
     assert layout is not None
-    entries, coarse_tokens, fine_tokens, full_tokens = [], [], [], []
+    entries, exact_centroids, tokens = [], [], {"candidates": [], "refined": [], "survivors": []}
 
-    def tokens(slots: np.ndarray) -> int:
-        return int((layout.offsets[slots + 1] - layout.offsets[slots]).sum())
+    def count(name: str, slots: np.ndarray) -> None:
+        tokens[name].append(int((layout.offsets[slots + 1] - layout.offsets[slots]).sum()))
 
-    stored = layout.codec.stored(layout.offsets, layout.codes, layout.packed)
+    lists, codec = layout.lists[0], layout.codec
     room = (len(layout.alive), max(settings.n_refined, settings.n_full_scores), settings.n_full_scores)
     for query in queries * REPEATS:
-        clock.run("rounded query", layout.codec.asked, query)
-        crew = Crew(layout.codec, stored, query, room, 1)
-        clock.run("centroid table", crew.work, TABLE, -(-len(layout.codec.centroids) // loops.GROUP))
-        probing = (crew.tables, len(query), settings.n_probe)
-        probes, scores = clock.run("best centroids", best_centroids, *probing)
-        weights = np.ones(scores.shape, np.int32)
-        points, seen = np.zeros(len(layout.alive), np.int32), np.full(len(layout.alive), -1, np.int32)
-        lists = layout.lists[0]
-        listed = (probes, weights, lists.offsets, lists.documents, layout.alive, seen, points)
-        clock.run("inverted lists", loops.collect, *listed)
-        entries.append((lists.offsets[probes + 1] - lists.offsets[probes]).sum())
-        _, points, _ = clock.run(
-            "probe, all of it", search._probe, layout, settings, crew, len(query), 100, layout.alive
-        )
-        found = np.flatnonzero(points)
+        crew = clock.run("query", search._crew, layout, query, room, settings, 1)
+        clock.run("probe", crew.work, PROBE, len(query))
+        probes = crew.probes
+        search._weigh(probes, crew.listed)
+        clock.run("lists", crew.work, LISTS, len(crew.listed.counts))
+        found, points = search._collected(crew.listed, layout.alive)
+        entries.append((lists.offsets[probes.found + 1] - lists.offsets[probes.found]).sum())
         candidates = clock.run(
-            "candidates", lambda f, p: f[search.best_positions(p, settings.n_candidates)], found, points[found]
+            "candidates",
+            lambda f, p: np.sort(f[search.best_positions(p, settings.n_candidates)]).astype(np.int64),
+            found,
+            points,
         )
-        unit, _ = byte_range(layout.codec, crew.tables, query, settings.centroid_threshold)
-        clock.run("rows of bytes", crew.work, ROWS, len(layout.codec.centroids))
-        sums = clock.run("centroid scores", crew.documents, COARSE, candidates)
-        margin = settings.centroid_margin * len(query) / unit
-        refined = candidates[search.near_best(sums, settings.n_full_scores, margin, settings.n_refined)]
-        fine = clock.run("refined scores", crew.documents, FINE, refined)
+        top = probes.scores[:, 0].copy()
+        unit, _ = byte_range(codec, crew.tables, crew.rounded, query, top, settings.centroid_threshold)
+        clock.run("table of bytes", crew.work, ROWS, len(codec.centroids))
+        sums = clock.run("centroid scores", crew.coarse, candidates)
+        margin = settings.centroid_margin * float(np.linalg.norm(query, axis=1).sum()) / unit
+        near = search.near_best(sums, settings.n_full_scores, margin, settings.n_refined)
+        refined = candidates[near]
+        fine = clock.run("refined scores", crew.fine, refined, near)
         survivors = refined[search.best_positions(fine, settings.n_full_scores)]
-        clock.run("exact scores", crew.documents, EXACT, survivors)
+        clock.run("exact scores", crew.exact, survivors)
+        exact_centroids.append(int(crew.job.counts[SCORES]))
         crew.close()
         clock.run("all stages", search.run, layout, settings, query, 100, layout.alive, 1)
-        coarse_tokens.append(tokens(candidates))
-        fine_tokens.append(tokens(refined))
-        full_tokens.append(tokens(survivors))
+        for name, slots in (("candidates", candidates), ("refined", refined), ("survivors", survivors)):
+            count(name, slots)
     counts = {
-        "centroids": len(layout.codec.centroids),
+        "centroids": len(codec.centroids),
         "list entries": float(np.median(entries)),
         "slots": len(layout.alive),
-        "tokens of candidates": float(np.median(coarse_tokens)),
-        "tokens of refined": float(np.median(fine_tokens)),
-        "tokens of survivors": float(np.median(full_tokens)),
+        "centroids of survivors": float(np.median(exact_centroids)),
+        **{f"tokens of {name}": float(np.median(found)) for name, found in tokens.items()},
     }
     return {stage: clock.median(stage) for stage in clock.times}, counts
 
 
 def assignment(index: PlaidIndex, values: np.ndarray) -> float:
-    """Nanoseconds of one thread for one token and one centroid."""
+    """Nanoseconds of one thread for one token and one of the centroids that it meets."""
     assert index.layout is not None
-    centroids = index.layout.codec.centroids
-    nearest(values[:64], centroids[:64])  # compiled before the clock starts
+    groups = index.layout.codec.groups
+    groups.nearest(values[:64])  # compiled before the clock starts
     start = time.thread_time()
-    nearest(values, centroids)
-    return (time.thread_time() - start) / len(values) / len(centroids) * 1e9
+    groups.nearest(values)
+    return (time.thread_time() - start) / len(values) / products(len(groups.centroids)) * 1e9
 
 
 def on_paper(
     documents: int, tokens_each: float, ms: dict[str, float], n: dict[str, float], ns: float, bytes_each: float
 ):
     """The stages at another size; what grows with the centroids, the lists and the slots is scaled by them."""
-    tokens = documents * tokens_each
-    centroids = wanted_centroids(PlaidSettings(), int(tokens))
-    by_centroids = ms["centroid table"] + ms["best centroids"] + ms["rows of bytes"]
-    candidates = min(documents, PlaidSettings().n_candidates) * tokens_each
-    by_slots = max(ms["probe, all of it"] - ms["best centroids"] - ms["inverted lists"], 0.0) + ms["candidates"]
-    lists = ms["inverted lists"] * (tokens / centroids) / (n["tokens"] / n["centroids"])
+    tokens, settings = documents * tokens_each, PlaidSettings()
+    centroids = wanted_centroids(settings, int(tokens))
+    lists = (tokens / centroids) / (n["tokens"] / n["centroids"])
+
+    def share(documents_of_stage: int, name: str) -> float:
+        return min(documents, documents_of_stage) * tokens_each / n[f"tokens of {name}"]
+
     found = {
-        "table, best centroids, bytes": by_centroids * centroids / n["centroids"],
-        "inverted lists": lists,
-        "points of documents": by_slots * documents / n["slots"],
-        "centroid scores": ms["centroid scores"] * candidates / n["tokens of candidates"],
-        "refined scores": ms["refined scores"]
-        * min(documents, PlaidSettings().n_refined)
-        * tokens_each
-        / n["tokens of refined"],
-        "exact scores": ms["exact scores"] * PlaidSettings().n_full_scores * tokens_each / n["tokens of survivors"],
+        "probe": ms["probe"] * products(centroids) / products(int(n["centroids"])),
+        "table of bytes": ms["table of bytes"] * centroids / n["centroids"],
+        "lists and candidates": (ms["lists"] + ms["candidates"]) * lists,
+        "centroid scores": ms["centroid scores"] * share(settings.n_candidates, "candidates"),
+        "refined scores": ms["refined scores"] * share(settings.n_refined, "refined"),
+        "exact scores": ms["exact scores"] * share(settings.n_full_scores, "survivors"),
     }
-    passes = min(tokens, SAMPLE_PER_CENTROID * centroids) * (PlaidSettings().iterations + 1) + tokens
+    passes = min(tokens, SAMPLE_PER_CENTROID * centroids) * (settings.iterations + 1) + tokens
     return {
         "documents": documents,
         "tokens": int(tokens),
         "centroids": centroids,
         "gigabytes": tokens * bytes_each / 1e9,
-        "build_processor_hours": passes * centroids * ns / 1e9 / 3600,
+        "build_processor_hours": passes * products(centroids) * ns / 1e9 / 3600,
         "search_processor_ms": {**found, "together": math.fsum(found.values())},
     }
 

@@ -1,6 +1,7 @@
 """Token vectors that every benchmark shares, computed once and kept in a cache folder.
 
-`python -m benchmarks.data --cache FOLDER` fills the cache; the benchmarks call `small_set()` and `all_set()`.
+`python -m benchmarks.data --cache FOLDER` fills the cache; the benchmarks call `small_set()`, `all_set()` and, for the
+vectors of the embedded model with its head, `trained_collection()`.
 The vectors are those of all-MiniLM-L6-v2 with no head: documents cut at 256 tokens, queries at 64, 384 dimensions,
 float16, computed in float32, or with `--dtype bfloat16` faster and at a mean cosine of .9999; the sets are brought to
 96 dimensions by one projection (the leading eigenvectors of the second moments of the small set's document tokens) and
@@ -73,10 +74,10 @@ def backbone_encoder(dtype: str = "float32") -> Encoder:
     return Encoder(model, "all-MiniLM-L6-v2", note).compute_in(dtype)
 
 
-def _encoded(folder: Path, kind: str, texts: list[str], dtype: str) -> TokenEmbeddings:
+def _encoded(folder: Path, kind: str, texts: list[str], dtype: str, head: bool = False) -> TokenEmbeddings:
     path = folder / kind
     if not (path / "manifest.json").exists():
-        encoder = backbone_encoder(dtype)
+        encoder = Encoder.load("embedded", "cpu", dtype) if head else backbone_encoder(dtype)
         encode = encoder.encode_query if kind == "queries" else encoder.encode_document
 
         def progress(done: int, total: int) -> None:
@@ -100,6 +101,28 @@ def embedded_collection(name: str, folder: str | Path | None = None, dtype: str 
     documents = _encoded(path, "documents", list(collection.documents.values()), dtype)
     queries = _encoded(path, "queries", list(collection.queries.values()), dtype)
     return Embedded(collection, list(collection.documents), documents, list(collection.queries), queries)
+
+
+def trained_collection(name: str, dim: int | None = None, folder: str | Path | None = None) -> Embedded:
+    """One collection by the embedded model with its head; encoded on the first call, documents with 8-bit layers.
+
+    Args:
+        name: One of ALL, or "dictionary", which is made of two packages of Debian (`benchmarks.dictionary`).
+        dim: Leading dimensions to keep; all when None.
+        folder: See `cache_folder`.
+    """
+    from benchmarks.dictionary import collection as dictionary
+
+    found = dictionary(cache_folder(folder) / "debian") if name == "dictionary" else None
+    collection = found or load_collection(collections_folder() / name)
+    path, sides = cache_folder(folder) / f"{name}-trained", {}
+    texts = {"documents": list(collection.documents.values()), "queries": list(collection.queries.values())}
+    for kind, dtype in (("documents", "int8"), ("queries", "float32")):
+        whole = _encoded(path, kind, texts[kind], dtype, head=True)
+        sides[kind] = whole if dim is None else whole.prefix(dim)
+    return Embedded(
+        collection, list(collection.documents), sides["documents"], list(collection.queries), sides["queries"]
+    )
 
 
 def projection(folder: str | Path | None = None) -> np.ndarray:
@@ -175,10 +198,13 @@ def main() -> None:
     """Fill the cache."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", help="cache folder")
-    parser.add_argument("--set", choices=[*ALL, "small", "all"], default="small", help="what to compute")
+    parser.add_argument("--set", choices=[*ALL, "small", "all", "dictionary"], default="small", help="what to compute")
+    parser.add_argument("--trained", action="store_true", help="by the embedded model with its head")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="for one collection")
     options = parser.parse_args()
-    if options.set in ALL:
+    if options.set == "dictionary" or options.trained:
+        found = trained_collection(options.set, folder=options.cache)
+    elif options.set in ALL:
         found = embedded_collection(options.set, options.cache, options.dtype)
     else:
         found = (small_set if options.set == "small" else all_set)(options.cache)

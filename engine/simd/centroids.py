@@ -1,7 +1,7 @@
-"""Kernels of tables: products of many rows with one panel of 32 query tokens, kept, searched and rounded.
+"""Kernels of tables: products of many rows with one panel of 32 query tokens, in float32 or as bytes.
 
-The rows are centroids, the table their scores. Every product is summed over the dimensions in order with fused
-multiply-adds, so it does not depend on where a row lies.
+The rows are centroids, the table their scores. Every float32 product is summed over the dimensions in order with fused
+multiply-adds, so it does not depend on where a row lies; bytes come from integers.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numba.extending import intrinsic
 from engine.simd import plain
 from engine.simd.build import F32, I8, I32, by_level, each, full, i64, load, loop, signature, splat, store
 from engine.simd.floating import fma
+from engine.simd.integer import arithmetic_of, bytes_of
 from engine.simd.levels import Level
 
 COLUMNS = 32
@@ -57,52 +58,47 @@ def _multiply_rows(_, values, first, last, dim, panel, out):
     return called, by_level(_multiplied, plain.multiply_rows)
 
 
-def _highest(level: Level, b: Any, table, row, count, out, out_at) -> None:
-    registers, at, vector = _registers(level)
+def _bytes(level: Level, b: Any, values, first, last, groups, query, factor, shift, rows) -> None:
+    arithmetic, (registers, at, vector) = arithmetic_of(level, False), _registers(level)
+    narrow, factors = ir.VectorType(I8, level.lanes), splat(b, factor, level.lanes)
+    shifts = [load(b, shift, place, vector) for place in at]
 
-    def turn(r: Any, carried: list[Any]) -> list[Any]:
-        start = b.mul(b.add(row, r), i64(COLUMNS))
-        found = [load(b, table, b.add(start, at[v]), vector) for v in registers]
-        return [b.select(b.fcmp_ordered(">", x, y), x, y) for x, y in zip(found, carried, strict=True)]
+    def block(row: Any, count: int) -> None:
+        starts = [b.gep(values, [b.mul(b.add(row, i64(t)), b.mul(groups, i64(4)))]) for t in range(count)]
 
-    best = loop(b, count, 1, [full(vector, -float("inf"))] * len(registers), turn)
-    for v in registers:
-        store(b, best[v], out, b.add(out_at, at[v]))
+        def turn(group: Any, carried: list[Any]) -> list[Any]:
+            words = [bytes_of(b, load(b, start, b.mul(group, i64(4)), I32), level.lanes) for start in starts]
+            for v in registers:
+                place = b.mul(b.add(b.mul(group, i64(COLUMNS)), at[v]), i64(4))
+                asked = load(b, query, place, arithmetic.bytes)
+                for t in range(count):
+                    k = t * len(registers) + v
+                    carried[k] = arithmetic.add(b, carried[k], words[t], asked)
+            return carried
 
+        zeros = [arithmetic.begin(b, full(arithmetic.wide, 0))] * (len(registers) * count)
+        totals = [arithmetic.end(b, x) for x in loop(b, groups, 1, zeros, turn)]
+        for t in range(count):
+            for v in registers:
+                y = b.fadd(b.fmul(b.sitofp(totals[t * len(registers) + v], vector), factors), shifts[v])
+                y = b.select(b.fcmp_ordered(">", y, full(vector, 0.0)), y, full(vector, 0.0))
+                y = b.select(b.fcmp_ordered("<", y, full(vector, 255.0)), y, full(vector, 255.0))
+                place = b.add(b.mul(b.add(row, i64(t)), i64(COLUMNS)), at[v])
+                store(b, b.trunc(b.fptosi(y, arithmetic.wide), narrow), rows, place)
 
-@intrinsic
-def _column_maxima(_, table, row, count, out, out_at):
-    """out[out_at + j] = the maximum of column j over `count` rows, at least 1, of table float32 [n * 32] from `row`."""
-    return signature(types.void, table, row, count, out, out_at), by_level(_highest, plain.column_maxima)
-
-
-def _rounded(level: Level, b: Any, table, row, count, low, factor, rows) -> None:
-    registers, at, vector = _registers(level)
-    wide, narrow = ir.VectorType(I32, level.lanes), ir.VectorType(I8, level.lanes)
-    factors, lowest = splat(b, factor, level.lanes), [load(b, low, place, vector) for place in at]
-
-    def turn(r: Any, carried: list[Any]) -> list[Any]:
-        start = b.mul(b.add(row, r), i64(COLUMNS))
-        for v in registers:
-            x = load(b, table, b.add(start, at[v]), vector)
-            y = b.fadd(b.fmul(b.fsub(x, lowest[v]), factors), full(vector, 0.5))
-            y = b.select(b.fcmp_ordered(">", y, full(vector, 0.0)), y, full(vector, 0.0))
-            y = b.select(b.fcmp_ordered("<", y, full(vector, 255.0)), y, full(vector, 255.0))
-            store(b, b.trunc(b.fptosi(y, wide), narrow), rows, b.add(start, at[v]))
-        return carried
-
-    loop(b, count, 1, [], turn)
+    each(b, first, last, level.rows, block)
 
 
 @intrinsic
-def _rounding(_, table, row, count, low, factor, rows):
-    """Round `count` rows, at least 1, from `row`: rows = clip((table - low) * factor + 0.5, 0, 255).
+def _byte_rows(_, values, first, last, groups, query, factor, shift, rows):
+    """rows[c, j] = clip((values[c] . query[:, j]) * factor + shift[j], 0, 255), cut, for first <= c < last.
 
-    table is float32 [n * 32], low float32 [32], rows uint8 [n * 32].
+    values is uint8 [n * 4 * groups] up to 127, query int8 [groups * 32 * 4] from -127, shift float32 [32], rows uint8
+    [n * 32].
     """
-    return signature(types.void, table, row, count, low, factor, rows), by_level(_rounded, plain.rounding)
+    called = signature(types.void, values, first, last, groups, query, factor, shift, rows)
+    return called, by_level(_bytes, plain.byte_rows)
 
 
 multiply_rows: Any = _multiply_rows  # numba adds the first argument
-column_maxima: Any = _column_maxima
-rounding: Any = _rounding
+byte_rows: Any = _byte_rows

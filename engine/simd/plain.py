@@ -96,22 +96,17 @@ def multiply_rows(values, first, last, dim, panel, out):
 
 
 @register_jitable
-def column_maxima(table, row, count, out, out_at):
-    """See `engine.simd.centroids.column_maxima`."""
-    for lane in range(32):
-        best = table[row * 32 + lane]
-        for r in range(row + 1, row + count):
-            best = max(best, table[r * 32 + lane])
-        out[out_at + lane] = best
-
-
-@register_jitable
-def rounding(table, row, count, low, factor, rows):
-    """See `engine.simd.centroids.rounding`."""
-    for r in range(row, row + count):
+def byte_rows(values, first, last, groups, query, factor, shift, rows):
+    """See `engine.simd.centroids.byte_rows`."""
+    for row in range(first, last):
         for lane in range(32):
-            y = (table[r * 32 + lane] - low[lane]) * factor + np.float32(0.5)
-            rows[r * 32 + lane] = np.uint8(min(max(y, np.float32(0)), np.float32(255)))
+            total = np.int32(0)
+            for g in range(groups):
+                for i in range(4):
+                    weight = np.int32(query[(g * 32 + lane) * 4 + i])
+                    total += np.int32(values[(row * groups + g) * 4 + i]) * weight
+            y = np.float32(total) * factor + shift[lane]
+            rows[32 * row + lane] = np.uint8(min(max(y, np.float32(0)), np.float32(255)))
 
 
 @register_jitable

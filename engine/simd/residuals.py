@@ -206,12 +206,12 @@ def _raised(level: Level, b: Any, packed, at, n, out, out_at, bits) -> None:
 
         each(b, i64(0), n, 2, body)
 
-    _for_bits(b, bits, (1, 2, 4), emit)
+    _for_bits(b, bits, (1, 2, 3, 4, 5), emit)
 
 
 @intrinsic
 def _add_bits(_, packed, at, n, out, out_at, bits):
-    """Give codes one bit more: bit j of the n bytes at `at` becomes bit `bits` (1, 2, 4) of code out_at + j."""
+    """Give codes one bit more: bit j of the n bytes at `at` becomes bit `bits` (1 to 5) of code out_at + j."""
     return signature(types.void, packed, at, n, out, out_at, bits), by_level(_raised, plain.add_bits)
 
 

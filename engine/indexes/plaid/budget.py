@@ -146,7 +146,7 @@ def timed(made: Plan, settings: PlaidSettings, documents: TokenEmbeddings) -> Es
     tokens = sample_positions(documents.n_tokens, min(TRIAL_TOKENS, documents.n_tokens), settings.seed)
     values = documents.values[tokens].astype(np.float32)
     some = values[: min(TRIAL_CENTROIDS, made.centroids)]
-    groups = Groups.of(some, np.arange(len(some), dtype=np.int32) // MEMBERS)
+    groups = Groups(some, np.arange(len(some), dtype=np.int32) // MEMBERS)
     groups.nearest(values[:64])  # compiled and warm before the clock starts
     codes, search = _least(lambda: groups.nearest(values)[0])
     codec = codec_class(settings.bits).fit(values, codes, some, settings)

@@ -15,6 +15,7 @@ import numpy as np
 
 from engine.indexes.plaid import kmeans
 from engine.indexes.plaid.groups import Groups
+from engine.indexes.plaid.rounded import RoundedCentroids
 from engine.indexes.plaid.settings import PlaidSettings
 
 if TYPE_CHECKING:
@@ -132,7 +133,12 @@ class Codec(ABC):
     @cached_property
     def groups(self) -> Groups:
         """The centroids in groups."""
-        return Groups.of(self.centroids, kmeans.group(self.centroids) if self.group is None else self.group)
+        return Groups(self.centroids, kmeans.group(self.centroids) if self.group is None else self.group)
+
+    @cached_property
+    def rounded(self) -> RoundedCentroids:
+        """The centroids in 7 bits a dimension."""
+        return RoundedCentroids.of(self.centroids)
 
     @property
     def dim(self) -> int:

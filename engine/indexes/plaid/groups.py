@@ -8,6 +8,9 @@ nearly always the nearest centroid, and never depends on which other vectors are
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +18,7 @@ from engine.indexes.plaid.assign import with_half_squares
 from engine.simd import choice
 from engine.simd.centroids import COLUMNS, multiply_rows
 from engine.simd.jit import kernel
-from engine.simd.kernels import best_products
+from engine.simd.kernels import best_products, query_panels
 from engine.simd.threads import run_parts
 
 LEAST = 4096  # centroids below which one table over all of them is no slower
@@ -45,37 +48,79 @@ def bytes_of_thread(centroids: int, dim: int) -> int:
     return part_of(groups) * (4 * (dim + 1) + 12 * min(LOOKED, groups) + 20) + 4 * COLUMNS * (groups + 3 * dim)
 
 
-@dataclass(frozen=True, eq=False)
-class Groups:
-    """Centroids laid out by group.
+class Panels(NamedTuple):
+    """Centroids for the compiled loops of a search, by group; see `engine.simd.kernels.query_panels`.
 
     Args:
-        group: int32 [c], the group of each centroid.
+        dim: Dimension of a centroid.
+        middles: float32, the middles of the groups.
+        width: Their number, padded to whole registers.
         members: int64 [c], the numbers of the centroids, those of one group together.
         starts: int64 [g + 1]; group i owns members[starts[i] : starts[i + 1]].
-        middles: float32, flat [g, dim + 1]: the mean of the members, and minus half of its square.
-        centroids: float32, flat [c, dim + 1], in the order of `members`: each, and minus half of its square.
+        centroids: float32, the members of each group.
+        places: int64 [g + 1]; those of group i are centroids[dim * places[i] : dim * places[i + 1]].
     """
 
-    group: np.ndarray
+    dim: int
+    middles: np.ndarray
+    width: int
     members: np.ndarray
     starts: np.ndarray
-    middles: np.ndarray
     centroids: np.ndarray
+    places: np.ndarray
 
-    @classmethod
-    def of(cls, centroids: np.ndarray, group: np.ndarray) -> Groups:
-        """Lay centroids, float32 [c, dim], out by their groups, int32 [c], none of which is empty."""
-        members, counts = np.argsort(group, kind="stable"), np.bincount(group)
-        starts, ordered = np.concatenate([[0], np.cumsum(counts)]), centroids[members]
-        middles = np.add.reduceat(ordered, starts[:-1], axis=0, dtype=np.float64) / counts[:, None]
-        wide = (with_half_squares(middles.astype(np.float32)), with_half_squares(ordered))
-        return cls(group, members, starts, *wide)
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Centroids by group.
+
+    Args:
+        centroids: float32 [c, dim].
+        group: int32 [c], the group of each; no group is empty.
+    """
+
+    centroids: np.ndarray
+    group: np.ndarray
+
+    @cached_property
+    def members(self) -> np.ndarray:
+        """The numbers of the centroids, those of one group together, int64 [c]."""
+        return np.argsort(self.group, kind="stable")
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """Where each group begins in `members`, int64 [g + 1]."""
+        return np.concatenate([[0], np.cumsum(np.bincount(self.group))]).astype(np.int64)
+
+    @cached_property
+    def middles(self) -> np.ndarray:
+        """The mean of each group, float32 [g, dim]."""
+        sums = np.add.reduceat(self.centroids[self.members], self.starts[:-1], axis=0, dtype=np.float64)
+        return (sums / np.diff(self.starts)[:, None]).astype(np.float32)
+
+    @cached_property
+    def panels(self) -> Panels:
+        """Laid out for a search."""
+        level, counts = choice.chosen(), np.diff(self.starts)
+        places = np.concatenate([[0], np.cumsum(-(-counts // level.lanes) * level.lanes)])
+        dim = self.centroids.shape[1]
+        laid = np.empty(dim * int(places[-1]), np.float32)
+        for group, (start, end) in enumerate(pairwise(self.starts.tolist())):
+            some = query_panels(self.centroids[self.members[start:end]], 1, level)
+            laid[dim * places[group] : dim * places[group + 1]] = some
+        middles = query_panels(self.middles, 1, level)
+        return Panels(dim, middles, len(middles) // dim, self.members, self.starts, laid, places)
+
+    @cached_property
+    def _wide(self) -> tuple[np.ndarray, np.ndarray]:
+        """The middles, and the centroids in the order of `members`, each with minus half of its square; flat."""
+        return with_half_squares(self.middles), with_half_squares(self.centroids[self.members])
 
     def nearest(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As `assign.nearest`: the numbers of centroids, int64 [n], and squared distances, float32 [n]."""
         codes, distances = np.empty(len(vectors), np.int64), np.empty(len(vectors), np.float32)
         groups, dim = len(self.starts) - 1, vectors.shape[1] + 1
+        middles, centroids = self._wide
         size, columns = part_of(groups), 4 * choice.chosen().lanes
 
         def work(part: int) -> None:
@@ -84,9 +129,9 @@ class Groups:
             some[:, :-1] = vectors[rows]
             looked = np.zeros((len(some), min(LOOKED, groups)), np.int32)
             if groups > 1:
-                nearest_groups(some, self.middles, looked)
+                nearest_groups(some, middles, looked)
             found, value = np.zeros(len(some), np.int32), np.full(len(some), -np.inf, np.float32)
-            _nearest_members(some, looked, self.starts, self.centroids, columns, found, value)
+            _nearest_members(some, looked, self.starts, centroids, columns, found, value)
             codes[rows] = self.members[found]
             distances[rows] = np.einsum("nd,nd->n", some[:, :-1], some[:, :-1]) - 2 * value
 
@@ -97,7 +142,7 @@ class Groups:
         """The groups of these centroids and of more, float32 [n, dim], each in the group with the nearest middle."""
         wide = np.concatenate([more, np.ones((len(more), 1), np.float32)], axis=1)
         found = np.zeros((len(more), 1), np.int32)
-        nearest_groups(wide, self.middles, found)
+        nearest_groups(wide, self._wide[0], found)
         return np.concatenate([self.group, found[:, 0]])
 
 

@@ -50,7 +50,7 @@ class HalfQuery(NamedTuple):
     panels: np.ndarray
 
 
-def half_scores(stage, stored, asked, tables, b, slots, first, last, out):
+def half_scores(stage, stored, asked, tables, b, slots, highest, first, last, out):
     """See `crew.score_documents`; all query tokens are scored with the first block of them."""
     if b == 0:
         exact_scores(stored, asked, slots, first, last, out)

@@ -44,6 +44,7 @@ class PlaidIndex(Index):
 
     progress: Callable[[BuildProgress], None] | None = None  # called after each step of a build
     built: dict[str, Any] | None = None  # estimate and actual of a build by this object; times never go into files
+    processes: int = 1  # that share the encoding of a build; the files do not depend on it
     device: str | None = None  # where torch searches; None for the compiled loops
     layout: Layout | None
     slots: np.ndarray  # int64 [documents], the slot of each storage position, rising
@@ -193,7 +194,7 @@ class PlaidIndex(Index):
 
     def _stored_scores(self, query: TokenEmbeddings) -> np.ndarray:
         assert self.layout is not None
-        return search.exact(self.layout, query.values, self.slots)
+        return search.exact(self.layout, self.settings, query.values, self.slots)
 
     def _stages(
         self, query: TokenEmbeddings, position: int, k: int
@@ -230,7 +231,8 @@ class PlaidIndex(Index):
                 continue  # a document without vectors is in no ranking
             slot, vectors = int(self.slots[position]), self._vectors(np.array([position]))
             query = selftest.question(vectors)
-            left = self.stages(query[0], 1, np.array([position]))
+            allowed = self._allowed(np.array([position]))
+            left = search.run(self.layout, self.settings, query[0], 1, allowed)  # there are no ties of one
             if not selftest.listed(self.layout, slot) or not selftest.found(left, slot, query, vectors):
                 raise CorruptDataError(
                     f"Document {self.state.ids[position]!r} in {self.path} does not find itself: restore the folder or "
@@ -274,7 +276,7 @@ class PlaidIndex(Index):
         expected = timed(made, self.settings, documents) if documents.n_tokens >= ESTIMATED else None
         start, meter = time.perf_counter(), Meter(self.progress, made, self.settings.iterations)
         with use_threads(min(made.threads, thread_count())):
-            written = changes.build(self.path, documents, made, self.settings, meter)
+            written = changes.build(self.path, documents, made, self.settings, meter, self.processes)
         self._commit(ids, written, documents, {})
         if expected is not None:
             actual = {"seconds": time.perf_counter() - start, "disk_bytes": storage.read_manifest(self.path).bytes}

@@ -31,6 +31,15 @@ class Lists:
         return at < len(some) and int(some[at]) == slot
 
 
+def _read_only(array: np.ndarray) -> np.ndarray:
+    """As mapped arrays are: one type for the compiled loops."""
+    array.flags.writeable = False
+    return array
+
+
+NO_LISTS = Lists(np.zeros(1, np.int64), _read_only(np.empty(0, np.int32)))
+
+
 def build(codes: np.ndarray, offsets: np.ndarray, first: int, n_centroids: int) -> Lists:
     """List the documents of each centroid.
 
@@ -44,10 +53,8 @@ def build(codes: np.ndarray, offsets: np.ndarray, first: int, n_centroids: int) 
         The lists of documents `first` and later.
     """
     starts = list_offsets(codes, offsets, first, n_centroids)
-    documents = np.empty(0, np.int32)
-    for documents in pieces(codes, offsets, first, starts, int(starts[-1])):  # all in one
-        documents.flags.writeable = False  # as mapped ones are: one type for the compiled loops
-    return Lists(starts, documents)
+    documents = next(pieces(codes, offsets, first, starts, int(starts[-1])), np.empty(0, np.int32))  # all in one
+    return Lists(starts, _read_only(documents))
 
 
 def list_offsets(codes: np.ndarray, offsets: np.ndarray, first: int, n_centroids: int) -> np.ndarray:

@@ -87,7 +87,7 @@ def train(
     start = np.random.default_rng(seed).choice(len(sample), n_centroids, replace=False)
     centroids = sample[np.sort(start)].astype(np.float32)
     for number in range(iterations):
-        codes, distances = Groups.of(centroids, group(centroids)).nearest(sample)
+        codes, distances = Groups(centroids, group(centroids)).nearest(sample)
         empty = np.flatnonzero(means(sample, codes, centroids) == 0)
         if len(empty):
             _reseed(sample, distances, centroids, empty)

@@ -1,4 +1,4 @@
-"""The compiled loops of the search, one part of the work a call: centroid tables, probes, and scores by centroids.
+"""The compiled loops of the search, one part of the work a call: inverted lists, and scores by centroids.
 
 Lanes: the query tokens of one search, 32 a block, padded with zeros. From the rounded tables on all sums are over
 integers, so they depend neither on the order of work nor on the processor.
@@ -10,105 +10,125 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.simd.centroids import COLUMNS, column_maxima, rounding
+from engine.simd.centroids import COLUMNS
 from engine.simd.jit import kernel
 from engine.simd.kernels import max_rows
 
-TABLE, ROWS, COARSE, FINE, EXACT = range(5)  # the stages that threads share
-GROUP = 64  # centroids whose best scores are kept together, so that probing looks into few of them
+PROBE, LISTS, ROWS, COARSE, FINE, SCORES, EXACT = range(7)  # the stages that threads share
+RANGE = 1 << 17  # slots whose points are collected together: 1 MiB
 
 
 class Tables(NamedTuple):
     """Scores of centroids, in blocks of 32 query tokens.
 
     Args:
-        scores: float32 [blocks, c * 32].
-        maxima: float32 [blocks, groups * 32], the best of each group of GROUP.
-        rows: uint8 [blocks, c * 32], the scores as bytes.
+        rows: uint8 [blocks, c * 32], the scores of all centroids as bytes.
+        factor: float32 [1], bytes of one step of the rounded query.
+        shift: float32 [blocks, 32], bytes at the codes 0, and a half.
+        unit: float32 [1], score of one byte.
         low: float32 [blocks, 32], the score that byte 0 stands for.
-        factor: float32 [1], bytes of a unit of score.
+        scores: float32 [blocks, c * 32], of the centroids of the documents that get exact scores, as `places` says.
+        places: int32 [c], where in `scores` a centroid is.
+        numbers: int64 [c], the centroids in `scores`.
     """
 
-    scores: np.ndarray
-    maxima: np.ndarray
     rows: np.ndarray
-    low: np.ndarray
     factor: np.ndarray
+    shift: np.ndarray
+    unit: np.ndarray
+    low: np.ndarray
+    scores: np.ndarray
+    places: np.ndarray
+    numbers: np.ndarray
 
 
-@kernel
-def group_maxima(table, n, first, last, out):
-    """out[g, lane] = the best score among the centroids of group g, for first <= g < last."""
-    for g in range(first, last):
-        column_maxima(table, g * GROUP, min(GROUP, n - g * GROUP), out, g * COLUMNS)
+class Listed(NamedTuple):
+    """What the inverted lists give to documents.
 
-
-@kernel
-def best_centroids(table, maxima, n, lanes, out):
-    """out[lane] = the centroids with the highest scores, best first, the first among equals; int64 [lanes, n_probe]."""
-    n_probe, groups = out.shape[1], len(maxima) // COLUMNS
-    best, which = np.empty(n_probe, np.float32), np.empty(n_probe, np.int64)
-    for lane in range(lanes):
-        # The n_probe-th best group maximum is a lower bound of the n_probe-th best score.
-        best[:] = -np.inf
-        for g in range(groups):
-            if maxima[g * COLUMNS + lane] > best[n_probe - 1]:
-                _insert(best, which, maxima[g * COLUMNS + lane], 0)
-        bound = best[n_probe - 1]
-        best[:] = -np.inf
-        for g in range(groups):
-            if maxima[g * COLUMNS + lane] >= bound:
-                for c in range(g * GROUP, min(n, (g + 1) * GROUP)):
-                    if table[c * COLUMNS + lane] > best[n_probe - 1]:
-                        _insert(best, which, table[c * COLUMNS + lane], c)
-        out[lane] = which
-
-
-@kernel
-def _insert(best, which, value, number):
-    """Put a value that is above the last into a falling sequence, behind those equal to it."""
-    at = len(best) - 1
-    while at > 0 and value > best[at - 1]:
-        best[at] = best[at - 1]
-        which[at] = which[at - 1]
-        at -= 1
-    best[at] = value
-    which[at] = number
-
-
-@kernel
-def collect(probes, weights, list_offsets, list_documents, allowed, seen, points):
-    """Add to points[document], int32, for each query token the weight of its best probe that lists the document.
-
-    probes and weights are [tokens, n_probe], best first, weights at least 1; `seen` int32 starts below 0. Documents
-    that are not allowed keep 0 points.
+    Args:
+        probes: int64 [m, n_probe], best first.
+        weights: int32 [m, n_probe], 1 or more.
+        offsets: Two int64 arrays, where the list of each centroid begins; the second lists cover later slots, or none.
+        documents: Two int32 arrays, the slots of each list, rising.
+        found: int32 [slots], the documents that are listed, those of each range from its first place on.
+        points: int32 [slots], what each of them got.
+        counts: int64 [ranges], how many there are in each range of RANGE slots.
     """
-    for token in range(probes.shape[0]):
-        for rank in range(probes.shape[1]):
-            c = probes[token, rank]
-            if c + 1 < len(list_offsets):
-                weight = weights[token, rank]
-                for i in range(list_offsets[c], list_offsets[c + 1]):
-                    document = list_documents[i]
-                    if seen[document] != token and allowed[document]:
-                        seen[document] = token
-                        points[document] += weight
+
+    probes: np.ndarray
+    weights: np.ndarray
+    offsets: tuple[np.ndarray, np.ndarray]
+    documents: tuple[np.ndarray, np.ndarray]
+    found: np.ndarray
+    points: np.ndarray
+    counts: np.ndarray
 
 
 @kernel
-def coarse_scores(candidates, first, last, offsets, codes, rows, out):
-    """Add to out[i] the sum over 32 lanes of the highest row value among the centroids of a document; rows uint8."""
+def collect(listed, first, last):
+    """Give each document of the ranges first to last, for each query token, the weight of its best probe that lists it.
+
+    A range is so short that what its documents have so far stays in the cache: 1 + the last query token that gave some,
+    and below it the points.
+    """
+    slots = len(listed.found)
+    state = np.zeros(min(RANGE, slots), np.int64)
+    for number in range(first, last):
+        low, high, count = number * RANGE, min(slots, (number + 1) * RANGE), 0
+        for token in range(listed.probes.shape[0]):
+            mark = np.int64(token + 1) << 32
+            for rank in range(listed.probes.shape[1]):
+                c, weight = listed.probes[token, rank], listed.weights[token, rank]
+                for k in range(2):
+                    offsets, documents = listed.offsets[k], listed.documents[k]
+                    if c + 1 < len(offsets):
+                        start, end = offsets[c], offsets[c + 1]
+                        if low > 0:
+                            start += np.searchsorted(documents[start:end], low)
+                        while start < end and documents[start] < high:
+                            at = documents[start] - low
+                            before = state[at]
+                            if before < mark:
+                                if before == 0:
+                                    listed.found[low + count] = documents[start]
+                                    count += 1
+                                state[at] = mark | ((before & 0xFFFFFFFF) + weight)
+                            start += 1
+        for i in range(low, low + count):
+            at = listed.found[i] - low
+            listed.points[i] = state[at] & 0xFFFFFFFF
+            state[at] = 0
+        listed.counts[number] = count
+
+
+@kernel
+def coarse_scores(candidates, first, last, offsets, codes, rows, b, highest, out):
+    """Add to out[i] the sum over 32 lanes of the highest row value among the centroids of a document; rows uint8.
+
+    highest[i, b], uint8 [32], gets the highest of each lane of this block.
+    """
     best = np.empty(COLUMNS, np.uint8)
     for i in range(first, last):
         max_rows(rows, codes, offsets[candidates[i]], offsets[candidates[i] + 1], best)
         total = 0
         for lane in range(COLUMNS):
             total += best[lane]
+            highest[i, b, lane] = best[lane]
         out[i] += total
 
 
 @kernel
-def rounded_rows(table, first, last, low, factor, rows):
-    """Round the rows first to last of a table; see `engine.simd.centroids.rounding`."""
-    if last > first:
-        rounding(table, first, last - first, low, factor, rows)
+def number_centroids(slots, offsets, codes, places, numbers):
+    """Number the centroids of some documents from 0: places[centroid] = number, numbers[number] = centroid.
+
+    places is all -1 before. Returns how many there are.
+    """
+    count = 0
+    for slot in slots:
+        for t in range(offsets[slot], offsets[slot + 1]):
+            c = np.int64(codes[t])
+            if places[c] < 0:
+                places[c] = count
+                numbers[count] = c
+                count += 1
+    return count

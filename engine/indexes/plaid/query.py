@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.indexes.plaid import loops
 from engine.indexes.plaid.codec import Codec
 from engine.indexes.plaid.loops import Tables
+from engine.indexes.plaid.rounded import RoundedQuery
 from engine.indexes.plaid.rows import RowLayout
 from engine.simd import choice
 from engine.simd.centroids import COLUMNS
@@ -46,45 +46,29 @@ class ResidualQuery(NamedTuple):
     weights: np.ndarray
 
 
-def best_centroids(tables: Tables, m: int, n_probe: int) -> tuple[np.ndarray, np.ndarray]:
-    """The centroids with the highest scores for each query token.
-
-    Args:
-        tables: Scores of centroids and the best of each group.
-        m: Query tokens.
-        n_probe: How many.
-
-    Returns:
-        int64 [m, n_probe], best first, and their scores, float32 [m, n_probe].
-    """
-    probes, scores = np.zeros((m, n_probe), np.int64), np.empty((m, n_probe), np.float32)
-    for number, block in enumerate(tables.scores):
-        first = number * COLUMNS
-        rows = probes[first : first + COLUMNS]
-        loops.best_centroids(block, tables.maxima[number], len(block) // COLUMNS, len(rows), rows)
-        scores[first : first + len(rows)] = block[rows * COLUMNS + np.arange(len(rows))[:, None]]
-    return probes, scores
-
-
-def byte_range(codec: Codec, tables: Tables, query: np.ndarray, threshold: float) -> tuple[float, float]:
+def byte_range(
+    codec: Codec, tables: Tables, rounded: RoundedQuery, query: np.ndarray, top: np.ndarray, threshold: float
+) -> tuple[float, float]:
     """How scores of centroids become bytes: one step for all query tokens, so that sums of bytes are sums of scores.
 
     Args:
         codec: Centroids.
-        tables: Its maxima are read; `low` gets the score that byte 0 stands for, which is the mean over the centroids
-            or lower, and `factor` the steps of a unit of score.
+        tables: All but the scores are set; byte 0 stands for the mean score over the centroids or a lower one.
+        rounded: From `codec.rounded`.
         query: float32 [m, dim].
+        top: float32 [m], the highest score of each query token.
         threshold: Scores below it count as it.
 
     Returns:
         The score of one step, and the sum over the query tokens of the score that 0 stands for.
     """
-    m, low = len(query), tables.low.reshape(-1)
-    top = tables.maxima.reshape(len(tables.maxima), -1, COLUMNS).max(axis=1).reshape(-1)[:m]
+    m, low, shift = len(query), tables.low.reshape(-1), tables.shift.reshape(-1)
     mean = query @ codec.centre
     spread = max(float((top - np.maximum(mean, np.float32(threshold))).max()), 1e-6)
     low[:m] = top - np.float32(spread)
-    tables.factor[0] = 255 / spread
+    tables.unit[0], factor = spread / 255, np.float32(255 / spread)
+    tables.factor[0] = factor / rounded.scale
+    shift[:m] = (rounded.origin - low[:m]) * factor + np.float32(0.5)
     return spread / 255, float(low[:m].sum(dtype=np.float64))
 
 

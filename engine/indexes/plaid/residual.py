@@ -5,7 +5,7 @@ byte a token: token vectors lie at very different distances from their centroids
 values near enough to one Gaussian that a uniform quantiser wastes little. Uniform codes keep the score linear in them:
 query . vector = query . centroid + scale sum_d (query_d step_d) (code_d - middle_d), so a search folds the steps into
 the query and works on the codes themselves. (Santhanam et al., 2022, ColBERTv2, cut all residuals at common quantiles.)
-A part of the dimensions has one bit more, which makes bits a dimension that are no power of two.
+A part of the dimensions has one or two bits more, which makes bits a dimension that are no power of two.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # Half the range of a uniform quantiser with 2^bits levels, in standard deviations, that loses least of a Gaussian
 # (Max, 1960, Quantizing for minimum distortion).
-HALF_RANGE = {1: 0.7979, 2: 1.4935, 3: 2.051, 4: 2.513, 5: 2.916, 8: 3.93}
+HALF_RANGE = {1: 0.7979, 2: 1.4935, 3: 2.051, 4: 2.513, 5: 2.916, 6: 3.279, 8: 3.93}
 NARROWEST = 1e-3  # the least length above 0, as a share of the largest
 
 PART = 4096  # tokens a thread takes at once
@@ -93,12 +93,17 @@ class ResidualCodec(Codec):
     @property
     def bits(self) -> float:
         """See the base class."""
-        return self.layout.bits + 8 * self.layout.wide / self.dim
+        return self.layout.bits + 8 * (self.layout.wide + self.layout.wider) / self.dim
 
     @cached_property
     def middle(self) -> np.ndarray:
         """The middle of the codes of each dimension, float32 [dim]."""
         return self.layout.tops / 2
+
+    @property
+    def _packing(self) -> tuple[int, int, int, int]:
+        """Numbers of the layout for the compiled loops."""
+        return self.layout.base, self.layout.bits, self.layout.wide, self.layout.wider
 
     @property
     def farthest(self) -> float:
@@ -111,7 +116,7 @@ class ResidualCodec(Codec):
 
         def work(part: int) -> None:
             rows = packed[part * PART : (part + 1) * PART]
-            squares[part] = _largest_square(rows, self.layout.base, self.layout.bits, self.layout.wide, self.middle)
+            squares[part] = _largest_square(rows, *self._packing, self.middle)
 
         run_parts(work, len(squares))
         return float(np.sqrt(squares.max(initial=0.0)))
@@ -137,9 +142,7 @@ class ResidualCodec(Codec):
                 self.middle,
                 self.scales,
                 edges,
-                self.layout.base,
-                self.layout.bits,
-                self.layout.wide,
+                *self._packing,
                 out[rows],
             )
 
@@ -159,9 +162,7 @@ class ResidualCodec(Codec):
                 self.step,
                 self.middle,
                 self.scales,
-                self.layout.base,
-                self.layout.bits,
-                self.layout.wide,
+                *self._packing,
                 out[rows],
             )
 
@@ -181,7 +182,9 @@ class ResidualCodec(Codec):
     def stored(self, offsets: np.ndarray, codes: np.ndarray, packed: np.ndarray) -> Packed:
         """See the base class."""
         layout = self.layout
-        return Packed(offsets, codes, packed.reshape(-1), self.scales, layout.base, layout.wide, layout.bits)
+        return Packed(
+            offsets, codes, packed.reshape(-1), self.scales, layout.base, layout.wide, layout.wider, layout.bits
+        )
 
     def asked(self, query: np.ndarray) -> ResidualQuery:
         """See the base class."""
@@ -210,8 +213,9 @@ def _fitted(vectors: np.ndarray, codes: np.ndarray, centroids: np.ndarray, layou
 def _half_ranges(layout: RowLayout) -> np.ndarray:
     """Half the range of each dimension in standard deviations, float32 [dim]."""
     ranges = np.full(layout.dim, HALF_RANGE[layout.bits], np.float32)
-    if layout.wide:
-        ranges[: 8 * layout.wide] = HALF_RANGE[layout.bits + 1]
+    for more, count in enumerate((layout.wide, layout.wider), 1):
+        if count:
+            ranges[: 8 * count] = HALF_RANGE[layout.bits + more]
     return ranges
 
 
@@ -221,7 +225,7 @@ def _width(layout: RowLayout, step: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def _encode(vectors, codes, centroids, share, inverse, middle, scales, edges, base, bits, wide, out):
+def _encode(vectors, codes, centroids, share, inverse, middle, scales, edges, base, bits, wide, wider, out):
     dim = vectors.shape[1]
     used = max(1, np.count_nonzero(share))
     for i in range(len(vectors)):
@@ -234,26 +238,26 @@ def _encode(vectors, codes, centroids, share, inverse, middle, scales, edges, ba
         for d in range(dim):
             value = np.rint((vectors[i, d] - centroids[c, d]) * factor * inverse[d] + middle[d])
             code = np.uint8(min(max(value, np.float32(0)), 2 * middle[d]))
-            put_code(out[i], d, code, base, bits, wide)
+            put_code(out[i], d, code, base, bits, wide, wider)
         out[i, -1] = number
 
 
 @kernel
-def _decode(codes, packed, centroids, step, middle, scales, base, bits, wide, out):
+def _decode(codes, packed, centroids, step, middle, scales, base, bits, wide, wider, out):
     for i in range(len(codes)):
         c, scale = np.int64(codes[i]), scales[packed[i, -1]]
         for d in range(out.shape[1]):
-            code = np.float32(code_of(packed[i], d, base, bits, wide))
+            code = np.float32(code_of(packed[i], d, base, bits, wide, wider))
             out[i, d] = centroids[c, d] + scale * (step[d] * (code - middle[d]))
 
 
 @kernel
-def _largest_square(packed, base, bits, wide, middle):
+def _largest_square(packed, base, bits, wide, wider, middle):
     largest = np.float32(0)
     for i in range(len(packed)):
         square = np.float32(0)
         for d in range(len(middle)):
-            value = np.float32(code_of(packed[i], d, base, bits, wide)) - middle[d]
+            value = np.float32(code_of(packed[i], d, base, bits, wide, wider)) - middle[d]
             square += value * value
         largest = max(largest, square)
     return largest

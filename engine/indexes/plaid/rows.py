@@ -1,7 +1,8 @@
 """The bytes of a stored token of the residual codec: everything that reads or writes one of them stands here.
 
 A row is the base, with p = 8 / bits values a byte: byte b holds the low bits of the dimensions b, b + base, ..., the
-first in the lowest bits; then the high bits of the first dimensions, eight a byte; then the number of the length.
+first in the lowest bits; then one more bit of the first dimensions, eight a byte, and a second of the first among
+these; then the number of the length.
 """
 
 from __future__ import annotations
@@ -29,16 +30,20 @@ class RowLayout:
         dim: Dimension of a vector.
         bits: 1, 2, 4 or 8, the base bits of each dimension.
         wide: Bytes that hold one bit more for each of the first 8 * wide dimensions; 0 at 8 bits.
+        wider: Bytes that hold a second one for each of the first 8 * wider.
     """
 
     dim: int
     bits: int
     wide: int
+    wider: int
 
     @classmethod
     def of(cls, dim: int, bits: int, wide_share: float) -> RowLayout:
-        """With one bit more for a share of the dimensions, rounded down to whole bytes."""
-        return cls(dim, bits, int(wide_share * dim) // 8 if bits < 8 else 0)
+        """With one bit more for a share of the dimensions, rounded down to whole bytes; above 1 with a second one."""
+        if bits == 8:
+            return cls(dim, bits, 0, 0)
+        return cls(dim, bits, int(min(wide_share, 1) * dim) // 8, int(max(wide_share - 1, 0) * dim) // 8)
 
     @cached_property
     def reach(self) -> float:
@@ -58,7 +63,7 @@ class RowLayout:
     @property
     def size(self) -> int:
         """Bytes of a row."""
-        return self.base + self.wide + 1
+        return self.base + self.wide + self.wider + 1
 
     @cached_property
     def rounding(self) -> float:
@@ -71,6 +76,7 @@ class RowLayout:
         """The largest code of each dimension, float32 [dim]."""
         tops = np.full(self.dim, (1 << self.bits) - 1, np.float32)
         tops[: 8 * self.wide] = (2 << self.bits) - 1
+        tops[: 8 * self.wider] = (4 << self.bits) - 1
         return tops
 
     def codes_on(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -80,8 +86,11 @@ class RowLayout:
         base, lowest = rows[:, : self.base], (1 << self.bits) - 1
         parts = [base >> (part * self.bits) & lowest for part in range(8 // self.bits)]
         codes = torch.cat(parts, dim=1)[:, : self.dim]
-        more = rows[:, self.base : self.base + self.wide, None] >> torch.arange(8, device=rows.device) & 1
-        codes[:, : 8 * self.wide] |= (more << self.bits).reshape(len(rows), -1).to(torch.uint8)
+        places, start = torch.arange(8, device=rows.device), self.base
+        for bit, count in ((self.bits, self.wide), (self.bits + 1, self.wider)):
+            more = rows[:, start : start + count, None] >> places & 1
+            codes[:, : 8 * count] |= (more << bit).reshape(len(rows), -1).to(torch.uint8)
+            start += count
         return codes, rows[:, -1].long()
 
 
@@ -93,7 +102,7 @@ class Packed(NamedTuple):
         codes: [tokens], numbers of centroids.
         packed: uint8, the rows one after the other.
         scales: float32 [256], the lengths by number.
-        base, wide, bits: See `RowLayout`.
+        base, wide, wider, bits: See `RowLayout`.
     """
 
     offsets: np.ndarray
@@ -102,13 +111,14 @@ class Packed(NamedTuple):
     scales: np.ndarray
     base: int
     wide: int
+    wider: int
     bits: int
 
 
 @kernel
 def size_of(stored):
     """Bytes of a row."""
-    return stored.base + stored.wide + 1
+    return stored.base + stored.wide + stored.wider + 1
 
 
 @kernel
@@ -118,19 +128,23 @@ def width_of(stored):
 
 
 @kernel
-def put_code(row, d, code, base, bits, wide):
+def put_code(row, d, code, base, bits, wide, wider):
     """Write the code of one dimension into a row of zeros."""
     row[d % base] |= (code & np.uint8((1 << bits) - 1)) << np.uint8(bits * (d // base))
     if d < 8 * wide:
-        row[base + d // 8] |= (code >> np.uint8(bits)) << np.uint8(d % 8)
+        row[base + d // 8] |= ((code >> np.uint8(bits)) & np.uint8(1)) << np.uint8(d % 8)
+    if d < 8 * wider:
+        row[base + wide + d // 8] |= (code >> np.uint8(bits + 1)) << np.uint8(d % 8)
 
 
 @kernel
-def code_of(row, d, base, bits, wide):
+def code_of(row, d, base, bits, wide, wider):
     """The code of one dimension in one row."""
     code = (row[d % base] >> np.uint8(bits * (d // base))) & np.uint8((1 << bits) - 1)
     if d < 8 * wide:
         code |= ((row[base + d // 8] >> np.uint8(d % 8)) & np.uint8(1)) << np.uint8(bits)
+    if d < 8 * wider:
+        code |= ((row[base + wide + d // 8] >> np.uint8(d % 8)) & np.uint8(1)) << np.uint8(bits + 1)
     return code
 
 
@@ -142,6 +156,7 @@ def unpack(stored, start, tokens, n, out, lengths):
         at, to = (start + tokens[j]) * size, j * width
         spread(stored.packed, at, stored.base, out, to, stored.bits)
         add_bits(stored.packed, at + stored.base, stored.wide, out, to, stored.bits)
+        add_bits(stored.packed, at + stored.base + stored.wide, stored.wider, out, to, stored.bits + 1)
         lengths[j] = stored.scales[stored.packed[at + size - 1]]
         longest = max(longest, lengths[j])
     return longest

@@ -16,7 +16,6 @@ from engine.indexes.plaid.loops import FINE
 from engine.indexes.plaid.rows import fetch, unpack, width_of
 from engine.simd.centroids import COLUMNS
 from engine.simd.jit import kernel
-from engine.simd.kernels import max_rows
 from engine.simd.residuals import dot, lanes_above, lanes_equal, lowest_bit, token_scores
 
 
@@ -32,9 +31,11 @@ class Block(NamedTuple):
         slack: float32 [2, width], the largest error of such a score for a residual of length 1, and of length 0.
         origin: float32 [lanes], score of a residual of codes 0 and length 1.
         weights: float32 [lanes * padded dim], score of one step of each code.
-        table: float32 [c * 32], scores of centroids.
-        rows: uint8 [c * 32], the same rounded; the highest in a document say which tokens are scored.
+        rows: uint8 [c * 32], scores of centroids as bytes; the highest in a document say which tokens are refined.
+        step: float32, score of one byte.
         low: float32 [32], the score that byte 0 stands for; a query token for which nothing is higher scores this.
+        table: float32, exact scores of some centroids, 32 a row.
+        places: int32 [c], which row of `table` a centroid has.
     """
 
     width: int
@@ -46,64 +47,73 @@ class Block(NamedTuple):
     slack: np.ndarray
     origin: np.ndarray
     weights: np.ndarray
-    table: np.ndarray
     rows: np.ndarray
+    step: np.float32
     low: np.ndarray
+    table: np.ndarray
+    places: np.ndarray
 
 
-def residual_scores(stage, stored, asked, tables, b, slots, first, last, out):
+def residual_scores(stage, stored, asked, tables, b, slots, highest, first, last, out):
     """See `crew.score_documents`."""
     block = Block(
         asked.widths[b], asked.lanes[b], asked.short, asked.unit, asked.shift[b], asked.query[b], asked.slack[b],
-        asked.origin[b], asked.weights[b], tables.scores[b], tables.rows[b], tables.low[b],
+        asked.origin[b], asked.weights[b], tables.rows[b], tables.unit[0], tables.low[b], tables.scores[b],
+        tables.places,
     )  # fmt: skip
     if stage == FINE:
-        refined_scores(stored, block, slots, first, last, out)
+        refined_scores(stored, block, slots, highest, b, first, last, out)
     else:
         document_scores(stored, block, slots, first, last, out)
 
 
 @kernel
-def refined_scores(stored, asked, slots, first, last, out):
+def refined_scores(stored, asked, slots, highest, b, first, last, out):
     """Add to out[i] MaxSim of some query tokens over the tokens with the best centroids for any of them.
+
+    The score of a token is that of its centroid, as a byte, and that of its residual.
 
     Args:
         stored: A `rows.Packed`.
         asked: A `Block` of the query.
         slots: int64, the documents; `first` to `last` are scored.
+        highest: uint8 [documents, blocks, 32], the highest byte of each query token in them.
+        b: Number of the block.
         first: First place in `slots`.
         last: One past the last.
         out: float32.
     """
-    offsets, codes, rows, low = stored.offsets, stored.codes, asked.rows, asked.low
+    offsets, codes, rows, low, step = stored.offsets, stored.codes, asked.rows, asked.low, asked.step
     width, lanes, size = asked.width, asked.lanes, width_of(stored)
     longest = 0
     for i in range(first, last):
         longest = max(longest, offsets[slots[i] + 1] - offsets[slots[i]])
-    highest, best = np.empty(COLUMNS, np.uint8), np.empty(width, np.float32)
+    best, table = np.empty(width, np.float32), np.empty(longest * COLUMNS, np.float32)
     values, lengths = np.empty(longest * size, np.uint8), np.empty(longest, np.float32)
-    sums, near = np.empty(longest * width, np.float32), np.empty(longest, codes.dtype)
+    sums, near = np.empty(longest * width, np.float32), np.arange(longest)
     tokens, ahead, n, wanted = np.empty(longest + 1, np.int64), np.empty(longest + 1, np.int64), 0, 0
     for i in range(first, last + 1):
         found, above = 0, 0
         if i < last:  # the tokens of the next document are chosen, and on their way, while those of this one are scored
             start, end = offsets[slots[i]], offsets[slots[i] + 1]
-            max_rows(rows, codes, start, end, highest)
+            top = highest[i, b]
             for lane in range(lanes):
-                above |= np.int64(highest[lane] > 0) << lane
+                above |= np.int64(top[lane] > 0) << lane
             for t in range(start, end):
                 ahead[found] = t
-                found += (lanes_equal(rows, np.int64(codes[t]) * COLUMNS, highest) & above) != 0
+                found += (lanes_equal(rows, np.int64(codes[t]) * COLUMNS, top) & above) != 0
             for j in range(found):
                 fetch(stored, ahead[j])
         if i > first:
             unpack(stored, 0, tokens, n, values, lengths)
             for j in range(n):
-                near[j] = codes[tokens[j]]
+                row, at = np.int64(codes[tokens[j]]) * COLUMNS, j * COLUMNS
+                for lane in range(COLUMNS):
+                    table[at + lane] = np.float32(rows[row + lane]) * step + low[lane]
             best[:] = -np.inf
             token_scores(
-                width, asked.short, values, n, size // 4, asked.query, asked.table, asked.shift, asked.unit, near,
-                lengths, sums, best,
+                width, asked.short, values, n, size // 4, asked.query, table, asked.shift, asked.unit, near, lengths,
+                sums, best,
             )  # fmt: skip
             total = out[i - 1]
             for lane in range(lanes):
@@ -130,25 +140,27 @@ def document_scores(stored, asked, slots, first, last, out):
     Scores by integer products of all tokens come first. Only tokens that may be the maximum get a float32 product: the
     best by integers, and then those whose score plus the largest error that rounding can make reaches its score.
     """
-    offsets, codes, size = stored.offsets, stored.codes, width_of(stored)
+    offsets, codes, size, places = stored.offsets, stored.codes, width_of(stored), asked.places
     width, lanes, table, slack = asked.width, asked.lanes, asked.table, asked.slack
     origin, weights = asked.origin, asked.weights
     best, limits, high = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
     values, sums, where = np.empty(0, np.uint8), np.empty(0, np.float32), np.zeros(width, np.int64)
     lengths, order = np.empty(0, np.float32), np.empty(0, np.int64)
-    tokens, masks = np.empty(1, np.int64), np.empty(1, np.int64)
+    tokens, masks, near = np.empty(1, np.int64), np.empty(1, np.int64), np.empty(0, np.int32)
     for i in range(first, last):
         start, end = offsets[slots[i]], offsets[slots[i] + 1]
         n = end - start
         if len(values) < n * size:
             values, sums = np.empty(n * size, np.uint8), np.empty(n * width, np.float32)
-            lengths, order = np.empty(n, np.float32), np.arange(n)
+            lengths, order, near = np.empty(n, np.float32), np.arange(n), np.empty(n, np.int32)
             tokens, masks = np.empty(n + 1, np.int64), np.empty(n + 1, np.int64)
         longest = unpack(stored, start, order, n, values, lengths)
+        for j in range(n):
+            near[j] = places[np.int64(codes[start + j])]
         best[:] = -np.inf
         token_scores(
-            width, asked.short, values, n, size // 4, asked.query, table, asked.shift, asked.unit, codes[start:end],
-            lengths, sums, best,
+            width, asked.short, values, n, size // 4, asked.query, table, asked.shift, asked.unit, near, lengths, sums,
+            best,
         )  # fmt: skip
         limits[:] = np.inf
         for lane in range(lanes):
@@ -163,7 +175,7 @@ def document_scores(stored, asked, slots, first, last, out):
         for lane in range(lanes):
             at = where[lane]
             around = dot(values, at * size, weights, lane * size, size) + origin[lane]
-            high[lane] = table[np.int64(codes[start + at]) * COLUMNS + lane] + lengths[at] * around
+            high[lane] = table[np.int64(near[at]) * COLUMNS + lane] + lengths[at] * around
             limits[lane] = high[lane] - (slack[0, lane] * longest + slack[1, lane])
         for j in range(count):
             mask, at = masks[j], tokens[j] * width
@@ -172,7 +184,7 @@ def document_scores(stored, asked, slots, first, last, out):
                 mask &= mask - 1
                 if sums[at + lane] >= limits[lane] and tokens[j] != where[lane]:
                     around = dot(values, tokens[j] * size, weights, lane * size, size) + origin[lane]
-                    centroid = table[np.int64(codes[start + tokens[j]]) * COLUMNS + lane]
+                    centroid = table[np.int64(near[tokens[j]]) * COLUMNS + lane]
                     high[lane] = max(high[lane], centroid + lengths[tokens[j]] * around)
         total = out[i]
         for lane in range(lanes):

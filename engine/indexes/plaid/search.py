@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.indexes.plaid import loops
 from engine.indexes.plaid.codec import Codec
-from engine.indexes.plaid.crew import Crew
+from engine.indexes.plaid.crew import Crew, listed_by
 from engine.indexes.plaid.inverted import Lists
-from engine.indexes.plaid.loops import COARSE, EXACT, FINE, ROWS, TABLE
-from engine.indexes.plaid.query import best_centroids, byte_range
+from engine.indexes.plaid.loops import LISTS, PROBE, RANGE, ROWS, Listed, collect
+from engine.indexes.plaid.probing import Probes, probe, probes_of
+from engine.indexes.plaid.query import byte_range
 from engine.indexes.plaid.settings import PlaidSettings
-from engine.simd.centroids import COLUMNS
 from engine.simd.threads import thread_count
 
 WORTH_WAKING = 8192  # tokens of an index below which one thread is done before another is awake
@@ -49,9 +48,9 @@ class Stages:
     """What each stage of one search left.
 
     Args:
+        query: float32 [query tokens, dim].
         probes: int64 [query tokens, n_probe], centroids by score.
-        table: float32 [blocks, c, 32], scores of centroids, 32 query tokens a block.
-        found: int64, slots in the probed lists, rising.
+        found: int32, slots in the probed lists, in no order.
         points: int32, what the probed lists alone say of the score of each, in a unit of their own.
         candidates: int64, slots that got a score from their centroids, rising.
         coarse: float64, those scores.
@@ -62,8 +61,8 @@ class Stages:
         notes: Where the search went beyond its settings.
     """
 
+    query: np.ndarray
     probes: np.ndarray
-    table: np.ndarray
     found: np.ndarray
     points: np.ndarray
     candidates: np.ndarray
@@ -105,65 +104,84 @@ def run(
     ties = np.arange(slots) if ties is None else ties
     refines, most = codec.refines, max(settings.n_refined, n_full)
     room = (max(settings.n_candidates, wanted), most, n_full if refines else most)
-    crew = _crew(layout, query, tuple(min(size, slots) for size in room), threads)
+    crew = _crew(layout, query, (min(room[0], slots), min(room[1], slots), min(room[2], slots)), settings, threads)
     try:
-        probes, points, notes = _probe(layout, settings, crew, len(query), wanted, allowed)
-        found = np.flatnonzero(points)
-        points = points[found]
-        candidates = found[best_positions(points, room[0], ties[found])]
-        unit, origin = byte_range(codec, crew.tables, query, settings.centroid_threshold)
+        probes, top, found, points, notes = _probe(layout, settings, crew, query, wanted, allowed)
+        candidates = np.sort(found[best_positions(points, room[0], ties, found)]).astype(np.int64)
+        unit, origin = byte_range(codec, crew.tables, crew.rounded, query, top, settings.centroid_threshold)
         crew.work(ROWS, len(codec.centroids))
-        sums = crew.documents(COARSE, candidates)
+        sums = crew.coarse(candidates)
         if n_full > settings.n_full_scores:
             notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
-        margin = settings.centroid_margin * len(query) / unit
-        refined = candidates[near_best(sums, n_full, margin, most, ties[candidates])]
-        fine = crew.documents(FINE, refined) if refines and len(refined) > n_full else None
-        survivors = refined if fine is None else refined[best_positions(fine, n_full, ties[refined])]
-        scores = crew.documents(EXACT, survivors)
+        margin = settings.centroid_margin * float(np.linalg.norm(query, axis=1).sum()) / unit
+        near = near_best(sums, n_full, margin, most, ties, candidates)
+        refined = candidates[near]
+        fine = crew.fine(refined, near) if refines and len(refined) > n_full else None
+        survivors = refined if fine is None else refined[best_positions(fine, n_full, ties, refined)]
+        scores = crew.exact(survivors)
     finally:
         crew.close()
-    table = crew.tables.scores.reshape(crew.blocks, -1, COLUMNS)
-    return Stages(
-        probes, table, found, points, candidates, sums * unit + origin, refined, fine, survivors, scores, notes
-    )
+    coarse = sums * unit + origin
+    return Stages(query, probes, found, points, candidates, coarse, refined, fine, survivors, scores, notes)
 
 
-def _crew(layout: Layout, query: np.ndarray, room: tuple[int, ...], threads: int) -> Crew:
-    """Threads for one query, with the table of centroid scores done."""
+def _crew(layout: Layout, query: np.ndarray, room: tuple[int, int, int], settings: PlaidSettings, threads: int) -> Crew:
+    """Threads for one query."""
     threads = (threads or thread_count()) if len(layout.codes) >= WORTH_WAKING else 1
     stored = layout.codec.stored(layout.offsets, layout.codes, layout.packed)
-    crew = Crew(layout.codec, stored, query, (room[0], room[1], room[2]), threads)
-    crew.work(TABLE, -(-len(layout.codec.centroids) // loops.GROUP))
-    return crew
+    n_probe = min(settings.n_probe, len(layout.codec.centroids))
+    return Crew(layout.codec, stored, layout.lists, query, room, n_probe, threads)
 
 
 def _probe(
-    layout: Layout, settings: PlaidSettings, crew: Crew, m: int, wanted: int, allowed: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Probe, and probe wider until there are as many documents as wanted."""
-    n = len(layout.codec.centroids)
-    asked = n_probe = min(settings.n_probe, n)
+    layout: Layout, settings: PlaidSettings, crew: Crew, query: np.ndarray, wanted: int, allowed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Probe, and probe wider until there are as many documents as wanted.
+
+    Returns:
+        The probes, the highest score of each query token, the documents found with their points, and notes.
+    """
+    n, probes, listed = len(layout.codec.centroids), crew.probes, crew.listed
+    crew.work(PROBE, len(query))
+    _weigh(probes, listed)
+    crew.work(LISTS, len(listed.counts))
+    asked = n_probe = probes.found.shape[1]
     while True:
-        probes, found = best_centroids(crew.tables, m, n_probe)
-        lowest = found.min()
-        unit = np.float32(1e4 / max(float(found.max() - lowest), 1e-30))
-        weights = ((found - lowest) * unit).astype(np.int32) + np.int32(1)
-        points, seen = np.zeros(len(allowed), np.int32), np.full(len(allowed), -1, np.int32)
-        for lists in layout.lists:
-            loops.collect(probes, weights, lists.offsets, lists.documents, allowed, seen, points)
-        if n_probe == n or np.count_nonzero(points) >= wanted:
+        found, points = _collected(listed, allowed)
+        if n_probe == n or len(found) >= wanted:
             break
         n_probe = min(2 * n_probe, n)
+        probes = probes_of(layout.codec.groups, query, n_probe)
+        probe(layout.codec.groups.panels, probes, 0, len(query))
+        listed = listed_by(layout.lists, probes, len(allowed))
+        _weigh(probes, listed)
+        collect(listed, 0, len(listed.counts))
     notes = (f"n_probe widened from {asked} to {n_probe} to find {wanted} documents",) if n_probe > asked else ()
-    return probes, points, notes
+    return probes.found, probes.scores[:, 0].copy(), found, points, notes
 
 
-def exact(layout: Layout, query: np.ndarray, slots: np.ndarray) -> np.ndarray:
+def _weigh(probes: Probes, listed: Listed) -> None:
+    """Set the weights of probes: their scores above the lowest, in 10,000 steps and from 1."""
+    lowest = probes.scores.min()
+    unit = np.float32(1e4 / max(float(probes.scores.max() - lowest), 1e-30))
+    listed.weights[:] = ((probes.scores - lowest) * unit).astype(np.int32) + np.int32(1)
+
+
+def _collected(listed: Listed, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The documents that are listed and allowed, int32, and their points, int32."""
+    places = [slice(number * RANGE, number * RANGE + int(count)) for number, count in enumerate(listed.counts)]
+    found = np.concatenate([listed.found[place] for place in places])
+    points = np.concatenate([listed.points[place] for place in places])
+    kept = allowed[found] != 0
+    return found[kept], points[kept]
+
+
+def exact(layout: Layout, settings: PlaidSettings, query: np.ndarray, slots: np.ndarray) -> np.ndarray:
     """MaxSim on the stored vectors of any documents.
 
     Args:
         layout: The index.
+        settings: Its settings.
         query: [m, dim] float16 or float32.
         slots: int64 [n].
 
@@ -172,15 +190,22 @@ def exact(layout: Layout, query: np.ndarray, slots: np.ndarray) -> np.ndarray:
     """
     scores = np.full(len(slots), -np.inf, np.float32)
     some = np.flatnonzero(layout.offsets[slots + 1] > layout.offsets[slots])  # the kernel takes no others
-    crew = _crew(layout, query.astype(np.float32), (0, 0, len(some)), 0)
+    crew = _crew(layout, query.astype(np.float32), (0, 0, len(some)), settings, 0)
     try:
-        scores[some] = crew.documents(EXACT, slots[some])
+        scores[some] = crew.exact(slots[some])
     finally:
         crew.close()
     return scores
 
 
-def near_best(scores: np.ndarray, n: int, margin: float, most: int, ties: np.ndarray | None = None) -> np.ndarray:
+def near_best(
+    scores: np.ndarray,
+    n: int,
+    margin: float,
+    most: int,
+    ties: np.ndarray | None = None,
+    places: np.ndarray | None = None,
+) -> np.ndarray:
     """Positions of the n highest scores and of those at most `margin` below, rising.
 
     There are at most the larger of n and `most`, the highest, among equal scores at the edge as
@@ -189,17 +214,24 @@ def near_best(scores: np.ndarray, n: int, margin: float, most: int, ties: np.nda
     if n >= len(scores):
         return np.arange(len(scores))
     near = np.flatnonzero(scores >= np.partition(scores, len(scores) - n)[len(scores) - n] - margin)
-    return near[best_positions(scores[near], max(n, most), None if ties is None else ties[near])]
+    return near[best_positions(scores[near], max(n, most), ties, near if places is None else places[near])]
 
 
-def best_positions(scores: np.ndarray, n: int, ties: np.ndarray | None = None) -> np.ndarray:
-    """Positions of the n highest scores, rising; among equal scores at the edge those first in `ties`, or the first."""
+def best_positions(
+    scores: np.ndarray, n: int, ties: np.ndarray | None = None, places: np.ndarray | None = None
+) -> np.ndarray:
+    """Positions of the n highest scores, rising.
+
+    Among equal scores at the edge are those whose places (their positions when None) come first in `ties`, or the
+    first positions.
+    """
     if n >= len(scores):
         return np.arange(len(scores))
     edge = np.partition(scores, len(scores) - n)[len(scores) - n]
     chosen = scores > edge
     equal, room = np.flatnonzero(scores == edge), n - int(np.count_nonzero(chosen))
     if ties is not None and room < len(equal):
-        equal = equal[np.argpartition(ties[equal], room - 1)]
+        order = ties[equal if places is None else places[equal]]
+        equal = equal[np.argpartition(order, room - 1)]
     chosen[equal[:room]] = True
     return np.flatnonzero(chosen)

@@ -25,7 +25,8 @@ class PlaidSettings(Settings):
 
     Args:
         bits: Bits of a residual value: 1, 2, 4 or 8; 16 stores the vectors themselves in float16.
-        wide_share: Share of the dimensions, rounded down to a multiple of 8, that get one bit more; at 1, 2 and 4 bits.
+        wide_share: Share of the dimensions, rounded down to a multiple of 8, that get one bit more, at 1, 2 and 4 bits;
+            above 1 all have one, and the share beyond 1 gets a second one.
         n_centroids: Centroids to train, at most one a token; 0 chooses by the number of tokens.
         iterations: Passes of k-means.
         seed: Seed of the sample that k-means sees.
@@ -34,9 +35,9 @@ class PlaidSettings(Settings):
         n_probe: Centroids that each query token looks into.
         n_candidates: Documents that get a score from their centroids, the best by the probed centroids.
         centroid_threshold: A centroid below this score for a query token counts as if it had just this score.
-        centroid_margin: How far, a query token, a document may lie below the n_full_scores best by their centroids and
-            still have its score refined by the residuals of the tokens that gave it; at 16 bits, which have none, it
-            gets its exact score at once.
+        centroid_margin: How far, a query token of length 1, a document may lie below the n_full_scores best by their
+            centroids and still have its score refined by the residuals of the tokens that gave it; at 16 bits, which
+            have none, it gets its exact score at once.
         n_refined: Documents whose scores are refined, at most.
         n_full_scores: Documents that get a score from all their stored vectors.
     """
@@ -68,8 +69,8 @@ class PlaidSettings(Settings):
             raise InputError(f"Expected bits among {', '.join(map(str, BITS))}, got {self.bits}: choose one.")
         if self.centroid_margin < 0:
             raise InputError(f"Expected centroid_margin of 0 or more, got {self.centroid_margin}: 0 refines least.")
-        if not 0 <= self.wide_share <= 1:
-            raise InputError(f"Expected wide_share from 0 to 1, got {self.wide_share}: 0.5 is the default.")
+        if not 0 <= self.wide_share <= 2:
+            raise InputError(f"Expected wide_share from 0 to 2, got {self.wide_share}: 0.5 is the default.")
         for name in ("iterations", "n_probe", "n_candidates", "n_refined", "n_full_scores"):
             if getattr(self, name) < 1:
                 raise InputError(f"Expected {name} of 1 or more, got {getattr(self, name)}: raise it.")

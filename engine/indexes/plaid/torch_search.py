@@ -14,8 +14,10 @@ import numpy as np
 import torch
 
 from engine.indexes.plaid.codec import Codec
+from engine.indexes.plaid.probing import groups_looked_into
 from engine.indexes.plaid.search import Layout
 from engine.indexes.plaid.settings import PlaidSettings
+from engine.simd.centroids import COLUMNS
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,34 +99,35 @@ def run(
     asked = torch.from_numpy(query.astype(np.float32)).to(layout.device)
     permitted = torch.from_numpy(np.array(allowed, bool)).to(layout.device)
     ties = torch.from_numpy(order).to(layout.device)
-    table = layout.centroids @ asked.T
+    query = query.astype(np.float32)
     wanted = min(k, int(permitted.sum()))
-    points, notes = _probe(layout, settings, table, wanted, permitted)
+    points, top, notes = _probe(layout, settings, asked, wanted, permitted)
     found = torch.nonzero(points).ravel()
     candidates = found[_best(points[found], max(settings.n_candidates, wanted), ties[found])]
-    rows, low, unit = _rounded(layout, table, asked, settings.centroid_threshold)
+    rows, low, unit = _rounded(layout, query, top, settings.centroid_threshold)
     sums = _coarse(layout, candidates, rows)
     n_full = max(settings.n_full_scores, wanted)
     if n_full > settings.n_full_scores:
         notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
     survivors = candidates
     if len(candidates) > n_full:
-        margin = settings.centroid_margin * len(query) / unit
+        margin = settings.centroid_margin * float(np.linalg.norm(query, axis=1).sum()) / unit
         near = torch.nonzero(sums >= torch.sort(sums, descending=True).values[n_full - 1] - margin).ravel()
         survivors = candidates[near[_best(sums[near], max(n_full, settings.n_refined), ties[candidates[near]])]]
         if layout.codec.refines and len(survivors) > n_full:
-            survivors = survivors[_best(_fine(layout, survivors, rows, low, asked), n_full, ties[survivors])]
+            survivors = survivors[_best(_fine(layout, survivors, rows, low, unit, asked), n_full, ties[survivors])]
     scores = _plain(layout, survivors, asked)
     return survivors.cpu().numpy(), scores.float().cpu().numpy(), notes
 
 
 def _probe(
-    layout: DeviceLayout, settings: PlaidSettings, table: torch.Tensor, wanted: int, permitted: torch.Tensor
-) -> tuple[torch.Tensor, tuple[str, ...]]:
-    """For each slot the sum over query tokens of the weight of their best probe that lists it, int64."""
-    asked = n_probe = min(settings.n_probe, len(table))
-    order = torch.sort(table.T, dim=1, descending=True, stable=True)
+    layout: DeviceLayout, settings: PlaidSettings, query: torch.Tensor, wanted: int, permitted: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
+    """For each slot the points of `loops.collect`, int64; the highest score of each query token; and notes."""
+    table, count = layout.centroids @ query.T, len(layout.centroids)
+    asked = n_probe = min(settings.n_probe, count)
     while True:
+        order = torch.sort(_met(layout, table, query, n_probe), dim=1, descending=True, stable=True)
         probes, scores = order.indices[:, :n_probe], order.values[:, :n_probe]
         lowest = scores.min()
         unit = 1e4 / max(float(scores.max() - lowest), 1e-30)
@@ -140,23 +143,41 @@ def _probe(
             flat = (entry // n_probe) * len(permitted) + slots
             best.view(-1).scatter_reduce_(0, flat, weights.ravel()[entry], "amax")
         points = best.sum(0) * permitted
-        if n_probe == len(table) or int((points > 0).sum()) >= wanted:
+        if n_probe == count or int((points > 0).sum()) >= wanted:
             break
-        n_probe = min(2 * n_probe, len(table))
+        n_probe = min(2 * n_probe, count)
     notes = (f"n_probe widened from {asked} to {n_probe} to find {wanted} documents",) if n_probe > asked else ()
-    return points, notes
+    return points, scores[:, 0], notes
+
+
+def _met(layout: DeviceLayout, table: torch.Tensor, query: torch.Tensor, n_probe: int) -> torch.Tensor:
+    """Scores of the centroids that each query token meets, [m, c]; minus infinity for the others. See `probing`."""
+    groups = layout.codec.groups
+    looked = groups_looked_into(n_probe, groups.starts)
+    if looked == len(groups.middles):
+        return table.T
+    near = torch.from_numpy(groups.middles).to(layout.device) @ query.T
+    chosen = torch.sort(near.T, dim=1, descending=True, stable=True).indices[:, :looked]
+    met = torch.zeros(len(query), len(groups.middles), dtype=torch.bool, device=layout.device)
+    met.scatter_(1, chosen, True)
+    group = torch.from_numpy(groups.group.astype(np.int64)).to(layout.device)
+    return torch.where(met[:, group], table.T, -torch.inf)
 
 
 def _rounded(
-    layout: DeviceLayout, table: torch.Tensor, query: torch.Tensor, threshold: float
+    layout: DeviceLayout, query: np.ndarray, top: torch.Tensor, threshold: float
 ) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """The table in bytes as `tables.byte_range` says, what 0 stands for in each column, and one step."""
-    top = table.max(dim=0).values
-    mean = query @ torch.from_numpy(layout.codec.centre).to(layout.device)
-    spread = max(float((top - mean.clamp(min=threshold)).max()), 1e-6)
-    low = top - spread
-    rows = ((table - low) * np.float32(255 / spread).item() + 0.5).clamp(0, 255).to(torch.uint8)
-    return rows, low, spread / 255
+    """The scores of all centroids in bytes, what 0 stands for in each column, and one step; see `query.byte_range`."""
+    codec, highest = layout.codec, top.cpu().numpy()
+    centroids, asked = codec.rounded, codec.rounded.asked(query)
+    spread = max(float((highest - np.maximum(query @ codec.centre, np.float32(threshold))).max()), 1e-6)
+    low, factor = highest - np.float32(spread), np.float32(255 / spread)
+    shift = torch.from_numpy((asked.origin - low) * factor + np.float32(0.5)).to(layout.device)
+    whole = torch.from_numpy(np.rint(query * centroids.step * asked.scale)).to(layout.device)
+    codes = torch.from_numpy(centroids.codes[:, : query.shape[1]]).to(layout.device)
+    sums = (codes.double() @ whole.double().T).float()  # of integers: exact
+    rows = (sums * (factor / asked.scale).item() + shift).clamp(0, 255).to(torch.uint8)
+    return rows, torch.from_numpy(low).to(layout.device), spread / 255
 
 
 def _coarse(layout: DeviceLayout, slots: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
@@ -166,17 +187,28 @@ def _coarse(layout: DeviceLayout, slots: torch.Tensor, rows: torch.Tensor) -> to
 
 
 def _fine(
-    layout: DeviceLayout, slots: torch.Tensor, rows: torch.Tensor, low: torch.Tensor, query: torch.Tensor
+    layout: DeviceLayout,
+    slots: torch.Tensor,
+    rows: torch.Tensor,
+    low: torch.Tensor,
+    unit: float,
+    query: torch.Tensor,
 ) -> torch.Tensor:
-    """MaxSim over the tokens with the best centroids for any query token, float32; see `refine.refined_scores`."""
+    """MaxSim over the tokens with the best centroids for any query token, float32; see `scores.refined_scores`."""
     tokens, owner = layout.rows(slots)
-    seen = rows[layout.codes[tokens]]
+    seen, total = rows[layout.codes[tokens]], torch.zeros(len(slots), device=layout.device)
     highest = _maxima(seen.int(), owner, len(slots))
-    chosen = ((seen == highest[owner]) & (seen > 0)).any(1)
-    scores = torch.full((len(slots), len(query)), -torch.inf, device=layout.device)
-    products = layout.vectors(tokens[chosen]) @ query.T
-    scores.scatter_reduce_(0, owner[chosen][:, None].expand_as(products), products, "amax")
-    return torch.where(highest > 0, torch.maximum(scores, low), low).sum(1)
+    won = (seen == highest[owner]) & (seen > 0)
+    for first in range(0, len(query), COLUMNS):  # the compiled loops choose tokens for each block of query tokens
+        lanes = slice(first, first + COLUMNS)
+        chosen = won[:, lanes].any(1)
+        residuals = layout.vectors(tokens[chosen]) - layout.centroids[layout.codes[tokens[chosen]]]
+        products = residuals @ query[lanes].T + seen[chosen, lanes].float() * unit + low[lanes]
+        scores = torch.full((len(slots), products.shape[1]), -torch.inf, device=layout.device)
+        scores.scatter_reduce_(0, owner[chosen][:, None].expand_as(products), products, "amax")
+        best = torch.maximum(scores, low[lanes])
+        total += torch.where(highest[:, lanes] > 0, best, low[lanes]).sum(1)
+    return total
 
 
 def _plain(layout: DeviceLayout, slots: torch.Tensor, query: torch.Tensor) -> torch.Tensor:

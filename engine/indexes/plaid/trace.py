@@ -29,10 +29,12 @@ def describe_stages(
     cap = max(settings.n_refined, settings.n_full_scores)  # else the margin ended the list
     bound = ("n_refined", cap) if len(left.refined) >= cap else ("centroid_margin", settings.centroid_margin)
     n_full = max(settings.n_full_scores, len(left.survivors))
+    order = np.argsort(left.found)
+    found = left.found[order].astype(np.int64)
     ties = tie_order[np.searchsorted(slots, left.survivors)]
     return (
-        stage("probe", "n_probe", left.probes.shape[1], slot, slots, None, left.found),
-        stage("candidates", "n_candidates", n_candidates, slot, left.found, left.points, left.candidates),
+        stage("probe", "n_probe", left.probes.shape[1], slot, slots, None, found),
+        stage("candidates", "n_candidates", n_candidates, slot, found, left.points[order], left.candidates),
         stage("centroid scores", *bound, slot, left.candidates, left.coarse, left.refined),
         stage("refined scores", "n_full_scores", n_full, slot, left.refined, left.fine, left.survivors),
         exact_stage(slot, left.scores, ties, left.survivors, k),
@@ -52,5 +54,4 @@ def token_trace(left: Stages, layout: Layout, slot: int) -> TokenTrace:
     """
     codes = layout.codes[layout.offsets[slot] : layout.offsets[slot + 1]].astype(np.int64)
     probed = (left.probes[:, :, None] == codes).any(axis=1)
-    scores = np.concatenate(list(left.table[:, codes]), axis=1)[:, : len(left.probes)]
-    return TokenTrace(codes, probed, scores.T.copy())
+    return TokenTrace(codes, probed, left.query @ layout.codec.centroids[codes].T)

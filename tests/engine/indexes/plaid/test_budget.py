@@ -154,7 +154,9 @@ def test_a_change_notices_documents_that_no_longer_find_themselves(tmp_path, dam
     assert layout is not None
     if damage == "list_documents":  # every list names one document only
         [lists] = layout.lists
-        object.__setattr__(lists, "documents", np.zeros_like(lists.documents))
+        damaged = np.zeros_like(lists.documents)
+        damaged.flags.writeable = False  # as mapped arrays are
+        object.__setattr__(lists, "documents", damaged)
     else:  # the vectors of other documents come back
         index._vectors = lambda positions: PlaidIndex._vectors(index, (positions + 1) % len(index))  # type: ignore[method-assign]
     with pytest.raises(CorruptDataError, match="does not find itself"):

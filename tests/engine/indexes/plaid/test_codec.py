@@ -37,15 +37,15 @@ def error(codec, vectors, codes):
 
 
 # Distortion of the best uniform quantiser of a Gaussian (Max, 1960, table II), by bits; the published values.
-UNIFORM = {1: 0.3634, 2: 0.1188, 3: 0.03744, 4: 0.01154, 5: 0.003495}
+UNIFORM = {1: 0.3634, 2: 0.1188, 3: 0.03744, 4: 0.01154, 5: 0.003495, 6: 0.001041}
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0, 1.5, 2.0])
 def test_error_is_that_of_a_uniform_quantiser_on_a_gaussian_whatever_the_lengths(bits, share):
     made = fitted(np.random.default_rng(0), dim=96, bits=bits, wide_share=share)
-    wide = made[0].layout.wide * 8 / 96
-    expected = (1 - wide) * UNIFORM[bits] + wide * UNIFORM[bits + 1]
+    wide, wider = made[0].layout.wide * 8 / 96, made[0].layout.wider * 8 / 96
+    expected = (1 - wide) * UNIFORM[bits] + (wide - wider) * UNIFORM[bits + 1] + wider * UNIFORM[bits + 2]
     assert error(*made) == pytest.approx(expected, rel=0.06)
 
 
@@ -63,7 +63,7 @@ def test_a_vector_that_is_its_centroid_is_stored_as_it_is():
     np.testing.assert_array_equal(codec.decode(codes, codec.encode(codec.centroids, codes)), codec.centroids)
 
 
-@given(st.integers(1, 70), st.sampled_from([1, 2, 4, 8, 16]), st.floats(0, 1))
+@given(st.integers(1, 70), st.sampled_from([1, 2, 4, 8, 16]), st.floats(0, 2))
 @settings(max_examples=60, deadline=None)
 def test_rows_have_the_bytes_that_the_layout_says(dim, bits, share):
     codec, vectors, codes = fitted(np.random.default_rng(3), 50, dim, bits, share, 4)
@@ -74,23 +74,23 @@ def test_rows_have_the_bytes_that_the_layout_says(dim, bits, share):
         assert codec.row_size == 2 * dim
     else:
         layout = codec.layout
-        assert 8 * layout.wide <= share * dim
-        assert layout.size == -(-dim // 8) * bits + layout.wide + 1
+        assert 8 * (layout.wide + layout.wider) <= share * dim
+        assert layout.size == -(-dim // 8) * bits + layout.wide + layout.wider + 1
         assert codec.distance(rows) <= codec.farthest * (1 + 1e-6)
     assert np.isfinite(codec.decode(codes, rows)).all()
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
-@pytest.mark.parametrize("dim", [5, 24, 96, 200])
-def test_scores_from_codes_are_maxsim_on_the_decoded_vectors(bits, dim):
+@pytest.mark.parametrize(("dim", "share"), [(5, 0.5), (24, 1.7), (96, 0.5), (200, 2.0)])
+def test_scores_from_codes_are_maxsim_on_the_decoded_vectors(bits, dim, share):
     rng = np.random.default_rng(4)
-    codec, vectors, codes = fitted(rng, 400, dim, bits)
+    codec, vectors, codes = fitted(rng, 400, dim, bits, share)
     offsets = np.array([0, 1, 30, 230, 400])
     packed = codec.encode(vectors, codes)
     lists = (build(codes.astype(np.uint16), offsets, 0, 32),)
     layout = Layout(codec, offsets, codes.astype(np.uint16), packed, lists, np.ones(4, np.uint8))
     query = rng.normal(size=(41, dim)).astype(np.float32)
-    found = search.exact(layout, query, np.arange(4))
+    found = search.exact(layout, PlaidSettings(bits=bits), query, np.arange(4))
     products = codec.decode(codes, packed).astype(np.float64) @ query.T
     expected = [products[a:b].max(axis=0).sum() for a, b in pairwise(offsets)]
     np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-4)
@@ -102,16 +102,16 @@ def test_every_number_of_bits_has_a_codec():
 
 def test_codes_are_read_alike_by_every_reader():
     rng = np.random.default_rng(7)
-    for bits, dim in ((1, 21), (2, 40), (4, 96), (8, 13), (16, 13)):
-        codec, vectors, codes = fitted(rng, 60, dim, bits)
+    for bits, dim, share in ((1, 21, 0.5), (2, 40, 2.0), (4, 96, 1.5), (4, 96, 0.5), (8, 13, 0.5), (16, 13, 0.5)):
+        codec, vectors, codes = fitted(rng, 60, dim, bits, share)
         packed = codec.encode(vectors, codes)
         tensors = (torch.from_numpy(np.array(part)) for part in (codec.centroids, codes, packed))
         np.testing.assert_allclose(codec.decode_on(*tensors).numpy(), codec.decode(codes, packed), atol=1e-5)
 
 
-def test_a_share_outside_of_0_to_1_is_refused(tmp_path):
-    with pytest.raises(InputError, match="wide_share from 0 to 1"):
-        create_index("plaid", tmp_path / "index", wide_share=1.5)
+def test_a_share_outside_of_0_to_2_is_refused(tmp_path):
+    with pytest.raises(InputError, match="wide_share from 0 to 2"):
+        create_index("plaid", tmp_path / "index", wide_share=2.5)
 
 
 def test_an_index_with_rows_of_another_size_is_refused(tmp_path, monkeypatch):
