@@ -38,13 +38,13 @@ PAGES = {
     "evaluation": (
         "Evaluation",
         "Metrics, intervals, tests and samples.",
-        "engine.evaluation engine.statistics engine.sampling engine.conditions engine.retrieval",
+        "engine.evaluation engine.metrics engine.statistics engine.sampling engine.conditions engine.retrieval",
     ),
     "reading": (
         "Reading",
         "Collections and training rows from files.",
-        "engine.reading engine.reading.sources engine.reading.passages engine.collection engine.fields "
-        "engine.training.formats",
+        "engine.reading engine.reading.sources engine.reading.passages engine.reading.benchmarks engine.reading.trec "
+        "engine.reading.page_images engine.pictures engine.collection engine.fields engine.training.formats",
     ),
     "models": (
         "Models",
@@ -64,7 +64,8 @@ PAGES = {
         "Experiments and runs",
         "What `workbench` measures and keeps.",
         "workbench.experiments.experiment workbench.experiments.execute workbench.experiments.sweep "
-        "workbench.experiments.views.comparison workbench.runs.record workbench.runs.store "
+        "workbench.experiments.views.comparison workbench.runs.record workbench.runs.store workbench.runs.foreign "
+        "workbench.benchmarks.mteb workbench.benchmarks.run workbench.benchmarks.catalogue "
         "workbench.runs.exchange workbench.cache workbench.workspace",
     ),
     "systems": (
