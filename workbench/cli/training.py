@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
@@ -21,6 +21,10 @@ from workbench.cli.options import (
     column_map,
 )
 from workbench.cli.output import note, progress_bars, show_json, show_table
+
+if TYPE_CHECKING:
+    from engine import Collection
+    from engine.training import TrainingData, TrainSettings
 
 
 def train(
@@ -56,14 +60,12 @@ def train(
         Step,
         Stop,
         TrainSettings,
-        document_pairs,
         fine_tune,
         read_training_data,
     )
     from engine.training.first import first_settings
     from engine.training.loop import is_first_process
     from engine.training.report import ALREADY
-    from engine.training.validation import judged_apart
     from workbench.experiments.training import as_runs
 
     if resume and replace:
@@ -73,10 +75,11 @@ def train(
     values = first | settings_from(settings, setting or [], options) | {"output": str(destination)}
     chosen = TrainSettings.from_dict(values)
     loaded = load_collection(development) if development else None
-    if data is None and loaded is None:
-        raise InputError("There is nothing to train on: give pairs with --data, or texts with --collection.")
-    rows = read_training_data(data, column_map(mapping)) if data is not None else document_pairs(loaded)
-    choosing, loaded = judged_apart(loaded, chosen.seed) if data is None and chosen.validation else (None, loaded)
+    choosing = None
+    if data is not None:
+        rows = read_training_data(data, column_map(mapping))
+    else:
+        rows, choosing, loaded = _own_texts(loaded, chosen)
     stop = Stop()
     with progress_bars() as report, stopping(stop):
 
@@ -227,3 +230,16 @@ class stopping:  # used as a context manager, like a function
         note(f"{self.told} Ctrl+C again ends at once.")
         self.stop.set()
         signal.signal(signal.SIGINT, self.previous)
+
+
+def _own_texts(
+    collection: Collection | None, settings: TrainSettings
+) -> tuple[TrainingData, Collection | None, Collection]:
+    """Rows of a collection's own texts, the judged questions that choose the step, and those that measure."""
+    from engine.training import document_pairs
+    from engine.training.validation import judged_apart
+
+    if collection is None:
+        raise InputError("There is nothing to train on: give pairs with --data, or texts with --collection.")
+    choosing, measuring = judged_apart(collection, settings.seed) if settings.validation else (None, collection)
+    return document_pairs(collection), choosing, measuring
