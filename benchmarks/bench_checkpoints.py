@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,18 @@ PYLATE = """
 import json, sys
 import numpy as np
 from pylate import models
-folder, target, texts, questions = sys.argv[1], sys.argv[2], *map(json.loads, sys.argv[3:5])
-model = models.ColBERT(folder, device="cpu", trust_remote_code=len(sys.argv) > 5)
-found = {}
-for name, rows, query in (("document", texts, False), ("query", questions, True)):
-    for number, vectors in enumerate(model.encode(rows, is_query=query, show_progress_bar=False)):
-        found[f"{name}{number}"] = np.asarray(vectors, np.float32)
-np.savez(target, **found)
+texts, questions = map(json.loads, sys.argv[1:3])
+for folder in sys.argv[3:]:
+    try:
+        model = models.ColBERT(f"{folder}/model", device="cpu", trust_remote_code=True)
+        found = {}
+        for name, rows, query in (("document", texts, False), ("query", questions, True)):
+            for number, vectors in enumerate(model.encode(rows, is_query=query, show_progress_bar=False)):
+                found[f"{name}{number}"] = np.asarray(vectors, np.float32)
+        np.savez(f"{folder}/pylate.npz", **found)
+    except Exception as error:
+        with open(f"{folder}/pylate.txt", "w") as stream:
+            stream.write((str(error).splitlines() or [type(error).__name__])[0])
 """
 Vectors = dict[str, np.ndarray]
 
@@ -59,17 +64,21 @@ def of_library(folder: Path, trusted: bool) -> Vectors:
     return found | {f"query{i}": np.asarray(v, np.float32) for i, v in enumerate(asked)}
 
 
-def of_pylate(python: str, folder: Path, scratch: Path, trusted: bool) -> tuple[Vectors | None, str]:
-    """Its vectors, or why it has none."""
-    target = scratch / "pylate.npz"
-    target.unlink(missing_ok=True)
-    words = [python, "-c", PYLATE, str(folder), str(target), json.dumps([*TEXTS, LONG]), json.dumps(QUESTIONS)]
-    done = subprocess.run([*words, *(["trust"] if trusted else [])], capture_output=True, text=True, check=False)
+def run_pylate(python: str, folders: Sequence[Path]) -> None:
+    """Let PyLate encode with the model in each folder, all in one process of its environment."""
+    words = [python, "-c", PYLATE, json.dumps([*TEXTS, LONG]), json.dumps(QUESTIONS), *map(str, folders)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
-        last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it ended")
-        return None, last.strip()[:90]
-    with np.load(target) as kept:
-        return {name: kept[name] for name in kept.files}, ""
+        print(done.stderr[-2000:], file=sys.stderr)
+
+
+def from_pylate(mine: Vectors, folder: Path) -> str:
+    """How far its vectors are from ours, or why it has none."""
+    kept, why = folder / "pylate.npz", folder / "pylate.txt"
+    if not kept.exists():
+        return f"does not load it: {why.read_text()[:90]}" if why.exists() else "not run"
+    with np.load(kept) as theirs:
+        return difference(mine, {name: theirs[name] for name in theirs.files})
 
 
 def difference(mine: Vectors, theirs: Vectors) -> str:
@@ -80,7 +89,7 @@ def difference(mine: Vectors, theirs: Vectors) -> str:
     return f"{max(float(np.abs(mine[name] - theirs[name]).max()) for name in mine):.1e}"
 
 
-def step(folder: Path, output: Path, trusted: bool) -> None:
+def step(folder: Path, output: Path) -> None:
     """One training step of this project on pairs of the texts."""
     from engine.training import TrainSettings, fine_tune, read_training_data
 
@@ -90,28 +99,24 @@ def step(folder: Path, output: Path, trusted: bool) -> None:
     fine_tune(settings, read_training_data(rows))
 
 
-def tried(entry: Shape, python: str | None, full: bool, scratch: Path) -> dict[str, Any]:
-    """What one checkpoint came to."""
-    folder, trained = make(entry, scratch / "model", full), scratch / "trained"
-    begun = time.process_time()
+def tried(entry: Shape, scratch: Path) -> dict[str, Any]:
+    """What one checkpoint came to; it lies in the folder "model" of the scratch folder."""
+    folder, trained = scratch / "model", scratch / "trained"
     encoder = Encoder.load(str(folder), device="cpu", dtype="float32", trust_remote_code=entry.remote)
     row: dict[str, Any] = {"model": entry.model, "layout": entry.layout, "backbone": entry.backbone, "dim": encoder.dim}
     row["lengths"] = f"{encoder.max_length('query')} / {encoder.max_length('document')}"
     mine = ours(encoder)
     row["library"] = difference(mine, of_library(folder, entry.remote))
+    row["pylate"] = from_pylate(mine, scratch)
     documents = encoder.encode_document(TEXTS)
     index = create_index("plaid", scratch / "index", bits=8)
     index.add([str(i) for i in range(len(TEXTS))], documents)
     assert len(index.search(encoder.encode_query(QUESTIONS), 3)[0]) == 3
     assert explain(encoder, QUESTIONS[0], TEXTS[1]).score > 0
-    if python:
-        theirs, why = of_pylate(python, folder, scratch, entry.remote)
-        row["pylate"] = why if theirs is None else difference(mine, theirs)
     if not entry.remote:
-        step(folder, trained, entry.remote)
+        step(folder, trained)
         again = Encoder.load(str(trained), device="cpu", dtype="float32")
         row["library after a step"] = difference(ours(again), of_library(trained, False))
-    row["seconds"] = time.process_time() - begun
     return row
 
 
@@ -133,16 +138,16 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="sizes of the published models")
     parser.add_argument("--output", type=Path, help="a page with the markers of the table")
     options = parser.parse_args()
-    rows = []
-    for entry in SHAPES:
-        if options.only and entry.name not in options.only:
-            continue
-        scratch = Path(tempfile.mkdtemp())
-        try:
-            rows.append(tried(entry, options.pylate, options.full, scratch))
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        print(rows[-1], file=sys.stderr)
+    chosen = [entry for entry in SHAPES if not options.only or entry.name in options.only]
+    root = Path(tempfile.mkdtemp())
+    try:
+        for entry in chosen:
+            make(entry, root / entry.name / "model", options.full)
+        if options.pylate:
+            run_pylate(options.pylate, [root / entry.name for entry in chosen])
+        rows = [tried(entry, root / entry.name) for entry in chosen]
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
     peer = ""
     if options.pylate:
         asked = [options.pylate, "-c", "from importlib.metadata import version; print(version('pylate'))"]
