@@ -86,7 +86,8 @@ def difference(mine: Vectors, theirs: Vectors) -> str:
     other = [name for name in mine if mine[name].shape != theirs[name].shape]
     if other:
         return f"other counts: {len(mine[other[0]])} and {len(theirs[other[0]])} vectors"
-    return f"{max(float(np.abs(mine[name] - theirs[name]).max()) for name in mine):.1e}"
+    most = max(float(np.abs(mine[name] - theirs[name]).max()) for name in mine)
+    return f"{most:.1e}" if most else "equal"
 
 
 def step(folder: Path, output: Path) -> None:
