@@ -193,7 +193,8 @@ def _tokenizer(entry: Shape) -> Any:
     made = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(_trained(entry.tokenizer)), **marks,
                                    model_max_length=max(entry.document_length, 512))  # fmt: skip
     if entry.layout == "pylate":
-        made.add_tokens([AddedToken(mark, lstrip=False, rstrip=False, normalized=False) for mark in MARKERS])
+        markers: Any = [AddedToken(mark, lstrip=False, rstrip=False, normalized=False) for mark in MARKERS]
+        made.add_tokens(markers)
     elif entry.remote:
         made.add_special_tokens({"additional_special_tokens": ["[QueryMarker]", "[DocumentMarker]"]})
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 PATCH = 28  # pixels of a ColQwen patch after merging: 2 by 2 of 14
 WORDS = ["where", "is", "the", "total", "sum", "Question", "Query", "Describe", "image", "user", ":", "."]
@@ -54,7 +55,7 @@ def colqwen(folder: Path) -> Path:
     fast = _tokenizer([*named.values(), *marks], **named)
     pictures = Qwen2VLImageProcessorPil(min_pixels=PATCH * PATCH, max_pixels=64 * PATCH * PATCH)
     processor = ColQwen2Processor(image_processor=pictures, tokenizer=fast)
-    ids = {mark: fast.convert_tokens_to_ids(mark) for mark in marks}
+    ids: dict[str, Any] = {mark: fast.convert_tokens_to_ids(mark) for mark in marks}
     sight = Qwen2VLConfig(
         text_config={
             "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2,

@@ -45,7 +45,7 @@ def score_task(name: str, model: str, choice: dict[str, Any], device: str, force
     given = any(split["top_ranked"] is not None for splits in data.values() for split in splits.values())
     system = choice.get("system", "")
     index = "exact" if system else format_spec(choice.get("index", "exact"), choice.get("settings", {}))
-    searcher = SearchModel(Encoder.load(model, device=device), index, system, choice.get("pool", ""))
+    searcher: Any = SearchModel(Encoder.load(model, device=device), index, system, choice.get("pool", ""))
     cache = result_cache()
     found = mteb.evaluate(
         searcher, task, cache=cache, overwrite_strategy="always" if force else "only-missing",
