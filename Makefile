@@ -14,7 +14,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export GRADIO_ANALYTICS_ENABLED := False
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo ui test coverage test-long test-notebooks test-install docs wheel lint lint-js format lock
+.PHONY: demo ui test coverage test-long test-notebooks test-install test-gpu test-a11y docs wheel lint lint-js format lock
 .PHONY: pictures clean help
 
 help:  ## What each target does
@@ -74,6 +74,12 @@ test-notebooks: $(READY)  ## Execute every notebook from top to bottom
 
 test-install: $(READY)  ## Build wheel and source distribution, install them elsewhere, use them there
 	$(BIN)/python -m pytest tests/test_install.py -m slow
+
+test-gpu: $(READY)  ## Every path that runs on an accelerator, on this machine's (8 minutes or less)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests -m gpu
+
+test-a11y: $(READY) $(NODE_READY)  ## Accessibility of the pages by axe-core, in a real browser
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/apps/test_accessibility.py -m "slow or not slow"
 
 docs: $(READY)  ## The documentation as a site that needs no network, in site/
 	HF_HUB_OFFLINE=1 $(BIN)/python -m docs.build

@@ -248,7 +248,13 @@ def keep_arrays(folder: Path, kind: str, arrays: dict[str, np.ndarray]) -> None:
 
 
 def cached_index(
-    kind: str, ids: Sequence[str], documents: TokenEmbeddings, /, scratch: Path | None = None, **settings: Any
+    kind: str,
+    ids: Sequence[str],
+    documents: TokenEmbeddings,
+    /,
+    scratch: Path | None = None,
+    told: Callable[[int, int], None] | None = None,
+    **settings: Any,
 ) -> tuple[Index, float | None, bool]:
     """Build an index, or open the one kept from the last time; search settings do not make another one.
 
@@ -257,6 +263,7 @@ def cached_index(
         ids: n ids.
         documents: n documents.
         scratch: A folder to keep it in instead of the cache, for as long as the caller wants it.
+        told: Called with (documents done, n) on the way of a build, by the kinds that know how far they are.
         settings: Settings of the kind.
 
     Returns:
@@ -282,7 +289,10 @@ def cached_index(
         shutil.rmtree(folder, ignore_errors=True)  # an interrupted build
         with new_index(kind, folder, **parsed) as index:
             start = time.perf_counter()
+            if told is not None:
+                index.progress = lambda done: told(int(done.share * len(ids)), len(ids))
             index.add(list(ids), documents)
+            index.progress = None
             seconds = time.perf_counter() - start
         _remember_seconds(folder, seconds)
     return _tuned(index, searching), seconds, False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -345,6 +345,7 @@ def open_workspace(
     prepared.encode("document", Steps(lambda stage, done, total: report("encode", done, total)))
     documents, _, _ = prepared.pooled(pooling, steps=Steps(report))
     report("index", 0, len(documents))
-    built = cached_index(index, list(prepared.collection.documents), documents, **(settings or {}))[0]
+    told = partial(report, "index")
+    built = cached_index(index, list(prepared.collection.documents), documents, told=told, **(settings or {}))[0]
     report("index", len(documents), len(documents))
     return Workspace(prepared, built, scorer, pooling=pooling)

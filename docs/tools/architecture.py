@@ -25,7 +25,7 @@ COLOURS = {
         "mark": "#8ab4f8",
     },
 }
-SHOWN = ("browser pages", "dashboard", "notebooks, widgets", "workbench COMMAND", "your Python")
+SHOWN = ("browser pages", "dashboard", "notebooks, widgets", "command line", "your Python")
 WORKBENCH = (
     ("experiments", "what is measured, once"),
     ("runs", "kept, found again, compared"),
@@ -34,10 +34,10 @@ WORKBENCH = (
 )
 ENGINE = (
     ("reading", "files, judgements"),
-    ("encoder", "text to token vectors"),
+    ("encoder", "texts to vectors"),
     ("pooling", "fewer vectors"),
-    ("indexes", "PLAID, exact, HNSW, ..."),
-    ("maxsim", "scores and gradients"),
+    ("indexes", "PLAID, HNSW, ..."),
+    ("maxsim", "scores, gradients"),
     ("evaluation", "nDCG, intervals"),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from engine.errors import InputError, NotFoundError
 from engine.indexes import checks
 from engine.indexes.checks import ABILITIES, Settings, require_positive
 from engine.indexes.folder import IndexFolder
+from engine.indexes.progress import BuildProgress
 from engine.indexes.state import State
 from engine.indexes.trace import Stage, TokenTrace, Trace, exact_stage, finish, original_scores
 from engine.maxsim import maxsim
@@ -28,6 +29,8 @@ class Index(IndexFolder):
     here check the arguments, so that a backend sees only what makes sense. One object may be searched by any number of
     threads while one of them changes it: each search answers from one state, as before or after the change.
     """
+
+    progress: Callable[[BuildProgress], None] | None = None  # called on the way of a build by the kinds that know
 
     def add(self, ids: Sequence[str], documents: TokenEmbeddings) -> None:
         """Add documents; either all are in the index afterwards, or none.

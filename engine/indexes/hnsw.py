@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -14,12 +15,14 @@ from engine import storage
 from engine.embeddings import TokenEmbeddings
 from engine.errors import CorruptDataError, InputError
 from engine.indexes.base import require_positive
+from engine.indexes.progress import BuildProgress
 from engine.indexes.stored import StoredSettings, StoredVectorsIndex
 from engine.indexes.trace import Stage, TokenTrace, exact_stage, stage
 from engine.retrieval import Ranking, top_positions
 
 LARGEST = {"float8": 1.0, "e4m3": 448.0}  # what a value of the graph can hold
 STORAGE = {"float32": "Float32", "float8": "Float8", "e4m3": "E4M3"}
+PART = 4096  # tokens that enter the graph between two words on how far it is
 WIDEST = 4096  # neighbours a query token; a search that needs more scores every document, which is then cheaper
 
 
@@ -189,7 +192,16 @@ class HnswIndex(StoredVectorsIndex):
         """A file of the graph with more tokens; none without new ones, since an empty graph cannot be read."""
         if len(labels) == 0:
             return {}
-        graph.add_items(documents.values.astype(np.float32), labels, num_threads=self.settings.build_threads)
+        start = time.perf_counter()
+        for first in range(0, len(labels), PART):  # in the order of one call, so that the graph is the same
+            part = slice(first, min(first + PART, len(labels)))
+            graph.add_items(
+                documents.values[part].astype(np.float32), labels[part], num_threads=self.settings.build_threads
+            )
+            if self.progress is not None:
+                share = part.stop / len(labels)
+                left = (time.perf_counter() - start) * (1 - share) / share
+                self.progress(BuildProgress("graph", part.stop, len(labels), share, left))
         draft = self.path / f".graph.{os.getpid()}.voyager"
         with storage.writing(draft), draft.open("wb") as stream:
             graph.save(stream)

@@ -11,7 +11,9 @@ from engine import pool
 from engine.errors import StorageError
 from engine.files import writing
 from engine.pooling import PoolSettings
+from tests.conftest import ragged
 from workbench import cache
+from workbench.experiments.progress import Stopped
 
 TEXTS = ["one text", "two texts of more words", "a third"]
 
@@ -77,6 +79,27 @@ def test_a_damaged_index_is_built_again(fake_encoder):
     assert not kept
     index.verify()
     assert cache.cached_index("exact", ["a", "b", "c"], documents)[2]
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "plaid"])
+def test_a_build_tells_how_far_it_is_and_may_be_stopped(kind):
+    documents = ragged(np.random.default_rng(0), [40] * 250, 16)
+    names, told = [f"d{i}" for i in range(250)], []
+    index, _, kept = cache.cached_index(kind, names, documents, told=lambda done, total: told.append((done, total)))
+    assert not kept
+    assert len(told) > 1
+    assert told == sorted(told)
+    assert told[-1] == (250, 250)
+    assert index.progress is None
+    cache.cached_index(kind, names, documents, told=lambda done, total: pytest.fail("it is there already"))
+
+    def enough(done: int, total: int) -> None:
+        raise Stopped
+
+    others = ragged(np.random.default_rng(1), [40] * 250, 16)
+    with pytest.raises(Stopped):
+        cache.cached_index(kind, names, others, told=enough)
+    assert not cache.cached_index(kind, names, others)[2]
 
 
 def test_values_are_compared_with_their_checksums_once_a_process(fake_encoder, monkeypatch):

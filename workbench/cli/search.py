@@ -211,6 +211,8 @@ def index(
                 str(Path(model).resolve()) if Path(model).exists() else model,
                 str(pooling),
             )
+            total = len(documents)
+            created.progress = lambda done: report("index", int(done.share * total), total)
             created.add(list(prepared.collection.documents), documents)
         report("index", len(documents), len(documents))
     record = created.describe() | {"build_seconds": round(time.perf_counter() - start, 3)}

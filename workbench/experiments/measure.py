@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -157,7 +158,8 @@ def measure(
     documents, pool_seconds = ready_documents(prepared, experiment, clock, keep=scratch is None)
     with clock.stage("index", len(documents)):
         names, settings = list(prepared.collection.documents), experiment.index_settings
-        index, seconds, kept = cached_index(experiment.index, names, documents, scratch=scratch, **settings)
+        told = partial(steps, "index")
+        index, seconds, kept = cached_index(experiment.index, names, documents, scratch, told, **settings)
         if kept:
             clock.cached.append("index")
     with clock.stage("search", len(part.queries)):

@@ -10,6 +10,8 @@ from engine.explain import Alignment
 from workbench.exports import html_table
 from workbench.figures.theme import FONT, faded, palette
 
+TINTS = {"light": 0.6, "dark": 0.38}  # of the strongest match: light letters on a stronger tint could not be read
+
 
 class StaticFallback(ipywidgets.VBox):
     """A box of widgets that adds a static page to its display, for viewers that run no widgets."""
@@ -93,7 +95,7 @@ def text_html(alignment: Alignment, text: str, chosen: int | None = None, theme:
     for position, token in enumerate(alignment.document_tokens):
         if token.start < cursor or token.end <= token.start:
             continue  # not in the text, or it shares characters with the token before
-        tint = faded(colours.tint, 0.6 * min(max(float(strength[position]), 0.0), 1.0) ** 2)
+        tint = faded(colours.tint, TINTS[theme] * min(max(float(strength[position]), 0.0), 1.0) ** 2)
         line = f"border-bottom:2px solid {colours.chosen};" if position in best else ""
         pieces.append(escape(text[cursor : token.start]))
         pieces.append(f'<span style="background:{tint};{line}">{escape(text[token.start : token.end])}</span>')

@@ -16,6 +16,7 @@ from engine.indexes.plaid.codecs import codec_class
 from engine.indexes.plaid.groups import LOOKED, MEMBERS, Groups, bytes_of_thread, products
 from engine.indexes.plaid.residual import PART
 from engine.indexes.plaid.settings import PlaidSettings, wanted_centroids
+from engine.indexes.progress import BuildProgress
 from engine.simd.threads import thread_count
 
 SAMPLE_PER_CENTROID = 24  # tokens that k-means sees for each centroid
@@ -172,25 +173,6 @@ def sample_positions(n: int, count: int, seed: int) -> np.ndarray:
     """A random position from each of `count` stretches of 0 ... n - 1 of about equal length: int64, rising."""
     edges = np.arange(count + 1) * n // count
     return edges[:-1] + (np.random.default_rng(seed).random(count) * np.diff(edges)).astype(np.int64)
-
-
-@dataclass(frozen=True)
-class BuildProgress:
-    """How far a build is.
-
-    Args:
-        stage: "k-means", "encode" or "inverted lists".
-        done: Steps of the stage that are done: passes, tokens, or entries.
-        total: How many there are.
-        share: Share of the whole build that is done, by cost.
-        seconds_left: What the rest takes at the pace so far.
-    """
-
-    stage: str
-    done: int
-    total: int
-    share: float
-    seconds_left: float
 
 
 class Meter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import copy
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from engine.indexes.base import ABILITIES, Index
 from engine.indexes.folder import empty_record
 from engine.indexes.ids import IdTable
 from engine.indexes.plaid import changes, opening, search, selftest
-from engine.indexes.plaid.budget import BuildProgress, Estimate, Meter, plan, timed
+from engine.indexes.plaid.budget import Estimate, Meter, plan, timed
 from engine.indexes.plaid.changes import Written, check_range
 from engine.indexes.plaid.codec import TRAINED
 from engine.indexes.plaid.search import Layout, Stages
@@ -42,7 +42,6 @@ class PlaidIndex(Index):
     growing = changes.KEPT
     compared: ClassVar = {}
 
-    progress: Callable[[BuildProgress], None] | None = None  # called after each step of a build
     built: dict[str, Any] | None = None  # estimate and actual of a build by this object; times never go into files
     processes: int = 1  # that share the encoding of a build; the files do not depend on it
     device: str | None = None  # where torch searches; None for the compiled loops

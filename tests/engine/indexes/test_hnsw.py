@@ -5,6 +5,7 @@ import pytest
 
 from engine import create_index, maxsim, open_index
 from engine.errors import CorruptDataError, InputError
+from engine.indexes import hnsw
 from engine.indexes.hnsw import HnswIndex, Neighbours, cut, estimates
 from tests.conftest import ragged
 
@@ -62,6 +63,19 @@ def test_same_inputs_same_files(tmp_path):
     assert first.state.manifest.files == second.state.manifest.files  # names, sizes and checksums
     assert "deterministic" in first.describe()["can"]
     assert "deterministic" in built(tmp_path / "c", build_threads=2).describe()["cannot"]
+
+
+def test_a_build_says_how_far_it_is_and_makes_the_same_graph(tmp_path, monkeypatch):
+    whole = built(tmp_path / "whole")
+    monkeypatch.setattr(hnsw, "PART", 100)
+    told = []
+    index = create_index("hnsw", tmp_path / "parts")
+    index.progress = told.append
+    index.add(IDS, DOCUMENTS)
+    assert [step.done for step in told] == [*range(100, DOCUMENTS.n_tokens, 100), DOCUMENTS.n_tokens]
+    assert [step.share for step in told] == [step.done / DOCUMENTS.n_tokens for step in told]
+    assert told[-1].seconds_left == 0
+    assert index.state.manifest.files == whole.state.manifest.files
 
 
 def test_removed_documents_stay_away_and_half_of_them_rebuilds_the_graph(tmp_path):
