@@ -26,6 +26,7 @@ from workbench.questions import from_texts, with_questions
 PLAIN, TABLES = (".txt", ".md"), (".jsonl", ".json", ".csv", ".tsv")
 PAPER_LIMITS = Limits(bytes=20_000_000, unpacked=200_000_000, pages=2_000, characters=20_000_000, seconds=30.0)
 PASSAGES = "150:30"  # words and overlap that the page offers first
+WINDOWS = "256:32"  # tokens and overlap that it offers first
 MADE = 50  # questions that are made for those who bring none
 BEIR = {"corpus.jsonl": "corpus.jsonl", "queries.jsonl": "queries.jsonl"}  # and the judgements, in any .tsv
 MOST_FILES = 200
@@ -41,6 +42,7 @@ def limits() -> dict[str, Any]:
     return {
         "files": MOST_FILES, "bytes": MOST_BYTES, "documents": MOST_DOCUMENTS, "types": types(),
         "pages": PAPER_LIMITS.pages, "seconds": PAPER_LIMITS.seconds, "passages": PASSAGES, "made": MADE,
+        "windows": WINDOWS,
     }  # fmt: skip
 
 

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from apps.long_records import matches, overview
 from apps.text import group_text, read_until, segments, visible, word_groups
-from engine.explain import Alignment
+from engine.explain import Alignment, Stretch, excerpt, held_by, is_long, stretches
 from engine.tokens import Token
 
 SNIPPET = 190  # characters
+LONGEST_TEXT = 20_000  # characters that can be edited
 
 
 def units(text: str, tokens: Sequence[Token], groups: Sequence[Sequence[int]], whole: bool) -> list[dict[str, str]]:
@@ -23,7 +25,9 @@ def units(text: str, tokens: Sequence[Token], groups: Sequence[Sequence[int]], w
     ]  # fmt: skip
 
 
-def level(question: str, text: str, alignment: Alignment, whole: bool) -> dict[str, Any]:
+def level(
+    question: str, text: str, alignment: Alignment, whole: bool, parts: Sequence[Stretch] = (), number: int = 0
+) -> dict[str, Any]:
     """One way to look at a pair: by word piece, or by whole word.
 
     A word's contribution is the sum over its pieces, so contributions add up to the score on both levels. A cell of
@@ -34,32 +38,40 @@ def level(question: str, text: str, alignment: Alignment, whole: bool) -> dict[s
         text: The document.
         alignment: Their alignment, q by d.
         whole: Words when true, pieces when false.
+        parts: The passages of a long document, of which one is shown; contributions are those of all of it.
+        number: Which one.
 
     Returns:
         "query" and "document" units, "segments" of the text, "similarity" [Q][D], "best" (document units that the
-        maxima of each query unit lie in) and "contribution" [Q].
+        maxima of each query unit lie in) and "contribution" [Q]; of a long document what `matches` says, too.
     """
-    query, document = alignment.query_tokens, alignment.document_tokens
+    part, shown = alignment, text
+    if parts:
+        part, shown = excerpt(alignment, parts[number]), text[parts[number].start : parts[number].end]
+    query, document = part.query_tokens, part.document_tokens
     rows = word_groups(question, query) if whole else [[i] for i in range(len(query))]
-    columns = word_groups(text, document) if whole else [[i] for i in range(len(document))]
+    columns = word_groups(shown, document) if whole else [[i] for i in range(len(document))]
     owner = np.empty(len(document), np.int64)
-    for number, group in enumerate(columns):
-        owner[group] = number
+    for unit, group in enumerate(columns):
+        owner[group] = unit
     starts = [group[0] for group in columns]
-    cells = np.maximum.reduceat(alignment.similarity, starts, axis=1) if starts else alignment.similarity
+    cells = np.maximum.reduceat(part.similarity, starts, axis=1) if starts else part.similarity
     similarity = np.stack([cells[group].mean(axis=0) for group in rows]) if rows else cells
-    return {
+    found = {
         "query": units(question, query, rows, whole),
-        "document": units(text, document, columns, whole),
-        "segments": segments(text, document, columns),
+        "document": units(shown, document, columns, whole),
+        "segments": segments(shown, document, columns),
         "similarity": rounded(similarity, 4),
-        "best": [sorted({int(owner[alignment.best[i]]) for i in group}) for group in rows],
+        "best": [sorted({int(owner[part.best[i]]) for i in group if part.best[i] >= 0}) for group in rows],
         "contribution": rounded([alignment.contribution[group].sum() for group in rows], 6),
     }
+    return {**found, **matches(alignment, text, parts, rows, whole)} if parts else found
 
 
-def explanation(question: str, name: str, title: str, text: str, alignment: Alignment) -> dict[str, Any]:
-    """Everything that explains one pair.
+def explanation(
+    question: str, name: str, title: str, text: str, alignment: Alignment, wanted: int | None = None
+) -> dict[str, Any]:
+    """Everything that explains one pair; of a long document an overview, and one passage of it in full.
 
     Args:
         question: The query.
@@ -67,10 +79,15 @@ def explanation(question: str, name: str, title: str, text: str, alignment: Alig
         title: Its title, or nothing.
         text: The document.
         alignment: How the score of the two comes about.
+        wanted: Number of the passage that is shown of a long document; None is the one that most of the score is from.
 
     Returns:
-        JSON values: both levels, the score, and how many characters of how many the model read.
+        JSON values: both levels, the score, how many characters of how many the model read, "text" (empty where it is
+        longer than what can be edited), and "passages" of a long document, else null.
     """
+    parts = stretches(alignment) if is_long(alignment) else []
+    seen = overview(alignment, text, parts, wanted) if parts else None
+    shown: Any = {} if seen is None else {"parts": parts, "number": seen["number"]}
     return {
         "question": visible(question),
         "id": name,
@@ -78,9 +95,10 @@ def explanation(question: str, name: str, title: str, text: str, alignment: Alig
         "score": round(float(alignment.score), 6),
         "read": read_until(alignment.document_tokens),
         "length": len(text),
-        "text": visible(text),
-        "pieces": level(question, text, alignment, whole=False),
-        "words": level(question, text, alignment, whole=True),
+        "text": visible(text) if len(text) <= LONGEST_TEXT else "",
+        "passages": seen,
+        "pieces": level(question, text, alignment, whole=False, **shown),
+        "words": level(question, text, alignment, whole=True, **shown),
     }
 
 
@@ -126,9 +144,7 @@ def _window(text: str, tokens: Sequence[Token], placed: list[int], weight: np.nd
 
 def matched(alignment: Alignment) -> np.ndarray:
     """float32 [d]: the part of the score that each document token is the best match for."""
-    return np.bincount(
-        alignment.best, weights=alignment.contribution, minlength=len(alignment.document_tokens)
-    ).astype(np.float32)  # fmt: skip
+    return held_by(alignment).astype(np.float32)
 
 
 def rounded(values: Any, digits: int) -> Any:

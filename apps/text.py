@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.errors import InputError
+from engine.letters import within_a_word
 from engine.tokens import Token, single_tokens
 from workbench.exports import visible
-
-_FIRST_WIDE = 0x2E80  # from here on (CJK and its neighbours) words are not runs of letters
 
 
 def asked(request: Mapping[str, Any], name: str, default: str = "") -> str:
@@ -61,8 +60,7 @@ def _joined(text: str, before: Token, token: Token) -> bool:
         return True
     if token.start > before.end:
         return False
-    left, right = text[before.end - 1], text[token.start : token.start + 1]
-    return left.isalnum() and right.isalnum() and ord(left) < _FIRST_WIDE and ord(right) < _FIRST_WIDE
+    return within_a_word(text, token.start)
 
 
 def group_text(text: str, tokens: Sequence[Token], group: Sequence[int]) -> str:

@@ -7,6 +7,7 @@ import secrets
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from apps.lane import Lane
 from apps.text import asked
 from engine import Encoder, plugins
 from engine.errors import InputError, NotFoundError
+from engine.model_names import ModelName
 from workbench.paths import data_folder
 from workbench.workspace import Workspace
 
@@ -93,15 +95,16 @@ class Workspaces:
             request: See `of`.
 
         Returns:
-            "collection", "documents", "questions" (with judgements), "model", "own" (whether a person brought it), and
-            "made", a sentence about questions that no person asked, or nothing.
+            "collection", "documents", "questions" (with judgements), "model", "cut" (what of the documents was not
+            read), "own" (whether a person brought it), and "made", a sentence about questions that no person asked, or
+            nothing.
         """
         workspace = self.of(request)
         collection = workspace.collection
         return {
             "collection": collection.name, "documents": len(collection.documents),
             "questions": len(collection.judged_queries), "model": label(workspace.encoder.name),
-            "own": bool(request.get("on")), "made": collection.made_note,
+            "cut": workspace.prepared.cut, "own": bool(request.get("on")), "made": collection.made_note,
         }  # fmt: skip
 
 
@@ -130,7 +133,7 @@ class Models:
         """Load a model that a browser asked for.
 
         Args:
-            name: One of those offered, or "owner/name" on the hub; never a path.
+            name: One of those offered, or "owner/name" on the hub; never a path. It may say how documents are read.
 
         Returns:
             The model.
@@ -161,7 +164,13 @@ class Models:
         Raises:
             InputError: a name that could be a path.
         """
+        wanted = ModelName.parse(name)
+        return str(replace(wanted, name=self._place(wanted.name)))
+
+    def _place(self, name: str) -> str:
         if name in plugins.names(plugins.MODELS):
+            return name
+        if ModelName.parse(self._first.name).name == name:  # what the command line named may be a folder
             return name
         if name in trained():
             return str(models_folder() / name.partition("/")[2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import SupportsIndex, overload
 
@@ -27,6 +27,7 @@ class TokenEmbeddings:
             any.
         truncated: How many of the n texts were cut at the model's maximum length.
         added: How many last vectors of each item stand for no token of it, such as mean tokens: pooling leaves them be.
+        unread: Tokens of the texts that were not read, and all of their tokens; zeros where nobody counted.
 
     Raises:
         InputError: shapes, dtypes or offsets do not fit together.
@@ -37,6 +38,7 @@ class TokenEmbeddings:
     fingerprint: str | None = None
     truncated: int = 0
     added: int = 0
+    unread: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         values, offsets = self.values, self.offsets
@@ -129,6 +131,11 @@ class TokenEmbeddings:
         return int(np.count_nonzero(self.lengths == 0))
 
     @property
+    def unread_share(self) -> float:
+        """Share of the texts' tokens that was not read, 0 to 1."""
+        return self.unread[0] / max(self.unread[1], 1)
+
+    @property
     def dim(self) -> int:
         """Dimension of a vector."""
         return self.values.shape[1]
@@ -165,7 +172,7 @@ class TokenEmbeddings:
         lengths = np.linalg.norm(whole, axis=1, keepdims=True)
         short = whole[:, :dim] * (lengths / np.maximum(np.linalg.norm(whole[:, :dim], axis=1, keepdims=True), 1e-12))
         fingerprint = None if self.fingerprint is None else f"{self.fingerprint}-{dim}"
-        return TokenEmbeddings(short.astype(self.values.dtype), self.offsets, fingerprint, self.truncated, self.added)
+        return replace(self, values=short.astype(self.values.dtype), fingerprint=fingerprint)
 
     def select(self, positions: Sequence[int] | np.ndarray) -> TokenEmbeddings:
         """Copy some items, in the order given.
@@ -197,7 +204,7 @@ class TokenEmbeddings:
             values = self.values.astype(dtype, copy=False)
         if values.dtype == np.float16 and self.values.dtype != np.float16:
             self._check_range(values, names)
-        return TokenEmbeddings(values, self.offsets, self.fingerprint, self.truncated, self.added)
+        return replace(self, values=values)
 
     def _check_range(self, halves: np.ndarray, names: Sequence[str] | None) -> None:
         """Raise InputError where a finite value of ours became infinite in float16."""
@@ -247,7 +254,7 @@ class TokenEmbeddings:
         """
         folder = Path(path)
         record = {"fingerprint": self.fingerprint, "truncated": self.truncated, "dim": self.dim, "items": len(self),
-                  "added": self.added}  # fmt: skip
+                  "added": self.added, "unread": list(self.unread)}  # fmt: skip
         with storage.writer_lock(folder):
             storage.commit(folder, KIND, record, {"values": self.values, "offsets": self.offsets})
 
@@ -270,9 +277,12 @@ class TokenEmbeddings:
         values = storage.open_array(folder, manifest, "values")
         offsets = storage.open_array(folder, manifest, "offsets", mmap=False)
         try:
-            record = manifest.record  # earlier versions knew of no added vectors
-            return cls(values, offsets, record["fingerprint"], record["truncated"], record.get("added", 0))
-        except (InputError, KeyError) as error:
+            record = manifest.record  # earlier versions knew of no added vectors, and counted no tokens
+            unread, tokens = record.get("unread", (0, 0))
+            return cls(
+                values, offsets, record["fingerprint"], record["truncated"], record.get("added", 0), (unread, tokens)
+            )
+        except (InputError, KeyError, TypeError, ValueError) as error:
             raise CorruptDataError(f"{folder} is damaged ({error}): restore it or save it again.") from None
 
     @staticmethod

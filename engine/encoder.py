@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.batching import Batch, cut_batches, in_threads, padded_tokens
 from engine.embeddings import TokenEmbeddings
+from engine.encoding import Progress, Task, encode_on_devices, encode_texts
 from engine.errors import InputError
 from engine.fingerprint import model_fingerprint
 from engine.letters import check_texts
-from engine.merging import added_tokens, vector_groups
+from engine.local_attention import use_local_attention
+from engine.merging import added_tokens, run_modules
+from engine.model_names import LARGEST, ModelName, Windows, context_of
 from engine.models import load_model, resolve_device
+from engine.naming import named_tokens
 from engine.nested import nested_dimensions, shorten
 from engine.precision import DTYPES, choose_dtype, computed_in, instructions, round_weights
-from engine.tokens import Token, merged, tokens_of
+from engine.tokens import Token
+from engine.windows import check_reading, encode_in_windows
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
 
-Task = Literal["query", "document"]
-Progress = Callable[[int, int], None]  # texts done, texts in all
-
-LONGEST = 10_000_000  # tokens
-POOL_TEXTS = 16384  # texts that the processes of several devices share out among them
-FEW_TOKENS = 512  # in a batch this small, threads would wait for each other longer than they work
-CHUNK_TEXTS = 1024  # texts tokenised together, then cut into batches of similar length
 BATCH_TOKENS = {"cpu": 2048, "cuda": 65536, "mps": 16384}  # measured on a CPU: larger batches leave the cache
 
 
@@ -43,20 +41,30 @@ class Encoder:
         name: What records call it.
         note: How its token vectors come about.
         batch_tokens: Tokens of a batch, padding included; the device's default when None.
+        windows: How documents are read that are longer than the model reads at once; None cuts them.
+        document_length: Tokens after which a document is cut; see `ModelName`.
+
+    Raises:
+        InputError: windows or a length that the model cannot read.
+        UnsupportedError: its tokenizer does not tell what it writes around a text, which windows need.
     """
 
     def __init__(
-        self, model: MultiVectorEncoder, name: str = "model", note: str = "", batch_tokens: int | None = None
-    ) -> None:
+        self, model: MultiVectorEncoder, name: str = "model", note: str = "", batch_tokens: int | None = None,
+        windows: Windows | None = None, document_length: int | None = None,
+    ) -> None:  # fmt: skip
         self.model = model
         self.name = name
         self.note = note
+        self.windows, self.document_length = windows, document_length
         self.batch_tokens = batch_tokens or BATCH_TOKENS.get(model.device.type, 2048)
         self.shortened = ""
         self._identity = model_fingerprint(model)
+        use_local_attention(model)  # of long texts on a CPU, after the fingerprint: it changes no vector
         self.choice = "given"  # why this dtype
         self._pool: dict[Any, Any] | None = None  # processes of `spread`
-        self._tokenizing = threading.RLock()  # the length at which a tokenizer cuts is its state, not its argument
+        self.tokenizing = threading.RLock()  # the length at which a tokenizer cuts is its state, not its argument
+        check_reading(self)
 
     @classmethod
     def load(
@@ -66,18 +74,25 @@ class Encoder:
         dtype: str = "auto",
         trust_remote_code: bool = False,
         dim: int | None = None,
+        windows: str | Windows | None = None,
+        document_length: int | None = None,
     ) -> Encoder:
         """Load a model by name.
 
         Args:
             name: "embedded", a folder, or a name on the Hugging Face hub; sentence-transformers, PyLate and Stanford
-                ColBERT checkpoints, or a plain backbone (its own token vectors, with no random projection).
+                ColBERT checkpoints, or a plain backbone (its own token vectors, with no random projection). It may say
+                how documents are read, as in "embedded?windows=256:32".
             device: "auto", "cpu", "cuda", "cuda:1", "mps".
             dtype: "auto" (by engine/precision.py from the model and the processor, the same at every load), "float32",
                 "bfloat16", "float16", or "int8" (linear layers in 8 bits, on a CPU with AVX2 or AVX-512).
             trust_remote_code: Run the code that a checkpoint brings along; read that code first.
             dim: Keep so many leading coordinates of each vector, for models with nested (Matryoshka) dimensions; all
                 when None. A warning says where the model was not trained for so many.
+            windows: Read documents that are longer in windows of so many tokens that overlap, such as "256:32", and
+                join their vectors; see engine/windows.py. None cuts documents at the document length.
+            document_length: Tokens after which a document is cut, special tokens included, up to the positions that
+                the model has, or as many as wanted with windows; None is the model's own length, with windows no limit.
 
         Returns:
             The encoder.
@@ -86,18 +101,21 @@ class Encoder:
             NotFoundError: no such model here, and it cannot be fetched.
             CorruptDataError: files of the model are missing, cut short or altered.
             UnsupportedError: it needs code of its own, or its tokenizer cannot be used.
-            InputError: an unknown device or dtype, int8 where it cannot run, or a dim that the model does not have.
+            InputError: an unknown device or dtype, int8 where it cannot run, a dim that the model does not have, or
+                windows or a length that it cannot read.
         """
+        wanted = ModelName.parse(name).choose(windows, document_length)
         if dtype not in DTYPES:
             raise InputError(f"Unknown dtype {dtype!r}: choose among {', '.join(DTYPES)}.")
         device = resolve_device(device)
-        model, note = load_model(name, device, trust_remote_code=trust_remote_code)
-        encoder = cls(model, name, note)  # the fingerprint is taken before the weights are rounded
+        model, note = load_model(wanted.name, device, trust_remote_code=trust_remote_code)
+        reading: dict[str, Any] = {"windows": wanted.windows, "document_length": wanted.document_length}
+        encoder = cls(model, str(wanted), note, **reading)  # the fingerprint is taken before the weights are rounded
         if dim is not None and dim != encoder.dim:
-            shorten(model, dim, name)
+            shorten(model, dim, wanted.name)
             encoder.shortened = f"-{dim}"  # as `TokenEmbeddings.prefix` of the whole vectors names it
         if dtype == "auto":
-            dtype, encoder.choice = choose_dtype(name, device, instructions(device))
+            dtype, encoder.choice = choose_dtype(wanted.name, device, instructions(device))
         return encoder.compute_in(dtype)
 
     def compute_in(self, dtype: str) -> Encoder:
@@ -127,8 +145,14 @@ class Encoder:
             This encoder.
 
         Raises:
-            InputError: no devices, or one that cannot be used here.
+            InputError: no devices, or one that cannot be used here; or windows or a document length, which the other
+                processes do not know.
         """
+        if self.reading:
+            raise InputError(
+                f"Expected the model's own document length on several devices, got {self.name!r}: leave windows and "
+                "the document length out, or take one device."
+            )
         if not devices:
             raise InputError("Expected the names of devices, got none: give some, such as cuda:0 and cuda:1.")
         self._pool = self.model.start_multi_process_pool([resolve_device(device) for device in devices])
@@ -145,8 +169,23 @@ class Encoder:
 
     @property
     def fingerprint(self) -> str:
-        """What identifies its vectors: 16 hex digits for the model as it was loaded, its dtype, and its dim if cut."""
-        return f"{self._identity}-{self.dtype}{self.shortened}"
+        """What identifies its vectors: 16 hex digits for the model as it was loaded, its dtype, and its dim if cut.
+
+        How documents are read follows where it is not the model's own way.
+        """
+        return f"{self._identity}-{self.dtype}{self.shortened}{self.reading}"
+
+    @property
+    def reading(self) -> str:
+        """How documents are read, "-windows256:32-length4096"; nothing where it is the model's own way."""
+        windows = "" if self.windows is None else f"-windows{self.windows}"
+        own = self.document_length is None or (self.windows is None and self.document_length == self._own_length())
+        return windows + ("" if own else f"-length{self.document_length}")
+
+    @property
+    def context(self) -> int | None:
+        """Tokens that the model has positions for, special tokens included; None where nothing limits it."""
+        return context_of(self.model)
 
     @property
     def device(self) -> str:
@@ -178,6 +217,7 @@ class Encoder:
             "dim": self.dim,
             "query_length": self.max_length("query"),
             "document_length": self.max_length("document"),
+            "windows": "" if self.windows is None else str(self.windows),
             "device": self.device,
             "dtype": self.dtype,
             "dtype_choice": self.choice,
@@ -187,12 +227,18 @@ class Encoder:
 
     def max_length(self, task: Task) -> int | None:
         """Tokens after which a text is cut, special tokens included; None without a limit."""
+        return self.document_length if self._chosen_length(task) else self._own_length(task)
+
+    def _chosen_length(self, task: Task) -> bool:
+        return task == "document" and (self.windows is not None or self.document_length is not None)
+
+    def _own_length(self, task: Task = "document") -> int | None:
         module: Any = self.model[0]
         expansion = getattr(module, "query_expansion", None)
         if task == "query" and expansion is not None and expansion["strategy"] == "fixed":
             return expansion["length"]
         limit = getattr(module, f"{task}_length", None) or self.model.max_seq_length
-        return None if limit is None or limit > LONGEST else limit  # tokenizers without a limit say 1e30
+        return None if limit is None or limit > LARGEST else limit  # tokenizers without a limit say 1e30
 
     def encode_query(self, texts: Sequence[str], progress: Progress | None = None) -> TokenEmbeddings:
         """Encode queries: the query prefix, length and expansion of the model apply.
@@ -242,62 +288,48 @@ class Encoder:
             InputError: an empty text.
             UnsupportedError: the model merges vectors in a way that does not tell which.
         """
-        import torch
+        return named_tokens(self, check_texts([text])[0], task)
 
-        features = self._preprocess(check_texts([text]), task)
-        given = features["attention_mask"][0].bool().clone()
-        ids, expanded = features["input_ids"][0].cpu(), features.get("query_expansion_positions")
-        expansion = (given & False) if expanded is None else expanded[0].bool().cpu()
-        attended = given | expansion
-        with torch.inference_mode(False), torch.no_grad():
-            groups = vector_groups(self.model, features, task)
-        with self._tokenizing:
-            named = tokens_of(
-                self.model.tokenizer, ids[attended].tolist(), expansion[attended].tolist(), text, self._prompt(task)
-            )
-        places = attended.nonzero()[:, 0].tolist()
-        token_at = dict(zip(places, named, strict=True))
-        found = [merged([token_at[place] for place in group]) for group in groups if group]
-        return found + [Token(name, -1, -1, "whole") for name in added_tokens(self.model)]
-
-    def _prompt(self, task: Task) -> str:
+    def prompt(self, task: Task) -> str:
+        """What the model puts in front of a text."""
         prompts = self.model.prompts
         names = ("query",) if task == "query" else ("document", "passage", "corpus")
         return next((prompts[name] or "" for name in names if prompts.get(name)), "")
 
-    def _preprocess(self, texts: Sequence[str], task: Task) -> dict[str, Any]:
-        with self._tokenizing:
-            return self.model.preprocess(list(texts), prompt=self._prompt(task) or None, task=task)
+    def preprocess(self, texts: Sequence[str], task: Task) -> dict[str, Any]:
+        """What the model makes of texts before it reads them, cut at `max_length`.
 
-    def _forward(self, features: dict[str, Any], task: Task) -> dict[str, Any]:
+        Args:
+            texts: n texts, none empty.
+            task: "query" or "document".
+
+        Returns:
+            Features of sentence-transformers, tensors [n, width] among them.
+        """
+        limits: dict[str, Any] = {}
+        if self._chosen_length(task):
+            length = {"max_length": self.document_length, "truncation": self.document_length is not None}
+            limits = {"processing_kwargs": {"text": {**length, "verbose": False}}}
+        with self.tokenizing:
+            return self.model.preprocess(list(texts), prompt=self.prompt(task) or None, task=task, **limits)
+
+    def forward(self, features: dict[str, Any], task: Task) -> dict[str, Any]:
+        """The vectors of a batch of `preprocess`, padded, and the mask of those that count; without gradients."""
         import torch
-        from sentence_transformers.util import batch_to_device
 
         with torch.inference_mode():
-            return self.model(batch_to_device(features, self.model.device), task=task)
+            return run_modules(self.model, features, task)
 
     def _encode(self, texts: Sequence[str], task: Task, progress: Progress | None) -> TokenEmbeddings:
         texts = check_texts(texts)
         storage = np.float32 if self.dtype == "float32" else np.float16
         if self._pool is not None:
-            return self._encode_in_pool(texts, task, storage, progress)
-        found: list[np.ndarray | None] = [None] * len(texts)
-        truncated = done = 0
-        order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-        for start in range(0, len(order), CHUNK_TEXTS):
-            chunk = order[start : start + CHUNK_TEXTS]
-            features = self._preprocess([texts[i] for i in chunk], task)
-            truncated += self._count_truncated(texts, chunk, features, task)
-            pieces = list(cut_batches(features, self.batch_tokens))
-            for (rows, _), (values, masks) in zip(pieces, self._run_all(pieces, task), strict=True):
-                for row, value, mask in zip(rows, values, masks, strict=True):
-                    found[chunk[row]] = value[mask].astype(storage, copy=False)
-                done += len(rows)
-                if progress is not None:
-                    progress(done, len(texts))
-        return self._joined([array for array in found if array is not None], texts, truncated, task)
-
-    def _joined(self, arrays: list[np.ndarray], texts: list[str], truncated: int, task: Task) -> TokenEmbeddings:
+            found = encode_on_devices(self, self._pool, texts, task, storage, progress)
+        elif self.windows is not None and task == "document":
+            found = encode_in_windows(self, self.windows, texts, storage, progress)
+        else:
+            found = encode_texts(self, texts, task, storage, progress)
+        arrays = [array for array in found.arrays if array is not None]
         joined = TokenEmbeddings.from_list(arrays, self.fingerprint, dim=self.dim)
         if task == "query" and (empty := np.flatnonzero(joined.lengths == 0)).size:
             raise InputError(
@@ -305,46 +337,4 @@ class Encoder:
                 "model scores none of its tokens: ask with other words."
             )
         joined.check([f"{task} {i}" for i in range(len(joined))])  # here, where the text that caused it is known
-        return TokenEmbeddings(joined.values, joined.offsets, self.fingerprint, truncated, self.added)
-
-    def _encode_in_pool(
-        self, texts: list[str], task: Task, storage: type[np.floating[Any]], progress: Progress | None
-    ) -> TokenEmbeddings:
-        """Encode in the processes of `spread`; texts that are cut are counted here."""
-        encode = self.model.encode_query if task == "query" else self.model.encode_document
-        batch = max(self.batch_tokens // (self.max_length(task) or 512), 1)
-        arrays: list[np.ndarray] = []
-        truncated = 0
-        for start in range(0, len(texts), POOL_TEXTS):
-            chunk = texts[start : start + POOL_TEXTS]
-            found: Any = encode(chunk, pool=self._pool, batch_size=batch, convert_to_numpy=True)
-            arrays += [np.asarray(array).astype(storage, copy=False) for array in found]
-            truncated += self._count_truncated(chunk, list(range(len(chunk))), self._preprocess(chunk, task), task)
-            if progress is not None:
-                progress(len(arrays), len(texts))
-        return self._joined(arrays, texts, truncated, task)
-
-    def _run(self, batch: dict[str, Any], task: Task) -> tuple[np.ndarray, np.ndarray]:
-        """Padded vectors and the mask of those that count, of one batch."""
-        output = self._forward(batch, task)
-        return output["token_embeddings"].to("cpu").float().numpy(), output["attention_mask"].bool().cpu().numpy()
-
-    def _run_all(self, pieces: list[Batch], task: Task) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Results in the order of the batches; on a CPU one thread a batch, which spares it waiting for the others."""
-        if self.model.device.type == "cpu" and (len(pieces) > 1 or padded_tokens(pieces) <= FEW_TOKENS):
-            return in_threads(lambda piece: self._run(piece[1], task), pieces)
-        return (self._run(batch, task) for _, batch in pieces)
-
-    def _count_truncated(self, texts: Sequence[str], chunk: list[int], features: dict[str, Any], task: Task) -> int:
-        """How many texts of a chunk were cut: only those that fill the limit are tokenised again to know."""
-        limit = self.max_length(task)
-        if limit is None:
-            return 0
-        full = [chunk[i] for i in (features["attention_mask"].sum(1) >= limit).nonzero()[:, 0].tolist()]
-        if not full or self.model.tokenizer is None:
-            return 0
-        prompt, tokenizer = self._prompt(task), cast(Any, self.model.tokenizer)
-        cut = [f"{prompt}{texts[i]}" for i in full]
-        with self._tokenizing:
-            lengths = tokenizer(cut, truncation=False, verbose=False)["input_ids"]
-        return sum(len(ids) > limit for ids in lengths)
+        return replace(joined, truncated=found.cut, unread=(found.unread, found.tokens), added=self.added)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import UnsupportedError
@@ -10,16 +11,50 @@ if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
     from torch import Tensor
 
+Reader = Callable[[dict[str, Any]], dict[str, Any]]  # from features of texts to those with token vectors
 ROWS_AT_ONCE = 64  # vectors whose gradients are taken together
 
 
-def vector_groups(model: MultiVectorEncoder, features: dict[str, Any], task: str) -> list[list[int]]:
+def run_modules(
+    model: MultiVectorEncoder, features: dict[str, Any], task: str, first: int = 0, last: int | None = None
+) -> dict[str, Any]:
+    """Run some modules of a model, with the arguments that it gives each; all of them are its forward pass.
+
+    Args:
+        model: The model.
+        features: What the first of these modules takes; it may be changed.
+        task: "query" or "document".
+        first: Number of the first module.
+        last: One past the number of the last; all that follow when None.
+
+    Returns:
+        The features that the last of them gives.
+    """
+    from sentence_transformers.util import batch_to_device
+
+    features = batch_to_device(features, model.device)
+    for name, module in list(model.named_children())[first:last]:
+        features = module(features, **_arguments(model, name, module, task))
+    return features
+
+
+def _arguments(model: MultiVectorEncoder, name: str, module: Any, task: str) -> dict[str, str]:
+    from sentence_transformers.base.modules import Router
+
+    takes = isinstance(module, Router) or "task" in getattr(module, "forward_kwargs", ())
+    return {"task": task} if takes or "task" in (model.module_kwargs or {}).get(name, []) else {}
+
+
+def vector_groups(
+    model: MultiVectorEncoder, features: dict[str, Any], task: str, read: Reader | None = None
+) -> list[list[int]]:
     """Find the positions behind each vector of one text, without a forward pass where masks alone decide.
 
     Args:
         model: The model.
         features: What its `preprocess` returned for one text.
         task: "query" or "document".
+        read: In place of the first module, such as one that reads a long text in windows.
 
     Returns:
         Positions in `input_ids`, rising, one list a vector; one position each where nothing is merged, none for vectors
@@ -43,7 +78,7 @@ def vector_groups(model: MultiVectorEncoder, features: dict[str, Any], task: str
     if plain:
         texts = features["input_ids"].shape[1]
         return [[place for place in group if place < texts] for group in _one_each(model(features, task=task))]
-    return _through(model, features, task)
+    return _through(model, features, task, read)
 
 
 def added_tokens(model: MultiVectorEncoder) -> list[str]:
@@ -55,9 +90,8 @@ def _one_each(features: dict[str, Any]) -> list[list[int]]:
     return [[position] for position in features["attention_mask"][0].bool().nonzero()[:, 0].tolist()]
 
 
-def _through(model: MultiVectorEncoder, features: dict[str, Any], task: str) -> list[list[int]]:
+def _through(model: MultiVectorEncoder, features: dict[str, Any], task: str, read: Reader | None) -> list[list[int]]:
     """Module by module: one that gives other vectors than it was given is asked which of them each depends on."""
-    from sentence_transformers.base.modules import Router
     from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 
     groups: list[list[int]] | None = None
@@ -66,9 +100,10 @@ def _through(model: MultiVectorEncoder, features: dict[str, Any], task: str) -> 
             features = module(features, task=task)
             groups += [[] for _ in getattr(module, "added_tokens", ())]
             continue
-        takes = isinstance(module, Router) or "task" in getattr(module, "forward_kwargs", ())
-        takes = takes or "task" in (model.module_kwargs or {}).get(name, [])
-        arguments = {"task": task} if takes else {}
+        arguments = _arguments(model, name, module, task)
+        if read is not None:
+            features, read = read(features), None
+            continue
         if "token_embeddings" not in features or not _merges(module, task):
             before = int(features["attention_mask"].sum())
             known = "token_embeddings" not in features or (groups is None and isinstance(module, MultiVectorMask))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Literal
+
+from engine.letters import letter_starts, whole_letters
 
 TokenKind = Literal["text", "special", "prefix", "expansion", "whole", "merged"]
 Span = tuple[int, int]
 
 NOWHERE: Span = (-1, -1)
 SPACE_MARKS = "▁Ġ"  # how SentencePiece and byte-level tokenizers write a space
-CONTINUED = ("Mn", "Me")  # Unicode categories of marks that belong to the character before
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def tokens_of(tokenizer: Any, ids: list[int], expansion: list[bool], text: str, 
             kind = "prefix"  # of the prompt, or of a processor that writes before the text
         place = _trimmed(name, start - len(prompt), end - len(prompt), text) if kind == "text" else NOWHERE
         tokens.append(Token(name, *place, kind))
-    return _with_marks(tokens, text)
+    return _of_whole_letters(tokens, text)
 
 
 def _fast_spans(tokenizer: Any, ids: list[int], whole: str, text: str) -> list[Span]:
@@ -156,15 +156,14 @@ def _trimmed(name: str, start: int, end: int, text: str) -> Span:
     return (start, start) if mark else (start, end)
 
 
-def _with_marks(tokens: list[Token], text: str) -> list[Token]:
-    """Tokens that also cover the combining marks that a normaliser took from behind their last character."""
-    starts = {token.start for token in tokens}
-    covered = []
-    for token in tokens:
-        end = token.end
-        while token.end > token.start and end < len(text) and end not in starts:
-            if unicodedata.category(text[end]) not in CONTINUED:
-                break
-            end += 1
-        covered.append(Token(token.text, token.start, end, token.kind))
-    return covered
+def _of_whole_letters(tokens: list[Token], text: str) -> list[Token]:
+    """Tokens that cover whole letters: several share one where a tokenizer cut it, or its accents were taken away."""
+    starts = letter_starts(text)
+    if starts is None:
+        return tokens
+    return [
+        Token(token.text, *whole_letters(token.start, token.end, starts, text), token.kind)
+        if token.kind == "text"
+        else token
+        for token in tokens
+    ]

@@ -28,7 +28,10 @@ ROBERTA = {"unk_token": "<unk>", "pad_token": "<pad>", "cls_token": "<s>", "sep_
 
 @cache
 def trained(kind: str) -> str:
-    """The serialisation of a tokenizer: "wordpiece" as BERT's, "bytes" as RoBERTa's, "unigram" as XLM-R's."""
+    """The serialisation of a tokenizer: "wordpiece" as BERT's, "bytes" as RoBERTa's, "unigram" as XLM-R's.
+
+    "fallback" is as Llama's, whose unknown letters become bytes.
+    """
     marks = BERT if kind == "wordpiece" else ROBERTA
     special, known = list(marks.values()), {"vocab_size": VOCABULARY, "show_progress": False}
     if kind == "wordpiece":
@@ -42,6 +45,11 @@ def trained(kind: str) -> str:
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         alphabet = pre_tokenizers.ByteLevel.alphabet()
         trainer = trainers.BpeTrainer(special_tokens=special, initial_alphabet=alphabet, **known)
+    elif kind == "fallback":
+        tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+        special += [f"<0x{number:02X}>" for number in range(256)]
+        trainer = trainers.BpeTrainer(special_tokens=special, **known)
     else:
         tokenizer = Tokenizer(models.Unigram())
         tokenizer.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC()])

@@ -14,6 +14,7 @@ from engine.collection import Part
 from engine.errors import CorruptDataError, InputError, NotFoundError
 from engine.fields import Fields, of_fields
 from engine.files import replace_bytes
+from engine.model_names import ModelName
 from engine.pooling import PoolSettings, parse_pool
 from workbench.experiments.experiment import INDEX
 from workbench.experiments.prepare import prepare
@@ -25,7 +26,13 @@ OWN = "__"  # how the names of our own columns begin: no field's does
 _COLUMNS = ("id", "title", "text", *Part._fields)
 
 
-def keep_documents(folder: Path, collection: Collection, model: str, pool: str = "") -> None:
+def absolute(model: str) -> str:
+    """The name of a model that is right from every folder; how it reads documents stays in it."""
+    wanted = ModelName.parse(model)
+    return str(replace(wanted, name=str(Path(wanted.name).resolve())) if Path(wanted.name).exists() else wanted)
+
+
+def keep_documents(folder: Path, collection: Collection, model: str, pool: str = "", cut: str = "") -> None:
     """Write the documents of a collection beside an index, whole or not at all.
 
     Args:
@@ -33,6 +40,7 @@ def keep_documents(folder: Path, collection: Collection, model: str, pool: str =
         collection: Its documents, titles, parts and fields are kept.
         model: The name of the model that encoded them.
         pool: How their vectors were pooled, as `engine.pooling.parse_pool` reads it.
+        cut: What of them was not read, in words.
 
     Raises:
         StorageError: the disk is full or gone.
@@ -53,22 +61,22 @@ def keep_documents(folder: Path, collection: Collection, model: str, pool: str =
         columns[OWN + name] = pa.array([getattr(part, name, None) for part in parts], kind)
     columns |= {name: values for name, values in of_fields(collection).items() if not name.startswith(OWN)}
     about = {"name": collection.name, "model": model, "folder": collection.folder and str(collection.folder),
-             "pool": pool}  # fmt: skip
+             "pool": pool, "cut": cut}  # fmt: skip
     stream = io.BytesIO()
     table = pa.table(columns).replace_schema_metadata({ABOUT: json.dumps(about)})
     parquet.write_table(table, stream, compression="zstd", write_page_checksum=True)
     replace_bytes(folder / DOCUMENTS, stream.getvalue())
 
 
-def read_documents(folder: Path) -> tuple[Collection, str, PoolSettings]:
+def read_documents(folder: Path) -> tuple[Collection, str, PoolSettings, str]:
     """The documents that `keep_documents` wrote.
 
     Args:
         folder: Of the index.
 
     Returns:
-        The collection, whose fields are read when they are asked for, the name of the model, and how the vectors were
-        pooled.
+        The collection, whose fields are read when they are asked for, the name of the model, how the vectors were
+        pooled, and what of the texts was not read.
 
     Raises:
         NotFoundError: there are none.
@@ -98,7 +106,7 @@ def read_documents(folder: Path) -> tuple[Collection, str, PoolSettings]:
         pooling = parse_pool(about.get("pool", ""))  # earlier versions pooled nothing
     except (KeyError, TypeError, ValueError, InputError) as error:
         raise _damaged(path, error) from None
-    return collection, str(about["model"]), pooling
+    return collection, str(about["model"]), pooling, str(about.get("cut", ""))
 
 
 def _rows(path: Path, names: tuple[str, ...]) -> dict[str, Mapping[str, Any]]:
@@ -148,7 +156,7 @@ def open_indexed(
     """
     path = Path(folder)
     index = open_index(path)
-    collection, name, pooling = read_documents(path)
+    collection, name, pooling, cut = read_documents(path)
     absent = next((key for key in index.ids if key not in collection.documents), None)
     if absent is not None:
         raise InputError(f"{path} has a document {absent!r} whose text is not in {DOCUMENTS}: build the index again.")
@@ -162,4 +170,5 @@ def open_indexed(
             f"{path} was built with another model than {prepared.encoder.name!r}: give the one with --model, it was "
             f"called {name!r}."
         )
+    prepared.known_cut = cut
     return Workspace(prepared, index, scorer, pooling=pooling)

@@ -112,8 +112,8 @@ class Workspace:
         self._positions = {name: position for position, name in enumerate(self.collection.documents)}
         self._among = lru_cache(maxsize=16)(self._select)
         self._query = lru_cache(maxsize=64)(self._encode_query)
-        self._document_tokens = lru_cache(maxsize=1024)(lambda text: self.encoder.tokens(text, "document"))
-        self.explain = lru_cache(maxsize=256)(self._explain)  # a page explains what it has just found
+        self._document_tokens = lru_cache(maxsize=128)(lambda text: self.encoder.tokens(text, "document"))
+        self.explain = lru_cache(maxsize=64)(self._explain)  # a page explains what it has just found
         self.ranked_by = lru_cache(maxsize=8)(self._ranked_by)
 
     def _ranked_by(self, scorer: str) -> Workspace:

@@ -16,6 +16,10 @@ interface View {
   best: number[][];
   /** What each query unit adds to the score. */
   contribution: number[];
+  /** Of a long document, of which one passage is shown: the best matches, the passage of the first, and its tokens. */
+  match?: string[];
+  home?: number[];
+  tokens?: number;
   /** The text where its units begin and end; joined it is the whole text. */
   segments: { text: string; units: number[] }[];
 }
@@ -87,6 +91,7 @@ interface Liw {
   savePicture: () => Promise<string>;
   picture: (node: HTMLElement) => Promise<Blob>;
   scores: {
+    match: (view: View, row: number) => string;
     held: (best: number[][], contribution: number[], units: number) => number[];
     running: (contribution: number[], rows: number[]) => number[];
     byKind: (view: Pick<View, "query" | "contribution">) => Map<Unit["kind"], [number, number]>;

@@ -2,7 +2,7 @@
 (() => {
   const { el, fixed, signed, added } = LIW;
 
-  const match = (view, row) => view.best[row].map((column) => view.document[column].text).join(", ");
+  const match = (view, row) => LIW.scores.match(view, row);
   const rows = (view) => view.query.map((_, i) => i).filter((i) => !added(view.query[i]));
   const rest = (view) => view.query.reduce((sum, unit, i) => (added(unit) ? sum + view.contribution[i] : sum), 0);
   const bar = (value, most) =>

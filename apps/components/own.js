@@ -28,6 +28,9 @@ LIW.pages.own = ({ element, props, send, watch, setup }) => {
   const [size, overlap] = limits.passages.split(":");
   find(".size").value = size;
   find(".overlap").value = overlap;
+  const [window, shared] = limits.windows.split(":");
+  find(".window").value = window;
+  find(".shared").value = shared;
   find(".making").textContent =
     `Where I give none, make up to ${limits.made} questions from titles and first sentences. They are marked as made: ` +
     "they measure roughly, and rank word matching too high.";
@@ -45,6 +48,7 @@ LIW.pages.own = ({ element, props, send, watch, setup }) => {
     find(".of-text").hidden = source() !== "text";
     find(".of-files").hidden = source() !== "files";
     find(".of-passages").hidden = find(".cut").value !== "passages";
+    find(".of-windows").hidden = find(".long").value !== "windows";
     find(".more-options").hidden = source() === "open";
     find(".other-model").hidden = model.value !== OTHER;
     address.write({
@@ -96,12 +100,12 @@ LIW.pages.own = ({ element, props, send, watch, setup }) => {
         to("indexes", "Indexes"),
         to("train", "Train"),
       ),
-      made.truncated
+      made.cut
         ? el(
             "p",
             { class: "note" },
-            `${count(made.truncated)} documents are longer than the ${made.length} tokens that the model reads: ` +
-              "their ends cannot be found. Cut them into passages.",
+            `${made.cut}. What was not read cannot be found: choose above that long documents are read in windows, ` +
+              "or cut them into passages.",
           )
         : null,
       made.asked
@@ -157,6 +161,7 @@ LIW.pages.own = ({ element, props, send, watch, setup }) => {
       name: find(".name-of").value,
       questions: find(".questions").value,
       model: model.value === OTHER ? hub.value.trim() || OTHER : model.value,
+      windows: find(".long").value === "windows" ? `${find(".window").value}:${find(".shared").value}` : "",
     });
   });
   stop.addEventListener("click", () => {

@@ -124,7 +124,7 @@
       view.query.map((unit, row) => [
         unit.text,
         added(unit) ? unit.kind : "",
-        view.best[row].map((column) => view.document[column].text).join(", "),
+        LIW.scores.match(view, row),
         fixed(view.contribution[row], 4),
       ]),
       { caption: `How the score of ${name} adds up`, foot: ["Sum, the score", fixed(score, 4)] },
@@ -135,7 +135,7 @@
     const [one, two] = [first[level], second[level]];
     const differences = LIW.scores.differences(one.contribution, two.contribution);
     const widest = Math.max(...differences.map(([, value]) => Math.abs(value)), 1e-9);
-    const match = (view, row) => view.best[row].map((column) => view.document[column].text).join(", ");
+    const { match } = LIW.scores;
     const box = el(
       "div",
       { class: "vs", role: "table", "aria-label": "Difference by query token" },

@@ -7,6 +7,9 @@ LIW.scores = {
     return held;
   },
 
+  /* What a query unit matches best, by name; in a long document wherever that stands, in what is shown or not. */
+  match: (view, row) => view.match?.[row] ?? view.best[row].map((column) => view.document[column].text).join(", "),
+
   /* The score after each of some query units. */
   running: (contribution, rows) => {
     let sum = 0;

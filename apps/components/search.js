@@ -6,7 +6,7 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
   const input = form.querySelector("input"),
     count = find(".count"),
     told = find(".told");
-  const FRESH = { doc: "", token: null, vs: "", step: null };
+  const FRESH = { doc: "", passage: null, token: null, vs: "", step: null };
   const state = { q: "", where: "", level: "words", added: true, model: "", scorer: "", ...FRESH };
   const ranked = (name) => (request) => plain[name]({ ...request, scorer: state.scorer });
   const ask = Object.fromEntries(
@@ -22,6 +22,7 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
         q: state.q,
         where: state.where,
         doc: state.doc,
+        passage: state.passage,
         token: state.token,
         level: state.level === "words" ? "" : state.level,
         added: state.added ? "" : "no",
@@ -43,6 +44,7 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
       scorer: from.scorer || "",
       added: from.added !== "no",
       level: from.level === "pieces" ? "pieces" : "words",
+      passage: LIW.whole(from.passage),
       token: LIW.whole(from.token),
       step: LIW.whole(from.step),
     });
@@ -80,11 +82,16 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
     return null;
   };
 
+  const wanted = (name) => ({
+    question: state.q,
+    document: name,
+    ...(state.passage === null ? {} : { passage: String(state.passage) }),
+  });
   const search = async (push) => {
     input.value = state.q;
     chosen.show(state.where);
     rank.show();
-    const answer = await call(pair, ask.search({ question: state.q, document: state.doc, where: state.where }));
+    const answer = await call(pair, ask.search({ ...wanted(state.doc), where: state.where }));
     if (!answer) {
       list.replaceChildren();
       count.textContent = "";
@@ -98,11 +105,12 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
     told.textContent = `${found.hits.length} documents found, the best is ${found.hits[0]?.id}`;
     show(answer.pair, push);
   };
-  const open = async (name) => {
-    Object.assign(state, { doc: name, vs: "", step: null });
-    const answer = await call(pair, ask.explain({ question: state.q, document: name }));
+  const open = async (name, passage = null) => {
+    Object.assign(state, { doc: name, passage, vs: passage === null ? "" : state.vs, step: null });
+    const answer = await call(pair, ask.explain(wanted(name)));
     if (answer) show(answer.pair, true);
-    if (answer && matchMedia("(max-width: 860px)").matches) pair.scrollIntoView({ behavior: "smooth" });
+    if (answer && passage !== null) pair.querySelector(".strip [aria-current]")?.focus();
+    else if (answer && matchMedia("(max-width: 860px)").matches) pair.scrollIntoView({ behavior: "smooth" });
   };
   const show = (next, push) => {
     shown = next;
@@ -119,6 +127,9 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
     if (focused) list.querySelector("[aria-current]")?.focus();
   };
 
+  const elsewhere = (view, unit) => Boolean(view.match) && !view.best[unit].length;
+  const to = (number, label) =>
+    el("button", { type: "button", class: "inline", on: { click: () => turn(number) } }, label);
   const drawPair = () => {
     const view = shown[state.level],
       room = pair.clientWidth;
@@ -137,8 +148,12 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
           : [
               "Tint: similarity to ",
               el("b", { class: "mono" }, view.query[unit].text),
-              ". Underlined: its best match.",
-            ]),
+              elsewhere(view, unit) ? `. Its best match, ${view.match[unit]}, ` : ". Underlined: its best match.",
+              elsewhere(view, unit) && view.home[unit] < 0 ? "stands for no place of the text." : "",
+              elsewhere(view, unit) && view.home[unit] >= 0
+                ? ["stands in ", to(view.home[unit], `passage ${view.home[unit] + 1}`), "."]
+                : "",
+            ].flat()),
       );
     };
     const pin = (unit) => {
@@ -148,7 +163,7 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
     };
     const peek = (unit) => select(unit === null ? state.token : unit);
     const chips = parts.chips(view, rows, peek, pin),
-      prose = parts.text(view, shown.read < shown.length ? shown.read : null);
+      prose = parts.text(view, shown.read < shown.length && !shown.passages ? shown.read : null);
     const grid = parts.matrix(view, rows, columns, room, pin);
     const said = el("p", { class: "note", "aria-live": "polite" }),
       extra = el("div", { class: "extra" });
@@ -177,7 +192,7 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
         steps(-1);
         extra.firstChild.focus();
       }),
-      LIW.saved ? null : tool("Edit the text", () => editor(extra)),
+      LIW.saved || !shown.text ? null : tool("Edit the text", () => editor(extra)),
       shown.edited ? tool("Back to the original", () => open(shown.id)) : null,
       el("a", { class: "tool", href: LIW.href("xray", { q: state.q, doc: shown.id }) }, "Trace through the index"),
     );
@@ -187,7 +202,7 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
             "p",
             { class: "note" },
             `The model read the first ${LIW.count(shown.read)} of ${LIW.count(shown.length)} characters; the ` +
-              "rest is struck through and cannot match.",
+              (shown.passages ? "rest cannot match." : "rest is struck through and cannot match."),
           )
         : null;
     pair.replaceChildren(
@@ -214,6 +229,7 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
         el("p", { class: "note changed", role: "status" }),
         chips.node,
         parts.sum(view, shown.score),
+        shown.passages ? parts.passages(shown.passages, shown.score, turn) : "",
         prose.node,
         said,
         cut,
@@ -223,7 +239,7 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
       el(
         "div",
         { class: "card" },
-        el("h2", {}, "Every query token against every document token"),
+        el("h2", {}, `Every query token against every token of the ${shown.passages ? "passage" : "document"}`),
         grid.node,
         el(
           "div",
@@ -287,6 +303,21 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
     return el("label", { class: "check" }, box, "Tokens that the model adds");
   };
 
+  /* Another passage of what is shown. */
+  const turn = (number) => {
+    if (!shown.edited) return open(shown.id, number);
+    state.passage = number;
+    return rescore(pair, shown.edited);
+  };
+  const rescore = async (place, text) => {
+    const answer = await call(place, ask.rescore({ ...wanted(shown.id), text }));
+    if (!answer) return false;
+    shown = { ...answer.pair, edited: text };
+    state.step = null;
+    drawPair();
+    return true;
+  };
+
   const editor = (place) => {
     const field = el("textarea", {
       class: "edit",
@@ -297,11 +328,7 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
     const hit = found.hits.find((one) => one.id === shown.id);
     const run = async () => {
       const before = shown.score;
-      const answer = await call(place, ask.rescore({ question: state.q, document: shown.id, text: field.value }));
-      if (!answer) return;
-      shown = { ...answer.pair, edited: true };
-      state.step = null;
-      drawPair();
+      if (!(await rescore(place, field.value))) return;
       const rank = 1 + found.hits.filter((one) => one.id !== shown.id && one.score > shown.score).length;
       const changed = pair.querySelector(".changed");
       if (found.caveat) {

@@ -68,8 +68,17 @@
       const first = element.querySelector(".intro, .about") || element.querySelector("h1");
       first?.after(el("p", { class: "note made" }, `${setup.made}: numbers over made questions say less.`));
     }
-    element.querySelector(".page").classList.add("ready"); // only now a click does what it says
+    const page = element.querySelector(".page");
+    if (setup.cut && !page.querySelector(".about")) page.append(el("p", { class: "note unread" }, unread(setup)));
+    page.classList.add("ready"); // only now a click does what it says
   };
+
+  /* What the model did not read of the documents: every page says it. */
+  const unread = (setup) => [
+    `${setup.cut}. What was not read cannot be found: `,
+    LIW.saved ? "windows read it" : el("a", { href: LIW.href("own") }, "read long documents in windows"),
+    ".",
+  ];
 
   LIW.problem = (place, text) => place.replaceChildren(el("div", { class: "problem", role: "alert" }, text));
 
@@ -79,6 +88,7 @@
       "p",
       { class: "note about" },
       `${setup.collection}: ${LIW.count(setup.documents)} documents, model ${setup.model}`,
+      setup.cut ? [". ", unread(setup)] : "",
       setup.own ? [". ", el("a", { href: location.pathname }, "Back to the collection of this workbench")] : "",
     );
 

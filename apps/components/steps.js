@@ -51,12 +51,12 @@
       total.textContent = at < 0 ? "0.000" : fixed(sums[at], 3);
       if (at < 0)
         said.replaceChildren(
-          `${rows.length} query tokens will each look for their best match among ${view.document.length} ` +
-            "document tokens.",
+          `${rows.length} query tokens will each look for their best match among ` +
+            `${view.tokens ?? view.document.length} document tokens.`,
         );
       else {
         const row = rows[at],
-          names = view.best[row].map((column) => view.document[column].text).join(", ");
+          names = LIW.scores.match(view, row);
         said.replaceChildren(
           `${at + 1} of ${rows.length}: `,
           el("b", { class: "mono" }, view.query[row].text),

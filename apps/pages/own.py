@@ -13,6 +13,7 @@ from apps.text import asked
 from apps.workspaces import Workspaces
 from engine.errors import InputError
 from engine.indexes import DEFAULT_KIND
+from engine.model_names import ModelName
 from workbench.workspace import Workspace, open_workspace
 
 STAGES = {"encode": "Encoding the documents", "index": "Building the index"}
@@ -56,7 +57,7 @@ class OwnPage(Functions):
 
         Args:
             request: "source" ("text", "files", or "open": the collection that is open), what `own_collection` takes,
-                and "model".
+                "model", and "windows" (size:overlap) where long documents are read in windows.
             session: Whose run it is.
 
         Yields:
@@ -70,7 +71,8 @@ class OwnPage(Functions):
                 raise InputError("Choose first where the texts come from.")
             given = request["source"] != "open"
             yield _job("running", step="Loading the model")
-            encoder = self.workspaces.models.get(asked(request, "model"))
+            wanted = ModelName.parse(asked(request, "model") or self.workspaces.first.encoder.name)
+            encoder = self.workspaces.models.get(str(wanted.choose(asked(request, "windows") or None)))
             yield _job("running", step="Reading the texts")
             collection = own_collection(request, encoder) if given else opened.collection
 
@@ -96,11 +98,9 @@ class OwnPage(Functions):
 
     def _ready(self, workspace: Workspace) -> dict[str, Any]:
         key = self.workspaces.add(workspace)
-        truncated = workspace.documents.truncated
         return {
             **self.workspaces.about({"on": key}), "key": key, "tokens": workspace.documents.n_tokens,
             "asked": len(workspace.collection.queries), "notes": list(workspace.collection.notes),
-            "truncated": int(truncated or 0), "length": workspace.encoder.max_length("document"),
         }  # fmt: skip
 
 

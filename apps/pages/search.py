@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from apps.components import component
 from apps.pages import Functions, answering, bar
 from apps.places import page_picture, place_of
-from apps.records import explanation, matched, rounded, snippet
+from apps.records import LONGEST_TEXT, explanation, matched, rounded, snippet
 from apps.text import asked, visible
 from apps.workspaces import Workspaces, label
 from engine.conditions import quoted
@@ -20,7 +21,6 @@ from workbench.workspace import SearchResult, Workspace
 
 HITS = 10
 LONGEST_QUESTION = 2000  # characters
-LONGEST_TEXT = 20_000
 EXAMPLES = 4
 TRIED = 10  # questions that examples are chosen from
 GRADES = {1: "helps", 2: "judged right"}
@@ -78,7 +78,8 @@ class SearchFunctions(Functions):
         """Search and explain the best document, or the one that a link names.
 
         Args:
-            request: "question", and "document", "scorer" and "where" (a condition on fields) or nothing.
+            request: "question", and "document", "passage" (a number), "scorer" and "where" (a condition on fields) or
+                nothing.
 
         Returns:
             "question", "found" (the ranked list) and "pair" (the explanation).
@@ -88,7 +89,11 @@ class SearchFunctions(Functions):
             result = workspace.search(question, HITS, where=asked(request, "where"))
             wanted = asked(request, "document")
             name = wanted if wanted in workspace.collection.documents else result.hits[0].id
-            return {"question": question, "found": _found(workspace, result), "pair": _pair(workspace, question, name)}
+            return {
+                "question": question,
+                "found": _found(workspace, result),
+                "pair": _pair(workspace, question, name, request),
+            }
 
     @answering
     def fields(self, request: dict[str, str]) -> dict[str, Any]:
@@ -121,20 +126,21 @@ class SearchFunctions(Functions):
         """Explain one document.
 
         Args:
-            request: "question" and "document".
+            request: "question", "document", and "passage" (a number) where it is long.
 
         Returns:
             "pair", the explanation.
         """
+        name = asked(request, "document")
         with self._turns:
-            return {"pair": _pair(self.workspaces.of(request), question_of(request), asked(request, "document"))}
+            return {"pair": _pair(self.workspaces.of(request), question_of(request), name, request)}
 
     @answering
     def rescore(self, request: dict[str, str]) -> dict[str, Any]:
         """Explain a document whose text the person changed.
 
         Args:
-            request: "question", "document" and "text".
+            request: "question", "document" and "text", and "passage" (a number) where that is long.
 
         Returns:
             "pair", the explanation of the changed text under the document's name.
@@ -147,7 +153,8 @@ class SearchFunctions(Functions):
         if not text.strip():
             raise InputError("The text is empty: type a few words to score.")
         title = workspace.collection.titles.get(name, name)
-        return {"pair": explanation(question, name, title, text, workspace.explain_text(question, text))}
+        alignment = workspace.explain_text(question, text)
+        return {"pair": explanation(question, name, title, text, alignment, _passage(request))}
 
     @answering
     def second(self, request: dict[str, str]) -> dict[str, Any]:
@@ -184,10 +191,23 @@ def _examples(workspace: Workspace) -> list[str]:
     return [collection.queries[query] for query in ordered[:EXAMPLES]]
 
 
-def _pair(workspace: Workspace, question: str, name: str) -> dict[str, Any]:
+def _pair(workspace: Workspace, question: str, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
     alignment, collection = workspace.explain(question, name), workspace.collection
-    pair = explanation(question, name, collection.titles.get(name, name), collection.documents[name], alignment)
+    title = collection.titles.get(name, name)
+    pair = explanation(question, name, title, collection.documents[name], alignment, _passage(request))
     return {**pair, "place": place_of(collection, name)}
+
+
+def _passage(request: Mapping[str, Any]) -> int | None:
+    """The number of a passage that a request is about.
+
+    Raises:
+        InputError: it is no number.
+    """
+    wanted = asked(request, "passage")
+    if wanted and not (wanted.isdecimal() and len(wanted) < 10):
+        raise InputError(f"Expected the number of a passage, got {wanted[:20]!r}: choose one of the document.")
+    return int(wanted) if wanted else None
 
 
 def _found(workspace: Workspace, result: SearchResult) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from engine.embeddings import TokenEmbeddings
 from engine.errors import CorruptDataError, InputError
 from engine.files import replace_text
 from engine.maxsim.exact import maxsim
+from engine.model_names import ModelName
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -134,7 +135,7 @@ def get(name: str = DEFAULT, model: str | Path | None = None, dim: int | None = 
         CorruptDataError: its weights are damaged.
     """
     head, settings = parse(name)
-    folder = Path(model) if model else None
+    folder = Path(ModelName.parse(str(model)).name) if model else None
     if folder is not None and dim is None and _kind(head).learned and (folder / FILE).is_file():
         return _load(head, settings, folder)
     return _build(head, settings, dim)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class Linkage:
             out[offsets[start] : offsets[end]] = means
 
         threads.run_parts(part, len(bounds) - 1)
-        return TokenEmbeddings(out, offsets, documents.fingerprint, documents.truncated, documents.added)
+        return replace(documents, values=out, offsets=offsets)
 
     def _cut(self, factor: float, tokens: int | None, distance: float | None) -> tuple[np.ndarray, np.ndarray]:
         """Groups numbered within each document, and the offsets of the pooled embeddings."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -123,20 +123,20 @@ def model_importance(encoder: Encoder, text: str) -> np.ndarray:
         InputError: a number is not finite.
     """
     import torch
-    from sentence_transformers.util import batch_to_device
 
-    from engine.merging import vector_groups
+    from engine.merging import run_modules, vector_groups
+    from engine.naming import reader
 
-    says = module_of_importance(encoder)
-    features = batch_to_device(encoder._preprocess([text], "document"), encoder.model.device)
-    groups = vector_groups(encoder.model, dict(features), "document")
+    says, read = module_of_importance(encoder), reader(encoder, "document")
+    groups = vector_groups(encoder.model, encoder.preprocess([text], "document"), "document", read)
+    features, behind = encoder.preprocess([text], "document"), list(encoder.model.children()).index(says)
     with torch.inference_mode():
-        if not getattr(says, "importance_of_ids", False):
-            for module in encoder.model.children():
-                if module is says:
-                    break
-                takes = "task" in getattr(module, "forward_kwargs", ())
-                features = module(features, **({"task": "document"} if takes else {}))
+        if getattr(says, "importance_of_ids", False):
+            features = run_modules(encoder.model, features, "document", last=0)
+        elif read is not None:
+            features = run_modules(encoder.model, read(features), "document", first=1, last=behind)
+        else:
+            features = run_modules(encoder.model, features, "document", last=behind)
         values = says.token_importance(features)[0].float().cpu().numpy()
     if not np.isfinite(values).all():
         raise InputError(f"Expected finite importances of tokens, got others from {type(says).__name__}: mend it.")
@@ -192,7 +192,7 @@ def only(documents: TokenEmbeddings, rows: np.ndarray) -> TokenEmbeddings:
         n documents.
     """
     offsets = np.searchsorted(rows, documents.offsets).astype(np.int64)
-    return TokenEmbeddings(documents.values[rows], offsets, documents.fingerprint, documents.truncated, documents.added)
+    return replace(documents, values=documents.values[rows], offsets=offsets)
 
 
 def pooled_tokens(tokens: Sequence[Token], groups: Iterable[int]) -> list[Token]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.collection import Collection, Part, join_title
 from engine.errors import InputError
+from engine.letters import SPACELESS
 
 if TYPE_CHECKING:
     from engine.encoder import Encoder
@@ -22,8 +23,7 @@ LARGEST = 1_000_000
 Span = tuple[int, int]
 
 # A letter of the scripts that write without spaces is a word; so is any other run without spaces, up to a length.
-_SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_SPACELESS}]|[^\s{_SPACELESS}]{{1,80}}")
+_WORD = re.compile(rf"[{SPACELESS}]|[^\s{SPACELESS}]{{1,80}}")
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
 _SENTENCE = re.compile(r"(?:[.!?…]+[\"'”’»)\]]*\s+|[。！？]+[”’」』）]*\s*)")
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from engine.choices import check_open, join_choices, split_choices
 from engine.errors import InputError
-
-_CHOICE = r"(?:split|passages|qrels)=[^&?]+"
-_OPTIONS = re.compile(rf"(?s)(?P<name>.+)\?(?P<options>{_CHOICE}(?:&{_CHOICE})*)")
 
 
 @dataclass(frozen=True)
@@ -35,19 +32,11 @@ class Source:
         Raises:
             InputError: it says one of them twice.
         """
-        found = _OPTIONS.fullmatch(str(source))
-        if found is None:
-            return cls(str(source))
-        parts = [part.partition("=") for part in found["options"].split("&")]
-        options = {option: value for option, _, value in parts}
-        if len(options) < len(parts):
-            raise InputError(f"{source} names the same choice twice: keep one of them.")
-        return cls(found["name"], **options)
+        name, choices = split_choices(str(source), ("split", "passages", "qrels"))
+        return cls(name, **choices)
 
     def __str__(self) -> str:
-        chosen = {"split": self.split, "passages": self.passages, "qrels": self.qrels}
-        options = "&".join(f"{name}={value}" for name, value in chosen.items() if value is not None)
-        return self.name + (f"?{options}" if options else "")
+        return join_choices(self.name, {"split": self.split, "passages": self.passages, "qrels": self.qrels})
 
     def choose(self, **chosen: str | None) -> Source:
         """The same with choices that the name leaves open.
@@ -58,10 +47,8 @@ class Source:
         Raises:
             InputError: the name chooses something else already, or a path cannot stand in a name.
         """
-        for option, value in chosen.items():
+        for choice, value in chosen.items():
             if value is not None and any(mark in value for mark in "&?"):
-                raise InputError(f"Expected a name without & and ? as {option}, got {value!r}: rename it.")
-            named = getattr(self, option)
-            if value is not None and named not in (None, value):
-                raise InputError(f"{self} names the {option} {named!r}, the argument {value!r}: give one of them.")
-        return replace(self, **{option: value for option, value in chosen.items() if value is not None})
+                raise InputError(f"Expected a name without & and ? as {choice}, got {value!r}: rename it.")
+            check_open(self, choice, getattr(self, choice), value)
+        return replace(self, **{choice: value for choice, value in chosen.items() if value is not None})

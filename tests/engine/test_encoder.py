@@ -44,13 +44,13 @@ def test_threads_and_batches_change_nothing(embedded_encoder):
 
 def test_one_short_text_is_encoded_by_one_thread(embedded_encoder, monkeypatch):
     """Threads would wait for each other after every layer, which takes most of the time when others are busy."""
-    before, seen, forward = torch.get_num_threads(), [], embedded_encoder._forward
+    before, seen, forward = torch.get_num_threads(), [], embedded_encoder.forward
 
     def watched(features, task):
         seen.append((torch.get_num_threads(), threads.thread_count()))
         return forward(features, task)
 
-    monkeypatch.setattr(embedded_encoder, "_forward", watched)
+    monkeypatch.setattr(embedded_encoder, "forward", watched)
     with threads.use_threads(2):
         embedded_encoder.encode_query(["How do I sort a list?"])
     assert seen == [(1, 1)]
@@ -149,15 +149,15 @@ def test_bfloat16_on_a_cpu_rounds_the_linear_layers(embedded_encoder):
 
 
 def test_a_vector_that_is_not_finite_is_named(embedded_encoder, monkeypatch):
-    run = Encoder._run
+    forward = Encoder.forward
 
-    def broken(self, batch, task):
-        values, masks = run(self, batch, task)
-        return np.where(
-            np.arange(len(values))[:, None, None] == 0, np.nan, values
-        ), masks  # the longest text comes first
+    def broken(self, features, task):
+        output = forward(self, features, task)
+        values = output["token_embeddings"].clone()
+        values[0] = torch.nan  # the longest text comes first
+        return {**output, "token_embeddings": values}
 
-    monkeypatch.setattr(Encoder, "_run", broken)
+    monkeypatch.setattr(Encoder, "forward", broken)
     with pytest.raises(InputError, match="document 1"):
         embedded_encoder.encode_document(["short", "a longer text of several words"])
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import regex
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine import Encoder
 from engine.tokens import Token, merged, single_tokens, tokens_of
@@ -20,7 +23,7 @@ HARD = [
 ]
 
 
-@pytest.fixture(scope="module", params=["wordpiece", "bytes", "unigram"])
+@pytest.fixture(scope="module", params=["wordpiece", "bytes", "unigram", "fallback"])
 def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     folder = tmp_path_factory.mktemp(request.param)
     return Encoder(make_model(folder, request.param, query_length=60, document_length=60))
@@ -161,3 +164,77 @@ def test_merged_tokens_come_apart_in_the_order_of_the_text() -> None:
     both = merged([a, b])
     assert (both.text, both.kind, both.start, both.parts) == ("a + b", "merged", -1, (a, b))
     assert single_tokens([both, c]) == [(1, c), (0, a), (0, b)]
+
+
+SCRIPTS = {
+    "Chinese": "港口的灯光从小船上可以看到，暴风雨之前。𠮷野家",
+    "Japanese": "コンピュータは、ガラスのﾊﾟｿｺﾝで動きます。か\u3099っこう",
+    "Korean": "안녕하세요 도서관에서 책을 \u1112\u1161\u11ab",
+    "Arabic": "مُحَمَّدٌ يَقْرَأُ الكِتابَ، می\u200cخواهم",
+    "Hindi": "हिन्दी में क्षत्रिय ज़िंदगी",
+    "Thai": "ภาษาไทยไม่มีการเว้นวรรค",
+    "Vietnamese": "Tiếng Viê\u0323t đươ\u0300ng",
+    "emoji": "👩‍👩‍👧 and 👍🏽, 🇫🇷🇩🇪 ❤️ 1️⃣ 🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f end",
+    "marks": "e\u0301\u0323clair cafe\u0301s n\u0303 ﬁne ½ Å",
+}
+
+
+def letters(text: str) -> list[tuple[int, int]]:
+    """What a person sees as letters, by the rules of Unicode."""
+    return [match.span() for match in regex.finditer(r"\X", text)]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_tokens_cover_whole_letters_of_every_script(encoder: Encoder, script: str) -> None:
+    text = SCRIPTS[script]
+    tokens = [token for token in all_tokens(encoder, text) if token.kind == "text"]
+    bounds = {place for span in letters(text) for place in span}
+    assert {place for token in tokens for place in (token.start, token.end)} <= bounds
+    covered = {place for token in tokens for place in range(token.start, token.end)}
+    assert covered == {place for place, character in enumerate(text) if not character.isspace()}
+
+
+def all_tokens(encoder: Encoder, text: str) -> list[Token]:
+    """The tokens of a text, however many bytes it becomes."""
+    tokenizer = encoder.model.tokenizer
+    ids = tokenizer(text, truncation=False, verbose=False)["input_ids"]
+    return tokens_of(tokenizer, ids, [False] * len(ids), text, "")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_words_are_what_stands_between_spaces_where_a_script_has_them(encoder: Encoder, script: str) -> None:
+    from apps.text import group_text, segments, word_groups
+
+    text = SCRIPTS[script]
+    tokens = all_tokens(encoder, text)
+    groups = word_groups(text, tokens)
+    shown = [group_text(text, tokens, group) for group in groups if tokens[group[0]].kind == "text"]
+    assert "".join(str(piece["text"]) for piece in segments(text, tokens, groups)) == text
+    assert not any(character.isspace() for word in shown for character in word)
+    if script in ("Korean", "Arabic", "Hindi", "Vietnamese", "marks"):
+        expected = [word for piece in text.split() for word in regex.split(r"([،,½])", piece) if word]
+        assert [word for word in shown if word] == expected
+    if script in ("Chinese", "Japanese", "Thai") and encoder.model.tokenizer.unk_token != "[UNK]":
+        assert len(shown) > 10  # no spaces: no token is joined with the next
+    if script == "emoji":
+        assert "👩‍👩‍👧" in "".join(shown)
+        assert all(word in text for word in shown)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_mixture_of_scripts_is_covered_letter_by_letter(data: st.DataObject) -> None:
+    pieces = st.sampled_from([*"".join(SCRIPTS.values()), " ", "\n", "the", "clocks"])
+    text = "".join(data.draw(st.lists(pieces, min_size=1, max_size=24)))
+    tokenizer = tokenizer_of(data.draw(st.sampled_from(["bytes", "fallback"])))
+    ids = tokenizer(text, truncation=False, verbose=False)["input_ids"]
+    tokens = [token for token in tokens_of(tokenizer, ids, [False] * len(ids), text, "") if token.kind == "text"]
+    covered = {place for token in tokens for place in range(token.start, token.end)}
+    assert covered >= {place for place, character in enumerate(text) if not character.isspace()}
+    starts = [span[0] for span in letters(text) if not text[span[0]].isspace()]
+    ends = [span[1] for span in letters(text)]
+    for token in tokens:
+        if token.end > token.start:
+            assert token.end in ends
+            assert token.start in starts or text[token.start - 1].isspace()
+    assert [token.start for token in tokens] == sorted(token.start for token in tokens)

@@ -41,8 +41,8 @@ def folder(collection: Collection, fake_encoder: FakeEncoder, tmp_path: Path) ->
 
 
 def test_what_is_kept_beside_an_index_is_the_collection(folder: Path, collection: Collection) -> None:
-    found, model, _ = read_documents(folder)
-    assert model == "fake"
+    found, model, _, cut = read_documents(folder)
+    assert (model, cut) == ("fake", "")
     assert found == collection
     assert found.rows.select("year >= 2020 AND meta.lang = 'de'").ids == ("sort",)
     assert found.rows.columns["year"] == "BIGINT"

@@ -12,11 +12,13 @@ from engine.errors import InputError
 from workbench.cli.options import (
     ForceOption,
     JsonOption,
+    LengthOption,
     SameIdsOption,
     ScorerOption,
     SplitOption,
     SystemOption,
     WhereOption,
+    WindowsOption,
 )
 from workbench.cli.output import note, out, progress_bars, show_json, show_table
 from workbench.cli.runs import show_run
@@ -31,6 +33,8 @@ def run(
     system: SystemOption = "",
     where: WhereOption = "",
     split: SplitOption = None,
+    windows: WindowsOption = None,
+    document_length: LengthOption = None,
     example: Annotated[bool, typer.Option("--example", help="Print an experiment with every setting.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,6 +42,7 @@ def run(
 
     Example: `workbench run --example > exp.yaml && workbench run exp.yaml`
     """
+    from engine.model_names import ModelName
     from engine.reading import Source
     from workbench.experiments.execute import run as execute
     from workbench.experiments.experiment import Experiment
@@ -52,6 +57,7 @@ def run(
         collection=str(Source.parse(wanted.collection).choose(split=split)), scorer=scorer or wanted.scorer,
         same_ids=same_ids or wanted.same_ids, system=system or wanted.system,
         where=where or wanted.where,
+        model=str(ModelName.parse(wanted.model).choose(windows, document_length)),
     )  # fmt: skip
     with progress_bars() as report:
         finished = execute(wanted, report, name=name, force=force)

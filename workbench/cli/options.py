@@ -21,6 +21,7 @@ CollectionOption = Annotated[
     ),
 ]
 ModelOption = Annotated[str, typer.Option("--model", help="embedded, a model folder, or a name on the hub.")]
+BaseOption = Annotated[str, typer.Option("--model", help="What to train: embedded, a folder, or a name on the hub.")]
 IndexOption = Annotated[
     str, typer.Option("--index", help="Kind of index, and settings: exact, plaid, plaid:bits=2, hnsw, ...")
 ]
@@ -136,21 +137,37 @@ QrelsOption = Annotated[
     typer.Option("--qrels", help="Judgements of this file (BEIR, TREC or a table) in place of the collection's own."),
 ]
 JUDGING = ("evaluate", "compare", "pool_study", "compare_indexes", "compare_systems", "recommend")
-CHOICES = {  # option -> its annotation, and the parameters whose collection it is about
+WindowsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--windows",
+        help="Read long documents in windows of so many tokens that overlap, 256:32, and join them; else they are cut.",
+    ),
+]
+LengthOption = Annotated[
+    int | None,
+    typer.Option("--document-length", help="Tokens after which a document is cut, in place of the model's own length."),
+]
+CHOICES: dict[str, tuple[Any, tuple[str, ...]]] = {  # option -> its annotation, and the parameters that it is about
     "split": (SplitOption, ("collection", "development")),
     "passages": (PassagesOption, ("collection", "texts")),
     "qrels": (QrelsOption, ("collection",)),
+    "windows": (WindowsOption, ("model",)),
+    "document_length": (LengthOption, ("model",)),
 }
 
 
 def with_source_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that takes a collection --split, --passages and --qrels: the collection's name ends with them.
+    """Give a command --split, --passages and --qrels of its collection, --windows and --document-length of its model.
+
+    The name of the collection or of the model then ends with them.
 
     Args:
-        command: With a parameter "collection" (a name or a list of names), "development" or "texts", or none of them.
+        command: With a parameter "collection" (a name or a list of names), "development" or "texts", with a "model"
+            that encodes, or with none of them.
 
     Returns:
-        The command with the options that fit, or as it is where it takes no collection.
+        The command with the options that fit, or as it is where none does.
     """
     signature = inspect.signature(command, eval_str=True)
     about = {
@@ -159,6 +176,7 @@ def with_source_options(command: Callable[..., None]) -> Callable[..., None]:
         if (name := next((name for name in names if name in signature.parameters), None)) is not None
         and option not in signature.parameters
         and (option != "qrels" or command.__name__ in JUDGING)
+        and (name != "model" or signature.parameters[name].annotation == ModelOption)
     }
     if not about:
         return command
@@ -187,12 +205,15 @@ def with_source_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _chosen(source: str, option: str, value: str, model: str) -> str:
-    """The name of a collection with one choice behind it."""
+    """The name of a collection or of a model with one choice behind it."""
+    from engine.model_names import ModelName
     from engine.reading import Source
     from engine.reading.lines import reading
     from engine.reading.passages import Passages
 
-    chosen = str(Passages.parse(value, model)) if option == "passages" else value
+    if option in ("windows", "document_length"):
+        return str(ModelName.parse(source).choose(**{option: value}))
+    chosen = str(Passages.parse(value, ModelName.parse(model).name)) if option == "passages" else value
     if option == "qrels":
         with reading(Path(value)):
             Path(value).stat()

@@ -69,7 +69,7 @@ def write_text(path: Path, text: str) -> None:
 def show_warnings(run: Run, prepared: Prepared) -> None:
     """Print what a reader of a run's numbers has to know; the notes of its collection were printed as it was read."""
     for sentence in run.warnings:
-        if sentence not in prepared.collection.notes:
+        if sentence not in prepared.collection.notes and sentence not in _told:
             note(sentence)
 
 
@@ -79,17 +79,16 @@ def say_reused(run: Run) -> None:
         note(f"This was measured before, on {run.created[:16].replace('T', ' ')}: --force measures again.")
 
 
-class _Notes(logging.Handler):
-    """Prints what the readers leave out or replace, each sentence once."""
+_told: set[str] = set()  # what this command has said of its texts
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.told: set[str] = set()
+
+class _Notes(logging.Handler):
+    """Prints what the readers leave out or replace and what a model cuts, each sentence once."""
 
     def emit(self, record: logging.LogRecord) -> None:
         sentence = record.getMessage()
-        if sentence not in self.told:
-            self.told.add(sentence)
+        if sentence not in _told:
+            _told.add(sentence)
             note(sentence)
 
 
@@ -101,6 +100,7 @@ def reading_notes() -> Iterator[None]:
     """
     log, handler = logging.getLogger("engine.reading"), _Notes()
     level = log.level
+    _told.clear()
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:

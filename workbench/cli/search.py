@@ -139,6 +139,7 @@ def encode(
     Example: `workbench encode corpus.jsonl vectors/`
     """
     from engine import Encoder, load_collection
+    from workbench.experiments.unread import cut_note
 
     check_empty(destination)
     loaded = load_collection(texts)
@@ -156,6 +157,7 @@ def encode(
         "dim": documents.dim,
         "bytes": documents.nbytes,
         "truncated": documents.truncated,
+        "unread_share": documents.unread_share,
         "without_vectors": documents.without_vectors,
         "seconds": round(seconds, 3),
         "tokens_per_second": round(documents.n_tokens / seconds),
@@ -166,8 +168,10 @@ def encode(
     else:
         out.print(
             f"{record['documents']:,} documents, {record['tokens']:,} tokens of {documents.dim} dimensions "
-            f"({documents.nbytes / 1e6:.1f} MB) in {seconds:.1f} s; {documents.truncated} texts were cut."
+            f"({documents.nbytes / 1e6:.1f} MB) in {seconds:.1f} s."
         )
+    if documents.truncated:
+        note(cut_note("documents", documents, record["encoder"]))
     if documents.without_vectors:
         note(f"{documents.without_vectors} of {len(documents)} documents have nothing to score and are never found.")
 
@@ -190,7 +194,7 @@ def index(
     from workbench.experiments.plan import parse_spec
     from workbench.experiments.prepare import prepare
     from workbench.experiments.progress import Steps
-    from workbench.indexed import keep_documents
+    from workbench.indexed import absolute, keep_documents
 
     name, settings = parse_spec(kind)
     index_class(name, settings).parse_settings(settings)
@@ -208,8 +212,9 @@ def index(
             keep_documents(
                 destination,
                 prepared.collection,
-                str(Path(model).resolve()) if Path(model).exists() else model,
+                absolute(model),
                 str(pooling),
+                prepared.cut,
             )
             total = len(documents)
             created.progress = lambda done: report("index", int(done.share * total), total)

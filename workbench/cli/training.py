@@ -11,6 +11,7 @@ import yaml
 
 from engine.errors import InputError
 from workbench.cli.options import (
+    BaseOption,
     DeviceOption,
     IndexOption,
     JsonOption,
@@ -32,7 +33,7 @@ def train(
         Path | None,
         typer.Option("--data", help="Pairs, triplets or scored lists; else the texts of --collection."),
     ] = None,
-    model: ModelOption = "embedded",
+    model: BaseOption = "embedded",
     destination: Annotated[Path, typer.Option("--output", help="Folder for the trained model.")] = Path("model"),
     max_steps: Annotated[int, typer.Option("--max-steps", help="0: as many as the epochs need.", min=0)] = 0,
     development: Annotated[str | None, typer.Option("--collection", help="Evaluated before, during and after.")] = None,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.errors import InputError
-from workbench.cli.options import DeviceOption, JsonOption, MapOption, ModelOption, SeedOption, column_map
+from workbench.cli.options import BaseOption, DeviceOption, JsonOption, MapOption, SeedOption, column_map
 from workbench.cli.output import note, progress_bars, show_json, show_table
 from workbench.cli.training import settings_from, stopping
 
@@ -16,7 +16,7 @@ from workbench.cli.training import settings_from, stopping
 def tune(
     data: Annotated[Path, typer.Option("--data", help="Pairs, triplets or scored lists, in a file.")],
     over: Annotated[list[str], typer.Option("--over", help="Repeatable: batch=16,32 or learning_rate=1e-5..1e-3.")],
-    model: ModelOption = "embedded",
+    model: BaseOption = "embedded",
     destination: Annotated[Path, typer.Option("--output", help="Folder for the trials.")] = Path("trials"),
     trials: Annotated[int, typer.Option("--trials", help="How many in all.", min=1)] = 10,
     max_steps: Annotated[int, typer.Option("--max-steps", help="0: as many as the epochs need.", min=0)] = 0,

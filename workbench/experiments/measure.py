@@ -21,6 +21,7 @@ from workbench.experiments.experiment import EXACT as EXACT_SCORER
 from workbench.experiments.experiment import INDEX, Experiment
 from workbench.experiments.prepare import STAGES, TRUTH_DEPTH, Prepared
 from workbench.experiments.progress import SILENT, Steps
+from workbench.experiments.unread import cut_note
 from workbench.runs.record import EXACT
 
 WARM_UP = 8  # searches before the clock counts: files are read, codes that pay only for several queries are built
@@ -307,8 +308,7 @@ def vector_notes(prepared: Prepared) -> list[str]:
     """Texts that were cut, and those of which nothing is left to score."""
     found = []
     for kind, vectors in (("documents", prepared.documents), ("queries", prepared.queries)):
-        if vectors.truncated:
-            found.append(f"{vectors.truncated} of {len(vectors)} {kind} were cut at the model's maximum length.")
+        found += filter(None, [cut_note(kind, vectors, prepared.model)])
         if vectors.without_vectors:
             found.append(f"{vectors.without_vectors} of {len(vectors)} {kind} have nothing to score, none is found.")
     return found

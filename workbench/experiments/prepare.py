@@ -19,6 +19,7 @@ from engine.pooling import PoolSettings
 from engine.retrieval import id_order
 from engine.sampling import fitting
 from workbench.cache import cached_embeddings, content_key, keep_arrays, kept_arrays
+from workbench.experiments import unread
 from workbench.experiments.experiment import Experiment
 from workbench.experiments.pooler import Pooler
 from workbench.experiments.progress import SILENT, Steps
@@ -28,6 +29,7 @@ QUICK_S = 0.2  # a collection that does not exist is known by then
 TRUTH_DEPTH = 100  # documents of exact search that are kept for each query
 TRUTH = "exact-truth"
 BLOCK = 32  # queries of exact search between two looks at whether to stop
+KINDS: dict[Task, str] = {"document": "documents", "query": "queries"}
 STAGES: dict[Task, str] = {"document": "encode documents", "query": "encode queries"}
 
 
@@ -62,6 +64,7 @@ class Prepared:
         self.encoder = encoder
         self.source = source
         self._held: dict[Task, TokenEmbeddings] = {} if given is None else {"document": given[0], "query": given[1]}
+        self.known_cut = ""  # what an index on disk says of its documents
         self._truth: np.ndarray | None = None
         self._whole = whole
         self._shorter: dict[int, Prepared] = {}
@@ -99,6 +102,12 @@ class Prepared:
         wanted = Experiment(**{"collection": names[0], "model": names[1], "vectors": self.vectors, **changes})
         return wanted if self.collection.judged_queries else replace(wanted, metrics=())
 
+    @property
+    def cut(self) -> str:
+        """What was cut of the documents, without full stop; nothing before they are encoded, or where nothing was."""
+        held = self._held.get("document")
+        return self.known_cut if held is None else unread.what_was_cut("documents", held, self.model)
+
     def encode(self, task: Task, steps: Steps = SILENT) -> tuple[TokenEmbeddings, bool]:
         """Encode the documents or the queries, where nobody did before.
 
@@ -128,6 +137,7 @@ class Prepared:
             steps(STAGES[task], done, total)
 
         self._held[task] = cached_embeddings(self.encoder, texts, task, progress, self.vectors)
+        unread.tell(KINDS[task], self._held[task], self.model)
         return self._held[task], not worked
 
     @property

@@ -6,23 +6,48 @@ import numpy as np
 import plotly.graph_objects as go
 
 from engine.errors import InputError
-from engine.explain import Alignment
+from engine.explain import Alignment, Stretch, excerpt, is_long, most_telling, stretches
 from workbench.figures.theme import MONO, faded, palette, style
 
 CELL = 17  # pixels of a matrix row
+STRIP, BETWEEN = 70, 46  # pixels of the bars above the matrix of a passage, and of the gap
 
 
-def maxsim_heatmap(alignment: Alignment, row: int | None = None, theme: str = "light") -> go.Figure:
+def maxsim_heatmap(
+    alignment: Alignment, row: int | None = None, theme: str = "light", passage: int | None = None
+) -> go.Figure:
     """Every query token against every document token, with each query token's best match outlined.
+
+    Of a long document one passage is shown so, under a strip that says how much of the score each passage holds.
 
     Args:
         alignment: From `explain`.
         row: Position of a chosen query token; the others step back.
         theme: "light" or "dark".
+        passage: Number of a passage of a long document, from 0; None is the one that most of the score comes from.
 
     Returns:
         The figure.
+
+    Raises:
+        InputError: there is no such passage, or the document is not long.
     """
+    parts = stretches(alignment) if is_long(alignment) else []
+    if passage is not None and not 0 <= passage < len(parts):
+        raise InputError(
+            f"Expected a passage from 0 to {len(parts) - 1}, got {passage}: choose one of them."
+            if parts
+            else f"Expected no passage of a document of {len(alignment.document_tokens)} tokens, which is shown as a "
+            f"whole, got {passage}: leave it out."
+        )
+    if not parts:
+        return _matrix(alignment, row, theme)
+    number = most_telling(parts) if passage is None else passage
+    figure = _matrix(excerpt(alignment, parts[number]), row, theme)
+    return _under_a_strip(figure, alignment, parts, number, theme)
+
+
+def _matrix(alignment: Alignment, row: int | None, theme: str) -> go.Figure:
     colours = palette(theme)
     similarity = alignment.similarity
     queries, documents = [_names(tokens) for tokens in (alignment.query_tokens, alignment.document_tokens)]
@@ -44,6 +69,8 @@ def maxsim_heatmap(alignment: Alignment, row: int | None = None, theme: str = "l
         )
     )
     for position, best in enumerate(alignment.best):
+        if best < 0:  # in another passage
+            continue
         figure.add_shape(
             type="rect", x0=best - 0.5, x1=best + 0.5, y0=position - 0.5, y1=position + 0.5,
             line={"color": colours.chosen, "width": 2}, opacity=1 if row in (None, position) else 0.3,
@@ -55,7 +82,7 @@ def maxsim_heatmap(alignment: Alignment, row: int | None = None, theme: str = "l
                 line_width=0, fillcolor=faded(colours.card, 0.6), layer="above",
             )  # fmt: skip
     note = f"Colour: similarity. Outlined: each query token's best match; they add up to {alignment.score:.3f}."
-    style(figure, "Every query token against every document token", theme, CELL * n + 90, note)
+    style(figure, "Every query token against every document token", theme, _height(alignment), note)
     ticks = {"family": MONO, "size": 11}
     # A category axis drops labels that have no room and shows them again when a person zooms in.
     aliases = {str(position): name for position, name in enumerate(documents)}
@@ -64,6 +91,38 @@ def maxsim_heatmap(alignment: Alignment, row: int | None = None, theme: str = "l
         tickvals=list(range(n)), ticktext=queries, tickfont=ticks, showgrid=False, range=[n - 0.5, -0.5]
     )
     figure.update_xaxes(fixedrange=False)  # a long document is read by zooming in
+    return figure
+
+
+def _height(alignment: Alignment) -> int:
+    """Pixels of a matrix and the names below it."""
+    return CELL * len(alignment.query_tokens) + 90
+
+
+def _under_a_strip(figure: go.Figure, alignment: Alignment, parts: list[Stretch], number: int, theme: str) -> go.Figure:
+    """The matrix of one passage below bars of all passages, which stand as they do in the text."""
+    colours = palette(theme)
+    scores, height = [part.score for part in parts], _height(alignment)
+    top = 1 - STRIP / (height + STRIP + BETWEEN)
+    below = 1 - (STRIP + BETWEEN) / (height + STRIP + BETWEEN)
+    figure.add_bar(
+        x=list(range(1, len(parts) + 1)), y=scores, xaxis="x2", yaxis="y2", showlegend=False,
+        marker_color=[colours.chosen if i == number else colours.accent for i in range(len(parts))],
+        hovertemplate="passage %{x}: %{y:.3f} of the score<extra></extra>",
+    )  # fmt: skip
+    elsewhere = alignment.score - sum(scores)
+    title = f"Passage {number + 1} of {len(parts)} holds {scores[number]:.2f} of {alignment.score:.2f}"
+    note = (
+        f"Above: how much of the score the best matches in each passage add; {elsewhere:.2f} comes from vectors that "
+        "stand for no place. Below: the passage in full, its best matches outlined."
+    )
+    style(figure, title, theme, height + STRIP + BETWEEN, note)
+    figure.update_traces(selector={"type": "heatmap"}, colorbar={"len": below, "y": 0, "yanchor": "bottom"})
+    figure.update_layout(
+        bargap=0.15, yaxis_domain=[0, below],
+        xaxis2={"anchor": "y2", "showgrid": False, "range": [0.4, len(parts) + 0.6], "fixedrange": True},
+        yaxis2={"anchor": "x2", "domain": [top, 1], "nticks": 3, "rangemode": "tozero", "fixedrange": True},
+    )  # fmt: skip
     return figure
 
 

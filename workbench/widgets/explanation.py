@@ -10,8 +10,9 @@ import plotly.graph_objects as go
 
 from engine import Alignment, Encoder, explain
 from engine.errors import WorkbenchError
+from engine.explain import is_long, stretches
 from workbench import figures
-from workbench.widgets.static import StaticFallback, alignment_html, error_html, score_html, text_html
+from workbench.widgets.static import StaticFallback, alignment_html, error_html, prose_html, score_html
 
 WAIT_S = 0.3  # a pause in typing
 ALL = "all tokens"
@@ -39,15 +40,18 @@ class ExplanationWidget(StaticFallback):
         self.text = ipywidgets.Textarea(text, description="Text", rows=3, layout=wide)
         self.token = ipywidgets.Dropdown(description="Tint by")
         self.score = ipywidgets.HTML()
+        self.passage = ipywidgets.Dropdown(description="Passage")
         self.prose = ipywidgets.HTML()
         self.matrix = ipywidgets.Box(layout=wide)
         self._waiting: asyncio.Task[None] | None = None
-        super().__init__([self.question, self.text, self.score, self.token, self.prose, self.matrix])
-        self._offer_tokens()
+        choices = ipywidgets.HBox([self.token, self.passage])
+        super().__init__([self.question, self.text, self.score, choices, self.prose, self.matrix])
+        self._offer()
         self._draw()
         for box in (self.question, self.text):
             box.observe(self._edited, "value")
-        self.token.observe(lambda change: self._draw(), "value")
+        for menu in (self.token, self.passage):
+            menu.observe(lambda change: self._draw(), "value")
 
     def static_html(self) -> str:
         """See the base."""
@@ -73,10 +77,17 @@ class ExplanationWidget(StaticFallback):
         except WorkbenchError as error:
             self.score.value = error_html(str(error), self.theme)
             return
-        self._offer_tokens()
+        self._offer()
         self._draw()
 
-    def _offer_tokens(self) -> None:
+    def _offer(self) -> None:
+        """Fill the menus: tokens of the question, and passages of a long text, most of the score first."""
+        self.parts = stretches(self.alignment) if is_long(self.alignment) else []
+        order = sorted(range(len(self.parts)), key=lambda number: -self.parts[number].score)
+        passages = [(f"{number + 1} of {len(order)}: {self.parts[number].score:.2f}", number) for number in order]
+        self.passage.layout.display = None if passages else "none"
+        if list(self.passage.options) != passages:
+            self.passage.options = passages
         names = [f"{position + 1}. {token}" for position, token in enumerate(self.alignment.query_tokens)]
         options = [(ALL, -1), *[(name, position) for position, name in enumerate(names)]]
         if list(self.token.options) != options:
@@ -84,10 +95,12 @@ class ExplanationWidget(StaticFallback):
 
     def _draw(self) -> None:
         chosen = None if self.token.value in (None, -1) else int(self.token.value)
+        passage = self.passage.value if self.parts else None
         self.score.value = score_html(self.alignment, self.theme, chosen)
-        self.prose.value = text_html(self.alignment, self.text.value, chosen, self.theme)
+        self.prose.value = prose_html(self.alignment, self.text.value, chosen, self.theme, passage)
         # A new figure rather than a changed one: the number of outlines changes with the number of tokens.
-        old, figure = self.matrix.children, go.FigureWidget(figures.maxsim_heatmap(self.alignment, chosen, self.theme))
+        drawn = figures.maxsim_heatmap(self.alignment, chosen, self.theme, passage)
+        old, figure = self.matrix.children, go.FigureWidget(drawn)
         self.matrix.children = (figure,)
         for widget in old:
             widget.close()

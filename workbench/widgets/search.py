@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from engine.errors import WorkbenchError
 from workbench import figures
-from workbench.widgets.static import StaticFallback, alignment_html, error_html, score_html, text_html
+from workbench.widgets.static import StaticFallback, alignment_html, error_html, prose_html, score_html
 from workbench.workspace import Hit, SearchResult, Workspace
 
 
@@ -90,7 +90,7 @@ class SearchWidget(StaticFallback):
             return
         alignment = self.workspace.explain(self.result.question, hit.id)
         self.score.value = score_html(alignment, self.theme)
-        self.prose.value = text_html(alignment, hit.text, None, self.theme)
+        self.prose.value = prose_html(alignment, hit.text, None, self.theme)
         other = self.against.value
         if other and other != hit.id:
             second = self.workspace.explain(self.result.question, other)

@@ -6,7 +6,7 @@ from html import escape
 
 import ipywidgets
 
-from engine.explain import Alignment
+from engine.explain import Alignment, excerpt, is_long, most_telling, stretches
 from workbench.exports import html_table
 from workbench.figures.theme import FONT, faded, palette
 
@@ -42,7 +42,7 @@ def alignment_html(alignment: Alignment, question: str, text: str, theme: str = 
     frame = f"font-family:{FONT};color:{colours.ink};background:{colours.card};padding:8px"
     return (
         f'<div style="{escape(frame)}"><p><b>{escape(question)}</b></p>'
-        f"{score_html(alignment, theme)}{text_html(alignment, text, None, theme)}"
+        f"{score_html(alignment, theme)}{prose_html(alignment, text, None, theme)}"
         f"{matches_html(alignment)}</div>"
     )
 
@@ -74,6 +74,31 @@ def score_html(alignment: Alignment, theme: str = "light", chosen: int | None = 
         f'<b class="workbench-score" style="font-size:18px;font-variant-numeric:tabular-nums">'
         f"{alignment.score:.3f}</b></p>"
     )
+
+
+def prose_html(
+    alignment: Alignment, text: str, chosen: int | None = None, theme: str = "light", passage: int | None = None
+) -> str:
+    """The document as prose; of a long one a passage, and how much of the score it holds.
+
+    Args:
+        alignment: From `explain`.
+        text: The text that was explained.
+        chosen: Position of a query token; None tints by the best match with any.
+        theme: "light" or "dark".
+        passage: Number of a passage of a long document; None is the one that most of the score comes from.
+
+    Returns:
+        HTML.
+    """
+    parts = stretches(alignment) if is_long(alignment) else []
+    if not parts:
+        return text_html(alignment, text, chosen, theme)
+    number = most_telling(parts) if passage is None else passage
+    at = parts[number]
+    told = f"Passage {number + 1} of {len(parts)}, which holds {at.score:.3f} of the score:"
+    prose = text_html(excerpt(alignment, at), text[at.start : at.end], chosen, theme)
+    return f'<p style="color:{palette(theme).soft};margin:4px 0">{told}</p>{prose}'
 
 
 def text_html(alignment: Alignment, text: str, chosen: int | None = None, theme: str = "light") -> str:

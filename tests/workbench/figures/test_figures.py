@@ -210,3 +210,27 @@ def test_index_frontier_shows_bytes_as_area_and_matched_marks_hollow(theme) -> N
         figures.index_frontier(records[3:])
     with pytest.raises(InputError, match="recall_10, recall_100"):
         figures.index_frontier(records, "speed")
+
+
+def test_a_long_document_is_a_strip_and_one_passage(fake_encoder) -> None:
+    from engine import explain
+    from engine.explain import most_telling, stretches
+
+    text = "Ships wait for wind. " * 300 + "Find the largest value. " + "Ships wait for wind. " * 100
+    alignment = explain(fake_encoder, "find the largest value", text)
+    parts = stretches(alignment)
+    number = most_telling(parts)
+    figure = figures.maxsim_heatmap(alignment)
+    matrix, strip = drawn(figure)
+    assert np.array_equal(matrix.z, alignment.similarity[:, parts[number].columns])
+    assert sum(strip.y) == pytest.approx(alignment.score, abs=1e-4)
+    assert len(figure.layout.shapes) == 4  # all best matches are in this passage
+    assert f"{number + 1} of {len(parts)}" in figure.layout.title.text.replace("<br>", " ")
+    assert len(figure.to_json()) < 200_000
+    other = figures.maxsim_heatmap(alignment, passage=0, theme="dark")
+    assert np.array_equal(drawn(other)[0].z, alignment.similarity[:, parts[0].columns])
+    assert not other.layout.shapes
+    with pytest.raises(InputError, match=f"{len(parts) - 1}"):
+        figures.maxsim_heatmap(alignment, passage=len(parts))
+    with pytest.raises(InputError, match="leave it out"):
+        figures.maxsim_heatmap(explain(fake_encoder, "a value", "a short text"), passage=0)

@@ -88,3 +88,20 @@ def test_a_viewer_without_widgets_gets_the_numbers(widget: ExplanationWidget) ->
     assert f"{widget.alignment.score:.3f}" in page
     assert "<largest>" not in page
     assert page.count("<tr") == 1 + len(widget.alignment.query_tokens)
+
+
+def test_a_long_text_has_a_menu_of_passages(fake_encoder) -> None:
+    text = "Ships wait for wind. " * 300 + "The index of the largest value. " + "Ships wait for wind. " * 100
+    widget = ExplanationWidget(fake_encoder, QUESTION, text)
+    assert widget.passage.layout.display is None
+    assert "largest" in widget.prose.value
+    assert len(widget.prose.value) < 60_000
+    assert "Passage" in widget.static_html()
+    first = widget.matrix.children[0].data[0].z.shape
+    widget.passage.value = 0
+    assert "largest" not in widget.prose.value
+    assert widget.prose.value.count("Ships") > 10
+    assert widget.matrix.children[0].data[0].z.shape[0] == first[0]
+    widget.text.value = TEXT
+    assert widget.passage.layout.display == "none"
+    assert widget.matrix.children[0].data[0].z.shape[1] == len(fake_encoder.tokens(TEXT, "document"))
