@@ -54,9 +54,11 @@ def word_groups(text: str, tokens: Sequence[Token]) -> list[list[int]]:
 def _joined(text: str, before: Token, token: Token) -> bool:
     if before.start == before.end:  # a tokenizer's mark of a space belongs to the word behind it
         return token.start == before.end
+    if before.start <= token.start < before.end:  # several tokens for one letter, as byte-level tokenizers give
+        return True
     if token.end <= before.start:  # merged tokens stand in the order of their vectors
         return False
-    if token.start < before.end:  # several tokens for one character, as byte-level tokenizers give
+    if token.start < before.end:
         return True
     if token.start > before.end:
         return False

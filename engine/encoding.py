@@ -137,7 +137,7 @@ def unread_tokens(
     elif full and limit is not None and encoder.model.tokenizer is not None:
         prompt, tokenizer = encoder.prompt(task), cast(Any, encoder.model.tokenizer)
         with encoder.tokenizing:
-            whole = tokenizer([prompt + texts[row] for row in full], truncation=False, verbose=False)["input_ids"]
+            whole = tokenizer([f"{prompt}{texts[row]}" for row in full], truncation=False, verbose=False)["input_ids"]
         for row, ids in zip(full, whole, strict=True):
             nothing[row] = max(len(ids) - limit, 0)
     return nothing, int(lengths.sum())

@@ -83,16 +83,16 @@ def whole_letters(start: int, end: int, starts: Sequence[int], text: str) -> tup
 
     Args:
         start: First character.
-        end: One past the last.
+        end: One past the last; equal to `start` for a span of nothing, which goes to the beginning of its letter.
         starts: From `letter_starts`.
         text: The text.
 
     Returns:
         The span.
     """
-    if end <= start:
-        return start, end
     first = starts[bisect_right(starts, start) - 1]
+    if end <= start:
+        return first, first
     return start if text[first].isspace() else first, starts[bisect_left(starts, end)]
 
 

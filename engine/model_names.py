@@ -122,7 +122,7 @@ def context_of(model: MultiVectorEncoder) -> int | None:
     """
     inner: Any = getattr(model[0], "auto_model", None)
     config = getattr(inner, "config", None)
-    config = config.get_text_config() if hasattr(config, "get_text_config") else config
+    config = config.get_text_config() if config is not None and hasattr(config, "get_text_config") else config
     limit = getattr(config, "max_position_embeddings", None) or model.max_seq_length
     for name, module in inner.named_modules() if inner is not None else ():
         if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from apps.components import component
@@ -72,7 +73,9 @@ class OwnPage(Functions):
             given = request["source"] != "open"
             yield _job("running", step="Loading the model")
             wanted = ModelName.parse(asked(request, "model") or self.workspaces.first.encoder.name)
-            encoder = self.workspaces.models.get(str(wanted.choose(asked(request, "windows") or None)))
+            windows = asked(request, "windows")
+            wanted = replace(wanted, windows=None).choose(windows) if windows else wanted
+            encoder = self.workspaces.models.get(str(wanted))
             yield _job("running", step="Reading the texts")
             collection = own_collection(request, encoder) if given else opened.collection
 

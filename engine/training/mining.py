@@ -63,7 +63,7 @@ def mine(
         progress: Called with (stage, done, all).
 
     Returns:
-        The rows for which enough negatives were found; "unmined" counts the others.
+        The rows for which enough negatives were found; "unmined" counts the others, "cut" texts that were cut.
 
     Raises:
         InputError: no row has enough negatives.
@@ -106,7 +106,7 @@ def mine(
     columns = {name: [data.columns[name][row] for row in kept] for name in ("query", "positive")}
     for i in range(settings.negatives):
         columns[f"negative_{i + 1}"] = [negatives[i] for negatives in found]
-    counts = {**data.counts, "kept": len(kept), "unmined": len(data) - len(kept)}
+    counts = {**data.counts, "kept": len(kept), "unmined": len(data) - len(kept), "cut": documents.truncated}
     return replace(data, columns=columns, scores=None, counts=counts)
 
 

@@ -223,6 +223,25 @@ def test_pasted_text_is_indexed_searched_and_shared_by_its_link_only(page: Page,
 
 
 @pytest.mark.browser
+def test_long_texts_are_cut_or_read_in_windows(page: Page, server: Server) -> None:
+    from playwright.sync_api import expect
+
+    page.goto(f"{server.url}own")
+    expect(page.locator(".intro")).to_contain_text("At most")
+    page.locator(".pasted").fill("Ships wait for wind and water. " * 60)
+    page.get_by_role("button", name="Index").click()
+    expect(page.locator(".result")).to_contain_text("1 of 1 documents were cut at 256 tokens", timeout=60_000)
+    page.locator(".long").select_option("windows")
+    page.locator(".window").fill("128")
+    page.get_by_role("button", name="Index").click()
+    expect(page.locator(".result")).to_contain_text("model embedded?windows=128:32", timeout=60_000)
+    expect(page.locator(".result")).not_to_contain_text("cut")
+    page.locator(".window").fill("4000")
+    page.get_by_role("button", name="Index").click()
+    expect(page.get_by_role("alert")).to_contain_text("512 tokens", timeout=60_000)
+
+
+@pytest.mark.browser
 def test_files_are_chosen_and_wrong_ones_refused_before_they_are_sent(page: Page, server: Server) -> None:
     from playwright.sync_api import expect
 

@@ -13,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from engine import Collection, Encoder
+from engine.model_names import Windows
 from tests.apps.conftest import HOSTILE, QUESTIONS
 from tests.apps.test_pages import number, open_page
 from workbench.embedded.model import load
@@ -108,7 +109,9 @@ def test_two_models_explain_the_same_pair(page: Page, server: Server) -> None:
     assert sum(parts) == pytest.approx(theirs, abs=0.005 * len(parts) + 0.001)
 
 
-@pytest.mark.parametrize("name", ["/etc", "../../etc", "C:\\models", "trained/../../x", "no model"])
+@pytest.mark.parametrize(
+    "name", ["/etc", "/etc?windows=64:8", "../../etc", "C:\\models", "trained/../../x", "no model"]
+)
 def test_a_browser_names_no_path_as_a_model(server: Server, name: str) -> None:
     from engine.errors import InputError
 
@@ -166,3 +169,31 @@ def test_a_page_is_saved_as_a_picture(page: Page, server: Server, tmp_path: Path
     colours = {colour for _, colour in picture.getcolors(1 << 24) or []}
     assert (180, 83, 26) in colours, "the mark of a best match is drawn"
     assert len(colours) > 50
+
+
+def test_a_long_document_is_an_overview_and_one_passage(page: Page, server: Server, embedded_encoder: Encoder) -> None:
+    filler = "Ships wait for wind and water at the northern mole. " * 160
+    told = "Sourdough bread needs flour, water, salt and a whole night to rise. "
+    collection = Collection({"log": filler + told + filler, "note": "Bread is baked in the morning."}, name="logs")
+    encoder = Encoder(embedded_encoder.model, "embedded?windows=256:32", windows=Windows(256, 32))
+    cut = server.workspaces.add(open_workspace(collection, embedded_encoder, "exact"))
+    key = server.workspaces.add(open_workspace(collection, encoder, "exact"))
+    open_page(page, server, q="how long does bread rise", doc="log", on=cut)
+    expect(page.locator(".about")).to_contain_text("1 of 2 documents were cut at 256 tokens")
+    expect(page.locator(".strip")).to_have_count(0)
+    open_page(page, server, q="how long does bread rise", doc="log", on=key)
+    expect(page.locator(".about")).not_to_contain_text("cut")
+    bars = page.locator(".strip button")
+    assert bars.count() > 20
+    expect(page.locator(".pair .text")).to_contain_text("a whole night to rise")
+    score = number(page.locator(".pair .score").text_content() or "")
+    bars.nth(0).click()
+    expect(bars.nth(0)).to_have_attribute("aria-current", "true")
+    expect(page.locator(".pair .text")).not_to_contain_text("night")
+    assert "passage=0" in page.url
+    assert number(page.locator(".pair .score").text_content() or "") == score
+    page.locator(".chip", has_text="rise").first.click()
+    page.locator(".pair button.inline").click()  # to the passage that its best match stands in
+    expect(page.locator(".pair .text")).to_contain_text("a whole night to rise")
+    page.reload()
+    expect(page.locator(".pair .text")).to_contain_text("a whole night to rise")

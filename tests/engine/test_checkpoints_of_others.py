@@ -83,7 +83,7 @@ def test_the_markers_of_a_layout_stand_before_each_text(tmp_path: Path) -> None:
     encoder = Encoder.load(str(make(shape("gte-modern"), tmp_path / "model")), device="cpu", dtype="float32")
     tokenizer = encoder.model.tokenizer
     for task, marker in zip(("query", "document"), MARKERS, strict=True):
-        ids = encoder._preprocess([TEXTS[0]], task)["input_ids"][0].tolist()  # type: ignore[arg-type]
+        ids = encoder.preprocess([TEXTS[0]], task)["input_ids"][0].tolist()  # type: ignore[arg-type]
         assert ids[1] == tokenizer.convert_tokens_to_ids(marker)
     skipped = {token.text for token in encoder.tokens("a map; of, rivers.", "document")}
     assert not skipped & {";", ",", "."}, "punctuation has no vectors in documents"

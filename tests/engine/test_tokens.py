@@ -211,11 +211,12 @@ def test_words_are_what_stands_between_spaces_where_a_script_has_them(encoder: E
     shown = [group_text(text, tokens, group) for group in groups if tokens[group[0]].kind == "text"]
     assert "".join(str(piece["text"]) for piece in segments(text, tokens, groups)) == text
     assert not any(character.isspace() for word in shown for character in word)
-    if script in ("Korean", "Arabic", "Hindi", "Vietnamese", "marks"):
+    unknown = any(token.text == "<unk>" for token in tokens)  # one token may then be a whole line
+    if script in ("Korean", "Arabic", "Hindi", "Vietnamese", "marks") and not unknown:
         expected = [word for piece in text.split() for word in regex.split(r"([،,½])", piece) if word]
         assert [word for word in shown if word] == expected
-    if script in ("Chinese", "Japanese", "Thai") and encoder.model.tokenizer.unk_token != "[UNK]":
-        assert len(shown) > 10  # no spaces: no token is joined with the next
+    if script in ("Chinese", "Japanese", "Thai"):  # no spaces: no token is joined with the next
+        assert len(shown) == len({(token.start, token.end) for token in tokens if token.end > token.start})
     if script == "emoji":
         assert "👩‍👩‍👧" in "".join(shown)
         assert all(word in text for word in shown)

@@ -152,6 +152,7 @@ def mine(
     from engine import Encoder, load_collection
     from engine.training import CachedTeacher, MiningSettings, add_teacher_scores, read_training_data
     from engine.training import mine as add_negatives
+    from workbench.experiments.unread import remedy
 
     if scores and teacher is None:
         raise InputError("--scores needs the teacher that gives them: name a cross-encoder with --teacher.")
@@ -165,6 +166,9 @@ def mine(
     encoder = Encoder.load(model, device=device)
     with progress_bars() as report:
         mined = add_negatives(encoder, rows, texts, chosen, judge, report)
+    if mined.counts["cut"]:
+        windows = remedy(encoder.describe())
+        note(f"{mined.counts['cut']:,} texts were cut" + (f": --windows {windows} reads all." if windows else "."))
     if scores and judge is not None:
         mined = add_teacher_scores(mined, judge)
     mined.save(destination)

@@ -226,7 +226,7 @@ def test_a_long_document_is_a_strip_and_one_passage(fake_encoder) -> None:
     assert sum(strip.y) == pytest.approx(alignment.score, abs=1e-4)
     assert len(figure.layout.shapes) == 4  # all best matches are in this passage
     assert f"{number + 1} of {len(parts)}" in figure.layout.title.text.replace("<br>", " ")
-    assert len(figure.to_json()) < 200_000
+    assert len(str(figure.to_json())) < 200_000
     other = figures.maxsim_heatmap(alignment, passage=0, theme="dark")
     assert np.array_equal(drawn(other)[0].z, alignment.similarity[:, parts[0].columns])
     assert not other.layout.shapes
