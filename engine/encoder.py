@@ -329,8 +329,7 @@ class Encoder:
             found = encode_in_windows(self, self.windows, texts, storage, progress)
         else:
             found = encode_texts(self, texts, task, storage, progress)
-        arrays = [array for array in found.arrays if array is not None]
-        joined = TokenEmbeddings.from_list(arrays, self.fingerprint, dim=self.dim)
+        joined = TokenEmbeddings(*found.joined(self.dim, storage), self.fingerprint)
         if task == "query" and (empty := np.flatnonzero(joined.lengths == 0)).size:
             raise InputError(
                 f"Nothing of the query {texts[empty[0]][:80]!r} at position {empty[0]} is left to score, since the "

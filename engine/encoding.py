@@ -39,6 +39,17 @@ class Encoded:
     unread: int = 0
     tokens: int = 0
 
+    def joined(self, dim: int, storage: type[np.floating[Any]]) -> tuple[np.ndarray, np.ndarray]:
+        """The vectors of all texts one after the other, and their offsets; each array goes as soon as it is copied."""
+        offsets = np.zeros(len(self.arrays) + 1, np.int64)
+        np.cumsum([0 if array is None else len(array) for array in self.arrays], out=offsets[1:])
+        values = np.empty((int(offsets[-1]), dim), storage)
+        for number, array in enumerate(self.arrays):
+            if array is not None:
+                values[offsets[number] : offsets[number + 1]] = array
+            self.arrays[number] = None  # so that memory holds the vectors once
+        return values, offsets
+
     def count(self, unread: Sequence[int], read: int) -> None:
         """Add what was not read of each of some texts, and how many tokens of them were."""
         self.cut += sum(number > 0 for number in unread)
