@@ -183,9 +183,9 @@ def test_a_long_document_is_an_overview_and_one_passage(page: Page, server: Serv
     expect(page.locator(".strip")).to_have_count(0)
     open_page(page, server, q="how long does bread rise", doc="log", on=key)
     expect(page.locator(".about")).not_to_contain_text("cut")
+    expect(page.locator(".pair .text")).to_contain_text("a whole night to rise")
     bars = page.locator(".strip button")
     assert bars.count() > 20
-    expect(page.locator(".pair .text")).to_contain_text("a whole night to rise")
     score = number(page.locator(".pair .score").text_content() or "")
     bars.nth(0).click()
     expect(bars.nth(0)).to_have_attribute("aria-current", "true")

@@ -30,7 +30,7 @@ class Experiment:
 
     Args:
         collection: A name or path for `load_collection`.
-        model: A name or path for `Encoder.load`.
+        model: A name or path for `Encoder.load`, which may say how documents are read: "embedded?windows=256:32".
         dtype: What the model computes in: "auto", "float32", "bfloat16", "float16" or "int8".
         vectors: How token vectors are kept: "float16" or "float32".
         dim: Leading coordinates of nested (Matryoshka) vectors that are used; None uses all.
