@@ -93,7 +93,8 @@ def whole_letters(start: int, end: int, starts: Sequence[int], text: str) -> tup
     first = starts[bisect_right(starts, start) - 1]
     if end <= start:
         return first, first
-    return start if text[first].isspace() else first, starts[bisect_left(starts, end)]
+    first = min(first + 1, start) if text[first].isspace() else first
+    return first, starts[bisect_left(starts, end)]
 
 
 def within_a_word(text: str, place: int) -> bool:
