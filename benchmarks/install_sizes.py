@@ -28,6 +28,10 @@ ABOUT = {
     "fast-plaid": "the peer's PLAID, which needs torch 2.11.0",
     "peers": "LanceDB, Qdrant, WARP and others to compare with",
     "gpu": "fused kernels for CUDA",
+    "benchmarks": "benchmarks by name",
+    "lancedb": "one of the peers",
+    "qdrant": "one of the peers",
+    "xtr-warp": "one of the peers",
     "docs": "this site",
     "dev": "tests and linters",
 }
@@ -81,7 +85,8 @@ def table() -> str:
     )
     if cuda:
         lines.append(f"| CUDA, on Linux | comes with torch's usual build | {len(cuda)} | {megabytes(cuda, core)} |")
-    for extra, about in ABOUT.items():
+    for extra in sorted(extras.keys() - {"all"}, key=[*ABOUT, *extras].index):
+        about = ABOUT.get(extra, "")
         texts = [text for text in extras[extra] if not text.startswith(PROJECT)]
         own = [name for text in extras[extra] if text.startswith(PROJECT) for name in Requirement(text).extras]
         added, missing = closure(

@@ -44,7 +44,9 @@ class Away(torch.Tensor):
         """Refused, as a card refuses it."""
         raise TypeError("can't convert a tensor of another device to numpy: copy it to the CPU first")
 
-    __array__ = numpy
+    def __array__(self, dtype: Any = None) -> Any:
+        """Refused in the same way."""
+        return self.numpy()
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -32,7 +32,7 @@ OPTIONS = {
                 "primaryColor": "#0b6e6e",
                 "backgroundColor": "#fbfaf7",
                 "secondaryBackgroundColor": "#f1efe9",
-                "textColor": "#1d232b",
+                "textColor": "#10151b",  # captions are this at 60%, which a lighter one makes too faint
                 "borderColor": "#e4e2dc",
             },
             "dark": {

@@ -20,7 +20,12 @@
         const figure = JSON.parse(target.querySelector("script").textContent);
         plotly().then((drawer) => {
           target.replaceChildren();
-          drawer.newPlot(target, figure.data, { ...figure.layout, autosize: true }, { displaylogo: false, responsive: true });
+          drawer.newPlot(
+            target,
+            figure.data,
+            { ...figure.layout, autosize: true },
+            { displaylogo: false, responsive: true },
+          );
         });
       }
     },

@@ -11,6 +11,10 @@
       this.frame.hidden = true;
       this.frame.title = "Search";
       document.body.append(this.frame);
+      const page = this.frame.contentDocument; // written, so that no browser replaces it later
+      page.open();
+      page.write("<!doctype html><title>Search</title>");
+      page.close();
       const inside = this.frame.contentWindow;
       inside.postMessage = (data) => this.dispatchEvent(new MessageEvent("message", { data }));
       inside.importScripts = (...urls) =>

@@ -62,7 +62,7 @@ def test_a_browser_asks_nobody_and_finds_what_is_sought(site: Path, browser) -> 
         tab.goto((site / page).as_uri())
         tab.wait_for_load_state("networkidle")
     tab.keyboard.press("s")
-    tab.locator(".md-search__input").fill("centroids")
+    tab.keyboard.type("centroids")
     tab.locator(".md-search-result__item a").first.wait_for(timeout=60_000)
     assert tab.locator(".md-search-result__item").count() > 1
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
