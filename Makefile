@@ -82,7 +82,7 @@ test-a11y: $(READY) $(NODE_READY)  ## Accessibility of the pages by axe-core, in
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/apps/test_accessibility.py -m "slow or not slow"
 
 docs: $(READY)  ## The documentation as a site that needs no network, in site/
-	HF_HUB_OFFLINE=1 $(BIN)/python -m docs.build
+	HF_HUB_OFFLINE=1 $(BIN)/python -m docs.tools
 
 wheel: $(READY)  ## Wheel and source distribution, in dist/
 	$(BIN)/python -m uv build --python $(BIN)/python

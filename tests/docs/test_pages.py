@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -48,6 +49,18 @@ def wrong_in(text: str) -> list[str]:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_and_options_in_blocks_exist(path: Path) -> None:
     assert wrong_in(path.read_text(encoding="utf-8")) == []
+
+
+def test_what_make_runs_is_there() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    modules = {name for name in re.findall(r"python -m ([\w.]+)", text) if (ROOT / name.split(".")[0]).is_dir()}
+    assert {"docs.tools", "benchmarks.readme"} <= modules
+    assert all(find_spec(name) for name in modules)
+    folders = {name for name in re.findall(r"-m pytest ([\w/.]+)", text) if name != "tests"}
+    assert all((ROOT / name).exists() for name in folders)
+    pages = "\n".join(path.read_text(encoding="utf-8") for path in PAGES)
+    targets = set(re.findall(r"^([a-z0-9-]+):.*##", text, re.M))
+    assert set(re.findall(r"`make ([a-z][a-z0-9-]*)[` ]", pages)) - targets - {"lint", "test", "docs"} == set()
 
 
 def test_a_command_that_is_not_there_is_found() -> None:
