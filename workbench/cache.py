@@ -8,7 +8,7 @@ import json
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from engine.encoder import Progress, Task
 from engine.errors import BusyError, CorruptDataError, NotFoundError, StorageError
 from engine.indexes import Index, index_class, new_index, open_index
 from engine.pooling import PoolSettings
+from workbench.elsewhere import SpreadEncoder, spread_index
 from workbench.paths import data_folder
 
 BLOCK_TEXTS = 2048
@@ -127,30 +128,44 @@ def _encode_in_blocks(
     encoder: Encoder, texts: Sequence[str], task: Task, progress: Progress | None, dtype: str, folder: Path
 ) -> TokenEmbeddings:
     """Encode, keeping each finished block, so that an interrupted encoding goes on where it stopped."""
-    encode = encoder.encode_query if task == "query" else encoder.encode_document
-    blocks = []
-    for start in range(0, len(texts), BLOCK_TEXTS):
-        place = _blocks_folder(folder) / f"{start:08d}"
-        kept = _kept(place, mend=True)
-        if kept is not None:
-            blocks.append(kept)
-            continue
+    starts = range(0, len(texts), BLOCK_TEXTS)
+    places = {start: _blocks_folder(folder) / f"{start:08d}" for start in starts}
+    found = {start: kept for start in starts if (kept := _kept(places[start], mend=True)) is not None}
+    missing = {start: texts[start : start + BLOCK_TEXTS] for start in starts if start not in found}
+    known = sum(map(len, found.values()))
 
-        def report(done: int, total: int, start: int = start) -> None:
-            if progress is not None:
-                progress(start + done, len(texts))
+    def report(done: int, total: int) -> None:
+        if progress is not None:
+            progress(known + done, len(texts))
 
-        block = encode(texts[start : start + BLOCK_TEXTS], progress=report).astype(dtype)
+    for start, block in _encode_each(encoder, missing, task, report):
+        found[start] = block.astype(dtype)
         if len(texts) > BLOCK_TEXTS:
             with contextlib.suppress(StorageError):
-                block.save(place)
-        blocks.append(block)
+                found[start].save(places[start])
+    blocks = [found[start] for start in starts]
     if len(blocks) == 1:
         return blocks[0]
     joined = TokenEmbeddings.from_list([array for block in blocks for array in block], encoder.fingerprint, encoder.dim)
     truncated = sum(block.truncated for block in blocks)
     whole = TokenEmbeddings(joined.values, joined.offsets, encoder.fingerprint, truncated, encoder.added)
     return whole.astype(dtype)
+
+
+def _encode_each(
+    encoder: Encoder, blocks: Mapping[int, Sequence[str]], task: Task, progress: Progress
+) -> Iterator[tuple[int, TokenEmbeddings]]:
+    """Encode blocks one after the other, or as they come from an encoder that shares them out."""
+    if isinstance(encoder, SpreadEncoder):
+        names = list(blocks)
+        for number, block in encoder.encode_blocks(list(blocks.values()), task, progress):
+            yield names[number], block
+        return
+    encode = encoder.encode_query if task == "query" else encoder.encode_document
+    before, total = 0, sum(map(len, blocks.values()))
+    for start, texts in blocks.items():
+        yield start, encode(texts, progress=lambda done, _, before=before: progress(before + done, total))
+        before += len(texts)
 
 
 def cached_vectors(source: Sequence[str], texts: Sequence[str], make: Callable[[], np.ndarray]) -> np.ndarray:
@@ -278,7 +293,7 @@ def cached_index(
     folder = (scratch or data_folder("cache", "indexes")) / f"{kind}-{key}"
     with storage.file_lock(folder.with_name(f"{folder.name}.lock")):  # a second process waits for the first one's index
         try:
-            index = open_index(folder)
+            index = spread_index(open_index(folder))
             _checked_once(folder, index.verify)
             if len(index) == len(ids):
                 return _tuned(index, searching), _seconds_of(folder), True
@@ -287,8 +302,8 @@ def cached_index(
         except CorruptDataError as error:
             _throw_away(folder, error)
         shutil.rmtree(folder, ignore_errors=True)  # an interrupted build
-        with new_index(kind, folder, **parsed) as index:
-            start = time.perf_counter()
+        with new_index(kind, folder, **parsed) as created:
+            index, start = spread_index(created), time.perf_counter()
             if told is not None:
                 index.progress = lambda done: told(int(done.share * len(ids)), len(ids))
             index.add(list(ids), documents)

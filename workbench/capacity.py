@@ -209,7 +209,8 @@ def assumptions(parts: Mapping[str, Any] | None = None) -> list[str]:
         f"Each shard has {THREADS} processors. Its median grows with the square root of its vectors: {sizes} "
         f"({_sources(known['search'])}); a shard larger than these is an extrapolation.",
         f"A query waits for its slowest shard: {DRAWS:,} queries are drawn from {len(times['values'])} measured times "
-        f"of one shard ({times['source']}), every shard independently{_call(known)}. The network and the encoding of "
+        f"of one shard ({times['source']}), every shard independently and none longer than "
+        f"the longest of them{_call(known)}. The network and the encoding of "
         "the question are not in it.",
         f"A build takes time in proportion to vectors to the power of {build_growth(known):.2f}: {builds} "
         f"({_sources(known['build'])}); all shards are built at once.",

@@ -16,6 +16,7 @@ from engine.fields import Fields, of_fields
 from engine.files import replace_bytes
 from engine.model_names import ModelName
 from engine.pooling import PoolSettings, parse_pool
+from workbench.elsewhere import spread_index
 from workbench.experiments.experiment import INDEX
 from workbench.experiments.prepare import prepare
 from workbench.workspace import Workspace
@@ -155,7 +156,7 @@ def open_indexed(
         InputError: the documents are not those of the index, or another model encoded them.
     """
     path = Path(folder)
-    index = open_index(path)
+    index = spread_index(open_index(path))
     collection, name, pooling, cut = read_documents(path)
     absent = next((key for key in index.ids if key not in collection.documents), None)
     if absent is not None:

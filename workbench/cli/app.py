@@ -45,11 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads and ours would compete for the cores
     from workbench.cli import commands
+    from workbench.cli.sharing import worded
 
     commands.register(app)
     try:
         with reading_notes():
-            app(args=list(arguments) if arguments is not None else None)
+            app(args=worded(sys.argv[1:] if arguments is None else arguments))
     except WorkbenchError as error:
         complain(str(error))
         sys.exit(2)

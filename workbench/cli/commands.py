@@ -24,6 +24,9 @@ from workbench.cli import (
     tuning,
 )
 from workbench.cli.options import with_source_options
+from workbench.cli.sharing import with_ray
+
+SHARED = {"encode", "index", "search", "evaluate", "sweep", "recommend", "mine"}  # whose work can be shared out
 
 
 def register(app: typer.Typer) -> None:
@@ -55,4 +58,7 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor.doctor)
     for registered in app.registered_commands:
         if registered.callback is not None:
+            shared = registered.callback.__name__ in SHARED
             registered.callback = with_source_options(registered.callback)
+            if shared:
+                registered.callback = with_ray(registered.callback)

@@ -139,11 +139,12 @@ def encode(
     Example: `workbench encode corpus.jsonl vectors/`
     """
     from engine import Encoder, load_collection
+    from workbench.elsewhere import spread_encoder
     from workbench.experiments.unread import cut_note
 
     check_empty(destination)
     loaded = load_collection(texts)
-    encoder = Encoder.load(model, device=device)
+    encoder = spread_encoder(Encoder.load(model, device=device))
     start = time.perf_counter()
     with progress_bars() as report:
         documents = encoder.encode_document(
@@ -191,6 +192,7 @@ def index(
     """
     from engine.indexes import index_class, new_index
     from engine.pooling import parse_pool
+    from workbench.elsewhere import spread_index
     from workbench.experiments.plan import parse_spec
     from workbench.experiments.prepare import prepare
     from workbench.experiments.progress import Steps
@@ -208,7 +210,8 @@ def index(
         documents, _, _ = prepared.pooled(pooling, steps=Steps(report))
         report("index", 0, len(documents))
         start = time.perf_counter()
-        with new_index(name, destination, **settings) as created:
+        with new_index(name, destination, **settings) as empty:
+            created = spread_index(empty)
             keep_documents(
                 destination,
                 prepared.collection,

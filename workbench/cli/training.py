@@ -152,6 +152,7 @@ def mine(
     from engine import Encoder, load_collection
     from engine.training import CachedTeacher, MiningSettings, add_teacher_scores, read_training_data
     from engine.training import mine as add_negatives
+    from workbench.elsewhere import spread_encoder
     from workbench.experiments.unread import remedy
 
     if scores and teacher is None:
@@ -163,7 +164,7 @@ def mine(
     judge = None
     if teacher is not None:
         judge = CachedTeacher.load(teacher, destination.with_name(destination.name + ".scores"), _device(device))
-    encoder = Encoder.load(model, device=device)
+    encoder = spread_encoder(Encoder.load(model, device=device))
     with progress_bars() as report:
         mined = add_negatives(encoder, rows, texts, chosen, judge, report)
     if mined.counts["cut"]:

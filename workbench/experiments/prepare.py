@@ -19,6 +19,7 @@ from engine.pooling import PoolSettings
 from engine.retrieval import id_order
 from engine.sampling import fitting
 from workbench.cache import cached_embeddings, content_key, keep_arrays, kept_arrays
+from workbench.elsewhere import spread_encoder
 from workbench.experiments import unread
 from workbench.experiments.experiment import Experiment
 from workbench.experiments.pooler import Pooler
@@ -297,7 +298,7 @@ def prepare(
     loaded = reading.result() if reading is not None else collection
     assert isinstance(loaded, Collection)
     source = (collection, model) if isinstance(collection, str) and isinstance(model, str) else None
-    return _encoded(loaded, encoder, vectors, source)
+    return _encoded(loaded, spread_encoder(encoder), vectors, source)
 
 
 def _encoded(collection: Collection, encoder: Encoder, vectors: str, source: tuple[str, str] | None) -> Prepared:
@@ -344,6 +345,6 @@ class Loader:
                 self._collections[names[0]] = load_collection(names[0])
             if key[1:3] not in self._encoders:
                 self._encoders[key[1:3]] = Encoder.load(names[1], device=self.device, dtype=experiment.dtype)
-            shared = self._collections[names[0]], self._encoders[key[1:3]]
+            shared = self._collections[names[0]], spread_encoder(self._encoders[key[1:3]])
             self._prepared[key] = _encoded(*shared, experiment.vectors, names)
         return self._prepared[key]

@@ -14,7 +14,9 @@ from typing import Any, Literal
 from engine.collection import require_judgements
 from engine.errors import InputError, WorkbenchError
 from engine.metrics import DEFAULT_METRICS
+from workbench.elsewhere import place
 from workbench.experiments import plan
+from workbench.experiments.climbing import Climb, climb
 from workbench.experiments.execute import check_fits, is_kept, run, run_alone
 from workbench.experiments.experiment import Experiment
 from workbench.experiments.prepare import STAGES, TRUTH_DEPTH, Prepared
@@ -177,17 +179,23 @@ def recommend(
     with tempfile.TemporaryDirectory(prefix="recommend-") as name:
         exact = run(first, prepared=prepared, scratch=Path(name))
         tried, skipped = [Option(exact, exact, metric)], []
-        for experiment in rest:
+        climbs = [Climb(entry, exact, metric, min_quality) for entry in rest]
+        elsewhere = place() if prepared.source else None
+        if elsewhere is not None:
+            found = {}
+            for number, options in elsewhere.each(climb, climbs, seconds):
+                found[number] = options
+                steps("ways to search", len(found), len(climbs))
+            tried += [option for number in sorted(found) for option in found[number]]
+            skipped = [_spoken(entry) for number, entry in enumerate(rest) if number not in found]
+            climbs = []
+        for asked in climbs:
             spent = time.perf_counter() - start
-            if halt() or spent + _guess(experiment, prepared, tried) > seconds:
-                skipped.append(_spoken(experiment))
+            if halt() or spent + _guess(asked.experiment, prepared, tried) > seconds:
+                skipped.append(_spoken(asked.experiment))
                 continue
             steps(BUDGET, int(spent), math.ceil(seconds))
-            for rung in plan.ladder(experiment) or ({},):  # up to the first that keeps the quality
-                wanted = experiment.with_(settings={**experiment.settings, **rung})
-                tried.append(Option(run(wanted, prepared=prepared, scratch=Path(name)), exact, metric))
-                if tried[-1].quality >= min_quality:
-                    break
+            tried += climb(asked, prepared, Path(name))
     chosen, reason = choose(tried, max_bytes, max_ms, min_quality, prefer)
     return Recommendation(
         chosen, tried[0], tuple(tried), reason,

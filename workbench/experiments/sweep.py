@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any
 
+from workbench.elsewhere import place
 from workbench.experiments import plan
 from workbench.experiments.estimate import preflight
 from workbench.experiments.execute import is_kept, run
@@ -64,13 +65,20 @@ def sweep(
     # The first run of each collection and model encodes for the others, in this process.
     heads = {id(load(experiments[i])): i for i in reversed(waiting)}
     at_once = processes or (preflight([experiments[i] for i in waiting], None, load).processes if waiting else 1)
-    alone = sorted(heads.values()) if at_once > 1 else waiting
+    alone = sorted(heads.values()) if at_once > 1 or place() is not None else waiting
     for number in alone:
         if halt():
             break
         here(number)
     rest = [number for number in waiting if number not in alone]
-    if rest and not halt():
+    elsewhere = place()
+    if rest and not halt() and elsewhere is not None:
+        for number, done in elsewhere.each(run, [experiments[number] for number in rest]):
+            found[rest[number]] = done
+            report(len(found), len(experiments), done)
+            if halt():
+                break
+    elif rest and not halt():
         _in_processes(experiments, rest, at_once, found, report, halt)
     return [found[number] for number in sorted(found)]
 

@@ -30,7 +30,7 @@ def settings_of(inner: type[Index]) -> type[Settings]:
         InputError: the kind cannot be held in shards.
     """
     # `of` has one default for all kinds, so that a text which names another one always says so.
-    own: list[tuple[str, Any, Field[Any]]] = [
+    own: list[tuple[str, Any, Any]] = [
         ("of", str, field(default=OF)), ("shards", int, field(default=4)), ("processes", int, field(default=0))
     ]  # fmt: skip
     names, theirs = {name for name, _, _ in own}, fields(inner.settings_class)
@@ -51,7 +51,7 @@ def settings_of(inner: type[Index]) -> type[Settings]:
     return make_dataclass(name, entries, bases=(Settings,), namespace=space, frozen=True)
 
 
-def _default(entry: Field[Any]) -> Field[Any]:
+def _default(entry: Field[Any]) -> Any:
     if entry.default_factory is not MISSING:
         return field(default_factory=entry.default_factory)
     return field(default=entry.default)

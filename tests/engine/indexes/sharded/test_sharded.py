@@ -6,6 +6,7 @@ import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,7 +88,7 @@ def test_shards_of_plaid_find_what_exact_search_finds(tmp_path):
 
 def test_equal_scores_are_ordered_by_id_across_shards(tmp_path):
     names = [f"t{i:02d}" for i in RNG.permutation(40)]
-    index = create_index("sharded", tmp_path / "i", of="exact", shards=4)
+    index: Any = create_index("sharded", tmp_path / "i", of="exact", shards=4)
     # the same vectors in another order: other shards, and the same MaxSim
     index.add(names, TokenEmbeddings.from_list([RNG.permutation(QUERIES[0]) for _ in names], "model-a"))
     assert min(map(len, index.members)) > 0

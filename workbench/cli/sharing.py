@@ -1,0 +1,63 @@
+"""`--ray` and `--ray ADDRESS`: the same option for every command whose work can be shared out."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from workbench.cli.output import note
+from workbench.cluster.addresses import LOCAL, is_address
+
+RAY = "--ray"
+RayOption = Annotated[
+    str,
+    typer.Option(RAY, metavar="[ADDRESS]", help="Share the work out with Ray: on this machine, or in a cluster."),
+]
+
+
+def worded(arguments: Sequence[str]) -> list[str]:
+    """Give --ray its address, which may be left out; a word behind it that is no address belongs to the command.
+
+    Args:
+        arguments: As typed.
+
+    Returns:
+        The same with --ray=local, or --ray=ADDRESS.
+    """
+    given, found = list(arguments), []
+    while given:
+        word = given.pop(0)
+        if word == "--":
+            return [*found, word, *given]
+        if word == RAY:
+            word = f"{RAY}={given.pop(0) if given and is_address(given[0]) else LOCAL}"
+        found.append(word)
+    return found
+
+
+def with_ray(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command --ray: while it runs, what can be shared out is done by the cluster."""
+    signature = inspect.signature(command, eval_str=True)
+
+    @functools.wraps(command)
+    def wrapped(**options: Any) -> None:
+        address = options.pop("ray", "")
+        if not address:
+            command(**options)
+            return
+        from workbench.cluster.connect import connected
+
+        with connected(address) as cluster:
+            note(str(cluster))
+            command(**options)
+
+    added = inspect.Parameter("ray", inspect.Parameter.KEYWORD_ONLY, default="", annotation=RayOption)
+    parameters = [*signature.parameters.values(), added]
+    wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    del wrapped.__wrapped__  # typer would read the options of the function inside
+    wrapped.__annotations__ = {entry.name: entry.annotation for entry in parameters}
+    return wrapped

@@ -1,0 +1,1 @@
+"""Encoding, indexes and sweeps on a Ray cluster; the rest of the house knows `workbench.elsewhere` only."""

@@ -1,0 +1,138 @@
+"""A Ray cluster for the length of a command: one of its own on this machine, or one that answers at an address."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from engine.errors import InputError, WorkerError, missing_extra
+from workbench.cluster.addresses import AUTO, LOCAL, is_address
+from workbench.cluster.work import Cluster
+from workbench.elsewhere import working
+
+LOOPBACK = "127.0.0.1"
+DASHBOARD = "aiohttp_cors"  # what ray[default] brings for its pages
+PATIENCE_S = 3.0  # for somebody to answer at an address
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # nothing starts a cluster but this module
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",  # ours are shown
+}
+ALONE = {
+    # Ray puts the machine's own address in place of loopback, on every system but those where this variable is read.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_worker_niceness": "0",  # the workers do this command's work, and nothing else here is waited for
+}
+
+
+@contextmanager
+def connected(address: str = LOCAL, processors: int | None = None) -> Iterator[Cluster]:
+    """Share out what can be shared out over a cluster within the block.
+
+    A local cluster listens on loopback only, tells nobody of its use, and is ended with the block. Where this process
+    is connected already, as in a notebook that called `ray.init`, that cluster is taken and left as it is.
+
+    Args:
+        address: "local" starts one on this machine; "host:port" is that of a cluster's head, "auto" that of one which
+            was started on this machine. This machine has to be one of its nodes.
+        processors: Of a local cluster; all of this machine when None.
+
+    Yields:
+        The cluster.
+
+    Raises:
+        InputError: no address, or a node without this package, with another version of it, or that does not see the
+            folder of data.
+        MissingExtraError: Ray is not installed.
+        WorkerError: nobody answers, or what answers is no cluster that this process can join.
+    """
+    if address != LOCAL and not is_address(address):
+        raise InputError(
+            f"Expected the address of a cluster as host:port, or auto, got {address!r}: `ray start --head` prints it."
+        )
+    if address not in (LOCAL, AUTO):
+        _answers(address)
+    with _told(QUIET if address != LOCAL else {**QUIET, **ALONE}):
+        ray = _imported(alone=address == LOCAL)
+        ours = not ray.is_initialized()
+        if ours:
+            _start(ray, address, processors)
+        try:
+            cluster = Cluster(ray)
+            with cluster.checked(), working(cluster):
+                yield cluster
+        finally:
+            if ours:
+                ray.shutdown()
+
+
+@contextmanager
+def _told(settings: Mapping[str, str]) -> Iterator[None]:
+    """Variables that Ray reads, here and in what it starts, for the length of the block; those of the caller stay."""
+    ours = {name: value for name, value in settings.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
+
+
+def _answers(address: str) -> None:
+    """Raise WorkerError unless somebody listens at an address."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), PATIENCE_S).close()
+    except (OSError, OverflowError) as error:
+        raise WorkerError(
+            f"No cluster answers at {address} ({error}): start one with `ray start --head`, or correct the address."
+        ) from None
+
+
+def _imported(alone: bool) -> Any:
+    """Ray, which keeps to loopback or not, whatever it was told when it was first imported."""
+    try:
+        import ray
+        from ray._private import ray_constants
+    except ImportError as error:
+        raise missing_extra("ray", "cluster", "" if error.name == "ray" else f"ray cannot be used ({error})") from None
+    if sys.platform == "linux":
+        ray_constants.ENABLE_RAY_CLUSTER = not alone
+    return ray
+
+
+def _start(ray: Any, address: str, processors: int | None) -> None:
+    """Start a cluster, or join one."""
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if address != LOCAL:
+        _joined(ray, f"What answers at {address} cannot be joined", address=address, **quiet)
+        return
+    settings = {**quiet, "num_cpus": processors or os.cpu_count(), "_node_ip_address": LOOPBACK,
+                "dashboard_host": LOOPBACK, "include_dashboard": find_spec(DASHBOARD) is not None}  # fmt: skip
+    try:
+        _joined(ray, "No local cluster starts", **settings)
+    except WorkerError:  # its helpers have a quarter of a minute to be imported, which is short the first time
+        _joined(ray, "No local cluster starts", **settings)
+    if any(node["NodeManagerAddress"] != LOOPBACK for node in ray.nodes()):
+        ray.shutdown()
+        raise WorkerError(
+            "Ray would listen beyond loopback here: start a cluster yourself, and give --ray its address."
+        )
+
+
+def _joined(ray: Any, failed: str, **settings: Any) -> None:
+    try:
+        ray.init(**settings)
+    except Exception as error:  # Ray raises nearly anything, Exception itself too
+        ray.shutdown()
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise WorkerError(
+            f"{failed} ({first}): use the same versions of Python and Ray on all machines, and run this on one of them."
+        ) from None
