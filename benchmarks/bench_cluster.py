@@ -62,8 +62,9 @@ def encoding(cluster: Cluster, texts: list[str]) -> dict[str, Any]:
     middle = time.perf_counter()
     shared = spread.encode_document(texts)
     end = time.perf_counter()
+    units = len(list(chunks(texts, encoder.max_length("document"))))
     same = np.array_equal(plain.values, shared.values) and np.array_equal(plain.offsets, shared.offsets)
-    return {"texts": len(texts), "tokens": plain.n_tokens, "units": len(list(chunks(texts, encoder.max_length("document")))), "dtype": encoder.dtype,
+    return {"texts": len(texts), "tokens": plain.n_tokens, "units": units, "dtype": encoder.dtype,
             "seconds": middle - start, "seconds_ray": end - middle, "same_bits": bool(same)}  # fmt: skip
 
 
