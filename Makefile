@@ -18,7 +18,7 @@ export TOKENIZERS_PARALLELISM := false
 .PHONY: pictures clean help
 
 help:  ## What each target does
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
 
 UV_INSTALL = $(BIN)/python -m uv pip install --compile-bytecode --python $(BIN)/python
 ifeq ($(TORCH),lock)
