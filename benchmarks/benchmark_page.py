@@ -56,8 +56,8 @@ def pages(folder: Path, collection: Collection) -> Path:
     return layouts.vidore(folder, {"docvqa": (drawn, asked, judged)})
 
 
-def irds(collection: Collection) -> str:
-    """The collection as a dataset of ir_datasets under a name of its own."""
+def register_dataset(collection: Collection) -> None:
+    """Make the collection known to ir_datasets in this process, as local/embedded."""
     import ir_datasets
     from ir_datasets.formats import BaseDocs, BaseQrels, BaseQueries, GenericDoc, GenericQuery, TrecQrel
 
@@ -83,21 +83,20 @@ def irds(collection: Collection) -> str:
             return TrecQrel
 
     ir_datasets.registry.register("local/embedded", ir_datasets.Dataset(Docs(), Queries(), Qrels()))
-    return "irds:local/embedded"
 
 
-def mteb_name(folder: Path) -> str:
-    """The data of a task under a name that mteb knows in this process."""
+def register_task(folder: Path) -> None:
+    """Make the data of a task known to mteb in this process, as LocalEmbedded."""
     import mteb
 
     made = layouts.mteb_task("LocalEmbedded", folder)
     sys.modules[mteb.get_task.__module__]._TASKS_REGISTRY["LocalEmbedded"] = made
-    return "mteb:LocalEmbedded"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=0, help="only a part of the collection; 0 takes all of it")
+    parser.add_argument("--only", action="append", help="runs by the name of their benchmark; repeatable")
     parser.add_argument("--output", type=Path, help="a page with the markers of this part")
     options = parser.parse_args()
     scratch = Path(tempfile.mkdtemp())
@@ -105,7 +104,7 @@ def main() -> None:
     os.environ["HF_DATASETS_CACHE"] = str(scratch / "datasets")  # before the library is imported
     os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
     try:
-        text = made(scratch, options.documents)
+        text = made(scratch, options.documents, options.only)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     if options.output is None:
@@ -116,7 +115,7 @@ def main() -> None:
     options.output.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
 
 
-def made(scratch: Path, documents: int) -> str:
+def made(scratch: Path, documents: int, only: list[str] | None = None) -> str:
     """All runs, each with its command and what that printed."""
     whole = load_collection("embedded")
     whole = replace(sample(whole, documents) if documents else whole, notes=())
@@ -130,19 +129,27 @@ def made(scratch: Path, documents: int) -> str:
     layouts.beir(data / "beir", {"scifact": whole})
     layouts.bright(data / "bright", {"pony": whole}, excluded)
     layouts.longembed(data / "longembed", {"qmsum": few, "passkey": few}, (256, 512))
-    pages(data / "vidore", few)
-    from benchmarks.vision_checkpoints import colpali
-
-    model = colpali(data / "colpali")
-    runs = [
+    model = data / "colpali"
+    runs: list[tuple[str, ...]] = [
         ("nanobeir", "--tasks", "scifact,nq", "--index", "plaid"),
         ("beir", "--tasks", "scifact", "--system", "bm25:k=1000 > maxsim"),
         ("bright", "--tasks", "pony,pony/long"),
         ("longembed", "--tasks", "qmsum,passkey/256,passkey/512"),
         ("vidore", "--tasks", "docvqa", "--model", str(model)),
-        (mteb_name(layouts.mteb_data(data / "mteb", whole)), "--index", "plaid:bits=2"),
-        (irds(whole),),
+        ("mteb:LocalEmbedded", "--index", "plaid:bits=2"),
+        ("irds:local/embedded",),
     ]
+    runs = [words for words in runs if not only or words[0].partition(":")[0] in only]
+    kinds = {words[0].partition(":")[0] for words in runs}
+    if "vidore" in kinds:
+        from benchmarks.vision_checkpoints import colpali
+
+        pages(data / "vidore", few)
+        colpali(model)
+    if "mteb" in kinds:
+        register_task(layouts.mteb_data(data / "mteb", whole))
+    if "irds" in kinds:
+        register_dataset(whole)
     parts = []
     for words in runs:
         place = data / words[0]
@@ -150,6 +157,7 @@ def made(scratch: Path, documents: int) -> str:
         shown = run("benchmark", *given).replace(str(data), "DATA").replace(str(scratch), "~")
         told = [f'"{word}"' if " " in word else word for word in given]
         lines = "\n".join(line.rstrip() for line in shown.splitlines())
+        print(shown, file=sys.stderr, flush=True)
         parts.append(f"```\n$ workbench benchmark {' '.join(told).replace(str(data), 'DATA')}\n{lines}\n```\n")
     return "\n".join(parts)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.reading.apart import Limits
     from engine.reading.passages import Passages
 
-__all__ = ["Source", "load_collection"]
+__all__ = ["Source", "from_library", "load_collection"]
 LOG = logging.getLogger(__name__)  # gets every note of every collection that is read; commands print them
 
 
@@ -80,6 +80,17 @@ def load_collection(
     return collection
 
 
+def from_library(source: str | Path) -> bool:
+    """Whether another library fetches a collection: of the hub, of ir_datasets, or a benchmark's task."""
+    name = Source.parse(source).name
+    return name.startswith("irds:") or benchmarks.is_benchmark(name) or (_is_hub(name) and not Path(name).exists())
+
+
+def _is_hub(name: str) -> bool:
+    """Whether a name could be "owner/name" on the hub."""
+    return name.count("/") == 1 and not Path(name).suffix and not name.startswith((".", "/"))
+
+
 def _cutter(passages: str | None) -> Callable[[Collection], Collection]:
     """What cuts a collection as a text says; a wrong one is an error before anything is read."""
     if passages is None:
@@ -132,7 +143,7 @@ def _read(source: Source, path: Path, asked: folders.Asked, limits: Limits | Non
     if path.is_file():
         _unused(f"the file {name}, which has no judgements", {}, split)
         return folders.read_file(path, asked)
-    if name.count("/") == 1 and not path.suffix and not name.startswith((".", "/")):
+    if _is_hub(name):
         from engine.reading.hub import read_hub
 
         return read_hub(name, asked, split)

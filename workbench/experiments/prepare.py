@@ -16,6 +16,7 @@ from engine.encoder import Task
 from engine.errors import InputError
 from engine.maxsim import QuantizedDocuments, maxsim_topk
 from engine.pooling import PoolSettings
+from engine.reading import from_library
 from engine.retrieval import id_order
 from engine.sampling import fitting
 from workbench.cache import cached_embeddings, content_key, keep_arrays, kept_arrays
@@ -290,6 +291,9 @@ def prepare(
     if documents is not None and queries is not None:
         loaded = load_collection(collection) if isinstance(collection, str) else collection
         return _given(loaded, documents, queries, model if isinstance(model, str) else model.name)
+    source = (collection, model) if isinstance(collection, str) and isinstance(model, str) else None
+    if isinstance(collection, str) and from_library(collection):
+        collection = load_collection(collection)  # its library looks into transformers, which must not be half imported
     with ThreadPoolExecutor(1) as beside:  # texts are read by another process or the disk, the model by this one
         reading = beside.submit(load_collection, collection) if isinstance(collection, str) else None
         if reading is not None and wait([reading], timeout=QUICK_S).done:
@@ -297,7 +301,6 @@ def prepare(
         encoder = Encoder.load(model, device=device, dtype=dtype) if isinstance(model, str) else model
     loaded = reading.result() if reading is not None else collection
     assert isinstance(loaded, Collection)
-    source = (collection, model) if isinstance(collection, str) and isinstance(model, str) else None
     return _encoded(loaded, spread_encoder(encoder), vectors, source)
 
 

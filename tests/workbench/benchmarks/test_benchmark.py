@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -21,6 +22,7 @@ from workbench.benchmarks.catalogue import choose_tasks, find_benchmark
 from workbench.benchmarks.downloads import look_up
 from workbench.benchmarks.published import PUBLISHED
 from workbench.cli import main
+from workbench.experiments.prepare import prepare
 
 pytest.importorskip("datasets")
 
@@ -68,6 +70,28 @@ def test_tasks_are_runs_that_are_found_again_and_one_table(folder, tiny_collecti
     assert [task["run"] for task in again["tasks"]] == [found[f"nanobeir:{n}"].id for n in ("scifact", "nq")]
     assert len(stored.list_runs()) == 2
     assert stored.find(again["tasks"][0]["run"]).experiment.collection == f"nanobeir:scifact@{data}"
+
+
+@pytest.mark.parametrize("name", ["nanobeir:nq", "irds:some/thing", "owner/name", "mteb:SciFact?split=test"])
+def test_a_library_reads_its_collection_before_the_model_is_loaded(
+    name: str, tiny_collection, fake_encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def read(source: str) -> Collection:
+        time.sleep(0.1)  # long enough for a model that is loaded beside it to be there first
+        order.append(source)
+        return tiny_collection
+
+    def load(*_: object, **__: object) -> object:
+        order.append("model")
+        return fake_encoder
+
+    monkeypatch.setattr("workbench.experiments.prepare.load_collection", read)
+    monkeypatch.setattr("engine.Encoder.load", load)
+    prepared = prepare(name, "fake")
+    assert order == [name, "model"]
+    assert prepared.source == (name, "fake")
 
 
 def test_a_task_without_data_does_not_stop_the_others(folder, tiny_collection, capsys) -> None:
