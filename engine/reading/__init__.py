@@ -81,7 +81,10 @@ def load_collection(
 
 
 def from_library(source: str | Path) -> bool:
-    """Whether another library fetches a collection: of the hub, of ir_datasets, or a benchmark's task."""
+    """Whether another library fetches a collection: of the hub, of ir_datasets, or a benchmark's task.
+
+    Such a library may look into transformers, which must not be half imported then: load no model beside it.
+    """
     name = Source.parse(source).name
     return name.startswith("irds:") or benchmarks.is_benchmark(name) or (_is_hub(name) and not Path(name).exists())
 

@@ -292,15 +292,13 @@ def prepare(
         loaded = load_collection(collection) if isinstance(collection, str) else collection
         return _given(loaded, documents, queries, model if isinstance(model, str) else model.name)
     source = (collection, model) if isinstance(collection, str) and isinstance(model, str) else None
-    if isinstance(collection, str) and from_library(collection):
-        collection = load_collection(collection)  # its library looks into transformers, which must not be half imported
+    ready = load_collection(collection) if isinstance(collection, str) and from_library(collection) else collection
     with ThreadPoolExecutor(1) as beside:  # texts are read by another process or the disk, the model by this one
-        reading = beside.submit(load_collection, collection) if isinstance(collection, str) else None
+        reading = beside.submit(load_collection, ready) if isinstance(ready, str) else None
         if reading is not None and wait([reading], timeout=QUICK_S).done:
             reading.result()  # a wrong name is an error at once
         encoder = Encoder.load(model, device=device, dtype=dtype) if isinstance(model, str) else model
-    loaded = reading.result() if reading is not None else collection
-    assert isinstance(loaded, Collection)
+    loaded: Any = reading.result() if reading is not None else ready
     return _encoded(loaded, spread_encoder(encoder), vectors, source)
 
 
@@ -316,10 +314,9 @@ def _given(collection: Collection, documents: TokenEmbeddings, queries: TokenEmb
             f"{len(documents)} and {len(queries)}: pass them in the order of the collection."
         )
     digest = hashlib.blake2b(digest_size=10)
-    for vectors in (documents, queries):
-        for array in (vectors.values, vectors.offsets):
-            digest.update(f"{array.dtype}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
+    for array in (documents.values, documents.offsets, queries.values, queries.offsets):
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
     kept = str(documents.values.dtype)
     model = {"model": name, "note": "vectors that were given", "dim": documents.dim, "dtype": kept,
              "fingerprint": documents.fingerprint or digest.hexdigest()}  # fmt: skip
