@@ -66,6 +66,18 @@ def test_python_in_blocks_compiles_and_imports_what_is_there(path: Path) -> None
                     assert hasattr(module, alias.name) or find_spec(f"{node.module}.{alias.name}"), ast.unparse(node)
 
 
+def test_one_version_stands_everywhere() -> None:
+    def found(name: str, pattern: str) -> str:
+        match = re.search(pattern, (ROOT / name).read_text(encoding="utf-8"), re.M)
+        assert match, name
+        return match[1]
+
+    version = found("pyproject.toml", r'^version = "([\d.]+)"$')
+    assert found("CITATION.cff", r"^version: ([\d.]+)$") == version
+    assert found("CHANGELOG.md", r"^## ([\d.]+)") == version
+    assert found("docs/install.md", r"late_interaction_workbench-([\d.]+)-py3") == version
+
+
 def test_what_make_runs_is_there() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     modules = {name for name in re.findall(r"python -m ([\w.]+)", text) if (ROOT / name.split(".")[0]).is_dir()}
