@@ -23,7 +23,7 @@ from engine.indexes.plaid import PlaidIndex, search
 from engine.indexes.plaid.budget import SAMPLE_PER_CENTROID
 from engine.indexes.plaid.groups import products
 from engine.indexes.plaid.loops import LISTS, PROBE, ROWS, SCORES
-from engine.indexes.plaid.query import byte_range
+from engine.indexes.plaid.query import byte_range, set_range
 from engine.indexes.plaid.settings import PlaidSettings, wanted_centroids
 from engine.simd.threads import use_threads
 
@@ -75,10 +75,11 @@ def stages(index: PlaidIndex, queries: list[np.ndarray]) -> tuple[dict[str, floa
             points,
         )
         top = probes.scores[:, 0].copy()
-        unit, _ = byte_range(codec, crew.tables, crew.rounded, query, top, settings.centroid_threshold)
+        scale = byte_range(codec.centre, query, top, settings.centroid_threshold)
+        set_range(crew.tables, scale, crew.rounded)
         clock.run("table of bytes", crew.work, ROWS, len(codec.centroids))
         sums = clock.run("centroid scores", crew.coarse, candidates)
-        margin = settings.centroid_margin * float(np.linalg.norm(query, axis=1).sum()) / unit
+        margin = settings.centroid_margin * len(query) / scale.step
         near = search.near_best(sums, settings.n_full_scores, margin, settings.n_refined)
         refined = candidates[near]
         fine = clock.run("refined scores", crew.fine, refined, near)

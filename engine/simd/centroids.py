@@ -60,8 +60,8 @@ def _multiply_rows(_, values, first, last, dim, panel, out):
 
 def _bytes(level: Level, b: Any, values, first, last, groups, query, factor, shift, rows) -> None:
     arithmetic, (registers, at, vector) = arithmetic_of(level, False), _registers(level)
-    narrow, factors = ir.VectorType(I8, level.lanes), splat(b, factor, level.lanes)
-    shifts = [load(b, shift, place, vector) for place in at]
+    narrow = ir.VectorType(I8, level.lanes)
+    factors, shifts = ([load(b, numbers, place, vector) for place in at] for numbers in (factor, shift))
 
     def block(row: Any, count: int) -> None:
         starts = [b.gep(values, [b.mul(b.add(row, i64(t)), b.mul(groups, i64(4)))]) for t in range(count)]
@@ -80,7 +80,7 @@ def _bytes(level: Level, b: Any, values, first, last, groups, query, factor, shi
         totals = [arithmetic.end(b, x) for x in loop(b, groups, 1, zeros, turn)]
         for t in range(count):
             for v in registers:
-                y = b.fadd(b.fmul(b.sitofp(totals[t * len(registers) + v], vector), factors), shifts[v])
+                y = b.fadd(b.fmul(b.sitofp(totals[t * len(registers) + v], vector), factors[v]), shifts[v])
                 y = b.select(b.fcmp_ordered(">", y, full(vector, 0.0)), y, full(vector, 0.0))
                 y = b.select(b.fcmp_ordered("<", y, full(vector, 255.0)), y, full(vector, 255.0))
                 place = b.add(b.mul(b.add(row, i64(t)), i64(COLUMNS)), at[v])
@@ -91,10 +91,10 @@ def _bytes(level: Level, b: Any, values, first, last, groups, query, factor, shi
 
 @intrinsic
 def _byte_rows(_, values, first, last, groups, query, factor, shift, rows):
-    """rows[c, j] = clip((values[c] . query[:, j]) * factor + shift[j], 0, 255), cut, for first <= c < last.
+    """rows[c, j] = clip((values[c] . query[:, j]) * factor[j] + shift[j], 0, 255), cut, for first <= c < last.
 
-    values is uint8 [n * 4 * groups] up to 127, query int8 [groups * 32 * 4] from -127, shift float32 [32], rows uint8
-    [n * 32].
+    values is uint8 [n * 4 * groups] up to 127, query int8 [groups * 32 * 4] from -127, factor and shift are float32
+    [32], rows uint8 [n * 32].
     """
     called = signature(types.void, values, first, last, groups, query, factor, shift, rows)
     return called, by_level(_bytes, plain.byte_rows)

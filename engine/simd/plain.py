@@ -105,7 +105,7 @@ def byte_rows(values, first, last, groups, query, factor, shift, rows):
                 for i in range(4):
                     weight = np.int32(query[(g * 32 + lane) * 4 + i])
                     total += np.int32(values[(row * groups + g) * 4 + i]) * weight
-            y = np.float32(total) * factor + shift[lane]
+            y = np.float32(total) * factor[lane] + shift[lane]
             rows[32 * row + lane] = np.uint8(min(max(y, np.float32(0)), np.float32(255)))
 
 
@@ -120,7 +120,7 @@ def token_scores(width, short, values, n, groups, query, table, shift, unit, cod
                 for i in range(4):
                     weight = np.int32(query[(g * width + lane) * 4 + i])
                     total += np.int32(values[(t * groups + g) * 4 + i]) * weight
-            score = table[origin + lane] + lengths[t] * (np.float32(total) * unit + shift[lane])
+            score = table[origin + lane] + lengths[t] * (np.float32(total) * unit[lane] + shift[lane])
             sums[t * width + lane] = score
             best[lane] = max(best[lane], score)
 

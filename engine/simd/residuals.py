@@ -68,7 +68,6 @@ def _scores(
     """Scores of `n` tokens from `token` for some registers of query tokens."""
     arithmetic = arithmetic_of(level, short)
     lanes, real, width = level.lanes, ir.VectorType(F32, level.lanes), level.lanes * vectors
-    units = splat(b, unit, lanes)
     numbers = [b.add(token, i64(t)) for t in range(n)]
     rows = [b.gep(values, [b.mul(number, b.mul(groups, i64(4)))]) for number in numbers]
     totals = [arithmetic.begin(b, full(arithmetic.wide, 0))] * (n * vectors)
@@ -87,6 +86,7 @@ def _scores(
     factors = [splat(b, b.load(b.gep(lengths, [number])), lanes) for number in numbers]
     for v in range(vectors):
         highest, middle = load(b, best, i64(v * lanes), real), load(b, shift, i64(v * lanes), real)
+        units = load(b, unit, i64(v * lanes), real)
         for t in range(n):
             around = fma(b, b.sitofp(totals[t * vectors + v], real), units, middle)
             entry = load(b, table, b.add(origins[t], i64(v * lanes)), real)
@@ -100,10 +100,10 @@ def _scores(
 def _token_score_rows(_, width, short, values, n, groups, query, table, shift, unit, codes, lengths, sums, best):
     """The integer scores of a document's tokens and their maximum.
 
-    values is uint8 [n * 4 * groups], query int8 [groups * width * 4], table float32 [c * 32], shift float32 [32],
-    lengths float32 [n], sums float32 [n * width] and best float32 [width]: sums[t] = table[codes[t]] + lengths[t] *
-    ((values[t] . query) * unit + shift); best is raised to their maximum. `width` is a multiple of the lanes up to 32;
-    `short` promises that sums fit in int16 over the even and over the odd pairs of dimensions.
+    values is uint8 [n * 4 * groups], query int8 [groups * width * 4], table float32 [c * 32], shift and unit float32
+    [32], lengths float32 [n], sums float32 [n * width] and best float32 [width]: sums[t] = table[codes[t]] + lengths[t]
+    * ((values[t] . query) * unit + shift); best is raised to their maximum. `width` is a multiple of the lanes up to
+    32; `short` promises that sums fit in int16 over the even and over the odd pairs of dimensions.
     """
     called = signature(
         types.void, width, short, values, n, groups, query, table, shift, unit, codes, lengths, sums, best

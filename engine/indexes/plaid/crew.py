@@ -150,9 +150,10 @@ class Crew:
         columns = np.ascontiguousarray(padded.transpose(0, 2, 1)).reshape(blocks, -1)
         self.tables = Tables(
             np.empty((blocks, n * COLUMNS), np.uint8),
-            np.zeros(1, np.float32),
             np.zeros((blocks, COLUMNS), np.float32),  # byte 0 in lanes without a token
-            np.zeros(1, np.float32),
+            np.zeros((blocks, COLUMNS), np.float32),
+            np.zeros((blocks, COLUMNS), np.float32),
+            np.zeros((blocks, COLUMNS), np.int64),
             np.zeros((blocks, COLUMNS), np.float32),
             np.empty((blocks, n * COLUMNS if codec.refines else 0), np.float32),
             np.full(n if codec.refines else 0, -1, np.int32),
@@ -282,12 +283,13 @@ def _take(stage, job):
         else:
             for b in range(job.asked.blocks):
                 if stage == ROWS:
-                    codes, groups = job.centroids.codes, (job.centroids.dim + 3) // 4
-                    asked, factor, shift = job.centroids.rounded[b], tables.factor[0], tables.shift[b]
-                    byte_rows(codes, first, last, groups, asked, factor, shift, tables.rows[b])
+                    values, groups = job.centroids.codes, (job.centroids.dim + 3) // 4
+                    asked, factor, shift = job.centroids.rounded[b], tables.factor[b], tables.shift[b]
+                    byte_rows(values, first, last, groups, asked, factor, shift, tables.rows[b])
                 elif stage == COARSE:
-                    places, out, highest = results.slots[0], results.coarse, results.highest
-                    coarse_scores(places, first, last, stored.offsets, stored.codes, tables.rows[b], b, highest, out)
+                    places, rows, weight = results.slots[0], tables.rows[b], tables.weight[b]
+                    offsets, codes, highest = stored.offsets, stored.codes, results.highest
+                    coarse_scores(places, first, last, offsets, codes, rows, weight, b, highest, results.coarse)
                 else:
                     fine = stage == FINE
                     places, into = (results.slots[1], results.fine) if fine else (results.slots[2], results.exact)

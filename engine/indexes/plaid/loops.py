@@ -23,9 +23,10 @@ class Tables(NamedTuple):
 
     Args:
         rows: uint8 [blocks, c * 32], the scores of all centroids as bytes.
-        factor: float32 [1], bytes of one step of the rounded query.
+        factor: float32 [blocks, 32], bytes of one step of the rounded query.
         shift: float32 [blocks, 32], bytes at the codes 0, and a half.
-        unit: float32 [1], score of one byte.
+        unit: float32 [blocks, 32], score of one byte.
+        weight: int64 [blocks, 32], the same in 65,536 steps of the largest: sums of bytes stay whole numbers.
         low: float32 [blocks, 32], the score that byte 0 stands for.
         scores: float32 [blocks, c * 32], of the centroids of the documents that get exact scores, as `places` says.
         places: int32 [c], where in `scores` a centroid is.
@@ -36,6 +37,7 @@ class Tables(NamedTuple):
     factor: np.ndarray
     shift: np.ndarray
     unit: np.ndarray
+    weight: np.ndarray
     low: np.ndarray
     scores: np.ndarray
     places: np.ndarray
@@ -102,17 +104,17 @@ def collect(listed, first, last):
 
 
 @kernel
-def coarse_scores(candidates, first, last, offsets, codes, rows, b, highest, out):
-    """Add to out[i] the sum over 32 lanes of the highest row value among the centroids of a document; rows uint8.
+def coarse_scores(candidates, first, last, offsets, codes, rows, weight, b, highest, out):
+    """Add to out[i] the sum over 32 lanes of weight times the highest row value among the centroids of a document.
 
-    highest[i, b], uint8 [32], gets the highest of each lane of this block.
+    rows is uint8, weight int64 [32]; highest[i, b], uint8 [32], gets the highest of each lane of this block.
     """
     best = np.empty(COLUMNS, np.uint8)
     for i in range(first, last):
         max_rows(rows, codes, offsets[candidates[i]], offsets[candidates[i] + 1], best)
         total = 0
         for lane in range(COLUMNS):
-            total += best[lane]
+            total += weight[lane] * best[lane]
             highest[i, b, lane] = best[lane]
         out[i] += total
 

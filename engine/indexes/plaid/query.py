@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.indexes.plaid.codec import Codec
 from engine.indexes.plaid.loops import Tables
 from engine.indexes.plaid.rounded import RoundedQuery
 from engine.indexes.plaid.rows import RowLayout
@@ -16,6 +15,7 @@ from engine.simd.jit import kernel
 
 QUERY_TOP = {1: 127, 2: 127, 4: 127, 8: 64}  # twice it times the largest code fits int16, the products of AVX2
 SHORT_LIMIT = 32_767.0  # of int16 sums
+WEIGHTS = 1 << 16  # steps of the largest weight of a byte
 ROUNDING = 2e-6  # of float32 sums of one score, as a share of the largest
 
 
@@ -26,7 +26,7 @@ class ResidualQuery(NamedTuple):
         blocks: How many.
         widths, lanes: int64 [blocks].
         short: Whether sums fit in int16.
-        unit: float32.
+        unit: float32 [blocks, 32]; each query token is rounded by itself, since their lengths may differ much.
         query: int8 [blocks, padded dim * 32].
         shift: float32 [blocks, 32].
         slack: float32 [blocks, 2, 32].
@@ -38,7 +38,7 @@ class ResidualQuery(NamedTuple):
     widths: np.ndarray
     lanes: np.ndarray
     short: bool
-    unit: np.float32
+    unit: np.ndarray
     query: np.ndarray
     shift: np.ndarray
     slack: np.ndarray
@@ -46,30 +46,50 @@ class ResidualQuery(NamedTuple):
     weights: np.ndarray
 
 
-def byte_range(
-    codec: Codec, tables: Tables, rounded: RoundedQuery, query: np.ndarray, top: np.ndarray, threshold: float
-) -> tuple[float, float]:
-    """How scores of centroids become bytes: one step for all query tokens, so that sums of bytes are sums of scores.
+class ByteRange(NamedTuple):
+    """How scores of centroids become bytes, for each query token.
 
     Args:
-        codec: Centroids.
-        tables: All but the scores are set; byte 0 stands for the mean score over the centroids or a lower one.
-        rounded: From `codec.rounded`.
+        low: float32 [m], the score that byte 0 stands for: the mean over the centroids, or the threshold.
+        unit: float32 [m], the score of one byte.
+        weight: int64 [m], the same in steps of `step`.
+        step: The score that a weighted sum of bytes of 1 stands for.
+    """
+
+    low: np.ndarray
+    unit: np.ndarray
+    weight: np.ndarray
+    step: float
+
+
+def byte_range(centre: np.ndarray, query: np.ndarray, top: np.ndarray, threshold: float) -> ByteRange:
+    """Choose how scores of centroids become bytes: each query token has a range of its own.
+
+    Query tokens may be of very different lengths; in one range for all, the scores of short ones would be a few bytes.
+
+    Args:
+        centre: float32 [dim], the mean of the centroids.
         query: float32 [m, dim].
         top: float32 [m], the highest score of each query token.
         threshold: Scores below it count as it.
-
-    Returns:
-        The score of one step, and the sum over the query tokens of the score that 0 stands for.
     """
-    m, low, shift = len(query), tables.low.reshape(-1), tables.shift.reshape(-1)
-    mean = query @ codec.centre
-    spread = max(float((top - np.maximum(mean, np.float32(threshold))).max()), 1e-6)
-    low[:m] = top - np.float32(spread)
-    tables.unit[0], factor = spread / 255, np.float32(255 / spread)
-    tables.factor[0] = factor / rounded.scale
-    shift[:m] = (rounded.origin - low[:m]) * factor + np.float32(0.5)
-    return spread / 255, float(low[:m].sum(dtype=np.float64))
+    spread = np.maximum(top - np.maximum(query @ centre, np.float32(threshold)), np.float32(1e-6))
+    unit = spread / np.float32(255)
+    step = float(unit.max()) / WEIGHTS
+    return ByteRange(top - spread, unit, np.maximum(np.rint(unit / step), 1).astype(np.int64), step)
+
+
+def set_range(tables: Tables, found: ByteRange, rounded: RoundedQuery) -> None:
+    """Set the tables, all but `rows` and those of exact scores, for a query from `codec.rounded`."""
+    m, factor = len(found.low), np.float32(1) / found.unit
+    for table, values in (
+        (tables.low, found.low),
+        (tables.unit, found.unit),
+        (tables.weight, found.weight),
+        (tables.factor, factor / rounded.scale),
+        (tables.shift, (rounded.origin - found.low) * factor + np.float32(0.5)),
+    ):
+        table.reshape(-1)[:m] = values
 
 
 def rounded_query(
@@ -98,7 +118,7 @@ def rounded_query(
         -(-lanes // width) * width,
         lanes,
         layout.bits < 8 and layout.rounding < SHORT_LIMIT / 2,
-        np.float32(1),
+        np.ones((blocks, COLUMNS), np.float32),
         np.zeros((blocks, size * COLUMNS), np.int8),
         np.zeros((blocks, COLUMNS), np.float32),
         np.zeros((blocks, 2, COLUMNS), np.float32),
@@ -106,37 +126,35 @@ def rounded_query(
         np.zeros((blocks, COLUMNS * size), np.float32),
     )
     tops, weights = layout.tops, made.weights.reshape(-1, size)
-    highest, positive, negative = weigh(query, step, tops, weights)
-    scale = QUERY_TOP[layout.bits] / max(highest, 1e-30)
+    highest, summed = np.zeros(m, np.float32), np.zeros(m)
+    weigh(query, step, tops, weights, highest, summed)
+    scale = np.float32(QUERY_TOP[layout.bits]) / np.maximum(highest, np.float32(1e-30))
     if made.short:  # int16 sums hold the even or the odd pairs of dimensions
-        scale = min(scale, (SHORT_LIMIT - layout.rounding) / max(positive, negative, 1e-30))
-    scale = np.float32(scale)
+        scale = np.minimum(scale, ((SHORT_LIMIT - layout.rounding) / np.maximum(summed, 1e-30)).astype(np.float32))
+    made.unit.reshape(-1)[:m] = 1 / scale
     for number in range(blocks):
         some = slice(number * COLUMNS, number * COLUMNS + int(lanes[number]))
         arrays = (made.query[number], made.shift[number], made.origin[number], made.slack[number])
         limits = (farthest, reach, ROUNDING, int(made.widths[number]))
-        round_weights(weights[some], query[some], tops, scale, *limits, *arrays)
-    return made._replace(unit=np.float32(1 / scale))
+        round_weights(weights[some], query[some], tops, scale[some], *limits, *arrays)
+    return made
 
 
 @kernel
-def weigh(query, step, tops, weights):
-    """Write query * step into `weights`; returns the largest size of one, and what pairs of dimensions may add up to.
+def weigh(query, step, tops, weights, highest, summed):
+    """Write query * step into `weights`, the largest size of one into `highest`, and what pairs may add up to.
 
-    The sums are over the even or the odd pairs of dimensions, of positive and of negative weights, each times the
-    largest code.
+    `summed` gets, for each query token, the largest sum over the even or the odd pairs of dimensions, of positive or of
+    negative weights, each times the largest code.
     """
-    highest, sides = np.float32(0), np.zeros(2)
     for i in range(len(query)):
         sums = np.zeros((2, 2))
         for d in range(query.shape[1]):
             weight = query[i, d] * step[d]
             weights[i, d] = weight
-            highest = max(highest, abs(weight))
+            highest[i] = max(highest[i], abs(weight))
             sums[int(weight < 0), d // 2 % 2] += abs(weight) * tops[d]
-        for side in range(2):
-            sides[side] = max(sides[side], sums[side].max())
-    return highest, sides[0], sides[1]
+        summed[i] = sums.max()
 
 
 @kernel
@@ -149,13 +167,13 @@ def round_weights(weights, query, tops, scale, farthest, reach, rounding, width,
     for i in range(len(weights)):
         middle, whole_middle, error, size, length = 0.0, 0.0, 0.0, 0.0, 0.0
         for d in range(query.shape[1]):
-            whole = np.rint(weights[i, d] * scale)
+            whole = np.rint(weights[i, d] * scale[i])
             panel[(d // 4 * width + i) * 4 + d % 4] = np.int8(whole)
             middle += weights[i, d] * tops[d] / 2
             whole_middle += whole * tops[d] / 2
-            error += (weights[i, d] - whole / scale) ** 2
+            error += (weights[i, d] - whole / scale[i]) ** 2
             size += abs(weights[i, d]) * tops[d] / 2
             length += query[i, d] ** 2
-        origin[i], shift[i] = -middle, -whole_middle / scale
+        origin[i], shift[i] = -middle, -whole_middle / scale[i]
         slack[0, i] = np.sqrt(error) * farthest + 2 * size * rounding
         slack[1, i] = np.sqrt(length) * reach * rounding

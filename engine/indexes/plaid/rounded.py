@@ -23,12 +23,12 @@ class RoundedQuery(NamedTuple):
 
     Args:
         values: int8 [blocks, groups * 32 * 4], four dimensions of one query token beside each other.
-        scale: Steps of the rounded query in one of the query.
+        scale: float32 [m], steps of each rounded query token in one of it.
         origin: float32 [m], the score of the codes 0.
     """
 
     values: np.ndarray
-    scale: np.float32
+    scale: np.ndarray
     origin: np.ndarray
 
 
@@ -67,8 +67,8 @@ class RoundedCentroids:
         """Round a query, float32 [m, dim]."""
         m, blocks, padded = len(query), -(-len(query) // COLUMNS), self.codes.shape[1]
         weights = query * self.step
-        scale = np.float32(TOP / max(float(np.abs(weights).max(initial=0)), 1e-30))
+        scale = np.float32(TOP) / np.maximum(np.abs(weights).max(axis=1), np.float32(1e-30))
         whole = np.zeros((blocks * COLUMNS, padded), np.int8)
-        whole[:m, : query.shape[1]] = np.rint(weights * scale)
+        whole[:m, : query.shape[1]] = np.rint(weights * scale[:, None])
         values = whole.reshape(blocks, COLUMNS, padded // 4, 4).transpose(0, 2, 1, 3)
         return RoundedQuery(np.ascontiguousarray(values).reshape(blocks, -1), scale, query @ self.low)

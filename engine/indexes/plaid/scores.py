@@ -26,13 +26,13 @@ class Block(NamedTuple):
         width: Lanes of `query`, a multiple of those of the level up to 32.
         lanes: Query tokens among them.
         short: Whether sums fit in int16 over the even and over the odd pairs of dimensions.
-        unit, shift: float32 and float32 [32]; a residual of length 1 scores about (codes . query) * unit + shift.
+        unit, shift: float32 [32] each; a residual of length 1 scores about (codes . query) * unit + shift.
         query: int8 [padded dim / 4, width, 4], flattened.
         slack: float32 [2, width], the largest error of such a score for a residual of length 1, and of length 0.
         origin: float32 [lanes], score of a residual of codes 0 and length 1.
         weights: float32 [lanes * padded dim], score of one step of each code.
         rows: uint8 [c * 32], scores of centroids as bytes; the highest in a document say which tokens are refined.
-        step: float32, score of one byte.
+        step: float32 [32], score of one byte.
         low: float32 [32], the score that byte 0 stands for; a query token for which nothing is higher scores this.
         table: float32, exact scores of some centroids, 32 a row.
         places: int32 [c], which row of `table` a centroid has.
@@ -41,14 +41,14 @@ class Block(NamedTuple):
     width: int
     lanes: int
     short: bool
-    unit: np.float32
+    unit: np.ndarray
     shift: np.ndarray
     query: np.ndarray
     slack: np.ndarray
     origin: np.ndarray
     weights: np.ndarray
     rows: np.ndarray
-    step: np.float32
+    step: np.ndarray
     low: np.ndarray
     table: np.ndarray
     places: np.ndarray
@@ -57,8 +57,8 @@ class Block(NamedTuple):
 def residual_scores(stage, stored, asked, tables, b, slots, highest, first, last, out):
     """See `crew.score_documents`."""
     block = Block(
-        asked.widths[b], asked.lanes[b], asked.short, asked.unit, asked.shift[b], asked.query[b], asked.slack[b],
-        asked.origin[b], asked.weights[b], tables.rows[b], tables.unit[0], tables.low[b], tables.scores[b],
+        asked.widths[b], asked.lanes[b], asked.short, asked.unit[b], asked.shift[b], asked.query[b], asked.slack[b],
+        asked.origin[b], asked.weights[b], tables.rows[b], tables.unit[b], tables.low[b], tables.scores[b],
         tables.places,
     )  # fmt: skip
     if stage == FINE:
@@ -109,7 +109,7 @@ def refined_scores(stored, asked, slots, highest, b, first, last, out):
             for j in range(n):
                 row, at = np.int64(codes[tokens[j]]) * COLUMNS, j * COLUMNS
                 for lane in range(COLUMNS):
-                    table[at + lane] = np.float32(rows[row + lane]) * step + low[lane]
+                    table[at + lane] = np.float32(rows[row + lane]) * step[lane] + low[lane]
             best[:] = -np.inf
             token_scores(
                 width, asked.short, values, n, size // 4, asked.query, table, asked.shift, asked.unit, near, lengths,

@@ -15,7 +15,7 @@ from engine.indexes.plaid.crew import Crew, listed_by
 from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.loops import LISTS, PROBE, RANGE, ROWS, Listed, collect
 from engine.indexes.plaid.probing import Probes, probe, probes_of
-from engine.indexes.plaid.query import byte_range
+from engine.indexes.plaid.query import byte_range, set_range
 from engine.indexes.plaid.settings import PlaidSettings
 from engine.simd.threads import thread_count
 
@@ -108,12 +108,13 @@ def run(
     try:
         probes, top, found, points, notes = _probe(layout, settings, crew, query, wanted, allowed)
         candidates = np.sort(found[best_positions(points, room[0], ties, found)]).astype(np.int64)
-        unit, origin = byte_range(codec, crew.tables, crew.rounded, query, top, settings.centroid_threshold)
+        scale = byte_range(codec.centre, query, top, settings.centroid_threshold)
+        set_range(crew.tables, scale, crew.rounded)
         crew.work(ROWS, len(codec.centroids))
         sums = crew.coarse(candidates)
         if n_full > settings.n_full_scores:
             notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
-        margin = settings.centroid_margin * float(np.linalg.norm(query, axis=1).sum()) / unit
+        margin = settings.centroid_margin * len(query) / scale.step
         near = near_best(sums, n_full, margin, most, ties, candidates)
         refined = candidates[near]
         fine = crew.fine(refined, near) if refines and len(refined) > n_full else None
@@ -121,7 +122,7 @@ def run(
         scores = crew.exact(survivors)
     finally:
         crew.close()
-    coarse = sums * unit + origin
+    coarse = sums * scale.step + float(scale.low.sum(dtype=np.float64))
     return Stages(query, probes, found, points, candidates, coarse, refined, fine, survivors, scores, notes)
 
 

@@ -35,9 +35,9 @@ class PlaidSettings(Settings):
         n_probe: Centroids that each query token looks into.
         n_candidates: Documents that get a score from their centroids, the best by the probed centroids.
         centroid_threshold: A centroid below this score for a query token counts as if it had just this score.
-        centroid_margin: How far, a query token of length 1, a document may lie below the n_full_scores best by their
-            centroids and still have its score refined by the residuals of the tokens that gave it; at 16 bits, which
-            have none, it gets its exact score at once.
+        centroid_margin: How far, a query token, a document may lie below the n_full_scores best by their centroids and
+            still have its score refined by the residuals of the tokens that gave it; at 16 bits, which have none, it
+            gets its exact score at once.
         n_refined: Documents whose scores are refined, at most.
         n_full_scores: Documents that get a score from all their stored vectors.
     """

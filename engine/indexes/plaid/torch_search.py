@@ -15,6 +15,7 @@ import torch
 
 from engine.indexes.plaid.codec import Codec
 from engine.indexes.plaid.probing import groups_looked_into
+from engine.indexes.plaid.query import ByteRange, byte_range
 from engine.indexes.plaid.search import Layout
 from engine.indexes.plaid.settings import PlaidSettings
 from engine.simd.centroids import COLUMNS
@@ -104,18 +105,19 @@ def run(
     points, top, notes = _probe(layout, settings, asked, wanted, permitted)
     found = torch.nonzero(points).ravel()
     candidates = found[_best(points[found], max(settings.n_candidates, wanted), ties[found])]
-    rows, low, unit = _rounded(layout, query, top, settings.centroid_threshold)
-    sums = _coarse(layout, candidates, rows)
+    scale = byte_range(layout.codec.centre, query, top.cpu().numpy(), settings.centroid_threshold)
+    rows = _rounded(layout, query, scale)
+    sums = _coarse(layout, candidates, rows, torch.from_numpy(scale.weight).to(layout.device))
     n_full = max(settings.n_full_scores, wanted)
     if n_full > settings.n_full_scores:
         notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
     survivors = candidates
     if len(candidates) > n_full:
-        margin = settings.centroid_margin * float(np.linalg.norm(query, axis=1).sum()) / unit
+        margin = settings.centroid_margin * len(query) / scale.step
         near = torch.nonzero(sums >= torch.sort(sums, descending=True).values[n_full - 1] - margin).ravel()
         survivors = candidates[near[_best(sums[near], max(n_full, settings.n_refined), ties[candidates[near]])]]
         if layout.codec.refines and len(survivors) > n_full:
-            survivors = survivors[_best(_fine(layout, survivors, rows, low, unit, asked), n_full, ties[survivors])]
+            survivors = survivors[_best(_fine(layout, survivors, rows, scale, asked), n_full, ties[survivors])]
     scores = _plain(layout, survivors, asked)
     return survivors.cpu().numpy(), scores.float().cpu().numpy(), notes
 
@@ -164,38 +166,34 @@ def _met(layout: DeviceLayout, table: torch.Tensor, query: torch.Tensor, n_probe
     return torch.where(met[:, group], table.T, -torch.inf)
 
 
-def _rounded(
-    layout: DeviceLayout, query: np.ndarray, top: torch.Tensor, threshold: float
-) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """The scores of all centroids in bytes, what 0 stands for in each column, and one step; see `query.byte_range`."""
-    codec, highest = layout.codec, top.cpu().numpy()
-    centroids, asked = codec.rounded, codec.rounded.asked(query)
-    spread = max(float((highest - np.maximum(query @ codec.centre, np.float32(threshold))).max()), 1e-6)
-    low, factor = highest - np.float32(spread), np.float32(255 / spread)
-    shift = torch.from_numpy((asked.origin - low) * factor + np.float32(0.5)).to(layout.device)
-    whole = torch.from_numpy(np.rint(query * centroids.step * asked.scale)).to(layout.device)
+def _rounded(layout: DeviceLayout, query: np.ndarray, scale: ByteRange) -> torch.Tensor:
+    """The scores of all centroids in bytes, uint8 [c, m]."""
+    centroids, asked = layout.codec.rounded, layout.codec.rounded.asked(query)
+    factor = np.float32(1) / scale.unit
+    whole = torch.from_numpy(np.rint(query * centroids.step * asked.scale[:, None])).to(layout.device)
     codes = torch.from_numpy(centroids.codes[:, : query.shape[1]]).to(layout.device)
     sums = (codes.double() @ whole.double().T).float()  # of integers: exact
-    rows = (sums * (factor / asked.scale).item() + shift).clamp(0, 255).to(torch.uint8)
-    return rows, torch.from_numpy(low).to(layout.device), spread / 255
+    steps = torch.from_numpy(factor / asked.scale).to(layout.device)
+    shift = torch.from_numpy((asked.origin - scale.low) * factor + np.float32(0.5)).to(layout.device)
+    return (sums * steps + shift).clamp(0, 255).to(torch.uint8)
 
 
-def _coarse(layout: DeviceLayout, slots: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+def _coarse(layout: DeviceLayout, slots: torch.Tensor, rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Sums of the best centroid score of each query token, int64."""
     tokens, owner = layout.rows(slots)
-    return _maxima(rows[layout.codes[tokens]].int(), owner, len(slots)).long().sum(1)
+    return (_maxima(rows[layout.codes[tokens]].int(), owner, len(slots)).long() * weight).sum(1)
 
 
 def _fine(
     layout: DeviceLayout,
     slots: torch.Tensor,
     rows: torch.Tensor,
-    low: torch.Tensor,
-    unit: float,
+    scale: ByteRange,
     query: torch.Tensor,
 ) -> torch.Tensor:
     """MaxSim over the tokens with the best centroids for any query token, float32; see `scores.refined_scores`."""
     tokens, owner = layout.rows(slots)
+    low, unit = torch.from_numpy(scale.low).to(layout.device), torch.from_numpy(scale.unit).to(layout.device)
     seen, total = rows[layout.codes[tokens]], torch.zeros(len(slots), device=layout.device)
     highest = _maxima(seen.int(), owner, len(slots))
     won = (seen == highest[owner]) & (seen > 0)
@@ -203,7 +201,7 @@ def _fine(
         lanes = slice(first, first + COLUMNS)
         chosen = won[:, lanes].any(1)
         residuals = layout.vectors(tokens[chosen]) - layout.centroids[layout.codes[tokens[chosen]]]
-        products = residuals @ query[lanes].T + seen[chosen, lanes].float() * unit + low[lanes]
+        products = residuals @ query[lanes].T + seen[chosen][:, lanes].float() * unit[lanes] + low[lanes]
         scores = torch.full((len(slots), products.shape[1]), -torch.inf, device=layout.device)
         scores.scatter_reduce_(0, owner[chosen][:, None].expand_as(products), products, "amax")
         best = torch.maximum(scores, low[lanes])

@@ -19,11 +19,11 @@ EMITTERS = {  # what every level with vectors emits: the function and the types 
     "rows": (integer._rows_maximum, [BYTES, HALVES, I64, I64, BYTES]),
     "scores": (
         residuals._token_scores,
-        [I64, I8, BYTES, I64, I64, BYTES, FLOATS, FLOATS, F32, HALVES, FLOATS, FLOATS, FLOATS],
+        [I64, I8, BYTES, I64, I64, BYTES, FLOATS, FLOATS, FLOATS, HALVES, FLOATS, FLOATS, FLOATS],
     ),
     "unpack": (residuals._spread, [BYTES, I64, I64, BYTES, I64, I64]),
     "table": (centroids._multiplied, [FLOATS, I64, I64, I64, FLOATS, FLOATS]),
-    "bytes": (centroids._bytes, [BYTES, I64, I64, I64, BYTES, F32, FLOATS, BYTES]),
+    "bytes": (centroids._bytes, [BYTES, I64, I64, I64, BYTES, FLOATS, FLOATS, BYTES]),
     "layer": (linear._multiplied, [BYTES, I64, I64, BYTES, FLOATS, I64, FLOATS, FLOATS, I64]),
 }
 EXPECTED = {  # instructions that must be there, and registers or instructions that must not
