@@ -9,6 +9,7 @@ import pytest
 from engine import TokenEmbeddings, create_index, open_index, storage
 from engine.errors import CorruptDataError
 from engine.indexes.plaid import PlaidIndex, assign, changes, groups, kmeans, probing
+from engine.indexes.plaid.codec import Codec
 from engine.indexes.plaid.groups import Groups
 from engine.simd.threads import use_threads
 from tests.conftest import ragged
@@ -29,6 +30,11 @@ def clustered(rng, n, dim=12, clusters=40):
     values = centres[rng.integers(0, clusters, lengths.sum())] + 0.3 * rng.standard_normal((lengths.sum(), dim))
     values /= np.linalg.norm(values, axis=1, keepdims=True)
     return TokenEmbeddings(values.astype(np.float32), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
+
+def codec_of(index: PlaidIndex) -> Codec:
+    assert index.layout is not None
+    return index.layout.codec
 
 
 def built(path, documents) -> PlaidIndex:
@@ -92,9 +98,9 @@ def test_an_index_in_groups_finds_its_documents_after_changes(tmp_path, small, m
     rng = np.random.default_rng(3)
     documents, other = clustered(rng, 400), clustered(rng, 400, clusters=37)
     index = built(tmp_path / "index", documents)
-    before = len(index.layout.codec.centroids)
+    before = len(codec_of(index).centroids)
     index.add([f"e{i}" for i in range(len(other))], other)
-    codec = index.layout.codec
+    codec = codec_of(index)
     assert len(codec.centroids) > before  # the new ones joined groups
     assert codec.groups.group.shape == (len(codec.centroids),)
     far = other.values[codec.groups.nearest(other.values)[0] >= before]
@@ -134,7 +140,7 @@ def test_an_index_of_an_earlier_version_is_put_into_groups_when_it_is_opened(tmp
 @pytest.mark.parametrize("wrong", [-1, 10**6, 300])
 def test_groups_that_are_none_are_refused(tmp_path, small, wrong):
     index = built(tmp_path / "index", clustered(np.random.default_rng(5), 300))
-    damaged = index.layout.codec.groups.group.copy()
+    damaged = codec_of(index).groups.group.copy()
     damaged[0] = wrong
     name = index.state.manifest.files["groups"]["file"]
     entry = storage.write_array(index.path / name, damaged)

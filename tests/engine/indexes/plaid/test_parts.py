@@ -36,6 +36,7 @@ def test_parts_are_joined_to_the_same_bytes(tmp_path, where):
 def test_a_process_that_ends_early_leaves_the_index_as_it_was(tmp_path, monkeypatch, capfd):
     documents = ragged(np.random.default_rng(1), [5] * 20, 16)
     index = create_index("plaid", tmp_path / "index")
+    assert isinstance(index, PlaidIndex)
     before = contents(index)
     index.processes = 2
     monkeypatch.setattr(parts, "asdict", lambda settings: {"bits": 3})  # the processes refuse it
