@@ -135,8 +135,11 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
       room = pair.clientWidth;
     const rows = view.query.map((_, i) => i).filter((i) => state.added || !added(view.query[i]));
     const columns = view.document.map((_, i) => i).filter((i) => state.added || !added(view.document[i]));
+    let seen; // a button in what is said stays under the finger that presses it
     const select = (unit) => {
       chips.select(unit, state.token);
+      if (unit === seen) return;
+      seen = unit;
       prose.select(unit);
       grid.select(unit);
       said.replaceChildren(
