@@ -111,8 +111,9 @@ lock: $(READY)  ## Resolve the dependencies again, with hashes and without addre
 	$(BIN)/python -m uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
 		--no-header --extra all pyproject.toml -o requirements.lock
 
-pictures: $(READY)  ## Make the README's table and pictures again
+pictures: $(READY)  ## Make the README's table and all pictures again
 	$(BIN)/python -m benchmarks.readme
+	$(BIN)/python -m apps.publish.pictures
 
 clean:  ## Remove the environment
 	rm -rf $(VENV) node_modules

@@ -10,7 +10,7 @@ from apps.components import scripts
 from apps.plotting import settings_script
 
 STATIC = Path(__file__).parent / "static"
-SHEETS = ("base", "search", "figures", "forms", "wide")
+SHEETS = ("base", "search", "figures", "forms", "learn", "wide")
 SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace"]
 

@@ -15,7 +15,7 @@ from typing import Any
 from engine import plugins
 
 APPS = "late_interaction.apps"  # of other packages: name -> a `Page`; ours under it serve applications
-OURS = ("explorer", "dashboard", "pages")
+OURS = ("explorer", "dashboard", "pages", "pictures", "publish")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ PAGES = (
     Page("X-ray", "xray", "apps.pages.xray:page"),
     Page("Train", "train", "apps.pages.train:page"),
     Page("Images", "images", "apps.pages.images:page"),
+    Page("Lessons", "learn", "apps.pages.learn:page"),
     Page("Bring your own", "own", "apps.pages.own:page"),
 )
 

@@ -78,10 +78,11 @@ class LateHead(Module):
     def _means(self, vectors: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
         """The mean tokens [b, 2, dim] of length 1."""
         mean = torch.einsum("bt,bti->bi", self.mean_weights[ids] * mask, vectors)
-        halves = (mean @ self.mean_projection.T).view(len(mean), self.dim - 1, 2).transpose(1, 2)
+        halves = (mean @ self.mean_projection.T).view(-1, self.dim - 1, 2).transpose(1, 2)
         halves = functional.normalize(halves, dim=-1) * (1 - self.marker**2) ** 0.5
         markers = self.marker * torch.tensor([1.0, -1.0], device=halves.device, dtype=halves.dtype)
-        return torch.cat([markers.view(1, 2, 1).expand(len(mean), -1, -1), halves], dim=-1)
+        # the shape, not the length: an export keeps a length as the number that it was
+        return torch.cat([markers.view(1, 2, 1).expand(mean.shape[0], -1, -1), halves], dim=-1)
 
     def token_importance(self, features: dict[str, Tensor]) -> Tensor:
         """How much each token counts [b, t]: its weight in the mean."""

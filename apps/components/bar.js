@@ -44,6 +44,7 @@ LIW.pages.bar = ({ element, props }) => {
     });
   choice(".as-page", LIW.savePage);
   choice(".as-picture", LIW.savePicture);
+  choice(".as-drawing", LIW.saveDrawing);
   choice(".as-link", async () => {
     try {
       await navigator.clipboard.writeText(location.href);

@@ -50,6 +50,12 @@
     return told[status] || "";
   };
 
+  /* What a saved copy holds of the page's own styles and scripts. */
+  LIW.sources = async () => ({
+    style: document.getElementById("liw-style").textContent,
+    script: document.getElementById("liw-script").textContent,
+  });
+
   /* Where the application answers; a proxy may put it below a path. */
   LIW.root = () => (window.gradio_config?.root || location.origin).replace(/\/+$/, "");
 

@@ -59,6 +59,8 @@ interface Saved {
 interface Liw {
   pages: Record<string, (page: Page) => void>;
   parts: Record<string, (...options: any[]) => any>;
+  /** The figures of the lessons. */
+  demos: Record<string, (options: { place: HTMLElement; lesson: any; ask: Ask; setup: any }) => any>;
   el: (tag: string, options?: Record<string, any>, ...children: Child[]) => any;
   saved: Saved | null;
   answers: Map<string, any>;
@@ -66,6 +68,10 @@ interface Liw {
   address: { read: () => Record<string, string>; write: (state: Address, push?: boolean) => void };
   href: (page: string, state?: Record<string, string>) => string;
   root: () => string;
+  /** The styles and scripts of this page, for a saved copy. */
+  sources: () => Promise<{ style: string; script: string }>;
+  /** The text of plotly.js. */
+  plotly: () => Promise<string>;
   fixed: (value: number, digits?: number) => string;
   signed: (value: number, digits?: number) => string;
   count: (value: number) => string;
@@ -89,6 +95,8 @@ interface Liw {
   about: (setup: any) => HTMLElement;
   savePage: () => Promise<string>;
   savePicture: () => Promise<string>;
+  saveDrawing: () => Promise<string>;
+  drawing: (node: HTMLElement) => Promise<{ svg: string; width: number; height: number }>;
   picture: (node: HTMLElement) => Promise<Blob>;
   scores: {
     match: (view: View, row: number) => string;
@@ -99,7 +107,7 @@ interface Liw {
     shade: (similarity: number) => number;
     moved: (key: string, x: number, y: number, columns: number, rows: number) => [number, number] | null;
   };
-  plotting: { path: string; dark: Record<string, string> };
+  plotting: { path: string; packed?: string; dark: Record<string, string> };
   coloured: (text: string, dark: boolean) => string;
   untitled: (figure: Figure) => Figure;
   withColumn: (figure: Figure, position: number, colour: string) => Figure;

@@ -44,11 +44,20 @@
     }),
   });
 
+  /* The text of plotly.js: from the application, or from a file of a site, which no server unpacks. */
+  LIW.plotly = async () => {
+    const { path, packed } = LIW.plotting;
+    const answer = await fetch(packed ?? LIW.root() + path);
+    const body = packed ? answer.body.pipeThrough(new DecompressionStream("gzip")) : answer.body;
+    return new Response(body).text();
+  };
+
   let library = null;
   const plotly = () => {
     if (window.Plotly) return Promise.resolve(window.Plotly);
-    library ??= new Promise((resolve, reject) => {
-      const script = el("script", { src: LIW.root() + LIW.plotting.path });
+    library ??= new Promise(async (resolve, reject) => {
+      const packed = LIW.plotting.packed && new Blob([await LIW.plotly()], { type: "text/javascript" });
+      const script = el("script", { src: packed ? URL.createObjectURL(packed) : LIW.root() + LIW.plotting.path });
       script.onload = () => resolve(window.Plotly);
       script.onerror = () => reject(new Error("plotly.js did not load"));
       document.head.append(script);

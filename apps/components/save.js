@@ -2,7 +2,6 @@
 (() => {
   const SCALE = 2,
     MOST_PIXELS = 48e6;
-  const text = (id) => document.getElementById(id).textContent;
   const fileName = (suffix) => {
     const { doc, index } = LIW.address.read();
     return `${LIW.page.name}-${(doc || index || "page").replace(/[^\w.-]+/g, "_").slice(0, 60)}.${suffix}`;
@@ -12,7 +11,8 @@
   LIW.savePage = async () => {
     await LIW.page.complete(); // asks for what a reader of the copy will want to open
     const { name, props, template } = LIW.page;
-    const library = window.Plotly ? await (await fetch(LIW.root() + LIW.plotting.path)).text() : "";
+    const { style, script: scripts } = await LIW.sources();
+    const library = window.Plotly ? await LIW.plotly() : "";
     const state = {
       name,
       template,
@@ -31,13 +31,13 @@
       '<!doctype html><html lang="en"><head><meta charset="utf-8">',
       '<meta name="viewport" content="width=device-width,initial-scale=1">',
       `<meta http-equiv="Content-Security-Policy" content="${policy}"><title>Late Interaction Workbench</title>`,
-      `<style id="liw-style">${text("liw-style")}</style></head>`,
+      `<style id="liw-style">${style}</style></head>`,
       '<body class="saved"><header class="liw bar-top"><b>Late Interaction Workbench</b>',
       `<span class="note">saved on ${today()}</span><button type="button" class="tool theme"></button></header>`,
       '<main id="liw-root"></main>',
       script(json, ' type="application/json" id="liw-saved"'),
       script(library),
-      script(text("liw-script"), ' id="liw-script"'),
+      script(scripts, ' id="liw-script"'),
       script("LIW.reopen()"),
       "</body></html>",
     ].join("\n");
@@ -86,15 +86,15 @@
     return copy;
   };
 
-  /* A node as a PNG. */
-  LIW.picture = async (node) => {
+  /* A node as SVG text, with its size; text stays text, and it scales. */
+  LIW.drawing = async (node) => {
     const width = Math.ceil(node.getBoundingClientRect().width),
       height = Math.ceil(node.scrollHeight);
     const body = document.createElementNS("http://www.w3.org/1999/xhtml", "body");
     body.className = LIW.theme();
     const style = document.createElementNS("http://www.w3.org/1999/xhtml", "style");
     style.textContent =
-      text("liw-style") +
+      (await LIW.sources()).style +
       "*{animation:none!important;transition:none!important} body{margin:0;background:var(--paper)} " +
       ".columns>section:first-child{max-height:none!important} ::-webkit-scrollbar{display:none}";
     const frame = LIW.el("div", { class: "liw" });
@@ -104,6 +104,11 @@
     const svg =
       `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">` +
       `<foreignObject width="100%" height="100%">${drawn}</foreignObject></svg>`;
+    return { svg, width, height };
+  };
+  /* A node as a PNG. */
+  LIW.picture = async (node) => {
+    const { svg, width, height } = await LIW.drawing(node);
     const image = new Image();
     image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(svg);
     await image.decode();
@@ -115,6 +120,11 @@
     return new Promise((resolve, reject) =>
       canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("the browser drew nothing"))), "image/png"),
     );
+  };
+  LIW.saveDrawing = async () => {
+    const { svg } = await LIW.drawing(LIW.page.element.querySelector(".page"));
+    LIW.save(fileName("svg"), new Blob([svg], { type: "image/svg+xml" }));
+    return "Saved";
   };
   LIW.savePicture = async () => {
     LIW.save(fileName("png"), await LIW.picture(LIW.page.element.querySelector(".page")));

@@ -197,7 +197,9 @@ LIW.pages.search = ({ element, ask: plain, setup }) => {
       }),
       LIW.saved || !shown.text ? null : tool("Edit the text", () => editor(extra)),
       shown.edited ? tool("Back to the original", () => open(shown.id)) : null,
-      el("a", { class: "tool", href: LIW.href("xray", { q: state.q, doc: shown.id }) }, "Trace through the index"),
+      setup.traced && !setup.traced.includes(state.q)
+        ? null
+        : el("a", { class: "tool", href: LIW.href("xray", { q: state.q, doc: shown.id }) }, "Trace through the index"),
     );
     const cut =
       shown.read < shown.length

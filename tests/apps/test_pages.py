@@ -210,7 +210,7 @@ def test_maxsim_is_stepped_through_with_the_keyboard(page: Page, server: Server)
     expect(page.locator(".steps .num")).to_have_text(page.locator(".score").text_content() or "")
 
 
-@pytest.mark.parametrize("path", ["", "pool", "indexes", "xray"])
+@pytest.mark.parametrize("path", ["", "pool", "indexes", "xray", "learn"])
 def test_no_page_is_wider_than_its_window(page: Page, server: Server, path: str) -> None:
     open_page(page, server, path)
     expect(page.locator(".score, h1").first).to_be_visible()

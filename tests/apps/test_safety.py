@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from apps.explorer import Server
 
 PUBLIC = {"/search", "/explain"}  # meant as API; everything else serves the pages
-PATHS = ["", "pool", "indexes", "systems", "xray", "train", "images", "own"]
+PATHS = ["", "pool", "indexes", "systems", "xray", "train", "images", "learn", "own"]
 AXE = "axe-core@4.14.1"
 
 

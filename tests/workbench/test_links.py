@@ -19,7 +19,7 @@ def test_the_state_comes_back_as_it_was() -> None:
     assert parse_qs(parts.query) == {"q": ["größer & kleiner? <b>"], "doc": ["a/b#c"]}
 
 
-@pytest.mark.parametrize("page", ["search", "pool", "indexes", "xray", "train", "images", "own"])
+@pytest.mark.parametrize("page", ["search", "pool", "indexes", "xray", "train", "images", "learn", "own"])
 def test_a_page_without_state_has_a_bare_address(page: str) -> None:
     assert page_address(page) == f"http://127.0.0.1:7860/{'' if page == 'search' else page}"
 

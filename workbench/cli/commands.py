@@ -11,10 +11,12 @@ from workbench.cli import (
     doctor,
     evaluating,
     experiments,
+    explaining,
     indexes,
     merging,
     pooling,
     probing,
+    publishing,
     questions,
     runs,
     search,
@@ -51,7 +53,9 @@ def register(app: typer.Typer) -> None:
     app.command("check-questions")(questions.check_questions)
     app.command()(training.train)
     app.command()(training.mine)
+    app.command()(explaining.explain)
     app.command()(probing.probe)
+    app.command()(publishing.publish)
     app.command()(merging.merge)
     app.command()(tuning.tune)
     app.command()(capacity.plan)

@@ -42,7 +42,22 @@ def test_both_sides_of_a_model_with_mean_tokens(task: Task, embedded_encoder: En
         np.testing.assert_allclose(found[row][mask[row] == 1], expected, atol=1e-4)
 
 
+def test_both_sides_of_one_file_take_any_number_of_texts(embedded_encoder: Encoder, tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime comes with the dev extra")
+    session = runtime.InferenceSession(str(export_onnx(embedded_encoder, tmp_path / "model.onnx", "both")))
+    assert [entry.name for entry in session.get_inputs()] == ["input_ids", "attention_mask"]
+    for texts in (TEXTS[:1], [*TEXTS, "lofi"]):  # other numbers than that of the export
+        features = embedded_encoder.model.preprocess(texts, task="query")
+        found = session.run(None, {name: features[name].numpy() for name in ("input_ids", "attention_mask")})
+        for encode, vectors, mask in (
+            (embedded_encoder.encode_query, *found[:2]),
+            (embedded_encoder.encode_document, *found[2:]),
+        ):
+            for row, expected in enumerate(encode(texts)):
+                np.testing.assert_allclose(vectors[row][mask[row] == 1], expected, atol=1e-4)
+
+
 def test_another_task_is_refused(embedded_encoder: Encoder, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="query or document"):
+    with pytest.raises(InputError, match="query, document or both"):
         export_onnx(embedded_encoder, tmp_path / "model.onnx", cast(Task, "passage"))
     assert not list(tmp_path.iterdir())

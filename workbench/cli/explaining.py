@@ -1,0 +1,81 @@
+"""The command that explains one pair: as a table, or as a picture for slides."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engine import plugins
+from engine.errors import InputError, missing_extra
+from workbench.cli.options import CollectionOption, DeviceOption, IndexOption, JsonOption, ModelOption
+from workbench.cli.output import note, progress_bars, show_json, show_table
+
+
+def explain(
+    question: Annotated[str, typer.Argument(help="The question.")],
+    document: Annotated[str, typer.Option("--document", help="Its id; the best for the question without.")] = "",
+    save: Annotated[
+        Path | None, typer.Option("--save", help="A picture: .html, .svg, .png; .gif or .webm of the step-through.")
+    ] = None,
+    level: Annotated[str, typer.Option("--level", help="words, or pieces.")] = "words",
+    dark: Annotated[bool, typer.Option("--dark", help="The picture in the dark theme.")] = False,
+    width: Annotated[int, typer.Option("--width", help="Of the picture, in pixels.")] = 1000,
+    collection: CollectionOption = "embedded",
+    model: ModelOption = "embedded",
+    index: IndexOption = "plaid",
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Show which token of a document each token of a question matches, and how the score adds up.
+
+    Example: `workbench explain "remove spaces at both ends" --document str.strip --save steps.gif`
+    """
+    from workbench.experiments.plan import parse_spec
+    from workbench.workspace import open_workspace
+
+    if not question.strip():
+        raise InputError("Expected a question, got an empty one: type a few words.")
+    if level not in ("words", "pieces"):
+        raise InputError(f"Expected --level words or pieces, got {level!r}: choose one of them.")
+    pictures: Any = _pictures() if save is not None else None
+    if pictures is not None and save is not None:
+        pictures.check_picture(save, width)
+    kind, settings = parse_spec(index)
+    with progress_bars() as report:
+        workspace = open_workspace(collection, model, kind, report, device, settings)
+        name = document or workspace.search(question, 1).hits[0].id
+        alignment = workspace.explain(question, name)
+        if pictures is not None:
+            pictures.save_explained(
+                workspace, save, question, name, level, dark, width, lambda done, total: report("Steps", done, total)
+            )
+            note(f"Wrote {save}.")
+    matched = [alignment.document_tokens[i].text for i in alignment.best]
+    if as_json:
+        show_json({
+            "question": question, "document": name, "score": alignment.score,
+            "query_tokens": [{"text": token.text, "kind": token.kind} for token in alignment.query_tokens],
+            "matched": matched, "contribution": alignment.contribution,
+        })  # fmt: skip
+        return
+    rows = [
+        (token.text, "" if token.kind == "text" else token.kind, match, f"{value:.3f}")
+        for token, match, value in zip(alignment.query_tokens, matched, alignment.contribution, strict=True)
+    ]
+    show_table(f"{question}: {name}", ("query token", "added", "best match", "contribution"), rows,
+               f"in all {alignment.score:.3f}, on {workspace.scored_on}")  # fmt: skip
+
+
+def _pictures() -> Any:
+    """The module that draws pages, which lives above this package."""
+    try:
+        importlib.import_module("gradio")
+    except ImportError:
+        raise missing_extra("gradio", "apps") from None
+    found = plugins.find("late_interaction.apps", "pictures")
+    if found is None:
+        raise InputError("The pages are not registered: install this project again.")
+    return found

@@ -1,0 +1,49 @@
+"""The command that publishes a collection as a folder of static files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engine import plugins
+from engine.errors import InputError
+from workbench.cli.options import CollectionOption, DeviceOption, JsonOption, ModelOption
+from workbench.cli.output import out, progress_bars, show_json
+
+
+def publish(
+    output: Annotated[Path, typer.Option("--output", help="A new folder for the site, or a site to replace.")],
+    collection: CollectionOption = "embedded",
+    model: ModelOption = "embedded",
+    dim: Annotated[int | None, typer.Option("--dim", help="Leading coordinates of nested vectors.", min=1)] = None,
+    pool_factor: Annotated[float, typer.Option("--pool-factor", help="Fewer vectors a document.", min=1)] = 1.0,
+    bits: Annotated[int, typer.Option("--bits", help="Of a coordinate, 2 to 12.")] = 8,
+    questions: Annotated[int, typer.Option("--questions", help="Finished questions.", min=1)] = 12,
+    lessons: Annotated[bool, typer.Option("--lessons/--no-lessons", help="With the lessons.")] = True,
+    no_model: Annotated[bool, typer.Option("--no-model", help="Finished searches only.")] = False,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Write a collection as a folder of static files, which any web server hands out and a browser searches by itself.
+
+    Example: `workbench publish --collection my-documents --output site/`
+    """
+    from dataclasses import asdict
+
+    found: Any = plugins.find("late_interaction.apps", "publish")
+    if found is None:
+        raise InputError("The pages are not registered: install this project again.")
+    with progress_bars() as report:
+        site = found(
+            output, collection, model, dim, pool_factor, bits, lessons, not no_model, questions, device, report
+        )  # fmt: skip
+    if as_json:
+        show_json({**asdict(site), "folder": str(site.folder)})
+        return
+    out.print(
+        f"{site.folder}: {site.bytes / 1e6:.1f} MB, {site.documents:,} documents, {site.tokens:,} vectors of "
+        f"{site.dim} dimensions in {site.bits} bits; pages {', '.join(site.pages)}."
+    )
+    out.print(f"Look at it: python -m http.server --bind 127.0.0.1 --directory {site.folder}")
