@@ -156,7 +156,8 @@ def _framed(frames: list[bytes]) -> list[Any]:
     size = (max(image.width for image in images), max(image.height for image in images))
     found = []
     for image in images:
-        canvas = Image.new("RGB", size, image.getpixel((image.width // 2, image.height - 3)))
+        paper: Any = image.getpixel((image.width // 2, image.height - 3))
+        canvas = Image.new("RGB", size, paper)
         canvas.paste(image, (0, 0))
         found.append(canvas)
     return found

@@ -54,7 +54,7 @@
   };
 
   /* Chips, text and matrix of a pair that move together. */
-  const paired = (pair, place, { matrix = true, rows = null } = {}) => {
+  const paired = (pair, place, { matrix = true, rows = null, own = false } = {}) => {
     const view = pair.words;
     const shown = rows ?? view.query.map((_, i) => i);
     let pinned = null;
@@ -66,7 +66,7 @@
     const pin = (unit) => select((pinned = pinned === unit ? null : unit));
     const chips = parts.chips(view, shown, (unit) => select(unit ?? pinned), pin),
       prose = parts.text(view, null);
-    const columns = view.document.map((_, i) => i);
+    const columns = view.document.map((_, i) => i).filter((i) => !own || !LIW.added(view.document[i]));
     const grid = matrix ? parts.matrix(view, shown, columns, place.clientWidth - 40, pin) : null;
     select(null);
     return { nodes: [chips.node, prose.node, grid?.node].filter(Boolean), select, view, shown };
@@ -135,7 +135,7 @@
         lesson,
         compared(ask, ([row]) => {
           const own = row.pair.words.query.map((_, i) => i).filter((i) => !LIW.added(row.pair.words.query[i]));
-          return paired(row.pair, place, { rows: own }).nodes;
+          return paired(row.pair, place, { rows: own, own: true }).nodes;
         }),
       ),
 

@@ -19,6 +19,7 @@ BITS = (2, 12)  # fewest and most
 SPAN = 6.0  # standard deviations that the steps of a coordinate span
 OFTEN = 6  # vectors of a word piece from which on its usual codes are kept
 LARGEST = 32767
+FINER = 8  # vectors of a whole text take steps so much finer: a model may make their counterparts in a question long
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +59,52 @@ class Codes:
     def with_step(cls, vectors: np.ndarray, step: float) -> Codes:
         """Round vectors to multiples of a step, a larger one where the codes would not fit into 16 bits."""
         largest = float(np.abs(vectors).max(initial=0.0))
-        step = float(np.float32(max(step, largest / (LARGEST // 2))))
+        step = float(np.float32(max(step, largest / LARGEST)))
         return cls(np.rint(vectors.astype(np.float32) / np.float32(step)).astype(np.int32), step)
 
     @property
     def vectors(self) -> np.ndarray:
         """float32 [rows, dim], what the codes stand for."""
         return self.values.astype(np.float32) * np.float32(self.step)
+
+
+@dataclass(frozen=True, eq=False)
+class GradedCodes:
+    """Codes of which some rows have finer steps.
+
+    Args:
+        values: int32 [rows, dim], each in the steps of its row.
+        finer: How many steps of a fine row make one of the others; a power of two.
+        unit: What one step of a fine row is worth.
+        fine: bool [rows].
+    """
+
+    values: np.ndarray
+    finer: int
+    unit: float
+    fine: np.ndarray
+
+    @classmethod
+    def of(cls, vectors: np.ndarray, bits: int, fine: np.ndarray) -> GradedCodes:
+        """Round vectors, those of whole texts to finer steps, as far as 16 bits hold them.
+
+        Args:
+            vectors: [rows, dim].
+            bits: See `Codes.of`.
+            fine: bool [rows].
+        """
+        codes = Codes.of(vectors, bits)
+        largest, finer = float(np.abs(vectors).max(initial=0.0)), FINER if fine.any() else 1
+        while finer > 1 and finer * largest / codes.step > LARGEST:
+            finer //= 2
+        values = codes.values.copy()
+        values[fine] = Codes.with_step(vectors[fine], codes.step / finer).values
+        return cls(values, finer, codes.step / finer, fine)
+
+    @property
+    def whole(self) -> np.ndarray:
+        """int32 [rows, dim], all in the finest steps: what the browser searches."""
+        return np.where(self.fine[:, None], self.values, self.values * self.finer)
 
 
 def usual(codes: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from apps.publish.codec import Codes, differences, pack, usual
+from apps.publish.codec import GradedCodes, differences, pack, usual
 from engine import Collection, TokenEmbeddings
 from engine.tokens import Token
 
@@ -54,7 +54,8 @@ def site_documents(
     chosen = documents.select(np.asarray(order, np.int64))
     ids = {name: number for number, name in enumerate(vocabulary)}
     parts, counts, kinds = _parts(collection, names, order, tokens, ids, progress)
-    codes = Codes.of(chosen.values, bits)
+    whole = parts[:, -1][np.cumsum(counts) - counts] == KINDS.index("whole")
+    codes = GradedCodes.of(chosen.values, bits, whole)
     often, means = usual(codes.values, kinds)
     place = {names[position]: number for number, position in enumerate(order)}
     texts = {
@@ -75,10 +76,11 @@ def site_documents(
         "documents/usual.bin.gz": pack(means),
         "documents/vectors.bin.gz": pack(differences(codes.values, kinds, often, means)),
     }  # fmt: skip
-    longest = float(np.sqrt((codes.vectors.astype(np.float64) ** 2).sum(axis=1)).max(initial=0.0))
+    longest = float(np.sqrt((codes.whole.astype(np.float64) ** 2).sum(axis=1)).max(initial=0.0))
     about = {
         "documents": len(order), "tokens": chosen.n_tokens, "parts": len(parts), "often": len(often),
-        "dim": chosen.dim, "step": codes.step, "bits": bits, "longest": longest, "kinds": list(KINDS), "low": LOW,
+        "dim": chosen.dim, "step": codes.unit, "finer": codes.finer, "bits": bits, "longest": longest,
+        "kinds": list(KINDS), "low": LOW,
     }  # fmt: skip
     return SiteDocuments(files, about)
 

@@ -11,6 +11,7 @@ from apps.pages.search import GRADES, SearchFunctions
 from apps.pages.xray import XrayPage
 from apps.pool_records import factor_row, pool_figure
 from apps.workspaces import Workspaces
+from engine.evaluation import DEFAULT_METRICS
 from engine.pooling import METHODS
 from workbench.experiments.execute import is_kept
 from workbench.experiments.experiment import Experiment
@@ -147,7 +148,10 @@ def pool_answers(workspaces: Workspaces) -> Answers:
     prepared, collection = workspace.prepared, workspace.collection
     if not collection.judged_queries:
         return []
-    base = Experiment(**{**prepared.experiment().to_dict(), "k": 100, "pool_protected": 1})
+    base = Experiment(**{  # as `pool_study` has it
+        **prepared.experiment().to_dict(), "metrics": tuple(DEFAULT_METRICS), "index": "exact", "settings": {},
+        "pool_protected": 1, "k": 100, "seed": 0,
+    })  # fmt: skip
     method = METHODS[0]
     wanted = planned(base, FACTORS, (method,), (), (), (), ())
     if not all(is_kept(experiment, prepared) for experiment in wanted):

@@ -70,7 +70,7 @@ def browser_model(encoder: Encoder, texts: Sequence[str]) -> BrowserModel:
         graph = onnx.load(str(export_onnx(encoder, Path(folder) / "model.onnx", "both")))
         wanted = [text for text in texts[:CHECKED] if text.strip()]
         for steps in STEPS:
-            skeleton, tensors, weights = _coded(graph, steps)
+            skeleton, tensors, weights = _coded(graph, steps, unreachable(tokenizer))
             cosine = _cosine(skeleton, tensors, weights, encoder, wanted, Path(folder))
             if cosine >= NEAR:
                 break
@@ -91,12 +91,23 @@ def browser_model(encoder: Encoder, texts: Sequence[str]) -> BrowserModel:
 _TASKS = ("query", "document")
 
 
-def _coded(graph: Any, steps: int) -> tuple[bytes, list[dict[str, Any]], list[Codes]]:
-    """The graph with its large tensors moved out, where each lies in the file of weights, and their codes."""
+def unreachable(tokenizer: dict[str, Any]) -> np.ndarray:
+    """Which words no text is cut into, bool [ids]: [unused5] and such, since a bracket is cut off by itself."""
+    return np.array([
+        len(name) > 1 and name.startswith("[") and name not in tokenizer["added"] for name in tokenizer["vocabulary"]
+    ])  # fmt: skip
+
+
+def _coded(graph: Any, steps: int, unused: np.ndarray) -> tuple[bytes, list[dict[str, Any]], list[Codes]]:
+    """The graph with its large tensors moved out, where each lies in the file of weights, and their codes.
+
+    Rows of a table of word vectors that no text reaches are zero, which packs to nothing.
+    """
     import onnx
     from onnx import numpy_helper
 
-    copy = onnx.ModelProto()
+    protocol: Any = onnx  # its messages are made at run time, where no type checker sees them
+    copy = protocol.ModelProto()
     copy.CopyFrom(graph)
     tables = {node.input[0] for node in copy.graph.node if node.op_type == "Gather"}
     tensors, codes, offset = [], [], 0
@@ -104,6 +115,8 @@ def _coded(graph: Any, steps: int) -> tuple[bytes, list[dict[str, Any]], list[Co
         values = numpy_helper.to_array(tensor)
         if values.dtype != np.float32 or values.size <= SMALL or values.ndim < 2:
             continue
+        if tensor.name in tables and len(values) == len(unused):
+            values = np.where(unused[:, None], np.float32(0), values)
         coarser = TABLE_SHARE if tensor.name in tables else 1
         code = Codes.with_step(values, float(values.std()) * coarser / steps)
         entry = {"offset": offset, "from": offset, "count": int(values.size), "step": code.step}
@@ -111,7 +124,7 @@ def _coded(graph: Any, steps: int) -> tuple[bytes, list[dict[str, Any]], list[Co
         codes.append(code)
         tensor.ClearField("raw_data")
         tensor.ClearField("float_data")
-        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.data_location = protocol.TensorProto.EXTERNAL
         for key, value in (("location", EXTERNAL), ("offset", 4 * offset), ("length", 4 * values.size)):
             found = tensor.external_data.add()
             found.key, found.value = key, str(value)
@@ -128,7 +141,7 @@ def _cosine(
     np.concatenate([code.vectors.reshape(-1) for code in codes]).tofile(folder / EXTERNAL)
     path = folder / "rounded.onnx"
     path.write_bytes(graph)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session: Any = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     least = 1.0
     for text in texts:
         features = encoder._preprocess([text], "query")

@@ -96,6 +96,11 @@ def publish(
     prepared = prepare(collection, model, device=device).at_dim(dim)
     if not prepared.collection.documents:
         raise InputError(f"{prepared.collection.name!r} has no documents: there is nothing to publish.")
+    if not with_model and not prepared.collection.queries:
+        raise InputError(
+            f"{prepared.collection.name!r} has no questions, and finished searches need some: give it questions, or "
+            "publish with the model."
+        )
     prepared.pooler.check(pooling)
     files: Files = {}
     if with_model:

@@ -25,7 +25,7 @@ def test_a_page_without_state_has_a_bare_address(page: str) -> None:
 
 
 def test_an_unknown_page_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match="search, pool, indexes, systems, xray, train, images, own"):
+    with pytest.raises(InputError, match="search, pool, indexes, systems, xray, train, images, learn, own"):
         page_address("serach")
 
 

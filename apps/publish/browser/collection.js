@@ -3,7 +3,8 @@ import { bytesOf, jsonOf, unpack } from "./codec.js";
 import { kernel } from "./kernel.js";
 
 const MOST_TOKENS = 512, // of a question
-  SCALE = 32767;
+  SCALE = 32767,
+  ROOM = 2 ** 31 * 0.98; // of a sum of products, rounding of the question left out
 
 const wide = (pairs, low) =>
   Array.from({ length: pairs.length / 2 }, (_, i) => pairs[2 * i] + pairs[2 * i + 1] * 2 ** low);
@@ -36,13 +37,15 @@ export const openCollection = async (base, about, vocabulary, told, plain = fals
     place = new Map(wide(often, about.low).map((id, i) => [id, i]));
   wide(counts, about.low).forEach((count, i) => (begins[i + 1] = begins[i] + count));
   const idOf = (part) => parts[6 * part] + parts[6 * part + 1] * 2 ** about.low;
+  const whole = about.kinds.indexOf("whole");
   for (let token = 0; token < about.tokens; token++) {
-    const at = place.get(idOf(begins[token]));
-    if (at === undefined) continue;
-    for (let i = 0, to = token * width, from = at * about.dim; i < about.dim; i++) codes[to + i] += usual[from + i];
+    const at = place.get(idOf(begins[token])),
+      to = token * width,
+      from = at * about.dim,
+      steps = parts[6 * begins[token] + 5] === whole ? 1 : about.finer;
+    for (let i = 0; i < about.dim; i++) codes[to + i] = steps * (codes[to + i] + (at === undefined ? 0 : usual[from + i])); // prettier-ignore
   }
   const names = [...vocabulary, ...texts.extra];
-  const positions = new Map(texts.ids.map((id, position) => [id, position]));
 
   /* The tokens of a document, one a vector, as `engine.tokens.Token` has them. */
   const tokens = (document) => {
@@ -83,8 +86,8 @@ export const openCollection = async (base, about, vocabulary, told, plain = fals
 
   /**
    * The first k documents, exactly: a question in whole numbers scores them all, and those that could be among the first
-   * are scored again. With q = unit z + e, what rounding left is at most |e| times the longest vector (Cauchy and
-   * Schwarz), and a maximum over tokens moves by no more than its arguments do.
+   * are scored again. With q = unit z + e, what rounding left is at most |e| times the longest row of codes (Cauchy and
+   * Schwarz), and a maximum over tokens moves by no more than its arguments do. The unit keeps |z| |codes| within int32.
    */
   const search = (query, k) => {
     if (query.length > MOST_TOKENS) throw new Error(`Expected at most ${MOST_TOKENS} tokens, got ${query.length}.`);
@@ -92,14 +95,14 @@ export const openCollection = async (base, about, vocabulary, told, plain = fals
       rounded = new Int16Array(4 * groups * width);
     let off = 0;
     const units = query.map((one, row) => {
-      const unit = Math.max(...one.map(Math.abs), 1e-30) / SCALE;
+      const unit = Math.max(Math.max(...one.map(Math.abs)) / SCALE, (Math.hypot(...one) * about.longest) / ROOM, 1e-30);
       let left = 0;
       one.forEach((value, i) => {
         const whole = Math.round(value / unit);
         rounded[row * width + i] = whole;
         left += (value - whole * unit) ** 2;
       });
-      off += Math.sqrt(left) * about.longest;
+      off += Math.sqrt(left) * about.longest * about.step;
       return unit * about.step;
     });
     const best = core.scan(rounded, groups),
@@ -118,5 +121,5 @@ export const openCollection = async (base, about, vocabulary, told, plain = fals
     return chosen.sort((one, two) => two[1] - one[1] || one[0] - two[0]).slice(0, k);
   };
 
-  return { ...texts, positions, tokens, vectors, search, exact, simd: core.simd };
+  return { ...texts, tokens, vectors, search, simd: core.simd };
 };

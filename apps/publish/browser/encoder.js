@@ -1,19 +1,19 @@
 /* The model in the browser: words in, vectors out. */
-import { bytesOf, jsonOf, weightsOf } from "./codec.js";
+import { bytesOf, weightsOf } from "./codec.js";
 import { tokenizer } from "./tokenizer.js";
 
 /**
  * @param {string} base Where the site lies.
  * @param {any} about `model` of the site's manifest.
+ * @param {any} words See `tokenizer`.
  */
-export const openEncoder = async (base, about, told) => {
+export const openEncoder = async (base, about, words, told) => {
   const read = (name) => bytesOf(base + name, told);
-  const [ort, library, graph, packed, words] = await Promise.all([
+  const [ort, library, graph, packed] = await Promise.all([
     import(`${base}vendor/ort.js`),
     read("vendor/ort.wasm.gz"),
     read("model/graph.onnx.gz"),
     read("model/weights.bin.gz"),
-    jsonOf(`${base}model/tokenizer.json.gz`, told),
   ]);
   Object.assign(ort.env.wasm, { numThreads: 1, wasmBinary: library.buffer });
   const data = weightsOf(packed, about.tensors, about.total);
@@ -24,8 +24,7 @@ export const openEncoder = async (base, about, told) => {
   const cut = tokenizer(words);
   const OUTPUTS = { query: ["token_embeddings", "vector_mask"], document: ["document_embeddings", "document_mask"] };
 
-  /** {vectors, tokens, cut} of a text; task is "query" or "document". */
-  const encode = async (text, task) => {
+  const run = async (text, task) => {
     const input = cut.encode(text, about.tasks[task]);
     const shape = [1, input.ids.length];
     const whole = (values) => new ort.Tensor("int64", BigInt64Array.from(values, BigInt), shape);
@@ -47,5 +46,12 @@ export const openEncoder = async (base, about, told) => {
       cut: input.cut,
     };
   };
-  return { encode, vocabulary: words.vocabulary };
+  /** {vectors, tokens, ids, cut} of a text; task is "query" or "document". One after the other: a session runs once at a time. */
+  let turn = /** @type {Promise<any>} */ (Promise.resolve());
+  const encode = (text, task) => {
+    const found = turn.then(() => run(text, task));
+    turn = found.catch(() => {});
+    return found;
+  };
+  return { encode };
 };

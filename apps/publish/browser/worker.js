@@ -1,7 +1,6 @@
 /* The worker of a site: what the pages ask Python for in the explorer, answered here. */
 import { align, explanation, snippet } from "./alignment.js";
 import { jsonOf } from "./codec.js";
-import { openCollection } from "./collection.js";
 import { openEncoder } from "./encoder.js";
 
 const HITS = 10,
@@ -21,17 +20,40 @@ const short = (text, what) => {
   return text.toWellFormed ? text.toWellFormed() : text;
 };
 
+/* Functions of the worker of the documents as promises. */
+const beside = (told) => {
+  const worker = new Worker(new URL("documents.js", import.meta.url), { type: "module" }),
+    waiting = new Map();
+  let number = 0;
+  worker.addEventListener("message", ({ data: { id, answer, error, got } }) => {
+    if (id === undefined) {
+      told(got);
+      return;
+    }
+    const [resolve, reject] = waiting.get(id);
+    waiting.delete(id);
+    if (error) reject(new Error(error));
+    else resolve(answer);
+  });
+  return (name, argument) =>
+    new Promise((resolve, reject) => {
+      waiting.set(++number, [resolve, reject]);
+      worker.postMessage({ id: number, name, argument });
+    });
+};
+
 const open = async ({ base }) => {
   const manifest = await jsonOf(`${base}site.json`);
   let got = 0;
   const told = (bytes) => postMessage({ got: (got += bytes), total: manifest.fetched });
-  const model = openEncoder(base, manifest.model, told);
-  const vocabulary = model.then((found) => found.vocabulary);
+  const documents = beside(told);
+  const words = await jsonOf(`${base}model/tokenizer.json.gz`, told);
   const [encoder, collection] = await Promise.all([
-    model,
-    vocabulary.then((names) => openCollection(base, manifest.documents, names, told)),
+    openEncoder(base, manifest.model, words, told),
+    documents("open", { base, about: manifest.documents, vocabulary: words.vocabulary }),
   ]);
-  site = { encoder, collection, manifest };
+  const positions = new Map(collection.ids.map((id, position) => [id, position]));
+  site = { encoder, collection, positions, documents, manifest };
   return { ready: true };
 };
 
@@ -45,14 +67,17 @@ const encoded = async (text, task) => {
 };
 
 const position = (name) =>
-  site.collection.positions.get(name) ?? refuse(`No document is called '${name}': choose one of the list.`);
+  site.positions.get(name) ?? refuse(`No document is called '${name}': choose one of the list.`);
 
-const aligned = (query, document) =>
-  align(query.vectors, site.collection.vectors(document), query.tokens, site.collection.tokens(document));
+/* How the scores of some documents come about. */
+const aligned = async (query, positions) => {
+  const found = await site.documents("documents", { positions });
+  return found.map(({ vectors, tokens }) => align(query.vectors, vectors, query.tokens, tokens));
+};
 
-const pairOf = (question, query, document) => {
+const pairOf = async (question, query, document) => {
   const { ids, titles, texts } = site.collection;
-  const pair = aligned(query, document);
+  const [pair] = await aligned(query, [document]);
   if (!pair.documentTokens.length) refuse("The model scores nothing of this document, so there is nothing to explain.");
   return explanation(question, ids[document], titles[document] || ids[document], texts[document], pair);
 };
@@ -65,10 +90,11 @@ const ask = {
       query = await encoded(question, "query"),
       { collection } = site;
     const middle = performance.now(),
-      ranking = collection.search(query.vectors, HITS);
+      ranking = await site.documents("search", { query: query.vectors, k: HITS });
     const grades = collection.questions.find((one) => one.text === question)?.grades ?? {};
+    const pairs = await aligned(query, ranking.map(([at]) => at)); // prettier-ignore
     const hits = ranking.map(([at, score], i) => {
-      const pair = aligned(query, at);
+      const pair = pairs[i];
       return {
         rank: i + 1,
         id: collection.ids[at],
@@ -91,12 +117,12 @@ const ask = {
       caveat: "",
       among: "",
     };
-    const at = collection.positions.get(document) ?? ranking[0][0];
-    return { question, found, pair: pairOf(question, query, at) };
+    const at = site.positions.get(document) ?? ranking[0][0];
+    return { question, found, pair: await pairOf(question, query, at) };
   },
   explain: async ({ question, document }) => {
     const query = await encoded(short(question, "question"), "query");
-    return { pair: pairOf(question, query, position(document)) };
+    return { pair: await pairOf(question, query, position(document)) };
   },
   rescore: async ({ question, document, text }) => {
     const query = await encoded(short(question, "question"), "query");

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.publish.codec import Codes, differences, pack, unpack, usual
+from apps.publish.codec import FINER, Codes, GradedCodes, differences, pack, unpack, usual
 from apps.publish.size import MOST_BYTES, check_size, fetched
 from engine.errors import InputError
 
@@ -38,6 +38,20 @@ def test_an_outlier_makes_the_step_larger_and_is_not_clipped() -> None:
     codes = Codes.of(vectors, 12)
     assert codes.vectors[0, 0] == pytest.approx(1e6, rel=1e-4)
     assert codes.values.max() <= 32767
+
+
+@pytest.mark.parametrize(("bits", "finer"), [(4, FINER), (8, FINER), (12, 2)])
+def test_vectors_of_whole_texts_take_finer_steps_as_far_as_16_bits_hold_them(bits: int, finer: int) -> None:
+    rng, fine = np.random.default_rng(7), np.arange(60) % 5 == 0
+    vectors = rng.standard_normal((60, 16)).astype(np.float32)
+    vectors[3, 2] = 15.0
+    codes = GradedCodes.of(vectors, bits, fine)
+    assert codes.finer == finer
+    assert np.abs(codes.whole).max() <= 32767
+    off = np.abs(codes.whole * codes.unit - vectors)
+    assert off[fine].max() <= 0.501 * codes.unit
+    assert off[~fine].max() <= 0.501 * codes.unit * finer
+    assert GradedCodes.of(vectors, bits, np.zeros(60, bool)).finer == 1
 
 
 def test_differences_to_the_usual_codes_are_smaller_and_lose_nothing() -> None:
