@@ -47,7 +47,8 @@ def test_an_explanation_becomes_a_picture(
         assert made.result(timeout=120) == path
     content = path.read_bytes()
     if suffix == "gif":
-        with Image.open(path) as picture:
+        picture: Any = Image.open(path)
+        with picture:
             assert picture.n_frames == len(question.split()) + 1
             assert picture.width > 400
             first = picture.convert("RGB").tobytes()
