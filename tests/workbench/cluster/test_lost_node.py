@@ -85,7 +85,6 @@ def test_shards_are_searched_on_the_nodes_that_are_left(cluster, nodes, tmp_path
             assert path.read_bytes() == (there.path / path.relative_to(here.path)).read_bytes()
     nodes.lose()
     assert results(there) == expected
-    nodes.lose()
     there.remove(IDS[:5])
     here.remove(IDS[:5])
     assert results(there) == results(here) == results(open_index(there.path))
