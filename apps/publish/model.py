@@ -144,7 +144,7 @@ def _cosine(
     session: Any = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     least = 1.0
     for text in texts:
-        features = encoder._preprocess([text], "query")
+        features = encoder.preprocess([text], "query")
         feed = {entry.name: features[entry.name].cpu().numpy().astype(np.int64) for entry in session.get_inputs()}
         vectors, mask = session.run(["token_embeddings", "vector_mask"], feed)
         one, two = np.asarray(vectors)[0][np.asarray(mask)[0] > 0], np.asarray(encoder.encode_query([text])[0])
@@ -200,7 +200,7 @@ def browser_tokenizer(encoder: Encoder) -> dict[str, Any]:
 
 def _task(encoder: Encoder, task: Any) -> dict[str, Any]:
     return {
-        "prompt": encoder._prompt(task), "length": encoder.max_length(task) or 512,
+        "prompt": encoder.prompt(task), "length": encoder.max_length(task) or 512,
         "expansion": _expansion(encoder) if task == "query" else None,
     }  # fmt: skip
 

@@ -20,7 +20,8 @@ ENTROPY = 1.1  # bits that a coordinate takes less than the grid has: measured o
 def estimate_tokens(encoder: Encoder, texts: Sequence[str]) -> int:
     """About how many vectors documents will have, from some of them, evenly spread."""
     chosen = np.unique(np.linspace(0, len(texts) - 1, min(SAMPLE, len(texts))).astype(int)).tolist() if texts else []
-    found = [len(encoder.tokens(texts[i], "document")) for i in chosen if texts[i].strip()]
+    some = [str(texts[i]) for i in chosen]
+    found = [len(encoder.tokens(text, "document")) for text in some if text.strip()]
     return round(len(texts) * (sum(found) / len(found))) if found else 0
 
 

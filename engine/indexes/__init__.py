@@ -49,7 +49,7 @@ def index_class(kind: str, settings: Mapping[str, Any] | None = None) -> type[In
     """
     if kind in BUILT_IN:
         module, _, name = BUILT_IN[kind].partition(":")
-        found = getattr(import_module(module), name)
+        found: type[Index] = getattr(import_module(module), name)
     else:
         found = _registered(kind)
     return found.made_with(settings) if settings else found
