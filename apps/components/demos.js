@@ -77,12 +77,16 @@
   /* A menu that draws what is chosen. */
   const chooser = (label, options, draw) => {
     const body = el("div", { class: "shown" });
+    const show = (i) => {
+      body.replaceChildren(el("p", { class: "note", role: "status" }, "One moment")); // an index may have to be built
+      draw(i, body);
+    };
     const menu = el(
       "select",
-      { "aria-label": label, on: { change: () => draw(Number(menu.value), body) } },
+      { "aria-label": label, on: { change: () => show(Number(menu.value)) } },
       options.map((text, i) => el("option", { value: String(i) }, text)),
     );
-    draw(0, body);
+    show(0);
     return [el("label", { class: "asking" }, el("span", {}, label), menu), body];
   };
 
