@@ -103,7 +103,7 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        unread = scope["type"] == "http" and scope["method"] in BODIES
+        unread = scope["type"] == "http" and _carries(scope)
 
         async def arriving() -> Message:
             nonlocal unread
@@ -122,7 +122,7 @@ class Guard:
             else:
                 await self.app(scope, passed, send)
         except Refused as refused:
-            await _refuse(scope, receive if unread else None, send, refused)
+            await refuse(scope, receive if unread else None, send, refused)
 
     def _asked(self, scope: Message) -> None:
         """Who asks, under which name, for what."""
@@ -188,6 +188,12 @@ class Guard:
             await self.logins.leave(address, passed=200 <= status < 400)
 
 
+def _carries(scope: Message) -> bool:
+    """Whether a request has a body; a DELETE may have none, and no page of another site can send one unasked."""
+    told = any(_values(scope, name) not in ([], ["0"]) for name in (b"content-length", b"transfer-encoding"))
+    return scope["method"] in BODIES and (told or scope["method"] != "DELETE")
+
+
 def _values(scope: Message, name: bytes) -> list[str]:
     return [value.decode("latin-1").strip() for key, value in scope["headers"] if key == name]
 
@@ -231,7 +237,7 @@ def _same_site(scope: Message, send: Send) -> Send:
     return sent
 
 
-async def _refuse(scope: Message, receive: Receive | None, send: Send, refused: Refused) -> None:
+async def refuse(scope: Message, receive: Receive | None, send: Send, refused: Refused) -> None:
     """Answer with the sentence; `receive` gives the rest of the request, None where it has arrived wholly."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008, "reason": refused.sentence})

@@ -15,7 +15,7 @@ from typing import Any
 from engine import plugins
 
 APPS = "late_interaction.apps"  # of other packages: name -> a `Page`; ours under it serve applications
-OURS = ("explorer", "dashboard", "pages", "pictures", "publish")
+OURS = ("explorer", "dashboard", "pages", "pictures", "publish", "api", "mcp")
 
 
 @dataclass(frozen=True)

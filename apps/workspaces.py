@@ -17,6 +17,7 @@ from engine import Encoder, plugins
 from engine.errors import InputError, NotFoundError
 from engine.model_names import ModelName
 from workbench.paths import data_folder
+from workbench.systems.text import leaves, parse_system
 from workbench.workspace import Workspace
 
 MOST_WORKSPACES = 8  # of people; the one that was not used for longest makes room
@@ -198,6 +199,21 @@ def check_named(settings: Mapping[str, Any]) -> None:
         raise InputError(
             f"Expected a model as owner/name on the hub, got {str(model)[:60]!r}: give a folder on the command line."
         )
+
+
+def allowed(text: str) -> str:
+    """The one text of a system that a browser or a program sent.
+
+    Raises:
+        InputError: it is none, or names a server or a place on this machine.
+    """
+    tree = parse_system(text)
+    for leaf in leaves(tree):
+        settings = leaf.kind.changed(leaf.options)
+        check_named(settings)
+        if settings.get("vectors", "encode") != "encode":  # an index that stores the vectors of a rerank
+            allowed(settings["vectors"])
+    return str(tree)
 
 
 def models_folder() -> Path:

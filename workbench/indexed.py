@@ -69,6 +69,18 @@ def keep_documents(folder: Path, collection: Collection, model: str, pool: str =
     replace_bytes(folder / DOCUMENTS, stream.getvalue())
 
 
+def model_of(folder: Path) -> str:
+    """The name of the model that encoded the documents of an index on disk; see `read_documents`."""
+    from pyarrow import parquet
+
+    try:
+        return str(json.loads(parquet.read_schema(folder / DOCUMENTS).metadata[ABOUT])["model"])
+    except FileNotFoundError:
+        return read_documents(folder)[1]  # which says what is missing
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise _damaged(folder / DOCUMENTS, error) from None
+
+
 def read_documents(folder: Path) -> tuple[Collection, str, PoolSettings, str]:
     """The documents that `keep_documents` wrote.
 
@@ -158,6 +170,8 @@ def open_indexed(
     path = Path(folder)
     index = spread_index(open_index(path))
     collection, name, pooling, cut = read_documents(path)
+    if any(key not in collection.documents for key in index.ids):  # some were removed between the two
+        index.refresh()
     absent = next((key for key in index.ids if key not in collection.documents), None)
     if absent is not None:
         raise InputError(f"{path} has a document {absent!r} whose text is not in {DOCUMENTS}: build the index again.")

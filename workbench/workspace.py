@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property, lru_cache, partial
 from typing import Any
-
-import numpy as np
 
 from engine import Alignment, Collection, Encoder, TokenEmbeddings
 from engine.conditions import Selection
@@ -20,6 +18,7 @@ from engine.maxsim.scorers import Scorer
 from engine.pooling import KEEP_ALL, PoolSettings, parse_pool, pooled_tokens
 from engine.retrieval import check_k, rerank
 from engine.tokens import Token
+from workbench.answers import Hit, SearchResult
 from workbench.cache import cached_index
 from workbench.experiments.experiment import EXACT, INDEX, Experiment
 from workbench.experiments.measure import scorer_of
@@ -31,57 +30,6 @@ from workbench.systems.material import Material
 from workbench.systems.text import late, leaves
 
 CANDIDATES = 100  # documents of the index that a scorer reranks, or k where that is more: as experiments do
-
-
-@dataclass(frozen=True, eq=False)
-class Hit:
-    """One document of a search result.
-
-    Args:
-        rank: From 1.
-        id: The document's id.
-        title: Its title, or its id.
-        text: Its whole text.
-        score: What ranked it: the index's, on the vectors that it stores, or that of the workspace's scorer.
-        alignment: How the score comes about; see `SearchResult.scored_on`.
-    """
-
-    rank: int
-    id: str
-    title: str
-    text: str
-    score: float
-    alignment: Alignment
-
-    @property
-    def contribution(self) -> np.ndarray:
-        """float32 [query tokens], sums to `score` within 1e-3 where `SearchResult` says nothing else."""
-        return self.alignment.contribution
-
-
-@dataclass(frozen=True, eq=False)
-class SearchResult:
-    """What a question found.
-
-    Args:
-        question: The question.
-        query_tokens: Its tokens, one a contribution.
-        hits: Best first, ties by id: the ranking of the index, or of the scorer that reranks it.
-        seconds: Wall time of encoding, searching and explaining.
-        scored_on: Which vectors the scores and their parts are of, in words.
-        notes: What the index did beyond its settings.
-        caveat: Why the parts of a score do not sum to it; empty where they do.
-        among: The documents that a condition chose, or None.
-    """
-
-    question: str
-    query_tokens: list[Token]
-    hits: list[Hit]
-    seconds: float
-    scored_on: str
-    notes: tuple[str, ...] = ()
-    caveat: str = ""
-    among: Selection | None = None
 
 
 class Workspace:
@@ -111,7 +59,7 @@ class Workspace:
         self.scorer, self._scorer = _ranker(prepared.experiment(scorer=scorer))
         self._positions = {name: position for position, name in enumerate(self.collection.documents)}
         self._among = lru_cache(maxsize=16)(self._select)
-        self._query = lru_cache(maxsize=64)(self._encode_query)
+        self._query = lru_cache(maxsize=256)(self._encode_query)
         self._document_tokens = lru_cache(maxsize=128)(lambda text: self.encoder.tokens(text, "document"))
         self.explain = lru_cache(maxsize=64)(self._explain)  # a page explains what it has just found
         self.ranked_by = lru_cache(maxsize=8)(self._ranked_by)
@@ -148,6 +96,20 @@ class Workspace:
     def documents(self) -> TokenEmbeddings:
         """Vectors of the documents before an index stores them."""
         return self.prepared.documents
+
+    def vectors_of(self, ids: Sequence[str]) -> TokenEmbeddings:
+        """Vectors of some documents: the original ones where they are at hand, else those that the index stores.
+
+        Raises:
+            NotFoundError: no such document.
+            UnsupportedError: this kind of index cannot give them back.
+        """
+        unknown = next((name for name in ids if name not in self._positions), None)
+        if unknown is not None:
+            raise NotFoundError(f"{self.collection.name!r} has no document {unknown!r}: take one from a result.")
+        if not self.prepared.encoded:
+            return self.index.stored(ids)
+        return self.documents.select([self._positions[name] for name in ids])
 
     @cached_property
     def index(self) -> Index:
@@ -236,7 +198,7 @@ class Workspace:
             ranking = rerank(query, [ranking.ids], list(self._positions), self.documents, k, self._scorer)[0]
         titles, texts = self.collection.titles, self.collection.documents
         hits = [
-            Hit(rank, name, titles.get(name, name), texts[name], float(score), self.explain(question, name))
+            Hit(rank, name, titles.get(name, name), texts[name], float(score), partial(self.explain, question, name))
             for rank, (name, score) in enumerate(zip(ranking.ids, ranking.scores, strict=True), start=1)
         ]
         seconds = time.perf_counter() - start

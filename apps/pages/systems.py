@@ -20,14 +20,13 @@ from apps.system_records import (
     system_row,
 )
 from apps.text import asked, visible
-from apps.workspaces import Workspaces, check_named
+from apps.workspaces import Workspaces, allowed
 from engine import machine
 from engine.errors import InputError, NotFoundError
 from workbench.experiments.progress import Steps, Stopped
 from workbench.experiments.system_studies import DEFAULT, compare_systems
 from workbench.experiments.views.systems import SystemRow
-from workbench.systems import System, build, finders, losses, parse_system, rerankers, trace
-from workbench.systems.text import leaves
+from workbench.systems import System, build, finders, losses, rerankers, trace
 from workbench.systems.worth import METRIC
 
 MOST_SYSTEMS = 10
@@ -224,21 +223,6 @@ class SystemsPage(Functions):
                 while len(self._systems) > MOST_OPEN:
                     self._systems.pop(next(iter(self._systems)))
             return self._systems[key]
-
-
-def allowed(text: str) -> str:
-    """The one text of a system that a browser sent.
-
-    Raises:
-        InputError: it is none, or names a server or a place on this machine.
-    """
-    tree = parse_system(text)
-    for leaf in leaves(tree):
-        settings = leaf.kind.changed(leaf.options)
-        check_named(settings)
-        if settings.get("vectors", "encode") != "encode":  # an index that stores the vectors of a rerank
-            allowed(settings["vectors"])
-    return str(tree)
 
 
 def _run(status: str, rows: list[dict[str, Any]], step: str = "") -> dict[str, Any]:

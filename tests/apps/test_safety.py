@@ -63,15 +63,15 @@ def test_a_login_that_protects_nothing_is_refused(text: str) -> None:
 
 
 def test_the_command_listens_beyond_loopback_only_with_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
-    from workbench.cli.browser import free_port
+    from workbench.cli.browser import page_port
 
     monkeypatch.setenv("WORKBENCH_AUTH", "ada:correct horse")
-    assert free_port("0.0.0.0", 0, login=True) > 0
+    assert page_port("0.0.0.0", 0, login=True) > 0
     with pytest.raises(InputError, match="no login"):
-        free_port("0.0.0.0", 0)  # the dashboard asks for none
+        page_port("0.0.0.0", 0)  # the dashboard asks for none
     monkeypatch.delenv("WORKBENCH_AUTH")
     with pytest.raises(InputError, match="WORKBENCH_AUTH"):
-        free_port("0.0.0.0", 0, login=True)
+        page_port("0.0.0.0", 0, login=True)
 
 
 def test_serving_others_without_a_login_never_starts(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,8 +35,8 @@ def test_an_explanation_is_a_table_and_json(texts: str, capsys: pytest.CaptureFi
     assert run(*asked, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["document"] == "argmax"
-    assert sum(found["contribution"]) == pytest.approx(found["score"], abs=1e-3)
-    assert len(found["matched"]) == len(found["query_tokens"]) == len(found["contribution"])
+    assert sum(match["contribution"] for match in found["matches"]) == pytest.approx(found["score"], abs=1e-3)
+    assert {"token", "kind", "match", "position"} <= found["matches"][0].keys()
 
 
 @pytest.mark.parametrize(

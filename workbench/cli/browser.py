@@ -41,19 +41,30 @@ QUIET_LAB = (  # JupyterLab would ask other hosts for its news and updates
 )
 
 
-def _app(name: str, package: str) -> Any:
+def app_of(name: str, package: str, extra: str = "apps") -> Any:
+    """The function that serves an application, which lives above this package.
+
+    Args:
+        name: Under which it is registered.
+        package: That it needs.
+        extra: Of this project, which installs that package.
+
+    Raises:
+        MissingExtraError: the package is not installed.
+        InputError: it is not registered.
+    """
     try:
         importlib.import_module(package)
     except ImportError:
-        raise missing_extra(package, "apps") from None
+        raise missing_extra(package, extra) from None
     serve = plugins.find(APPS, name)
     if serve is None:
         raise InputError(f"The page {name!r} is not registered: install this project again.")
     return serve
 
 
-def free_port(host: str, port: int, login: bool = False) -> int:
-    """Check that a port can be listened on; 0 picks a free one.
+def page_port(host: str, port: int, login: bool = False) -> int:
+    """Check that pages may listen on a port; 0 picks a free one.
 
     Args:
         host: Address.
@@ -70,6 +81,16 @@ def free_port(host: str, port: int, login: bool = False) -> int:
     if host not in LOOPBACK and not (login and os.environ.get(AUTH)):
         way = f"set {AUTH}=user:password, or use 127.0.0.1" if login else "use 127.0.0.1"
         raise InputError(f"Expected a loopback host, since the pages have no login, got {host!r}: {way}.")
+    return free_port(host, port)
+
+
+def free_port(host: str, port: int) -> int:
+    """Check that a port can be listened on; 0 picks a free one.
+
+    Raises:
+        BusyError: another program listens there.
+        InputError: the host is no address of this machine.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -105,8 +126,8 @@ def ui(
     from workbench.workspace import open_workspace
 
     (kind, settings), system = parse_spec(index), checked_system(context, system, "index", "scorer")
-    port = free_port(host, port, login=True)
-    serve = _app("explorer", "gradio")
+    port = page_port(host, port, login=True)
+    serve = app_of("explorer", "gradio")
     with progress_bars() as report:
         workspace = open_workspace(collection, model, kind, report, device, settings, scorer, system)
     server = serve(workspace, host=host, port=port, open_browser=not no_browser, public=public_name or ())
@@ -133,14 +154,14 @@ def demo(
 
     start = time.perf_counter()
     if not table_only:
-        port = free_port(host, port, login=True)
+        port = page_port(host, port, login=True)
         # Importing gradio takes seconds and needs one core; encoding leaves some time on the other.
         threading.Thread(target=importlib.import_module, args=("gradio",), daemon=True).start()
     with progress_bars() as report:
         workspace = open_workspace(on_progress=report)
     server = None
     if not table_only:
-        serve = _app("explorer", "gradio")
+        serve = app_of("explorer", "gradio")
         server = serve(workspace, host=host, port=port, open_browser=not no_browser, public=public_name or ())
         err.print(f"The page answers at {server.url} after {time.perf_counter() - start:.0f} s.", style="bold")
     rows = []
@@ -186,8 +207,8 @@ def dashboard(
 
     Example: `workbench dashboard --port 8502`
     """
-    port = free_port(host, port)
-    serve = _app("dashboard", "streamlit")
+    port = page_port(host, port)
+    serve = app_of("dashboard", "streamlit")
     server = serve(host=host, port=port, open_browser=not no_browser, public=public_name or ())
     note(f"The dashboard answers at {server.url} (Ctrl+C ends it).")
     server.wait()

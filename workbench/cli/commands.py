@@ -20,6 +20,7 @@ from workbench.cli import (
     questions,
     runs,
     search,
+    serving,
     systems,
     tracing,
     training,
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
     """Add every subcommand once."""
     if app.registered_commands:
         return
-    for function in (browser.demo, browser.ui, browser.dashboard, browser.notebooks):
+    for function in (browser.demo, browser.ui, browser.dashboard, serving.serve, serving.mcp, browser.notebooks):
         app.command()(function)
     for function in (search.search, search.encode, search.index, evaluating.evaluate):
         app.command()(function)

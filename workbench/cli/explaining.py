@@ -33,6 +33,7 @@ def explain(
 
     Example: `workbench explain "remove spaces at both ends" --document str.strip --save steps.gif`
     """
+    from workbench.answers import explained_values
     from workbench.experiments.plan import parse_spec
     from workbench.workspace import open_workspace
 
@@ -53,14 +54,10 @@ def explain(
                 workspace, save, question, name, level, dark, width, lambda done, total: report("Steps", done, total)
             )
             note(f"Wrote {save}.")
-    matched = [alignment.document_tokens[i].text for i in alignment.best]
     if as_json:
-        show_json({
-            "question": question, "document": name, "score": alignment.score,
-            "query_tokens": [{"text": token.text, "kind": token.kind} for token in alignment.query_tokens],
-            "matched": matched, "contribution": alignment.contribution,
-        })  # fmt: skip
+        show_json(explained_values(workspace, question, name))
         return
+    matched = [alignment.document_tokens[i].text for i in alignment.best]
     rows = [
         (token.text, "" if token.kind == "text" else token.kind, match, f"{value:.3f}")
         for token, match, value in zip(alignment.query_tokens, matched, alignment.contribution, strict=True)

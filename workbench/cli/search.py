@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,7 +27,7 @@ from workbench.cli.options import (
 from workbench.cli.output import note, out, progress_bars, show_json, show_table
 
 if TYPE_CHECKING:
-    from workbench.workspace import SearchResult, Workspace
+    from workbench.workspace import Workspace
 
 SNIPPET = 90  # characters of a document in a table
 
@@ -53,13 +53,15 @@ def search(
 
     Example: `workbench search "remove spaces at both ends of a string" --k 5`
     """
+    from workbench.answers import found_values
+
     if not question.strip():
         raise InputError("Expected a question, got an empty one: type a few words.")
     system = checked_system(context, system, "index", "scorer", "pool")
-    workspace = _opened(collection, model, index, device, scorer, system, where, pool)
+    workspace = opened(collection, model, index, device, scorer, system, where, pool)
     result = workspace.search(question, k, where=where)
     if as_json or output:
-        show_json(_found(workspace, result), output)
+        show_json(found_values(workspace, result), output)
         return
     tokens = result.query_tokens  # what the model adds to a question says nothing to who asked it
     own = [i for i, token in enumerate(tokens) if token.kind == "text"] or range(len(tokens))
@@ -76,10 +78,10 @@ def search(
         note(sentence)
 
 
-def _opened(
+def opened(
     collection: str, model: str, index: str, device: str, scorer: str, system: str, where: str, pool: str
 ) -> Workspace:
-    """What `search` works on: a collection and a kind of index, or an index on disk with its own documents."""
+    """What `search` and `explain` work on: a collection and a kind of index, or an index on disk with its documents."""
     from engine.indexes import kinds
     from workbench.experiments.plan import parse_spec
     from workbench.indexed import open_indexed
@@ -90,30 +92,13 @@ def _opened(
             raise InputError(f"The index {index} has its own documents: leave --collection out.")
         if pool:
             raise InputError(f"The index {index} has its vectors already: leave --pool out.")
-        opened = open_indexed(index, None if model == "embedded" else model, device, scorer)
+        workspace = open_indexed(index, None if model == "embedded" else model, device, scorer)
         if where.strip():
-            opened.index.check_can("subset")
-        return opened
+            workspace.index.check_can("subset")
+        return workspace
     kind, settings = parse_spec(index)
     with progress_bars() as report:
         return open_workspace(collection, model, kind, report, device, settings, scorer, system, where, pool)
-
-
-def _found(workspace: Workspace, result: SearchResult) -> dict[str, Any]:
-    """A search result as JSON values."""
-    parts, among = workspace.collection.parts, result.among
-    hits = [
-        {"rank": hit.rank, "id": hit.id, "score": hit.score, "text": hit.text, "contribution": hit.contribution,
-         "part": str(parts[hit.id]) if hit.id in parts else None}
-        for hit in result.hits
-    ]  # fmt: skip
-    chosen = None if among is None else {"where": among.condition, "documents": len(among.ids), "of": among.total}
-    return {
-        "question": result.question, "query_tokens": [token.text for token in result.query_tokens], "hits": hits,
-        "among": chosen, "scorer": workspace.scorer,
-        "system": "" if workspace.system is None else workspace.system.text, "scored_on": result.scored_on,
-        "caveat": result.caveat, "seconds": result.seconds,
-    }  # fmt: skip
 
 
 def check_empty(folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.errors import InputError, NotFoundError
+from engine.errors import InputError
 from workbench.cli.options import (
     CollectionOption,
     DeviceOption,
@@ -77,19 +77,12 @@ def _through_system(system: System, question: str | None, document: str | None, 
 
 
 def _one(workspace: Workspace, question: str, document: str, k: int, as_json: bool) -> None:
+    from workbench.answers import follow, traced_values
+
     asked = workspace.collection.queries.get(question, question)
-    if document not in workspace.collection.documents:
-        raise NotFoundError(f"{workspace.collection.name!r} has no document {document!r}: take one from a result.")
-    found = workspace.index.trace(workspace.query(asked), document, k, workspace.documents)
+    found = follow(workspace, asked, document, k, workspace.documents)
     if as_json:
-        show_json(
-            {
-                "question": asked, "document": document, "k": k, "cut_by": found.cut_by, "rank": found.rank,
-                "stages": [vars(stage) for stage in found.stages], "stored_score": found.stored_score,
-                "stored_rank": found.stored_rank, "original_score": found.original_score,
-                "original_rank": found.original_rank, "notes": found.notes,
-            }
-        )  # fmt: skip
+        show_json(traced_values(asked, found))
         return
     rows = [
         (

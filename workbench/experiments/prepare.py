@@ -27,11 +27,9 @@ from workbench.experiments.pooler import Pooler
 from workbench.experiments.progress import SILENT, Steps
 from workbench.paths import data_folder
 
-QUICK_S = 0.2  # a collection that does not exist is known by then
 TRUTH_DEPTH = 100  # documents of exact search that are kept for each query
 TRUTH = "exact-truth"
 BLOCK = 32  # queries of exact search between two looks at whether to stop
-KINDS: dict[Task, str] = {"document": "documents", "query": "queries"}
 STAGES: dict[Task, str] = {"document": "encode documents", "query": "encode queries"}
 
 
@@ -62,9 +60,7 @@ class Prepared:
         self.collection = collection
         self.identity = identity
         self.model = model
-        self.vectors = vectors
-        self.encoder = encoder
-        self.source = source
+        self.vectors, self.encoder, self.source = vectors, encoder, source
         self._held: dict[Task, TokenEmbeddings] = {} if given is None else {"document": given[0], "query": given[1]}
         self.known_cut = ""  # what an index on disk says of its documents
         self._truth: np.ndarray | None = None
@@ -82,6 +78,11 @@ class Prepared:
     def documents(self) -> TokenEmbeddings:
         """Vectors of the documents."""
         return self.encode("document")[0]
+
+    @property
+    def encoded(self) -> bool:
+        """Whether the vectors of the documents are at hand, so that asking for them costs nothing."""
+        return "document" in self._held
 
     @property
     def queries(self) -> TokenEmbeddings:
@@ -107,8 +108,7 @@ class Prepared:
     @property
     def cut(self) -> str:
         """What was cut of the documents, without full stop; nothing before they are encoded, or where nothing was."""
-        held = self._held.get("document")
-        return self.known_cut if held is None else unread.what_was_cut("documents", held, self.model)
+        return unread.what_was_cut("documents", self.documents, self.model) if self.encoded else self.known_cut
 
     def encode(self, task: Task, steps: Steps = SILENT) -> tuple[TokenEmbeddings, bool]:
         """Encode the documents or the queries, where nobody did before.
@@ -139,7 +139,7 @@ class Prepared:
             steps(STAGES[task], done, total)
 
         self._held[task] = cached_embeddings(self.encoder, texts, task, progress, self.vectors)
-        unread.tell(KINDS[task], self._held[task], self.model)
+        unread.tell(STAGES[task].split()[1], self._held[task], self.model)
         return self._held[task], not worked
 
     @property
@@ -295,7 +295,7 @@ def prepare(
     ready = load_collection(collection) if isinstance(collection, str) and from_library(collection) else collection
     with ThreadPoolExecutor(1) as beside:  # texts are read by another process or the disk, the model by this one
         reading = beside.submit(load_collection, ready) if isinstance(ready, str) else None
-        if reading is not None and wait([reading], timeout=QUICK_S).done:
+        if reading is not None and wait([reading], timeout=0.2).done:  # seconds
             reading.result()  # a wrong name is an error at once
         encoder = Encoder.load(model, device=device, dtype=dtype) if isinstance(model, str) else model
     loaded: Any = reading.result() if reading is not None else ready

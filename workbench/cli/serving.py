@@ -1,0 +1,85 @@
+"""The commands for programs: `serve` over HTTP, `mcp` over standard input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.cli.browser import app_of, free_port
+from workbench.cli.options import DeviceOption, ModelOption, PublicOption, ScorerOption
+from workbench.cli.output import note, progress_bars
+
+PORT = 8765
+CollectionsOption = Annotated[
+    list[str] | None,
+    typer.Option("--collection", help="Repeatable; the first is meant where a request names none."),
+]
+IndexesOption = Annotated[
+    list[str] | None,
+    typer.Option("--index", help="Kind and settings over collections; repeatable: folders of `workbench index`."),
+]
+SystemsOption = Annotated[
+    list[str] | None,
+    typer.Option("--system", help="Repeatable: systems over the first collection that are built now, not later."),
+]
+
+
+def serve(
+    collection: CollectionsOption = None,
+    index: IndexesOption = None,
+    store: Annotated[
+        Path | None, typer.Option("--store", help="Folder in which requests may make and remove collections.")
+    ] = None,
+    model: ModelOption = "embedded",
+    scorer: ScorerOption = "index",
+    system: SystemsOption = None,
+    device: DeviceOption = "auto",
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; beyond loopback only with keys.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port; 0 takes a free one.", min=0, max=65535)] = PORT,
+    key_file: Annotated[
+        Path | None, typer.Option("--key-file", help="A key a line, or a name and a key; requests then need one.")
+    ] = None,
+    public_name: PublicOption = None,
+    shared_batches: Annotated[
+        bool, typer.Option("--shared-batches", help="Encode together what waits: faster, numbers differ a little.")
+    ] = False,
+    mcp: Annotated[bool, typer.Option("--mcp", help="Also answer the Model Context Protocol, at /mcp.")] = False,
+) -> None:
+    """Answer programs over HTTP: encode, search, rerank, explain, trace, and collections that grow; /docs lists all.
+
+    Example: `workbench serve --collection ../scifact --index my-index/ --port 8765`
+    """
+    from workbench.served import Served
+
+    what = Served.of(
+        collection, index, store=store, model=model, scorer=scorer, systems=tuple(system or ()), device=device
+    )  # fmt: skip
+    port = free_port(host, port)
+    start = app_of("api", "prometheus_client", "serve")
+    with progress_bars() as report:
+        server = start(what, host, port, key_file, public_name or (), shared_batches, mcp, report)
+    note(f"Programs are answered at {server.url}, see {server.url}/docs (Ctrl+C ends it).")
+    server.wait()
+
+
+def mcp(
+    collection: CollectionsOption = None,
+    index: IndexesOption = None,
+    model: ModelOption = "embedded",
+    scorer: ScorerOption = "index",
+    device: DeviceOption = "auto",
+) -> None:
+    """Let a language model search: the Model Context Protocol over standard input, with search, explain and trace.
+
+    Example: `workbench mcp --collection papers/`
+    """
+    from workbench.served import Served
+
+    what = Served.of(collection, index, model=model, scorer=scorer, device=device)
+    speak = app_of("mcp", "mcp", "mcp")
+    with progress_bars() as report:
+        speak(what, report)
