@@ -49,7 +49,8 @@ class Functions:
     """
 
     def __init__(self, catalogue: Catalogue, lanes: Lanes, metrics: Metrics, batches: Batches) -> None:
-        self.catalogue, self.lanes, self.metrics, self.batches = catalogue, lanes, metrics, batches
+        self.catalogue, self.lanes, self.metrics = catalogue, lanes, metrics
+        self.batches: Batches = batches
         self.began = time.monotonic()
 
     async def health(self) -> schema.HealthAnswer:

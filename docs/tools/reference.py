@@ -52,6 +52,11 @@ PAGES = {
         "engine.encoder engine.models engine.precision engine.fingerprint engine.parity engine.late_head "
         "engine.nested engine.tokens",
     ),
+    "server": (
+        "Server and plugs",
+        "The client of `workbench serve`, what it asks and gets, and what other libraries call.",
+        "workbench.client.client workbench.client.schema workbench.plugs.ranker workbench.changes",
+    ),
     "training": (
         "Training",
         "Settings, losses, data, runs and what comes out of them.",

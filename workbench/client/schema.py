@@ -51,7 +51,7 @@ class EncodeRequest(_Request):
     task: Literal["query", "document"] = "query"
     collection: Name = ""
     encoding: Literal["lists", "base64"] = Field(
-        "lists", description='"base64" is one array of all vectors: little-endian, row by row, in `dtype`.'
+        default="lists", description='"base64" is one array of all vectors: little-endian, row by row, in `dtype`.'
     )
 
 
@@ -65,7 +65,7 @@ class EncodeAnswer(_Answer):
     dtype: Literal["float16", "float32"]
     lengths: list[int] = Field(description="Vectors of each text.")
     truncated: int = Field(description="Texts that the model read only the beginning of.")
-    vectors: list[list[list[float]]] | None = Field(None, description="[texts][vectors][dim].")
+    vectors: list[list[list[float]]] | None = Field(default=None, description="[texts][vectors][dim].")
     base64: str | None = None
 
 
@@ -76,10 +76,12 @@ class SearchRequest(_Request):
     k: K = 10
     collection: Name = ""
     system: System = ""
-    scorer: str = Field("", max_length=200, description='What ranks: "index", "exact", "xtr", ...; "" is the default.')
-    where: str = Field("", max_length=10_000, description='A condition on the fields: "year >= 2020".')
-    ids: list[Id] | None = Field(None, max_length=MOST_IDS, description="Search only these documents.")
-    contributions: bool = Field(False, description="What each query token adds to each score.")
+    scorer: str = Field(
+        default="", max_length=200, description='What ranks: "index", "exact", "xtr", ...; "" is the default.'
+    )
+    where: str = Field(default="", max_length=10_000, description='A condition on the fields: "year >= 2020".')
+    ids: list[Id] | None = Field(default=None, max_length=MOST_IDS, description="Search only these documents.")
+    contributions: bool = Field(default=False, description="What each query token adds to each score.")
 
 
 class Hit(_Answer):
@@ -90,8 +92,10 @@ class Hit(_Answer):
     title: str
     score: float
     text: str
-    contribution: list[float] | None = Field(None, description="One value a query token; they sum to the score.")
-    part: str | None = Field(None, description="Where it stands in a longer document.")
+    contribution: list[float] | None = Field(
+        default=None, description="One value a query token; they sum to the score."
+    )
+    part: str | None = Field(default=None, description="Where it stands in a longer document.")
 
 
 class Among(_Answer):
@@ -121,11 +125,11 @@ class RerankRequest(_Request):
     """Texts, or documents of a collection, to put in order."""
 
     question: Question
-    texts: list[Text] | None = Field(None, min_length=1, max_length=MOST_RERANKED)
-    ids: list[Id] | None = Field(None, min_length=1, max_length=MOST_RERANKED)
-    k: Annotated[int, Field(ge=1, le=MOST_RERANKED)] | None = Field(None, description="All when null.")
+    texts: list[Text] | None = Field(default=None, min_length=1, max_length=MOST_RERANKED)
+    ids: list[Id] | None = Field(default=None, min_length=1, max_length=MOST_RERANKED)
+    k: Annotated[int, Field(ge=1, le=MOST_RERANKED)] | None = Field(default=None, description="All when null.")
     collection: Name = ""
-    scorer: str = Field("maxsim", max_length=200)
+    scorer: str = Field(default="maxsim", max_length=200)
 
     @model_validator(mode="after")
     def _one(self) -> RerankRequest:
@@ -156,11 +160,11 @@ class ExplainRequest(_Request):
     """A question, and a document or any text."""
 
     question: Question
-    document: Id | None = Field(None, description="An id of the collection.")
-    text: Text | None = Field(None, description="Any text, in place of a document.")
+    document: Id | None = Field(default=None, description="An id of the collection.")
+    text: Text | None = Field(default=None, description="Any text, in place of a document.")
     collection: Name = ""
     system: System = ""
-    scorer: str = Field("", max_length=200)
+    scorer: str = Field(default="", max_length=200)
 
     @model_validator(mode="after")
     def _one(self) -> ExplainRequest:
@@ -277,7 +281,7 @@ class Document(_Request):
 
     id: Id
     text: Text
-    title: str = Field("", max_length=LONGEST_ID)
+    title: str = Field(default="", max_length=LONGEST_ID)
     fields: dict[Annotated[str, Field(min_length=1, max_length=200)], Value] = Field(
         default_factory=dict, max_length=MOST_FIELDS, description="What conditions can ask for."
     )
@@ -300,7 +304,9 @@ class CreateRequest(AddRequest):
     """A collection to make, with its first documents."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
-    index: str = Field("plaid", max_length=500, description="Kind and settings: plaid, plaid:bits=2, exact, ...")
+    index: str = Field(
+        default="plaid", max_length=500, description="Kind and settings: plaid, plaid:bits=2, exact, ..."
+    )
 
 
 class RemoveRequest(_Request):
@@ -324,7 +330,7 @@ class Refusal(_Answer):
     """Why a request was not answered."""
 
     detail: str = Field(description="One sentence: what was expected, what came, what to do.")
-    request: str = Field("", description="Under which name the log has it.")
+    request: str = Field(default="", description="Under which name the log has it.")
 
 
 def problem_sentence(problem: Mapping[str, Any], skip: int = 0) -> str:

@@ -38,7 +38,7 @@ class LateInteractionRetriever(BaseRetriever):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     searched: Workspace | Client
-    k: int = Field(10, ge=1)
+    k: int = Field(default=10, ge=1)
     where: str = ""
     collection: str = ""
 
@@ -68,7 +68,7 @@ class LateInteractionCompressor(BaseDocumentCompressor):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     ranker: Ranker = Field(default_factory=Ranker)
-    top_n: int | None = Field(10, ge=1)
+    top_n: int | None = Field(default=10, ge=1)
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None

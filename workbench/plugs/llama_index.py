@@ -24,7 +24,7 @@ class LateInteractionRerank(BaseNodePostprocessor):
     """
 
     ranker: Ranker = Field(default_factory=Ranker, exclude=True)
-    top_n: int = Field(10, ge=1)
+    top_n: int = Field(default=10, ge=1)
 
     @classmethod
     def class_name(cls) -> str:

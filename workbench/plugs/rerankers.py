@@ -60,7 +60,7 @@ class LateInteractionRanker(BaseRanker):
         if not given:
             return RankedResults([], query, has_scores=True)
         ids, carried = None if doc_ids is None else list(doc_ids), None if metadata is None else list(metadata)
-        prepared = prep_docs(given, ids, carried)  # type: ignore[arg-type]
+        prepared: Any = prep_docs(given, ids, carried)
         best = self.ranker.best(query, [document.text or "" for document in prepared])
         results = [Result(prepared[place], score, rank) for rank, (place, score) in enumerate(best, start=1)]
         return RankedResults(results, query, has_scores=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -93,7 +93,8 @@ def test_langchain(ranker: Ranker, workspace: Workspace) -> None:
     kept = compressor.compress_documents(given, QUESTION)
     assert [(one.metadata["n"], one.page_content) for one in kept] == [(1, TEXTS[1]), (3, TEXTS[3])]
     assert all(SCORE not in one.metadata for one in given)
-    chain = retriever | RunnableLambda(lambda documents: compressor.compress_documents(documents, QUESTION))
+    behind: Any = RunnableLambda(lambda documents: compressor.compress_documents(cast(Any, documents), QUESTION))
+    chain = retriever | behind
     assert [one.id for one in chain.invoke(QUESTION)] == [hit.id for hit in hits]
     with pytest.raises(ValueError, match="top_n"):
         LateInteractionCompressor(ranker=ranker, top_n=0)
