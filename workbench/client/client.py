@@ -226,17 +226,12 @@ class Client:
 
     def _send(self, method: str, path: str, body: str | None = None) -> httpx.Response:
         headers = {} if body is None and method == "GET" else {"content-type": "application/json"}
-        for left in range(self._retries, -1, -1):
-            try:
-                found = self._http.request(method, path, content=body, headers=headers)
-            except httpx.HTTPError as error:
-                told = str(error) or type(error).__name__
-                raise NotFoundError(
-                    f"No server answers at {self._http.base_url} ({told}): start one with `workbench serve`."
-                ) from None
-            if found.status_code != 503 or not left:
+        found = self._tried(method, path, body, headers)
+        for _ in range(self._retries):
+            if found.status_code != 503:
                 break
             time.sleep(min(float(found.headers.get("retry-after", 1)), LONGEST_WAIT))
+            found = self._tried(method, path, body, headers)
         if found.is_success:
             return found
         try:
@@ -244,6 +239,15 @@ class Client:
         except (ValueError, KeyError, TypeError):
             told = f"Expected an answer of `workbench serve`, got status {found.status_code}: check the address."
         raise ERRORS.get(found.status_code, WorkbenchError)(told)
+
+    def _tried(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> httpx.Response:
+        try:
+            return self._http.request(method, path, content=body, headers=headers)
+        except httpx.HTTPError as error:
+            told = str(error) or type(error).__name__
+            raise NotFoundError(
+                f"No server answers at {self._http.base_url} ({told}): start one with `workbench serve`."
+            ) from None
 
 
 def _request(kind: type[Answer], **values: Any) -> Answer:
