@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, TypeVar
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -20,6 +23,7 @@ import pytest
 from engine import Collection, Encoder, TokenEmbeddings
 from engine.tokens import Token
 
+T = TypeVar("T")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -129,6 +133,12 @@ def ragged(
         values /= np.linalg.norm(values, axis=1, keepdims=True)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     return TokenEmbeddings(values.astype(dtype), offsets)
+
+
+def finished(work: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns, in a thread of its own: a browser of other tests keeps a loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 def use_toy_package(patch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,7 @@ def test_the_pages_take_a_scorer_and_settings_of_the_index(collection: Path, mon
         served.append(workspace)
         return SimpleNamespace(url="", wait=lambda: None)
 
-    monkeypatch.setattr("workbench.cli.browser._app", lambda name, package: serve)
+    monkeypatch.setattr("workbench.cli.browser.app_of", lambda name, package: serve)
     on = ("--collection", str(collection), "--port", "0", "--index", "plaid:bits=2")
     assert run("ui", *on, "--scorer", "mean-maxsim") == 0
     [workspace] = served

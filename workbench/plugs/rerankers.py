@@ -59,7 +59,8 @@ class LateInteractionRanker(BaseRanker):
         given: Any = docs if isinstance(docs, (str, Document)) else list(docs)
         if not given:
             return RankedResults([], query, has_scores=True)
-        ids, carried = None if doc_ids is None else list(doc_ids), None if metadata is None else list(metadata)
+        ids: Any = None if doc_ids is None else list(doc_ids)
+        carried = None if metadata is None else list(metadata)
         prepared: Any = prep_docs(given, ids, carried)
         best = self.ranker.best(query, [document.text or "" for document in prepared])
         results = [Result(prepared[place], score, rank) for rank, (place, score) in enumerate(best, start=1)]

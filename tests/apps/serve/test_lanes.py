@@ -16,7 +16,7 @@ from apps.serve.batching import MOST_TEXTS, Counted, Sharing
 from apps.serve.lanes import Lane
 from apps.serve.metrics import Metrics
 from engine.errors import InputError
-from tests.conftest import FakeEncoder
+from tests.conftest import FakeEncoder, finished
 
 
 def test_a_full_lane_refuses_and_says_when_to_come_back() -> None:
@@ -32,7 +32,7 @@ def test_a_full_lane_refuses_and_says_when_to_come_back() -> None:
         lane.close()
         return refused.value
 
-    refused = asyncio.run(filled())
+    refused = finished(filled())
     assert (refused.status, refused.wait >= 1) == (503, True)
 
 
@@ -46,7 +46,7 @@ def test_a_lane_keeps_the_order_and_passes_on_what_is_raised() -> None:
             await lane.run(lambda: 1 // 0)
         lane.close()
 
-    asyncio.run(asked())
+    finished(asked())
     assert seen == list(range(8))
 
 

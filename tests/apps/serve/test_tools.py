@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
 from apps.serve.app import Functions
+from tests.conftest import finished
 
 QUESTION = "index of the largest value"
 
@@ -37,7 +37,7 @@ def test_a_language_model_searches_explains_and_traces(mcp: Any, functions: Func
             ]
         return {"tools": listed.tools, "found": found, "wrong": wrong}
 
-    told = asyncio.run(asked())
+    told = finished(asked())
     assert {tool.name for tool in told["tools"]} == {"search", "explain", "trace", "collections"}
     assert all(tool.description for tool in told["tools"])
     assert all(not found.is_error for found in told["found"].values())

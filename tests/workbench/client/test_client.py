@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -20,6 +19,7 @@ import numpy as np
 import pytest
 
 from engine.errors import BusyError, InputError, NotFoundError
+from tests.conftest import finished
 from tests.workbench.test_cli import run
 from workbench.client import Client, schema
 
@@ -180,7 +180,7 @@ def test_language_models_are_answered_over_http(served: Served, client: Client) 
                 return await model.call_tool("search", {"question": QUESTION, "k": 2})
 
     expected = client.search(QUESTION, 2).model_dump()
-    found = asyncio.run(asked()).structured_content
+    found = finished(asked()).structured_content
     assert found | {"seconds": 0} == expected | {"seconds": 0}
 
 
@@ -198,7 +198,7 @@ def test_language_models_are_answered_over_standard_input(served: Served, client
         async with mcp.Client(started) as model:
             return await model.call_tool("search", {"question": QUESTION, "k": 2})
 
-    found = asyncio.run(asked()).structured_content
+    found = finished(asked()).structured_content
     assert found["hits"] == client.search(QUESTION, 2).model_dump()["hits"]
 
 
