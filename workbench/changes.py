@@ -51,11 +51,11 @@ def create_indexed(
     index_class(kind).check_installed()
     if folder.exists():
         raise InputError(f"Expected the name of a new index, got {folder.name!r}, which exists: choose another.")
-    vectors = _encoded(collection, encoder, KEEP_ALL)
+    vectors, cut = _encoded(collection, encoder, KEEP_ALL)
     half = Path(tempfile.mkdtemp(prefix=HALF, dir=folder.parent))
     try:
         with new_index(kind, half / folder.name, **settings) as created:
-            keep_documents(created.path, collection, model, cut=what_was_cut("documents", vectors, encoder.describe()))
+            keep_documents(created.path, collection, model, cut=cut)
             created.add(list(collection.documents), vectors)
         os.rename(created.path, folder)
     finally:
@@ -98,12 +98,11 @@ def add_documents(folder: Path, added: Collection, encoder: Encoder) -> None:
     """
     index, pooling = open_index(folder), read_documents(folder)[2]
     _check_new(index, added.documents, encoder)
-    vectors = _encoded(added, encoder, pooling)
-    with _changing(folder) as (index, collection, model, cut):
+    vectors, cut = _encoded(added, encoder, pooling)
+    with _changing(folder) as (index, collection, model, known):  # what was cut: of the last addition that was
         _check_new(index, added.documents, encoder)
         before = (folder / DOCUMENTS).read_bytes()
-        cut = what_was_cut("documents", vectors, encoder.describe()) or cut  # of the last addition that was cut
-        keep_documents(folder, _joined(collection, added), model, str(pooling), cut)
+        keep_documents(folder, _joined(collection, added), model, str(pooling), cut or known)
         try:
             index.add(list(added.documents), vectors)
         except BaseException:
@@ -156,16 +155,17 @@ def _check_new(index: Index, ids: Some[str], encoder: Encoder) -> None:
         raise InputError(f"The index was built with another model than {encoder.name!r}: open it with that one.")
 
 
-def _encoded(collection: Collection, encoder: Encoder, pooling: PoolSettings) -> TokenEmbeddings:
-    """Vectors of documents as `workbench index` makes them; nothing of them is kept for next time."""
+def _encoded(collection: Collection, encoder: Encoder, pooling: PoolSettings) -> tuple[TokenEmbeddings, str]:
+    """Vectors of documents as `workbench index` makes them, and what was cut; nothing is kept for next time."""
     about = prepare(collection, encoder)
     vectors = encoder.encode_document(list(collection.documents.values())).astype(about.vectors)
+    cut = what_was_cut("documents", vectors, encoder.describe())
     if pooling.keeps_all:
-        return vectors
+        return vectors, cut
     none = TokenEmbeddings.from_list([], vectors.fingerprint, dim=vectors.dim)
     held = Prepared(collection, about.identity, about.model, about.vectors, encoder, (vectors, none))
     held.pooler.check(pooling)
-    return held.pooled(pooling, keep=False)[0]
+    return held.pooled(pooling, keep=False)[0], cut
 
 
 def _rows(collection: Collection) -> dict[str, Mapping[str, Any]]:
