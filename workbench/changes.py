@@ -47,8 +47,8 @@ def create_indexed(
         InputError: something is there already, or settings that this kind does not have.
         StorageError: the disk is full or gone; nothing is left.
     """
-    index_class(kind).parse_settings(dict(settings))
-    index_class(kind).check_installed()
+    index_class(kind, dict(settings)).parse_settings(dict(settings))
+    index_class(kind, dict(settings)).check_installed()
     if folder.exists():
         raise InputError(f"Expected the name of a new index, got {folder.name!r}, which exists: choose another.")
     vectors, cut = _encoded(collection, encoder, KEEP_ALL)

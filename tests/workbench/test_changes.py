@@ -84,7 +84,7 @@ def test_a_full_disk_in_the_middle_leaves_what_was_there(
 ) -> None:
     kind = type(open_index(folder))
 
-    def full(*given: object) -> None:
+    def full(*given: object, **named: object) -> None:
         raise StorageError("The disk is full.")
 
     before = (folder / DOCUMENTS).read_bytes()
@@ -141,7 +141,7 @@ def test_a_folder_is_there_when_it_is_complete(
     with pytest.raises(InputError):
         create_indexed(tmp_path / "new", fruits("a"), encoder, "fake", "exact", {"depth": 3})
 
-    def full(*given: object) -> None:
+    def full(*given: object, **named: object) -> None:
         raise StorageError("The disk is full.")
 
     monkeypatch.setattr(changes, "keep_documents", full)
