@@ -102,7 +102,7 @@ def test_one_number_whichever_door(
     found = client.search(QUESTION, 3, where=where, contributions=True).model_dump()
     assert found | {"seconds": 0} == expected | {"seconds": 0}
     assert [len(found["hits"]), found["among"]["documents"]] == [3, 4]
-    expected = printed(served, monkeypatch, capsys, "explain", QUESTION, "tide")
+    expected = printed(served, monkeypatch, capsys, "explain", QUESTION, "--document", "tide")
     assert json.loads(client.explain(QUESTION, "tide").model_dump_json()) == expected
     expected = printed(served, monkeypatch, capsys, "trace", QUESTION, "rope", "--k", "2")
     assert client.trace(QUESTION, "rope", 2).model_dump() == expected
