@@ -23,7 +23,7 @@ from engine.simd.threads import run_parts
 
 LEAST = 4096  # centroids below which one table over all of them is no slower
 MEMBERS = 128  # centroids of a group, on average
-LOOKED = 6  # groups whose members a vector meets
+LOOKED = 12  # groups whose members a vector meets: with six, 2% of tokens miss their nearest centroid, with twelve .4%
 
 
 def group_count(centroids: int) -> int:
