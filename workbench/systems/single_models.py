@@ -16,7 +16,7 @@ from engine.fingerprint import model_fingerprint
 from engine.model_files import check_folder, explained
 from engine.models import quiet_loading
 from workbench.cache import cached_vectors
-from workbench.experiments.progress import Steps
+from workbench.experiments.progress import SILENT, Steps
 from workbench.systems.material import Material
 
 if TYPE_CHECKING:
@@ -97,6 +97,19 @@ def single_model(name: str, pooling: str, material: Material) -> SingleModel:
     if encoder is None or not hasattr(module, "get_embedding_dimension"):
         return _from_tokens(pooling, material)
     return _backbone(encoder, pooling)
+
+
+def single_vectors(texts: Sequence[str], device: str = "cpu") -> np.ndarray:
+    """One vector a text by the packaged model, as the system `single` has them of the embedded model; they are kept.
+
+    Args:
+        texts: n texts.
+        device: A torch device.
+
+    Returns:
+        float32 [n, 384], unit length: the mean of the token vectors, as that model was trained.
+    """
+    return _packaged(device).documents(list(texts), SILENT)
 
 
 def _device(encoder: Encoder | None) -> str:
