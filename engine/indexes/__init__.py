@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from engine import plugins, storage
 from engine.errors import InputError
@@ -52,7 +52,7 @@ def index_class(kind: str, settings: Mapping[str, Any] | None = None) -> type[In
         found: type[Index] = getattr(import_module(module), name)
     else:
         found = _registered(kind)
-    return found.made_with(settings) if settings else found
+    return cast("type[Index]", found.made_with(settings)) if settings else found
 
 
 def _registered(kind: str) -> type[Index]:
