@@ -53,9 +53,11 @@ class Nodes:
 
     def __init__(self, count: int) -> None:
         import ray
+        from ray._private.utils import get_ray_address_file
         from ray.cluster_utils import Cluster
 
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # short, since sockets lie in it
+        Path(get_ray_address_file(None)).parent.mkdir(parents=True, exist_ok=True)  # where no cluster was before
         self.cluster = Cluster(initialize_head=True, head_node_args=node(self.folder, True), shutdown_at_exit=True)
         self.others: list[Any] = []
         for _ in range(count - 1):
