@@ -1,8 +1,11 @@
 /* What the search page draws of a pair and of a ranked list, computed in the browser as apps/records.py does. */
 
 const SNIPPET = 190, // characters
-  FIRST_WIDE = 0x2e80,
-  LETTER = /[\p{L}\p{N}]/u;
+  LETTER = /^[\p{L}\p{N}]/u,
+  OF_A_LETTER = /[\p{L}\p{N}][\p{M}\u200c\u200d]*$/u;
+/* Scripts that write without spaces, as engine/letters.py has them: a letter is as good as a word. */
+const SPACELESS =
+  /^[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3040-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\ua4cf\uf900-\ufaff\uff66-\uff9f\u{1b000}-\u{1b16f}\u{20000}-\u{3ffff}]/u;
 const UNSEEN = new RegExp(
   "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff]|\\p{Cs}",
   "gu",
@@ -13,21 +16,21 @@ export const visible = (text) =>
   text.replace(UNSEEN, (found) => `[U+${found.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`);
 
 const round = (value, digits) => Math.round(value * 10 ** digits) / 10 ** digits;
-const last = (text, end) => {
-  const low = text.charCodeAt(end - 1) >= 0xdc00 && text.charCodeAt(end - 1) < 0xe000 && end > 1;
-  return String.fromCodePoint(text.codePointAt(end - (low ? 2 : 1)));
+const withinWord = (text, place) => {
+  const right = text.slice(place, place + 2);
+  if (!LETTER.test(right) || SPACELESS.test(right)) return false;
+  const left = OF_A_LETTER.exec(text.slice(Math.max(place - 32, 0), place));
+  return left !== null && !SPACELESS.test(left[0]);
 };
 const parts = (token) => (token.parts.length ? token.parts : [token]);
 
 const joined = (text, before, token) => {
   if (before.start === before.end) return token.start === before.end;
+  if (before.start <= token.start && token.start < before.end) return true;
   if (token.end <= before.start) return false;
   if (token.start < before.end) return true;
-  if (token.start > before.end || token.start >= text.length) return false;
-  const left = last(text, before.end),
-    right = String.fromCodePoint(text.codePointAt(token.start));
-  if (!LETTER.test(left) || !LETTER.test(right)) return false;
-  return left.codePointAt(0) < FIRST_WIDE && right.codePointAt(0) < FIRST_WIDE;
+  if (token.start > before.end) return false;
+  return withinWord(text, token.start);
 };
 
 /** Positions of the tokens of each word. */
@@ -125,6 +128,7 @@ export const explanation = (question, id, title, text, pair) => ({
   id,
   title: visible(title),
   score: round(pair.score, 6),
+  passages: null, // a site shows a document in full
   read: pair.documentTokens.reduce((most, token) => Math.max(most, ...parts(token).map((part) => part.end)), 0),
   length: text.length,
   text: visible(text),
