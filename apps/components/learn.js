@@ -18,7 +18,7 @@ LIW.pages.learn = ({ element, ask, setup }) => {
     text
       .split(/(`[^`]+`|\*[^*]+\*)/)
       .map((part, i) => (i % 2 ? el(part[0] === "`" ? "code" : "em", {}, part.slice(1, -1)) : part));
-  const box = (name, head, ...content) => el("section", { class: "part " + name }, el("h3", {}, head), ...content);
+  const box = (name, head, ...content) => el("section", { class: "part " + name }, el("h2", {}, head), ...content);
 
   const notebook = (name) => {
     const said = el("span", { class: "note", role: "status" });

@@ -80,11 +80,15 @@ def opened(page: Page, server: Server, path: str) -> None:
     page.wait_for_timeout(500)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", [page.path for page in PAGES], ids=[page.name for page in PAGES])
-def test_every_page_as_it_opens(tab: Page, server: Server, path: str) -> None:
-    opened(tab, server, path)
-    found = violations(tab)
+def test_every_page_as_it_opens(page: Page, server: Server, path: str) -> None:
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    opened(page, server, path)
+    found = violations(page)
+    page.emulate_media(color_scheme="dark")  # while it stands there, as a person changes it
+    page.wait_for_timeout(200)
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    found += violations(page)
     assert not found, told(found)
 
 

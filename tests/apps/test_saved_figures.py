@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from apps.explorer import Server
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def test_a_saved_study_is_drawn_offline_and_in_a_picture(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-# A library that trains anew and starts threads at each change takes seconds a test; its whole contract is in test-long.
-SLOW_KINDS = ("fast-plaid",)
+# Libraries that train anew or start threads at each change take seconds a test; their whole contract is in test-long.
+SLOW_KINDS = ("fast-plaid", "lancedb", "xtr-warp")
 EVERY_DAY = (
     "test_finds_what_exact_search_finds", "test_gives_back_what_it_stores", "test_subset",
     "test_reopened_in_this_process", "test_ids_keep_their_meaning_after_removal",

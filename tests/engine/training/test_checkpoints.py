@@ -15,7 +15,7 @@ from engine.training import Event, Step, TrainingData, TrainSettings, fine_tune,
 from tests.engine.training.conftest import Killed, contents, killed_after, weights
 
 
-@pytest.mark.parametrize("lora_rank", [0, 4])
+@pytest.mark.parametrize("lora_rank", [pytest.param(0, marks=pytest.mark.slow), 4])
 def test_killed_and_resumed_ends_with_the_same_weights(
     settings: TrainSettings, pairs: TrainingData, tmp_path: Path, lora_rank: int
 ) -> None:
@@ -50,7 +50,7 @@ def test_a_finished_run_that_is_resumed_says_so_and_changes_nothing(
     assert contents(settings.output) == before
 
 
-@pytest.mark.parametrize("lora_rank", [0, 4])
+@pytest.mark.parametrize("lora_rank", [0, pytest.param(4, marks=pytest.mark.slow)])
 def test_a_run_killed_after_its_last_checkpoint_keeps_that_checkpoints_weights(
     settings: TrainSettings, pairs: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lora_rank: int
 ) -> None:
