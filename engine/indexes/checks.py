@@ -74,9 +74,12 @@ def documents(index: Checked, names: list[str], items: TokenEmbeddings) -> None:
     for name in names:
         if not isinstance(name, str) or not name:
             raise InputError(f"Expected ids that are non-empty strings, got {name!r}: convert it.")
-        if name in seen or name in state.ids:
-            raise InputError(f"Document {name!r} is given twice or already in the index: remove it first.")
+        if name in seen:
+            raise InputError(f"Document {name!r} is given twice: give it once.")
         seen.add(name)
+    there = np.flatnonzero(state.ids.positions(names) >= 0)
+    if len(there):
+        raise InputError(f"Document {names[there[0]]!r} is already in the index: remove it first.")
     empty = np.flatnonzero(items.lengths == 0)
     if len(empty) and "empty-documents" not in index.abilities:
         raise InputError(

@@ -53,7 +53,7 @@ class IndexFolder(Kind, ABC):
         if used:
             raise InputError(f"{path} is not empty: give a new folder, or open what is there with open_index.")
         with storage.writer_lock(path):
-            storage.commit(path, f"index/{cls.kind}", empty_record(parsed), IdTable.from_list([]).arrays())
+            commit_empty(path, cls.kind, parsed)
         return cls.open(path)
 
     @classmethod
@@ -196,6 +196,7 @@ class IndexFolder(Kind, ABC):
         }
 
 
-def empty_record(settings: Any) -> dict[str, Any]:
-    """The record of an index without documents."""
-    return {"settings": asdict(settings), "dim": 0, "fingerprint": None, "documents": 0, "tokens": 0}
+def commit_empty(path: Path, kind: str, settings: Any) -> None:
+    """Put an index without documents in force."""
+    record = {"settings": asdict(settings), "dim": 0, "fingerprint": None, "documents": 0, "tokens": 0}
+    storage.commit(path, f"index/{kind}", record, {}, IdTable.from_list([]).files(path))

@@ -200,8 +200,8 @@ class ForeignIndex(Index):
             **{name: value for name, value in more.items() if not isinstance(value, np.ndarray)},
         }
         extra = {name: value for name, value in more.items() if isinstance(value, np.ndarray)}
-        arrays = {**ids.arrays(), **({"lengths": lengths, **extra} if len(ids) else {})}
-        storage.commit(self.path, f"index/{self.kind}", record, arrays)
+        arrays = {"lengths": lengths, **extra} if len(ids) else {}
+        storage.commit(self.path, f"index/{self.kind}", record, arrays, ids.files(self.path))
 
     def _stages(
         self, query: TokenEmbeddings, position: int, k: int

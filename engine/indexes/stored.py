@@ -14,8 +14,8 @@ from engine.embeddings import TokenEmbeddings
 from engine.errors import CorruptDataError, InputError, StorageError
 from engine.indexes import slots
 from engine.indexes.base import ABILITIES, Index, Settings
-from engine.indexes.folder import empty_record
-from engine.indexes.ids import IdTable
+from engine.indexes.folder import commit_empty
+from engine.indexes.ids import IdTable, others
 from engine.maxsim.checks import check_scores
 from engine.maxsim.exact import score_chosen
 from engine.retrieval import Ranking, top_positions
@@ -87,7 +87,7 @@ class StoredVectorsIndex(Index):
     def _add(self, names: list[str], documents: TokenEmbeddings) -> None:
         new, before = documents.astype(self.settings.dtype, names), self.state.manifest
         if self.state.dim:
-            files = {name: entry for name, entry in before.files.items() if name not in ("ids", "id_offsets")}
+            files = others(before.files)
         else:
             generation = storage.next_generation(self.path)
             files = {
@@ -111,21 +111,21 @@ class StoredVectorsIndex(Index):
     def _remove(self, positions: np.ndarray) -> None:
         left, ids = np.delete(self.slots, positions), self.state.ids.without(positions)
         if len(left) == 0:
-            storage.commit(self.path, f"index/{self.kind}", empty_record(self.settings), ids.arrays())
+            commit_empty(self.path, self.kind, self.settings)
             return
         lengths = self.documents.lengths[left]
         if 2 * int(lengths.sum()) < self.documents.n_tokens:
             try:
-                self._copy(left, ids)
+                self._copy(left, ids.compacted())
                 return
             except StorageError:  # no room for a copy: removing must be possible on a full disk
                 storage.sweep(self.path)
-        kept = {name: entry for name, entry in self.state.manifest.files.items() if name not in ("ids", "id_offsets")}
-        self._commit(ids, lengths, {**kept, "slots": slots.write(self.path, left)}, {})
+        files = {**others(self.state.manifest.files), "slots": slots.write(self.path, left)}
+        self._commit(ids, lengths, files, {})
 
     def _compact(self) -> None:
         if len(self.slots) < len(self.documents):
-            self._copy(self.slots, self.state.ids)
+            self._copy(self.slots, self.state.ids.compacted())
 
     def _copy(self, left: np.ndarray, ids: IdTable) -> None:
         """Write the documents of these slots alone."""
@@ -165,7 +165,7 @@ class StoredVectorsIndex(Index):
             "without_vectors": int((lengths == 0).sum()),
             **record,
         }
-        storage.commit(self.path, f"index/{self.kind}", record, ids.arrays(), files, own)
+        storage.commit(self.path, f"index/{self.kind}", record, {}, {**files, **ids.files(self.path)}, own)
 
     def _vectors(self, positions: np.ndarray) -> TokenEmbeddings:
         return self.documents.select(self.slots[positions])

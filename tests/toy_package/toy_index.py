@@ -64,7 +64,7 @@ class ToyIndex(Index):
             "tokens": documents.n_tokens,
         }
         arrays = {"values": documents.values, "ends": documents.offsets} if len(ids) else {}
-        storage.commit(self.path, f"index/{self.kind}", record, {**ids.arrays(), **arrays})
+        storage.commit(self.path, f"index/{self.kind}", record, arrays, ids.files(self.path))
 
     def _add(self, names: list[str], documents: TokenEmbeddings) -> None:
         items = [self.documents[i] for i in range(len(self))] + [documents[i] for i in range(len(documents))]

@@ -31,7 +31,8 @@ ORIGINALS_LIMIT = 1 << 16  # tokens up to which the vectors are kept as they cam
 RANGE_BLOCK = 1 << 16  # tokens whose values are checked at once
 SAMPLE_BLOCK = 4096  # tokens of the sample read at once
 FAR = 2.0  # times the mean squared distance of the training sample: beyond it, a token asks for a new centroid
-RELIST = 0.25  # share of the tokens that may be outside the stored inverted lists
+RELIST = 0.25  # share of the tokens that may be outside the stored inverted lists,
+RELIST_AT = 1 << 23  # and how many: lists of those are made whenever the index is opened or changed, 13 ns a token
 # Files that a change leaves alone, appends to, or checks when it copies them; ids and slots are written anew each time.
 KEPT = frozenset({"codes", "residuals", "ends", "originals", "list_offsets", "list_documents"} | TRAINED)
 LARGEST = 60_000.0  # centroids are stored in float16
@@ -140,7 +141,7 @@ def extend(
     first, start = len(layout.alive), int(layout.offsets[-1])
     files, largest = _append(folder, entries, documents, codec, first, start, made.chunk, meter, codes)
     listed, ends = record["listed"], np.concatenate([layout.offsets, start + documents.offsets[1:]])
-    if ends[-1] - ends[listed] > RELIST * ends[-1]:
+    if ends[-1] - ends[listed] > min(RELIST * ends[-1], RELIST_AT):
         arrays["list_offsets"], files["list_documents"] = _write_lists(folder, files["codes"], ends, codec, made, meter)
         listed = len(ends) - 1
     return Written(files, arrays, {"listed": listed, "largest": max(largest, codec.farthest)})

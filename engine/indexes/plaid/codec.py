@@ -126,6 +126,10 @@ class Codec(ABC):
     def asked(self, query: np.ndarray) -> Any:
         """A query, float32 [m, dim], as a named tuple for the compiled loops."""
 
+    def reaching(self, largest: float) -> Codec:
+        """The same codec, with all that it has worked out, for tokens whose largest `distance` is this."""
+        return self
+
     def with_centroids(self, more: np.ndarray) -> Codec:
         """The same codec with more centroids, float32 [n, dim], behind those it has."""
         return replace(self, centroids=np.concatenate([self.centroids, more]), group=self.groups.joined(more))

@@ -14,12 +14,13 @@ from engine.embeddings import TokenEmbeddings
 from engine.errors import CorruptDataError, InputError
 from engine.indexes import slots
 from engine.indexes.base import ABILITIES, Index
-from engine.indexes.folder import empty_record
-from engine.indexes.ids import IdTable
+from engine.indexes.folder import commit_empty
+from engine.indexes.ids import IdTable, others
 from engine.indexes.plaid import changes, opening, search, selftest
 from engine.indexes.plaid.budget import Estimate, Meter, plan, timed
 from engine.indexes.plaid.changes import Written, check_range
 from engine.indexes.plaid.codec import TRAINED
+from engine.indexes.plaid.opening import Opened
 from engine.indexes.plaid.search import Layout, Stages
 from engine.indexes.plaid.settings import LADDER, SEARCH_SETTINGS, PlaidSettings
 from engine.indexes.plaid.trace import describe_stages, token_trace
@@ -46,6 +47,7 @@ class PlaidIndex(Index):
     processes: int = 1  # that share the encoding of a build; the files do not depend on it
     device: str | None = None  # where torch searches; None for the compiled loops
     layout: Layout | None
+    opened: Opened | None = None  # the same, and what it was read from
     slots: np.ndarray  # int64 [documents], the slot of each storage position, rising
     kept: dict[str, Any]  # what searches of one generation leave for the next: order of ties, copies on devices
 
@@ -86,10 +88,11 @@ class PlaidIndex(Index):
 
     def _load(self) -> None:
         if self.state.dim == 0:
-            self.layout, self.slots, self.kept = None, np.empty(0, np.int64), {}
+            self.layout, self.opened, self.slots, self.kept = None, None, np.empty(0, np.int64), {}
             return
-        self.layout, self.slots = opening.read(self.path, self.state.manifest, self.settings, len(self))
-        self.kept = {}
+        manifest = self.state.manifest
+        self.layout, self.slots = opening.read(self.path, manifest, self.settings, len(self), self.opened)
+        self.opened, self.kept = Opened(manifest, self.layout), {}
 
     def _array(self, name: str, mmap: bool = True) -> np.ndarray:
         return np.asarray(storage.open_array(self.path, self.state.manifest, name, mmap))
@@ -208,8 +211,7 @@ class PlaidIndex(Index):
     def _rank(self, slots: np.ndarray, scores: np.ndarray, notes: tuple[str, ...], k: int) -> Ranking:
         positions = np.searchsorted(self.slots, slots)
         best = top_positions(scores, self.state.ids.tie_order[positions], k)
-        names = self.state.ids.names  # decoded once: the order of ties needs them all
-        return Ranking([names[i] for i in positions[best]], scores[best], notes)
+        return Ranking([self.state.ids[int(i)] for i in positions[best]], scores[best], notes)
 
     def _changed(self) -> None:
         if self.layout is not None and len(self):
@@ -311,24 +313,23 @@ class PlaidIndex(Index):
             "tokens": tokens,
             "without_vectors": int((documents.lengths == 0).sum()) + (before.get("without_vectors", 0) if files else 0),
         }
-        arrays = {**ids.arrays(), **written.arrays}
-        keep = {name: entry for name, entry in {**files, **written.files}.items() if name not in arrays}
-        storage.commit(self.path, f"index/{self.kind}", record, arrays, keep)
+        keep = {name: entry for name, entry in others(files).items() if name not in written.arrays}
+        keep |= {**written.files, **ids.files(self.path)}
+        storage.commit(self.path, f"index/{self.kind}", record, written.arrays, keep)
 
     def _remove(self, positions: np.ndarray) -> None:
         before, layout = self.state.manifest, self.layout
         assert layout is not None
         if len(positions) == len(self):
-            ids, record = IdTable.from_list([]), empty_record(self.settings)
-            storage.commit(self.path, f"index/{self.kind}", record, ids.arrays())
+            commit_empty(self.path, self.kind, self.settings)
             return
         lengths = np.diff(layout.offsets)[np.delete(self.slots, positions)]
         ids = self.state.ids.without(positions)
         counts = {"tokens": int(lengths.sum()), "without_vectors": int((lengths == 0).sum())}
         record = {**before.record, "documents": len(ids), **counts}
-        keep = {name: entry for name, entry in before.files.items() if name not in ("ids", "id_offsets")}
-        keep["slots"] = slots.write(self.path, np.delete(self.slots, positions))
-        storage.commit(self.path, f"index/{self.kind}", record, ids.arrays(), keep)
+        own = {"slots": slots.write(self.path, np.delete(self.slots, positions))}
+        keep = {**others(before.files), **own, **ids.files(self.path)}
+        storage.commit(self.path, f"index/{self.kind}", record, {}, keep)
 
     def _compact(self) -> None:
         before, layout = self.state.manifest, self.layout
@@ -337,6 +338,6 @@ class PlaidIndex(Index):
         storage.verify(self.path, before, {"codes", "residuals", "ends", "originals"} & before.files.keys())
         originals = self._array("originals") if "originals" in before.files else None
         written = changes.compacted(self.path, layout, self.slots, originals)
-        keep = {name: before.files[name] for name in TRAINED & before.files.keys()} | written.files
-        arrays = {**self.state.ids.arrays(), **written.arrays}
-        storage.commit(self.path, f"index/{self.kind}", {**before.record, **written.record}, arrays, keep)
+        trained = {name: before.files[name] for name in TRAINED & before.files.keys()}
+        keep = {**trained, **written.files, **self.state.ids.compacted().files(self.path)}
+        storage.commit(self.path, f"index/{self.kind}", {**before.record, **written.record}, written.arrays, keep)

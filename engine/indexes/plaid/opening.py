@@ -1,8 +1,13 @@
-"""The files of one generation of a PLAID index, opened and checked as far as the compiled loops need it."""
+"""The files of one generation of a PLAID index, opened and checked as far as the compiled loops need it.
+
+A change of a large index touches few of its files. What the generation before had opened is taken over, and of a file
+that grew only the new rows are checked: else the removal of one document would read all codes and lists.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +22,15 @@ from engine.indexes.plaid.search import Layout
 from engine.indexes.plaid.settings import PlaidSettings
 
 
+class Opened(NamedTuple):
+    """A generation that is open, and its manifest."""
+
+    manifest: storage.Manifest
+    layout: Layout
+
+
 def read(
-    folder: Path, manifest: storage.Manifest, settings: PlaidSettings, documents: int
+    folder: Path, manifest: storage.Manifest, settings: PlaidSettings, documents: int, before: Opened | None = None
 ) -> tuple[Layout, np.ndarray]:
     """Open an index that has documents.
 
@@ -27,6 +39,7 @@ def read(
         manifest: The generation.
         settings: Settings of the index.
         documents: How many there are.
+        before: An earlier generation of the same folder.
 
     Returns:
         What a search reads, and the slot of each document, int64 [documents], rising.
@@ -38,15 +51,26 @@ def read(
     def array(name: str, mmap: bool = True) -> np.ndarray:
         return np.asarray(storage.open_array(folder, manifest, name, mmap))
 
+    def same(*names: str) -> Layout | None:
+        """The layout before, if it was read from these very files."""
+        kept = before is not None and all(before.manifest.files.get(n) == manifest.files.get(n) for n in names)
+        return before.layout if before is not None and kept else None
+
     if "steps" not in manifest.files:
         raise CorruptDataError(f"{folder} is of an earlier version with another codec: build it again.")
-    record = manifest.record
-    arrays = {name: array(name, False) for name in TRAINED & manifest.files.keys()}
-    codec = codec_class(settings.bits).load(arrays, settings, record.get("largest", np.inf))
-    offsets = np.concatenate([[0], array("ends", False)])
+    record, largest = manifest.record, manifest.record.get("largest", np.inf)
+    if earlier := same(*TRAINED):
+        codec = earlier.codec.reaching(largest)
+    else:
+        arrays = {name: array(name, False) for name in TRAINED & manifest.files.keys()}
+        codec = codec_class(settings.bits).load(arrays, settings, largest)
+    earlier = same("ends")
+    offsets = earlier.offsets if earlier else np.concatenate([[0], array("ends", False)])
     codes, packed = array("codes"), array("residuals")
-    base = Lists(array("list_offsets", False), array("list_documents"))
-    if not selftest.fit_together(codec, offsets, codes, packed, base):
+    earlier = same("list_offsets", "list_documents")
+    base = earlier.lists[0] if earlier else Lists(array("list_offsets", False), array("list_documents"))
+    known = _rows_before(manifest, before) if earlier and same(*TRAINED) else 0
+    if not selftest.fit_together(codec, offsets, codes, packed, base, known):
         raise CorruptDataError(f"{folder} holds arrays that do not fit together: restore it or build it again.")
     listed, lists = record["listed"], (base,)
     if listed < len(offsets) - 1:
@@ -55,3 +79,10 @@ def read(
     alive = np.zeros(len(offsets) - 1, np.uint8)
     alive[found] = np.diff(offsets)[found] > 0
     return Layout(codec, offsets, codes, packed, lists, alive), found
+
+
+def _rows_before(manifest: storage.Manifest, before: Opened | None) -> int:
+    """How many rows of the codes an earlier generation had, if the file has only grown since."""
+    if before is None or before.manifest.files["codes"]["file"] != manifest.files["codes"]["file"]:
+        return 0
+    return len(before.layout.codes)

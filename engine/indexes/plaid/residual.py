@@ -11,6 +11,7 @@ A part of the dimensions has one or two bits more, which makes bits a dimension 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -109,6 +110,12 @@ class ResidualCodec(Codec):
     def farthest(self) -> float:
         """The largest distance that the codes of a token can have from their middle."""
         return min(self.largest, self.layout.reach)
+
+    def reaching(self, largest: float) -> Codec:
+        """See the base class."""
+        other = copy(self)  # with what its properties keep, none of which depends on the distance
+        object.__setattr__(other, "largest", largest)
+        return other
 
     def distance(self, packed: np.ndarray) -> float:
         """The largest distance from their middle of the codes of some tokens, uint8 [n, row size]."""

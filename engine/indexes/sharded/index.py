@@ -17,7 +17,7 @@ from engine.embeddings import TokenEmbeddings
 from engine.errors import CorruptDataError
 from engine.indexes import index_class
 from engine.indexes.base import Index
-from engine.indexes.folder import empty_record
+from engine.indexes.folder import commit_empty
 from engine.indexes.ids import IdTable
 from engine.indexes.plaid import PlaidIndex
 from engine.indexes.sharded import held
@@ -198,7 +198,7 @@ class ShardedIndex(Index):
     def _remove(self, positions: np.ndarray) -> None:
         left = np.delete(self.shard, positions)
         if len(left) == 0:
-            storage.commit(self.path, f"index/{self.kind}", empty_record(self.settings), IdTable.from_list([]).arrays())
+            commit_empty(self.path, self.kind, self.settings)
             return
         shards, changes = self.shard[positions], {}
         for i in np.unique(shards).tolist():
@@ -209,7 +209,7 @@ class ShardedIndex(Index):
     def _compact(self) -> None:
         changes = {i: ("compact", ()) for i, own in enumerate(self.members) if len(own)}
         if changes:
-            self._change(changes, self.state.ids, self.shard, {})
+            self._change(changes, self.state.ids.compacted(), self.shard, {})
 
     def _change(
         self, changes: Mapping[int, tuple[str, tuple[Any, ...]] | None], ids: IdTable, shard: np.ndarray,
@@ -243,7 +243,8 @@ class ShardedIndex(Index):
             counts = {what: sum(own.get(what, 0) for own, _ in kept) for what in ("tokens", "without_vectors")}
             whole = {**before, **record, **counts, "documents": len(ids), "folders": names,
                      "marks": [mark for _, mark in kept]}  # fmt: skip
-            storage.commit(self.path, f"index/{self.kind}", whole, {**ids.arrays(), "shard": shard.astype(np.int32)})
+            own = {"shard": shard.astype(np.int32)}
+            storage.commit(self.path, f"index/{self.kind}", whole, own, ids.files(self.path))
         except BaseException:
             held.give_up(self.path, before.get("folders", ()))
             raise

@@ -94,7 +94,7 @@ def test_an_index_of_an_earlier_version_is_refused_with_what_to_do(tmp_path):
 
     (tmp_path / "old").mkdir()
     record = {"settings": {"dtype": "float16"}, "dim": 8, "fingerprint": None, "documents": 40, "tokens": 160}
-    arrays = {**IdTable.from_list(IDS).arrays(), "values": DOCUMENTS.values, "offsets": DOCUMENTS.offsets}
-    storage.commit(tmp_path / "old", "index/exact", record, arrays)
+    arrays = {"values": DOCUMENTS.values, "offsets": DOCUMENTS.offsets}
+    storage.commit(tmp_path / "old", "index/exact", record, arrays, IdTable.from_list(IDS).files(tmp_path / "old"))
     with pytest.raises(CorruptDataError, match=r"earlier version.*build it again"):
         open_index(tmp_path / "old")

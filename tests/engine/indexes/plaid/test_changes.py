@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from engine import TokenEmbeddings, create_index, maxsim, open_index
-from engine.errors import InputError
+from engine import TokenEmbeddings, create_index, maxsim, open_index, storage
+from engine.errors import CorruptDataError, InputError
 from engine.indexes.plaid import PlaidIndex, changes
 from engine.indexes.plaid.settings import wanted_centroids
 from tests.conftest import ragged
@@ -142,6 +142,47 @@ def test_an_add_leaves_the_large_files_alone(tmp_path, monkeypatch):
     index.remove(["a0"])
     after = {name: entry["file"] for name, entry in index.state.manifest.files.items()}
     assert {name for name in before if before[name] == after[name]} >= {"codes", "residuals", "ends", "list_documents"}
+
+
+def test_a_change_takes_over_what_it_left_and_answers_as_if_opened_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(changes, "ORIGINALS_LIMIT", 0)
+    rng = np.random.default_rng(7)
+    index, queries = create(tmp_path / "index"), ragged(rng, [6] * 10, 16)
+    index.add([f"a{i}" for i in range(200)], ragged(rng, [10] * 200, 16))
+    before, farthest = index.layout, index.layout.codec.farthest
+    for change in (lambda: index.remove(["a0", "a7"]), lambda: index.add(["b", "a0"], ragged(rng, [9, 4], 16))):
+        change()
+        fresh = open_index(index.path)
+        assert isinstance(fresh, PlaidIndex)
+        assert index.layout.codec.groups is before.codec.groups
+        assert index.layout.lists[0] is before.lists[0]
+        assert index.layout.codec.farthest == fresh.layout.codec.farthest
+        for mine, theirs in zip(index.search(queries, 30), fresh.search(queries, 30), strict=True):
+            assert mine.ids == theirs.ids
+            np.testing.assert_array_equal(mine.scores, theirs.scores)
+    assert before.codec.farthest == farthest  # that of a search which began before the change
+
+
+@pytest.mark.parametrize("wrong", ["a centroid", "an end"])
+def test_rows_that_came_since_are_checked_before_they_are_searched(tmp_path, monkeypatch, wrong):
+    monkeypatch.setattr(changes, "ORIGINALS_LIMIT", 0)
+    rng = np.random.default_rng(8)
+    index = create(tmp_path / "index")
+    index.add([f"a{i}" for i in range(50)], ragged(rng, [4] * 50, 8))
+    before, n = index.state.manifest, index.layout.offsets[-1]
+    rows = {
+        "codes": np.array([60_000 if wrong == "a centroid" else 0], before.files["codes"]["dtype"]),
+        "residuals": np.zeros((1, index.layout.codec.row_size), np.uint8),
+        "ends": np.array([n - 1 if wrong == "an end" else n + 1]),
+        "slots": np.array([50], np.int32),
+    }
+    files = {name: storage.append_rows(index.path, before.files[name], some) for name, some in rows.items()}
+    record = {**before.record, "documents": 51, "tokens": int(n) + 1}
+    ids = index.state.ids.joined(["bad"]).files(index.path)
+    storage.commit(index.path, before.kind, record, {}, {**before.files, **files, **ids})
+    with pytest.raises(CorruptDataError, match="do not fit together"):
+        index.refresh()
+    assert "bad" not in index
 
 
 def test_small_indexes_train_anew_as_they_double(tmp_path):
