@@ -189,7 +189,7 @@ def page() -> None:
     rows = []
     for path in (ROOT / "benchmarks" / "results").glob("plaid-scale-*.json"):
         found = json.loads(path.read_text())
-        if not WHOLE <= found.keys():
+        if not found.keys() >= WHOLE:
             continue
         first = found["searches"][0]
         cells = [

@@ -120,7 +120,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def conditions(found: Sequence[dict[str, Any]]) -> str:
-    """Where it was measured; a load far above the threads that a search uses means that milliseconds are those of a busy machine."""
+    """Where it was measured; a load far above the threads of a search means milliseconds of a busy machine."""
     about, model = found[0]["machine"], found[0]["model"]
     loads = ", ".join(f"{part['collection']} {part['machine']['load_average'][0]}" for part in found)
     busy = any(part["machine"]["load_average"][0] > part["machine"]["threads"] + 2 for part in found)
