@@ -43,7 +43,7 @@ def _plain(text: str) -> str:
 
 def _gloss(text: str) -> str:
     """The first sense of an entry of WordNet, without its examples and related words."""
-    first = re.split(r"\n\s+(?:n|v|adj|adv)? ?\d+: |\[", text)[0]
+    first = re.split(r"\n\s+(?:n|v|adj|adv)? ?\d+: |\[", text.strip())[0]
     return " ".join(SENSE.sub("", first.split(';  "')[0].split('; "')[0]).split())
 
 
