@@ -71,7 +71,7 @@ def grids(workspace_prepared: Prepared, others: Sequence[Encoder], pools: Sequen
 def measured(
     of: Sequence[tuple[Prepared, int]], pools: Sequence[str], progress: Progress, stop: Stop
 ) -> Iterator[PoolPoint]:
-    """The points of each model in turn, as they are finished.
+    """A point of each model in turn, as they are finished: what is stopped early holds both curves.
 
     Args:
         of: See `grids`.
@@ -79,19 +79,27 @@ def measured(
         progress: Told of the stage, the points done, and how many there are.
         stop: A yes ends it.
     """
-    before, total = 0, sum(count for _, count in of)
-    for prepared, count in of:
+    done, total = 0, sum(count for _, count in of)
+
+    def study(prepared: Prepared) -> Iterator[PoolPoint]:
         assert prepared.encoder is not None
         name = prepared.encoder.name if len(of) > 1 else ""
 
-        def told(stage: str, done: int, _: int, before: int = before, name: str = name) -> None:
-            progress(": ".join(filter(None, [name, stage])), before + done, total)
+        def told(stage: str, *_: int) -> None:
+            progress(": ".join(filter(None, [name, stage])), done, total)
 
         dims = dimensions(prepared.encoder)[0]
-        yield from pool_study(
-            prepared, GRID_FACTORS, bits=BITS, dims=dims, pools=pools, progress=told, stop=stop
-        )  # fmt: skip
-        before += count
+        return pool_study(prepared, GRID_FACTORS, bits=BITS, dims=dims, pools=pools, progress=told, stop=stop)
+
+    studies = [study(prepared) for prepared, _ in of]
+    while studies:
+        for one in list(studies):
+            point = next(one, None)
+            if point is None:
+                studies.remove(one)
+                continue
+            done += 1
+            yield point
 
 
 def point_row(point: PoolPoint) -> dict[str, Any]:

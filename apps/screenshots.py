@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,9 @@ from typing import Any
 from apps.registry import pages
 from engine.errors import NotFoundError
 
-FOLDER = Path(__file__).resolve().parents[1] / "docs" / "screenshots"
-LARGEST = 200_000  # bytes of a picture
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+FOLDER = DOCS / "screenshots"
+LARGEST = 110_000  # bytes of a picture, where 32 colours and more keep it below
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 RUN = 900_000  # milliseconds that a measurement may take
@@ -83,8 +85,33 @@ def indexes(page: Any, url: str) -> None:
     figure(page)
 
 
+def explorer(page: Any, url: str) -> Any:
+    """The model and one that was trained here, each from all of its vectors to few and coarse ones, and a budget."""
+    page.goto(f"{url}pool")
+    other = page.get_by_label("Compare with a model")
+    other.wait_for()
+    if other.locator("option").count() == 1:
+        train(page, url)
+        page.goto(f"{url}pool")
+        other.wait_for()
+    other.select_option(index=1)
+    page.wait_for_timeout(1000)  # what was measured of both comes back
+    if not page.locator(".explorer .main-svg").count():
+        page.locator(".start-grid").click()
+        measured = 0
+        while measured < EXPLORED:
+            page.wait_for_timeout(500)
+            told = re.match(r"(\d+) (?:of \d+ )?points", page.locator(".grid-progress").inner_text())
+            measured = int(told[1]) if told else 0
+        page.locator(".stop-grid").click()
+    page.get_by_text(re.compile(r"Stopped after|points measured in")).wait_for(timeout=RUN)
+    page.get_by_label("Amount of the budget").fill("4000")
+    figure(page)
+    return page.locator(".explorer")
+
+
 def systems(page: Any, url: str) -> None:
-    """The default comparison, finished, and the reasons for the question that two systems answer most differently."""
+    """The default comparison, finished, and the questions that two systems answer most differently."""
     page.goto(f"{url}systems?system=bm25%3Ak%3D1000%20%3E%20maxsim")
     page.locator(".page.ready").wait_for()
     if not page.locator("table.records").count():
@@ -93,6 +120,14 @@ def systems(page: Any, url: str) -> None:
         page.locator(".stop").wait_for(state="hidden", timeout=RUN)
     figure(page)
     page.locator(".pair .asked").first.wait_for()
+
+
+def reasons(page: Any, url: str) -> None:
+    """Why two systems answer a question differently, and a document's way through one of them."""
+    systems(page, url)
+    page.locator(".pair .asked button").first.click()
+    page.locator(".reasons li").first.wait_for()
+    page.wait_for_timeout(1500)  # the page moves there
 
 
 def xray(page: Any, url: str) -> None:
@@ -104,8 +139,8 @@ def xray(page: Any, url: str) -> None:
 
 
 def train(page: Any, url: str) -> None:
-    """A short run, finished."""
-    page.goto(f"{url}train?steps=40&every=10")
+    """A short run on three pool factors, finished, with what pooling costs before and after."""
+    page.goto(f"{url}train?steps=40&every=20&factors=1,2,4")
     page.locator(".page.ready").wait_for()
     page.locator("button[type=submit]").click()
     page.locator(".result .lead").wait_for(timeout=RUN)
@@ -119,14 +154,46 @@ def images(page: Any, url: str) -> None:
     page.wait_for_timeout(300)
 
 
+def printed(page: Any) -> list[dict[str, Any]]:
+    """Pages of this documentation as PDF files, as people have theirs."""
+    from markdown import markdown
+
+    sheet, files = page.context.browser.new_page(), []
+    for name in PRINTED:
+        body = markdown((DOCS / f"{name}.md").read_text(encoding="utf-8"), extensions=["tables", "fenced_code"])
+        sheet.set_content(f"<style>body {{font: 11pt/1.5 serif}} pre {{white-space: pre-wrap}}</style>{body}")
+        paper = sheet.pdf(format="A5", margin=dict.fromkeys(("top", "bottom", "left", "right"), "16mm"))
+        files.append({"name": f"{name}.pdf", "mimeType": "application/pdf", "buffer": paper})
+    sheet.close()
+    return files
+
+
 def own(page: Any, url: str) -> None:
-    """Three pasted paragraphs, indexed."""
-    page.goto(f"{url}own")
+    """Four PDF files, cut into passages and indexed."""
+    page.goto(f"{url}own?source=files")
     page.locator(".page.ready").wait_for()
-    page.locator(".pasted").fill(PASTED)
+    page.locator("input[type=file]").set_input_files(printed(page))
+    page.locator("select.cut").select_option("passages")
+    page.locator(".size").fill("100")
+    page.locator(".more-options summary").click()
+    page.locator(".name-of").fill("handbook")
     page.locator("button[type=submit]").click()
     page.locator(".result .lead").wait_for(timeout=RUN)
     page.wait_for_timeout(300)
+
+
+def paper(page: Any, url: str) -> None:
+    """A passage of one of those files, and the picture of its page."""
+    own(page, url)
+    page.get_by_role("link", name="Search it").click()
+    page.locator(".matrix canvas").wait_for()
+    page.get_by_role("searchbox").fill("who can read what a server holds")
+    page.get_by_role("searchbox").press("Enter")
+    page.locator(".count").filter(has_text="ms").wait_for()
+    page.get_by_role("button", name="Show the page").click()
+    page.locator(".page-picture img").wait_for()
+    page.mouse.move(2, 2)
+    page.wait_for_timeout(500)
 
 
 def dashboard(page: Any, url: str) -> None:
@@ -136,15 +203,14 @@ def dashboard(page: Any, url: str) -> None:
     page.wait_for_timeout(1500)
 
 
-PASTED = (
-    "Late interaction keeps one vector for every token of a text.\n\n"
-    "A query token looks for its best match among the tokens of the document.\n\n"
-    "The similarities of the best matches add up to the score."
-)
-STATES: dict[str, Callable[[Any, str], None]] = {
+PRINTED = ("safety", "determinism", "install", "comparison")
+EXPLORED = 40  # points of the explorer: both models at the ends of their rows
+STATES: dict[str, Callable[[Any, str], Any]] = {  # what one returns is the part of the page that is taken
     "search": search, "pool": pool, "indexes": indexes, "systems": systems, "xray": xray, "train": train,
-    "images": images, "own": own, "dashboard": dashboard,
+    "images": images, "own": own, "dashboard": dashboard, "reasons": reasons, "paper": paper, "explorer": explorer,
 }  # fmt: skip
+BESIDE = ("reasons", "paper", "explorer")  # states of pages that are taken in another state too
+FIRST_SIGHT = ("search", "reasons", "paper")  # taken as high as a window, not as the page
 SIZES = {"light": (1280, 900), "dark": (1280, 900), "narrow": (375, 1100), "wide": (1920, 1080)}
 KEPT = ("light", "dark", "narrow")  # as documentation; the rest is only taken when asked for
 
@@ -168,7 +234,7 @@ def take(url: str, folder: Path, names: list[str], looks: tuple[str, ...] = KEPT
     Args:
         url: Where the explorer answers.
         folder: Where they go.
-        names: Of pages, or "dashboard", whose address `url` is then.
+        names: Of pages or states, or "dashboard", whose address `url` is then.
         looks: Among "light", "dark", "narrow" and "wide".
 
     Returns:
@@ -185,9 +251,10 @@ def take(url: str, folder: Path, names: list[str], looks: tuple[str, ...] = KEPT
                 width, height = SIZES[look]
                 scheme = "dark" if look == "dark" else "light"
                 page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-                STATES.get(name, opened(name))(page, url)
+                part = STATES.get(name, opened(name))(page, url)
+                whole = look in ("light", "dark") and name not in FIRST_SIGHT
                 file = folder / f"{name}-{look}.png"
-                file.write_bytes(smaller(page.screenshot(full_page=look in ("light", "dark") and name != "search")))
+                file.write_bytes(smaller(page.screenshot(full_page=whole) if part is None else part.screenshot()))
                 files.append(file)
                 page.close()
         browser.close()
@@ -200,9 +267,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the pictures")
     parser.add_argument("--url", help="of an explorer (or dashboard) that runs already; without, one is started")
     parser.add_argument("--wide", action="store_true", help="also as a projector shows them, 1920 pixels across")
-    parser.add_argument("pages", nargs="*", help="names of pages, or dashboard; all explorer pages without")
+    parser.add_argument("pages", nargs="*", help=f"of pages, {', '.join(BESIDE)}, or dashboard; all but it without")
     options = parser.parse_args()
-    names, looks = options.pages or [page.name for page in pages()], (*KEPT, *(("wide",) if options.wide else ()))
+    named = [page.name for page in pages() if page.name != "learn"]  # apps.publish.pictures takes the lessons
+    names, looks = options.pages or [*named, *BESIDE], (*KEPT, *(("wide",) if options.wide else ()))
     server: Any = None
     if options.url is None and names == ["dashboard"]:
         from apps.dashboard import serve as serve_dashboard

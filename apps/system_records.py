@@ -66,7 +66,10 @@ def letter(number: int) -> str:
 
 
 def _words(options: Mapping[str, Any]) -> dict[str, str]:
-    return {name: visible(str(value)) for name, value in options.items()}
+    """Options in words; what an option holds stands beside the others."""
+    held = {name: value for option in options.values() if isinstance(option, Mapping) for name, value in option.items()}
+    flat = {name: value for name, value in options.items() if not isinstance(value, Mapping)}
+    return {name: visible(str(value)) for name, value in {**held, **flat}.items()}
 
 
 def frontiers(shown: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

@@ -1,6 +1,9 @@
 /* Which stage of a system drops relevant documents, over all judged questions. */
 (() => {
   const { el, fixed, count } = LIW;
+  const MORE =
+    "Won back: they become results when every stage that finds documents sends on all that it has. The others come " +
+    "too low in the last stage itself: another model may find them, or a larger k.";
 
   /* place: where it stands on the page; send: of the page. */
   LIW.parts.losses = ({ place, send }) => {
@@ -24,16 +27,16 @@
           ["Documents", "n"],
           ["Share", "n"],
           ["Questions", "n"],
-          ["Come back with depth", "n"],
-          ["Depth for half of them", "n"],
+          ["Won back by sending on more", "n"],
+          ["Half of those by", "n"],
         ],
         stages.map((stage) => [
           stage.stage,
           count(stage.lost),
           fixed(100 * stage.share, 1) + "%",
           count(stage.queries),
-          count(stage.back),
-          stage.depth === null ? "" : count(stage.depth),
+          stage.back ? count(stage.back) : "none",
+          stage.depth === null ? "" : `${count(stage.depth)} sent on`,
         ]),
         { caption: "Stages that lose relevant documents" },
       );
@@ -47,6 +50,7 @@
         found.replaceChildren(
           el("p", { "aria-live": "polite" }, report.text),
           report.stages.length ? table(report.stages) : "",
+          report.stages.length ? el("p", { class: "note" }, MORE) : "",
         );
     };
 

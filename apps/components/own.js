@@ -95,17 +95,19 @@ LIW.pages.own = ({ element, props, send, watch, setup }) => {
         "div",
         { class: "tools" },
         to("", "Search it"),
+        to("systems", "Systems"),
         to("xray", "X-ray"),
         to("pool", "Pool factor"),
         to("indexes", "Indexes"),
         to("train", "Train"),
+        to("images", "Images"),
       ),
       made.cut
         ? el(
             "p",
             { class: "note" },
             `${made.cut}. What was not read cannot be found: choose above that long documents are read in windows, ` +
-              "or cut them into passages.",
+              "or cut them into shorter passages.",
           )
         : null,
       made.asked

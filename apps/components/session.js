@@ -69,7 +69,7 @@
       first?.after(el("p", { class: "note made" }, `${setup.made}: numbers over made questions say less.`));
     }
     const page = element.querySelector(".page");
-    if (setup.cut && !page.querySelector(".about")) page.append(el("p", { class: "note unread" }, unread(setup)));
+    if (setup.cut && !page.querySelector(".about")) page.append(el("p", { class: "note unread" }, unread(setup), "."));
     page.classList.add("ready"); // only now a click does what it says
   };
 
@@ -77,7 +77,6 @@
   const unread = (setup) => [
     `${setup.cut}. What was not read cannot be found: `,
     LIW.saved ? "windows read it" : el("a", { href: LIW.href("own") }, "read long documents in windows"),
-    ".",
   ];
 
   LIW.problem = (place, text) => place.replaceChildren(el("div", { class: "problem", role: "alert" }, text));

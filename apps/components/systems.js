@@ -22,8 +22,9 @@ LIW.pages.systems = ({ element, props, ask, send, watch, setup }) => {
   const boxes = new Map();
 
   find(".intro").textContent =
-    `Whole systems answer the same ${count(setup.questions)} judged questions of ${setup.collection} ` +
-    `(${count(setup.documents)} documents, model ${setup.model}). What a question costs is measured without encoding it.`;
+    `Whole systems answer the same judged questions of ${setup.collection} (${count(setup.documents)} documents, ` +
+    `${count(setup.questions)} judged questions, model ${setup.model}). What a question costs is measured without ` +
+    "encoding it.";
 
   /* The systems to compare, as boxes; each may be taken away again. */
   const offer = (name, ticked = true) => {
@@ -86,7 +87,7 @@ LIW.pages.systems = ({ element, props, ask, send, watch, setup }) => {
           ]),
       ),
       ["ms a question", (row) => dash(row.p50, milliseconds)],
-      ["of it by stage", (row) => row.stages.map((stage) => dash(stage.p50_ms, milliseconds)).join(" + ")],
+      ["ms by stage", (row) => row.stages.map((stage) => dash(stage.p50_ms, milliseconds)).join(" + ")],
       ["size", (row) => dash(row.bytes, bytes)],
       ["build", (row) => dash(row.build, duration)],
     ];

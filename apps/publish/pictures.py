@@ -10,7 +10,9 @@ from typing import Any
 
 from apps.publish.publishing import publish
 from apps.publish.serving import serving
-from apps.screenshots import FLAGS, SIZES, chromium, smaller
+from apps.screenshots import FLAGS, SIZES, chromium, figure, smaller
+from workbench.experiments.pool_studies import pool_study
+from workbench.experiments.prepare import prepare
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "publish"
 PATIENCE = 120_000  # milliseconds
@@ -36,7 +38,8 @@ def _presented(page: Any) -> None:
 PICTURES: dict[str, tuple[str, str, Callable[[Any], None]]] = {  # name -> address, look, what is done there
     "search-light": (QUESTION, "light", _search), "search-dark": (QUESTION, "dark", _search),
     "search-narrow": (QUESTION, "narrow", _search), "lesson-light": ("learn.html", "light", _lesson),
-    "lesson-dark": ("learn.html?lesson=minimal-pairs", "dark", _lesson),
+    "lesson-dark": ("learn.html", "dark", _lesson),
+    "pool-light": ("pool.html?factor=4", "light", figure), "pool-dark": ("pool.html?factor=4", "dark", figure),
     "lesson-narrow": ("learn.html?lesson=maxsim", "narrow", lambda page: page.locator(".steps").wait_for()),
     "presenting-light": ("learn.html?present=yes", "light", _presented),
     "xray-light": ("xray.html", "light", lambda page: page.locator("ol.stages").wait_for()),
@@ -86,6 +89,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="site-") as scratch:
         folder = options.site or Path(scratch) / "site"
         if options.site is None:
+            list(pool_study(prepare("embedded", "embedded")))  # a site holds the study that was measured before
             publish(folder)
         with serving(folder) as url:
             for file in take(url, options.output):

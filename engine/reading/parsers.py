@@ -180,7 +180,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     except MemoryError:
         return {"broken": "it needs more memory than there is"}
     except Exception as error:  # parsers raise anything on what is no file of their kind
-        return {"broken": (str(error).splitlines() or [type(error).__name__])[0][:200]}
+        return {"broken": (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(". ")}
 
 
 def main() -> None:

@@ -208,6 +208,8 @@ def test_pasted_text_is_indexed_searched_and_shared_by_its_link_only(page: Page,
     page.locator(".pasted").fill(TEXT + "\n\n" + HOSTILE["markup"])
     page.get_by_role("button", name="Index").click()
     expect(page.locator(".lead")).to_contain_text("4 documents", timeout=60_000)
+    to = ["Search it", "Systems", "X-ray", "Pool factor", "Indexes", "Train", "Images"]
+    assert page.locator(".result a").all_text_contents() == to
     page.get_by_role("link", name="Search it").click()
     page.get_by_role("searchbox").fill("what is bread made of")
     page.get_by_role("searchbox").press("Enter")

@@ -180,6 +180,7 @@ def test_a_long_document_is_an_overview_and_one_passage(page: Page, server: Serv
     key = server.workspaces.add(open_workspace(collection, encoder, "exact"))
     open_page(page, server, q="how long does bread rise", doc="log", on=cut)
     expect(page.locator(".about")).to_contain_text("1 of 2 documents were cut at 256 tokens")
+    expect(page.locator(".about")).to_contain_text("read long documents in windows. Back to the collection")
     expect(page.locator(".strip")).to_have_count(0)
     open_page(page, server, q="how long does bread rise", doc="log", on=key)
     expect(page.locator(".about")).not_to_contain_text("cut")

@@ -46,6 +46,9 @@ def test_a_row_holds_what_was_measured_as_json(rows: Sequence[SystemRow]) -> Non
         assert row["bytes"] > 0
     assert [stage["stage"] for stage in shown[2]["stages"]] == ["bm25:k=5", "maxsim"]
     assert shown[2]["stages"][1]["sent"] <= 5
+    options = shown[0]["stages"][0]["options"]
+    assert options["stemmer"] == "english"
+    assert not any("{" in value for value in options.values()), "words, no Python"
     assert "training" in system_row(rows[0], 0, beside=True)["notes"][-1]
 
 

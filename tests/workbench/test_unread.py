@@ -41,7 +41,7 @@ def test_commands_say_once_what_was_cut_and_how_to_read_it(
     assert run("encode", str(collection), str(tmp_path / "vectors")) == 0
     (line,) = told(capsys)
     assert line.startswith("1 of 2 documents were cut at 256 tokens, ")
-    assert line.endswith(" of all tokens was not read: --windows 256:32 reads all.")
+    assert line.endswith(" of all tokens were not read: --windows 256:32 reads all.")
     vectors = TokenEmbeddings.open(tmp_path / "vectors")
     assert percent(vectors.unread_share) in line
     for command in (
@@ -103,4 +103,4 @@ def test_sentences_say_what_is_known(collection: Path) -> None:
     assert cut_note("queries", vectors, model).startswith("1 of 2 queries were cut at 64 tokens, ")
     assert "--windows" not in cut_note("queries", vectors, model)
     assert "at the model's maximum length" in what_was_cut("documents", vectors, {})
-    assert [percent(share) for share in (0.342, 0.0342, 0.00034)] == ["34 %", "3.4 %", "below 0.1 %"]
+    assert [percent(share) for share in (0.342, 0.0342, 0.00034)] == ["34%", "3.4%", "below 0.1%"]

@@ -28,12 +28,12 @@ def what_was_cut(kind: str, vectors: TokenEmbeddings, model: Mapping[str, Any]) 
     length = model.get("query_length" if kind == "queries" else "document_length")
     at = f"at {length:,} tokens" if length else "at the model's maximum length"
     text = f"{vectors.truncated:,} of {len(vectors):,} {kind} were cut {at}"
-    return text + (f", {percent(vectors.unread_share)} of all tokens was not read" if vectors.unread[1] else "")
+    return text + (f", {percent(vectors.unread_share)} of all tokens were not read" if vectors.unread[1] else "")
 
 
 def percent(share: float) -> str:
-    """A share as people write it: "34 %", and below one in a hundred as much as is to be seen."""
-    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %" if share >= 0.001 else "below 0.1 %"
+    """A share as people write it: "34%", and below one in a hundred as much as is to be seen."""
+    return f"{100 * share:.0f}%" if share >= 0.1 else f"{100 * share:.1f}%" if share >= 0.001 else "below 0.1%"
 
 
 def remedy(model: Mapping[str, Any]) -> str:

@@ -77,9 +77,9 @@ class SystemLosses:
 
     def __str__(self) -> str:
         """In one sentence."""
-        parts = [f"{stage.lost:,} at {stage.stage}" for stage in self.stages]
+        parts = [f"{stage.lost:,}{'' if i else ' were lost'} at {stage.stage}" for i, stage in enumerate(self.stages)]
         said = f"Of {self.relevant:,} relevant documents {self.found:,} are among the first {self.k}"
-        return f"{said}; of the others were lost {', '.join(parts)}." if parts else f"{said}: none was lost."
+        return f"{said}; of the others {', '.join(parts)}." if parts else f"{said}: none was lost."
 
 
 def losses(

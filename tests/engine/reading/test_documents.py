@@ -130,6 +130,7 @@ def test_what_cannot_be_read_gives_one_sentence_that_names_the_file(tmp_path: Pa
             assert told.startswith(str(path))
             assert "\n" not in told
             assert told.endswith(".")
+            assert ".)" not in told, "what a library said is part of a sentence"
     (tmp_path / "good.txt").write_text("A text that is fine")
     assert load_collection(tmp_path, limits=limits).documents == {"good.txt": "A text that is fine"}
 

@@ -136,6 +136,7 @@ def test_losses_add_up_and_name_the_stage_of_each(systems: dict[str, System]) ->
             one = trace(system, collection.queries[entry.query], entry.document, K)
             assert entry.stage == one.lost_at, text
         assert f"{found.found} are among the first {K}" in str(found)
+        assert not missing or f"of the others {found.stages[0].lost} were lost at {found.stages[0].stage}" in str(found)
 
 
 def test_what_would_come_back_is_what_comes_back_with_every_document(
