@@ -186,7 +186,7 @@ def page() -> None:
         "set", "documents", "tokens", "build s", "processor s", "peak GB", "bytes a token", "p50 ms", "p95 ms", "R10",
         "R100", "open s", "add 100 s", "remove 100 s",
     )  # fmt: skip
-    rows = []
+    rows, depths = [], []
     for path in (ROOT / "benchmarks" / "results").glob("plaid-scale-*.json"):
         found = json.loads(path.read_text())
         if not found.keys() >= WHOLE:
@@ -200,9 +200,17 @@ def page() -> None:
             f"{found['add_100']['s']:.2f}", f"{found['remove_100']['s']:.2f}",
         ]  # fmt: skip
         rows.append((found["tokens"], cells))
-    table = markdown_table(head, [cells for _, cells in sorted(rows)]).rstrip()
+        for entry in found["searches"] if len(found["searches"]) > 1 else []:
+            settings = ", ".join(f"{name}={value}" for name, value in entry["settings"].items()) or "the defaults"
+            measured = [f"{entry[name]:.3f}" for name in ("R10", "R100")]
+            measured += [f"{entry[name]:.1f}" for name in ("p50_ms", "p95_ms", "processor_p50_ms")]
+            depths.append((found["tokens"], [*cells[:2], settings, *measured]))
+    table = markdown_table(head, [cells for _, cells in sorted(rows)])
+    deeper = ("set", "documents", "settings of the search", "R10", "R100", "p50 ms", "p95 ms", "processor ms")
+    table += "\n" + markdown_table(deeper, [cells for _, cells in sorted(depths, key=lambda entry: entry[0])])
     path = ROOT / "docs" / "plaid.md"
-    path.write_text(replace_between(path.read_text(encoding="utf-8"), "plaid-scale", table), encoding="utf-8")
+    text = replace_between(path.read_text(encoding="utf-8"), "plaid-scale", table.rstrip())
+    path.write_text(text, encoding="utf-8")
 
 
 def arguments() -> argparse.Namespace:
