@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import SupportsIndex, overload
 
@@ -87,6 +88,42 @@ class TokenEmbeddings:
         offsets = np.zeros(len(items) + 1, np.int64)
         np.cumsum([len(item) for item in items], out=offsets[1:])
         return cls(np.concatenate(items).astype(dtype, copy=False), offsets, fingerprint)
+
+    @classmethod
+    def join(cls, parts: Sequence[TokenEmbeddings], places: Sequence[np.ndarray] | None = None) -> TokenEmbeddings:
+        """The items of several embeddings as one, with all that is known of them.
+
+        Args:
+            parts: At least one; those of one model, in one dimension.
+            places: int64, where the items of each part belong, together 0 to n - 1; one part after the other when None.
+
+        Returns:
+            n items, in float16 where all parts are; texts that were cut and tokens that were not read are added up.
+
+        Raises:
+            InputError: parts of another model or dimension than the first.
+        """
+        first = parts[0]
+        models = {part.fingerprint for part in parts} - {None}
+        for what, found in (("dim", {part.dim for part in parts}), ("model", models),
+                            ("number of added vectors", {part.added for part in parts})):  # fmt: skip
+            if len(found) > 1:
+                raise InputError(
+                    f"Expected vectors of one {what}, got {', '.join(sorted(map(str, found)))}: encode all texts with "
+                    "one model."
+                )
+        ends = np.cumsum([0, *map(len, parts)])
+        where = [np.arange(*pair) for pair in pairwise(ends)] if places is None else places
+        offsets = np.zeros(ends[-1] + 1, np.int64)
+        for part, own in zip(parts, where, strict=True):
+            offsets[own + 1] = part.lengths
+        np.cumsum(offsets, out=offsets)
+        values = np.empty((offsets[-1], first.dim), np.result_type(*(part.values.dtype for part in parts)))
+        for part, own in zip(parts, where, strict=True):
+            values[np.repeat(offsets[own] - part.offsets[:-1], part.lengths) + np.arange(part.n_tokens)] = part.values
+        unread = sum(part.unread[0] for part in parts), sum(part.unread[1] for part in parts)
+        truncated = sum(part.truncated for part in parts)
+        return cls(values, offsets, next(iter(models), None), truncated, first.added, unread)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -20,6 +20,7 @@ POOL_TEXTS = 16384  # texts that the processes of several devices share out amon
 FEW_TOKENS = 512  # in a batch this small, threads would wait for each other longer than they work
 CHUNK_TEXTS = 1024  # texts tokenised together, then cut into batches of similar length
 CHUNK_TOKENS = CHUNK_TEXTS * 2048  # of them, padding included: fewer texts where they are longer
+CHUNK_CHARACTERS = 1 << 18  # of texts read in windows together: some 65,000 tokens, held before the projection
 AROUND = 64  # tokens beside those of a text itself, at most
 
 
@@ -73,7 +74,7 @@ def encode_texts(
         Their vectors, and what was cut.
     """
     found, done = Encoded([None] * len(texts)), 0
-    for chunk in chunks(texts, encoder.max_length(task)):
+    for chunk in chunks_of(encoder, texts, task):
         features = encoder.preprocess([texts[i] for i in chunk], task)
         found.count(*unread_tokens(encoder, [texts[i] for i in chunk], features, task))
         pieces = list(cut_batches(features, encoder.batch_tokens))
@@ -84,6 +85,22 @@ def encode_texts(
             if progress is not None:
                 progress(done, len(texts))
     return found
+
+
+def chunks_of(encoder: Encoder, texts: Sequence[str], task: Task) -> Iterator[list[int]]:
+    """Positions of texts that an encoder reads together: encoded without the others, their vectors have the same bits.
+
+    Args:
+        encoder: The model.
+        texts: n texts.
+        task: "query" or "document".
+
+    Yields:
+        At least one position.
+    """
+    if task == "document" and encoder.windows is not None:
+        return chunks(texts, None, CHUNK_CHARACTERS)
+    return chunks(texts, encoder.max_length(task))
 
 
 def chunks(texts: Sequence[str], limit: int | None, most: int = CHUNK_TOKENS) -> Iterator[list[int]]:
@@ -171,7 +188,7 @@ def encode_on_devices(
         part = texts[start : start + POOL_TEXTS]
         made: Any = encode(part, pool=pool, batch_size=batch, convert_to_numpy=True)
         found.arrays += [np.asarray(array).astype(storage, copy=False) for array in made]
-        for chunk in chunks(part, encoder.max_length(task)):
+        for chunk in chunks_of(encoder, part, task):
             own = [part[i] for i in chunk]
             found.count(*unread_tokens(encoder, own, encoder.preprocess(own, task), task))
         if progress is not None:

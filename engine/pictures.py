@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,4 +73,4 @@ def encode_pictures(
         raise InputError("Expected at least one picture, got none: nothing can be encoded.")
     joined = TokenEmbeddings.from_list(found, encoder.fingerprint, dim=encoder.dim)
     joined.check([f"picture {number}" for number in range(len(found))])
-    return joined
+    return replace(joined, added=encoder.added)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.batching import cut_batches
-from engine.encoding import Encoded, Progress, chunks, side_by_side, unread_tokens
+from engine.encoding import Encoded, Progress, chunks_of, side_by_side, unread_tokens
 from engine.errors import InputError, UnsupportedError
 from engine.merging import run_modules
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from engine.encoder import Encoder
     from engine.model_names import Windows
-
-CHUNK_CHARACTERS = 1 << 18  # of texts read together: some 65,000 tokens, whose vectors before the projection are held
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ def encode_in_windows(
     import torch
 
     found, done = Encoded([None] * len(texts)), 0
-    for chunk in chunks(texts, None, CHUNK_CHARACTERS):
+    for chunk in chunks_of(encoder, texts, "document"):
         own = [texts[i] for i in chunk]
         features = encoder.preprocess(own, "document")
         found.count(*unread_tokens(encoder, own, features, "document"))

@@ -144,12 +144,9 @@ def _encode_in_blocks(
             with contextlib.suppress(StorageError):
                 found[start].save(places[start])
     blocks = [found[start] for start in starts]
-    if len(blocks) == 1:
-        return blocks[0]
-    joined = TokenEmbeddings.from_list([array for block in blocks for array in block], encoder.fingerprint, encoder.dim)
-    truncated = sum(block.truncated for block in blocks)
-    whole = TokenEmbeddings(joined.values, joined.offsets, encoder.fingerprint, truncated, encoder.added)
-    return whole.astype(dtype)
+    if not blocks:
+        return TokenEmbeddings.from_list([], encoder.fingerprint, encoder.dim).astype(dtype)
+    return blocks[0] if len(blocks) == 1 else TokenEmbeddings.join(blocks)
 
 
 def _encode_each(

@@ -38,7 +38,7 @@ def encoded(encoder: Encoder, asked: schema.EncodeRequest) -> schema.EncodeAnswe
     return schema.EncodeAnswer(
         model=label(encoder.name), fingerprint=encoder.fingerprint, task=asked.task, dim=found.dim,
         dtype="float32" if found.values.dtype == np.float32 else "float16", lengths=found.lengths.tolist(),
-        truncated=found.truncated, **values,
+        truncated=found.truncated, unread=found.unread[0], tokens=found.unread[1], added=found.added, **values,
     )  # fmt: skip
 
 

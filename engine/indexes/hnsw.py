@@ -235,14 +235,17 @@ class HnswIndex(StoredVectorsIndex):
         """
         voyager = import_module("voyager")
         graph, wanted = self.graph, min(n, self.state.manifest.record["tokens"])
+        values, limit = query.astype(np.float32), LARGEST.get(self.settings.storage, np.inf)
+        # A longer vector has the same neighbours; the graph holds a query's values as it holds those of documents.
+        shrink = np.maximum(np.abs(values).max(axis=1, initial=0, keepdims=True) / limit, 1).astype(np.float32)
         while wanted and graph is not None:
             ef = max(wanted, self.settings.ef or wanted)
             try:
-                labels, distances = graph.query(query.astype(np.float32), wanted, query_ef=ef)
+                labels, distances = graph.query(values / shrink, wanted, query_ef=ef)
             except voyager.RecallError:  # links of removed tokens may lead nowhere
                 wanted //= 2
                 continue
-            return Neighbours(self.owners[labels.astype(np.int64)], 1 - distances, wanted < n)
+            return Neighbours(self.owners[labels.astype(np.int64)], (1 - distances) * shrink, wanted < n)
         return Neighbours(np.empty((len(query), 0), np.int64), np.empty((len(query), 0), np.float32), True)
 
     def _search(self, queries: TokenEmbeddings, k: int, subset: np.ndarray | None) -> list[Ranking]:

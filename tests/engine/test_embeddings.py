@@ -39,6 +39,36 @@ def test_select_copies_items_in_the_order_given(counts: list[int], data: st.Data
         np.testing.assert_array_equal(item, embeddings[position])
 
 
+@given(st.lists(lengths, min_size=1, max_size=4), st.booleans(), st.integers(0, 99))
+def test_joined_items_are_those_of_the_parts_where_they_belong(
+    counts: list[list[int]], spread: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    parts = [
+        replace(ragged(rng, own, 3), fingerprint="m" if i else None, truncated=i, added=2, unread=(i, 10))
+        for i, own in enumerate(counts)
+    ]
+    order = rng.permutation(sum(map(len, parts))) if spread else np.arange(sum(map(len, parts)))
+    places = np.split(order, np.cumsum([len(part) for part in parts])[:-1])
+    joined = TokenEmbeddings.join(parts, places if spread else None)
+    items = [item for part in parts for item in part]
+    assert joined.lengths.tolist() == [len(items[i]) for i in np.argsort(order)]
+    for item, i in zip(joined, np.argsort(order), strict=True):
+        np.testing.assert_array_equal(item, items[i])
+    n = len(parts)
+    known = (joined.fingerprint, joined.truncated, joined.added, joined.unread)
+    assert known == ("m" if n > 1 else None, sum(range(n)), 2, (sum(range(n)), 10 * n))
+
+
+def test_parts_that_do_not_belong_together_are_not_joined() -> None:
+    part = replace(ragged(np.random.default_rng(3), [2, 1], 4, np.float16), fingerprint="m")
+    assert TokenEmbeddings.join([part, part]).values.dtype == np.float16
+    assert TokenEmbeddings.join([part, part.astype("float32")]).values.dtype == np.float32
+    for other in (ragged(np.random.default_rng(3), [1], 5), replace(part, fingerprint="x"), replace(part, added=1)):
+        with pytest.raises(InputError, match="encode all texts with one model"):
+            TokenEmbeddings.join([part, other])
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_saved_and_opened_unchanged(tmp_path: Path, dtype: type) -> None:
     embeddings = ragged(np.random.default_rng(2), [3, 0, 5], 8, dtype)

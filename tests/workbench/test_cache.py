@@ -3,6 +3,7 @@
 import multiprocessing
 import random
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,6 +47,33 @@ def test_a_flipped_bit_anywhere_is_found_by_the_next_process_and_made_again(fake
             found = cache.cached_embeddings(fake_encoder, TEXTS, "document")
         np.testing.assert_array_equal(found.values, truth)
         assert found.lengths.tolist() == [2, 5, 2]
+
+
+def test_what_was_not_read_is_known_of_all_blocks_whether_made_or_kept(fake_encoder, monkeypatch):
+    class Short(type(fake_encoder)):
+        """Reads three words of a text, and adds a vector of the whole."""
+
+        added = 1
+
+        def _encode(self, texts, task, progress=None):
+            words = [text.split() for text in texts]
+            found = super()._encode([" ".join([*own[:3], "whole"]) for own in words], task, progress)
+            unread = sum(max(len(own) - 3, 0) for own in words), sum(map(len, words))
+            return replace(found, truncated=sum(len(own) > 3 for own in words), added=1, unread=unread)
+
+    def known(found):
+        return found.truncated, found.unread, found.added, found.fingerprint, found.values.dtype
+
+    monkeypatch.setattr(cache, "BLOCK_TEXTS", 1)
+    expected = (1, (2, 9), 1, "fake-fingerprint", np.float16)
+    assert known(cache.cached_embeddings(Short(), TEXTS, "document")) == expected
+    folder = cache.embeddings_folder(Short(), TEXTS, "document", "float16")
+    assert known(cache.TokenEmbeddings.open(folder)) == expected
+    cache.shutil.rmtree(folder)
+    for number in (0, 1):  # of an encoding that was interrupted
+        block = Short().encode_document(TEXTS[number : number + 1]).astype("float16")
+        block.save(cache._blocks_folder(folder) / f"{number:08d}")
+    assert known(cache.cached_embeddings(Short(), TEXTS, "document")) == expected
 
 
 def test_damaged_blocks_and_pooled_documents_are_made_again(fake_encoder, monkeypatch):

@@ -17,7 +17,7 @@ import typer
 from engine import TokenEmbeddings, open_index
 from engine.errors import InputError
 from engine.machine import machine, versions
-from workbench.cli import main
+from tests.workbench.typed import run
 from workbench.cli.app import app
 from workbench.cli.commands import register
 from workbench.workspace import Workspace
@@ -43,15 +43,6 @@ def collection(tmp_path: Path) -> Path:
     (folder / "queries.jsonl").write_text('{"_id": "q", "text": "where is the biggest number"}\n')
     (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\targmax\t2\n")
     return folder
-
-
-def run(*arguments: str) -> int:
-    """Exit code of the command, run in this process."""
-    try:
-        main(arguments)
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def test_search_prints_a_table(collection: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,44 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.workbench.typed import run, said
 from workbench import runs as stored
-from workbench.cli import main
 from workbench.runs.store import begin
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch, tiny_collection, fake_encoder) -> Path:
-    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("engine.Encoder.load", lambda *_, **__: fake_encoder)
-    target = tmp_path / "tiny"
-    (target / "qrels").mkdir(parents=True)
-    for name, texts in (("corpus", tiny_collection.documents), ("queries", tiny_collection.queries)):
-        lines = [json.dumps({"_id": key, "text": text}) for key, text in texts.items()]
-        (target / f"{name}.jsonl").write_text("\n".join(lines))
-    judged = [f"{q}\t{d}\t{g}" for q, grades in tiny_collection.qrels.items() for d, g in grades.items()]
-    (target / "qrels" / "test.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judged]))
-    (tmp_path / "exp.yaml").write_text("collection: tiny\nmetrics: [ndcg@10, recall@100]\n")
-    return tmp_path
-
-
-def run(*arguments: str) -> int:
-    try:
-        main(arguments)
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
-
-
-def said(capsys: pytest.CaptureFixture[str]) -> str:
-    """Both streams as one line: tables are wrapped to the width of the terminal."""
-    captured = capsys.readouterr()
-    return " ".join((captured.out + captured.err).split())
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def test_a_second_identical_run_does_no_work_and_says_so(capsys) -> None:

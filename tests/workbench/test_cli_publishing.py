@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.cli import main
+from tests.workbench.typed import run
 
 TEXTS = {"argmax": "Return the index of the largest value.", "open": "Open a file and return its text."}
 
@@ -18,14 +18,6 @@ def texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     path = tmp_path / "texts.jsonl"
     path.write_text("".join(json.dumps({"_id": key, "text": text}) + "\n" for key, text in TEXTS.items()))
     return str(path)
-
-
-def run(*arguments: str) -> int:
-    try:
-        main(arguments)
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def test_an_explanation_is_a_table_and_json(texts: str, capsys: pytest.CaptureFixture[str]) -> None:

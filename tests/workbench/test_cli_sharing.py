@@ -28,6 +28,9 @@ from workbench.cluster.connect import connected
         ("encode --ray --json a b", "encode --ray=local --json a b"),
         ("search -- --ray", "search -- --ray"),
         ("search --ray=head:6379 x", "search --ray=head:6379 x"),
+        ("search --ray 10.0.0.7 question", "search --ray=10.0.0.7 question"),  # wrong, and said to be
+        ("search --ray ray://head:10001 question", "search --ray=ray://head:10001 question"),
+        ("search --ray 1.5 question", "search --ray=local 1.5 question"),
     ],
 )
 def test_the_address_may_be_left_out(typed, meant):
@@ -62,7 +65,7 @@ def test_an_address_where_nobody_answers_is_one_sentence_soon():
         with pytest.raises(WorkerError, match=f"No cluster answers at {address}"), connected(address):
             pass
         assert time.monotonic() - start < 10
-    for wrong in ("ray://10.0.0.7:10001", "somewhere", "http://x:1"):
+    for wrong in ("ray://10.0.0.7:10001", "10.0.0.7", "somewhere", "http://x:1"):
         with (
             pytest.raises(InputError, match="Expected the address of a cluster as host:port, or auto"),
             connected(wrong),

@@ -9,37 +9,11 @@ from pathlib import Path
 import pytest
 
 from engine.errors import InputError
-from workbench.cli import main
+from tests.workbench.typed import run, said
 from workbench.runs.store import list_runs
 from workbench.workspace import open_workspace
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch, tiny_collection, fake_encoder) -> Path:
-    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("engine.Encoder.load", lambda *_, **__: fake_encoder)
-    target = tmp_path / "tiny"
-    (target / "qrels").mkdir(parents=True)
-    for name, texts in (("corpus", tiny_collection.documents), ("queries", tiny_collection.queries)):
-        lines = [json.dumps({"_id": key, "text": text}) for key, text in texts.items()]
-        (target / f"{name}.jsonl").write_text("\n".join(lines))
-    judged = [f"{q}\t{d}\t{g}" for q, grades in tiny_collection.qrels.items() for d, g in grades.items()]
-    (target / "qrels" / "test.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judged]))
-    return tmp_path
-
-
-def run(*arguments: str) -> int:
-    try:
-        main(arguments)
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
-
-
-def said(capsys: pytest.CaptureFixture[str]) -> str:
-    captured = capsys.readouterr()
-    return " ".join((captured.out + captured.err).split())
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def test_systems_are_compared_in_tables_in_a_picture_and_as_json(folder: Path, capsys) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from engine import TokenEmbeddings, open_index
 from engine.pooling import pool
-from tests.workbench.test_cli import run
+from tests.workbench.typed import run
 from workbench.experiments.prepare import prepare
 from workbench.experiments.unread import cut_note, percent, what_was_cut
 from workbench.indexed import open_indexed

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from workbench.cli.output import note
-from workbench.cluster.addresses import LOCAL, is_address
+from workbench.cluster.addresses import LOCAL, is_meant_as_address
 
 RAY = "--ray"
 RayOption = Annotated[
@@ -34,7 +34,7 @@ def worded(arguments: Sequence[str]) -> list[str]:
         if word == "--":
             return [*found, word, *given]
         if word == RAY:
-            word = f"{RAY}={given.pop(0) if given and is_address(given[0]) else LOCAL}"
+            word = f"{RAY}={given.pop(0) if given and is_meant_as_address(given[0]) else LOCAL}"
         found.append(word)
     return found
 

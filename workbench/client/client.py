@@ -88,7 +88,8 @@ class Client:
         values = np.frombuffer(base64.b64decode(found.base64 or ""), np.dtype(found.dtype).newbyteorder("<"))
         offsets = np.concatenate([[0], np.cumsum(found.lengths)]).astype(np.int64)
         values = values.reshape(-1, found.dim).astype(found.dtype)
-        return TokenEmbeddings(values, offsets, found.fingerprint, found.truncated)
+        unread = found.unread, found.tokens
+        return TokenEmbeddings(values, offsets, found.fingerprint, found.truncated, found.added, unread)
 
     def search(
         self, question: str, k: int = 10, *, collection: str = "", system: str = "", scorer: str = "",

@@ -65,6 +65,9 @@ class EncodeAnswer(_Answer):
     dtype: Literal["float16", "float32"]
     lengths: list[int] = Field(description="Vectors of each text.")
     truncated: int = Field(description="Texts that the model read only the beginning of.")
+    unread: int = Field(default=0, description="Tokens of the texts that were not read.")
+    tokens: int = Field(default=0, description="All of their tokens, read or not; 0 where nobody counted.")
+    added: int = Field(default=0, description="Last vectors of each text that stand for no token of it.")
     vectors: list[list[list[float]]] | None = Field(default=None, description="[texts][vectors][dim].")
     base64: str | None = None
 

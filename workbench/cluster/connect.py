@@ -6,8 +6,9 @@ import logging
 import os
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from typing import Any
 
@@ -61,16 +62,10 @@ def connected(address: str = LOCAL, processors: int | None = None) -> Iterator[C
         _answers(address)
     with _told(QUIET if address != LOCAL else {**QUIET, **ALONE}):
         ray = _imported(alone=address == LOCAL)
-        ours = not ray.is_initialized()
-        if ours:
-            _start(ray, address, processors)
-        try:
+        with _started(ray, address, processors):
             cluster = Cluster(ray)
             with cluster.checked(), working(cluster):
                 yield cluster
-        finally:
-            if ours:
-                ray.shutdown()
 
 
 @contextmanager
@@ -108,30 +103,54 @@ def _imported(alone: bool) -> Any:
     return ray
 
 
-def _start(ray: Any, address: str, processors: int | None) -> None:
-    """Start a cluster, or join one."""
-    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if address != LOCAL:
-        _joined(ray, f"What answers at {address} cannot be joined", address=address, **quiet)
+@contextmanager
+def _started(ray: Any, address: str, processors: int | None) -> Iterator[None]:
+    """A cluster that is started or joined for the length of the block; one that this process is in already stays."""
+    if ray.is_initialized():
+        yield
         return
-    settings = {**quiet, "num_cpus": processors or os.cpu_count(), "_node_ip_address": LOOPBACK,
-                "dashboard_host": LOOPBACK, "include_dashboard": find_spec(DASHBOARD) is not None}  # fmt: skip
+    with ExitStack() as stack:
+        if address == LOCAL:
+            # Of its own: nothing stays behind, and nobody who looks for a cluster of this machine finds this one.
+            folder = stack.enter_context(tempfile.TemporaryDirectory(
+                prefix="ray-", dir=_short_folder(), ignore_cleanup_errors=True
+            ))  # fmt: skip
+            stack.callback(ray.shutdown)
+            _start(ray, folder, processors)
+        else:
+            stack.callback(ray.shutdown)
+            none = "No cluster runs on this machine" if address == AUTO else f"No cluster answers at {address}"
+            _joined(ray, f"What answers at {address} cannot be joined", none, address=address)
+        yield
+
+
+def _short_folder() -> str | None:
+    """Where Ray's sockets lie, whose names have about a hundred characters at most, those of the folder included."""
+    return os.environ.get("RAY_TMPDIR") or ("/tmp" if os.path.isdir("/tmp") else None)
+
+
+def _start(ray: Any, folder: str, processors: int | None) -> None:
+    """Start a cluster on loopback, whatever others run on this machine."""
+    settings = {"address": "local", "num_cpus": processors or os.cpu_count(), "_node_ip_address": LOOPBACK,
+                "_temp_dir": folder, "dashboard_host": LOOPBACK,
+                "include_dashboard": find_spec(DASHBOARD) is not None}  # fmt: skip
     try:
         _joined(ray, "No local cluster starts", **settings)
     except WorkerError:  # its helpers have a quarter of a minute to be imported, which is short the first time
         _joined(ray, "No local cluster starts", **settings)
     if any(node["NodeManagerAddress"] != LOOPBACK for node in ray.nodes()):
-        ray.shutdown()
         raise WorkerError(
             "Ray would listen beyond loopback here: start a cluster yourself, and give --ray its address."
         )
 
 
-def _joined(ray: Any, failed: str, **settings: Any) -> None:
+def _joined(ray: Any, failed: str, none: str = "", **settings: Any) -> None:
     try:
-        ray.init(**settings)
+        ray.init(logging_level=logging.ERROR, log_to_driver=False, **settings)
     except Exception as error:  # Ray raises nearly anything, Exception itself too
         ray.shutdown()
+        if none and isinstance(error, ConnectionError):
+            raise WorkerError(f"{none}: start one with `ray start --head`, or give the address of one.") from None
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise WorkerError(
             f"{failed} ({first}): use the same versions of Python and Ray on all machines, and run this on one of them."

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from engine import Encoder, TokenEmbeddings
-from engine.encoding import Progress, Task, chunks
+from engine.encoding import Progress, Task, chunks, chunks_of
 from engine.errors import InputError, WorkerError
 from engine.indexes.sharded.hosts import portable
 from engine.letters import check_texts
@@ -84,11 +84,10 @@ class ClusterEncoder:
             WorkerError: no actor encodes anything any more.
         """
         blocks = [check_texts(texts) for texts in blocks]
-        limit = self.encoder.max_length(task) if isinstance(self.encoder, Encoder) else None
         units = [
             Unit(i, places, [texts[p] for p in places])
             for i, texts in enumerate(blocks)
-            for places in chunks(texts, limit)
+            for places in self._chunks(texts, task)
         ]
         total, done = sum(map(len, blocks)), 0
         if len(units) <= 1:  # nothing to share out
@@ -105,17 +104,12 @@ class ClusterEncoder:
             if progress is not None:
                 progress(done, total)
             if not missing[unit.block]:
-                yield unit.block, self._joined(len(blocks[unit.block]), parts.pop(unit.block))
+                ours = parts.pop(unit.block)
+                places = [np.array(unit.places) for unit, _ in ours]
+                yield unit.block, TokenEmbeddings.join([found for _, found in ours], places)
 
-    def _joined(self, count: int, parts: Sequence[tuple[Unit, TokenEmbeddings]]) -> TokenEmbeddings:
-        items: list[np.ndarray] = [np.empty(0)] * count
-        for unit, found in parts:
-            for place, item in zip(unit.places, found, strict=True):
-                items[place] = item
-        joined = TokenEmbeddings.from_list(items, self.encoder.fingerprint, dim=self.encoder.dim)
-        truncated = sum(found.truncated for _, found in parts)
-        unread = (sum(found.unread[0] for _, found in parts), sum(found.unread[1] for _, found in parts))
-        return replace(joined, truncated=truncated, unread=unread, added=self.encoder.added)
+    def _chunks(self, texts: Sequence[str], task: Task) -> Iterator[list[int]]:
+        return chunks_of(self.encoder, texts, task) if isinstance(self.encoder, Encoder) else chunks(texts, None)
 
     def _units(self, units: list[Unit], task: Task) -> Iterator[tuple[Unit, TokenEmbeddings]]:
         """Encode units, in rounds, until all are there."""
@@ -135,39 +129,36 @@ class ClusterEncoder:
         from ray import data
 
         rows = [{"number": number, "texts": list(unit.texts)} for number, unit in units.items()]
-        count, actor = self._actors(len(rows))
+        count, threads, actor = self._actors(len(rows))
         with quiet(data):
             with warnings.catch_warnings():  # from 2.64 on these arguments have another name
                 warnings.simplefilter("ignore")
                 made = data.from_items(rows, override_num_blocks=len(rows)).map(
-                    cast(Any, Actor), fn_constructor_args=(recipe(self.encoder), task),
+                    cast(Any, Actor), fn_constructor_args=(recipe(self.encoder), task, threads),
                     ray_remote_args_fn=lambda: ONCE, compute=data.ActorPoolStrategy(size=count), **actor,
                 )  # fmt: skip
             for row in made.iter_rows():
-                if row["error"]:
-                    raise InputError(row["error"])
-                lengths = np.frombuffer(row["lengths"], np.int64)
-                values = np.frombuffer(row["values"], row["dtype"]).reshape(int(lengths.sum()), self.encoder.dim)
-                offsets = np.concatenate([[0], np.cumsum(lengths)])
-                yield (
-                    int(row["number"]),
-                    TokenEmbeddings(
-                        values,
-                        offsets,
-                        truncated=int(row["truncated"]),
-                        unread=(int(row["unread"]), int(row["tokens"])),
-                    ),
-                )
+                yield int(row["number"]), self._found(row)
 
-    def _actors(self, units: int) -> tuple[int, dict[str, Any]]:
-        """How many actors, and what each asks for: a GPU where there are some, else a few processors."""
+    def _found(self, row: dict[str, Any]) -> TokenEmbeddings:
+        """The embeddings that an actor sent, or its error."""
+        if row["error"]:
+            raise InputError(row["error"])
+        lengths = np.frombuffer(row["lengths"], np.int64)
+        values = np.frombuffer(row["values"], row["dtype"]).reshape(int(lengths.sum()), self.encoder.dim)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        truncated, unread = int(row["truncated"]), (int(row["unread"]), int(row["tokens"]))
+        return TokenEmbeddings(values, offsets, self.encoder.fingerprint, truncated, self.encoder.added, unread)
+
+    def _actors(self, units: int) -> tuple[int, int, dict[str, Any]]:
+        """How many actors, the threads of each, and what it asks for: a GPU where there are some, or processors."""
         alive = [node["Resources"] for node in self._cluster.nodes()]
         gpus = int(sum(node.get("GPU", 0) for node in alive))
         if gpus and self.encoder.dtype in ON_GPU:
-            return min(gpus, units), {"num_gpus": 1}
+            return min(gpus, units), 0, {"num_gpus": 1}
         processors = [int(node.get("CPU", 0)) for node in alive]
         each = max(1, min([PROCESSORS, *(n for n in processors if n)]))
-        return max(1, min(units, sum(n // each for n in processors))), {"num_cpus": SHARE * each}
+        return max(1, min(units, sum(n // each for n in processors))), each, {"num_cpus": SHARE * each}
 
 
 @contextmanager
@@ -202,9 +193,12 @@ class Actor:
     Args:
         made: From `recipe`.
         task: "query" or "document".
+        threads: That it encodes with; 0 leaves it to the machine.
     """
 
-    def __init__(self, made: dict[str, Any], task: Task) -> None:
+    def __init__(self, made: dict[str, Any], task: Task, threads: int = 0) -> None:
+        if threads:
+            os.environ.setdefault("WORKBENCH_THREADS", str(threads))  # others encode beside it
         self._task, self._made, self._encoder, self._error = task, made, made.get("encoder"), ""
         if self._encoder is None:
             try:

@@ -38,7 +38,12 @@ class Actors(Places):
         """See `Host`."""
         task = self._ray.remote(num_cpus=1, max_retries=RETRIES)(build)
         waiting = [task.remote(job) for job in jobs]
-        self._ray.wait(waiting, num_returns=len(waiting))  # none may write any more when the first error is raised
+        try:
+            self._ray.wait(waiting, num_returns=len(waiting))  # none may write any more when the first error is raised
+        except BaseException:  # who waits is interrupted
+            for reference in waiting:
+                self._ray.cancel(reference, force=True)
+            raise
         for reference, job in zip(waiting, jobs, strict=True):
             found = self._got(reference, f"the shard {job.target.name} could not be built")
             if isinstance(found, Exception):

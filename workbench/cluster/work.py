@@ -40,7 +40,7 @@ class Cluster:
     def __str__(self) -> str:
         alive = self.nodes()
         counts = {name: int(sum(node["Resources"].get(name, 0) for node in alive)) for name in ("CPU", "GPU")}
-        shown = self.ray.get_dashboard_url() if hasattr(self.ray, "get_dashboard_url") else ""
+        shown = self.ray._private.worker.get_dashboard_url()
         return (
             f"Ray: {len(alive)} node{'s' * (len(alive) > 1)}, {counts['CPU']} processors, {counts['GPU']} GPUs"
             f"{f'; dashboard at http://{shown}' if shown else ''}."

@@ -31,6 +31,12 @@ class Climb:
     min_quality: float
 
 
+def measured(experiment: Experiment) -> Run:
+    """Run an experiment whose index is not kept for next time."""
+    with tempfile.TemporaryDirectory(prefix="climb-") as name:
+        return run(experiment, prepared=Loader()(experiment), scratch=Path(name))
+
+
 def climb(asked: Climb, prepared: Prepared | None = None, scratch: Path | None = None) -> list[Option]:
     """Run an experiment up its ladder of search settings, to the first that keeps the quality.
 

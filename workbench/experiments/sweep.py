@@ -12,9 +12,10 @@ from workbench.experiments import plan
 from workbench.experiments.estimate import preflight
 from workbench.experiments.execute import is_kept, run
 from workbench.experiments.experiment import Experiment
-from workbench.experiments.prepare import Loader
+from workbench.experiments.prepare import STAGES, Loader
 from workbench.experiments.progress import Stop
 from workbench.runs.record import Run
+from workbench.systems.text import late, parse_system
 
 OnRun = Callable[[int, int, Run], None]  # runs done, runs in all, the run
 
@@ -62,25 +63,36 @@ def sweep(
             here(number)
         else:
             waiting.append(number)
+    elsewhere = place()
+    if elsewhere is not None:  # all runs are tasks, so that their times were taken alike
+        _encode([experiments[number] for number in waiting], load, halt)
+        if waiting and not halt():
+            for number, done in elsewhere.each(run, [experiments[number] for number in waiting]):
+                found[waiting[number]] = done
+                report(len(found), len(experiments), done)
+                if halt():
+                    break
+        return [found[number] for number in sorted(found)]
     # The first run of each collection and model encodes for the others, in this process.
     heads = {id(load(experiments[i])): i for i in reversed(waiting)}
     at_once = processes or (preflight([experiments[i] for i in waiting], None, load).processes if waiting else 1)
-    alone = sorted(heads.values()) if at_once > 1 or place() is not None else waiting
+    alone = sorted(heads.values()) if at_once > 1 else waiting
     for number in alone:
         if halt():
             break
         here(number)
     rest = [number for number in waiting if number not in alone]
-    elsewhere = place()
-    if rest and not halt() and elsewhere is not None:
-        for number, done in elsewhere.each(run, [experiments[number] for number in rest]):
-            found[rest[number]] = done
-            report(len(found), len(experiments), done)
-            if halt():
-                break
-    elif rest and not halt():
+    if rest and not halt():
         _in_processes(experiments, rest, at_once, found, report, halt)
     return [found[number] for number in sorted(found)]
+
+
+def _encode(experiments: Sequence[Experiment], load: Loader, halt: Stop) -> None:
+    """Encode what runs share, so that each finds it."""
+    for experiment in experiments:
+        for task in STAGES:
+            if not halt() and (not experiment.system or late(parse_system(experiment.system))):
+                load(experiment).encode(task)
 
 
 def _in_processes(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -24,7 +24,7 @@ from engine.indexes.sharded import held
 from engine.indexes.sharded.changes import Job, read_shard
 from engine.indexes.sharded.held import Held
 from engine.indexes.sharded.hosts import Here, Host
-from engine.indexes.sharded.merging import joined, merged_stages, restored
+from engine.indexes.sharded.merging import joined, merged_stages
 from engine.indexes.sharded.placing import shards_of
 from engine.indexes.sharded.processes import Processes
 from engine.indexes.sharded.settings import inner_settings, named, settings_of
@@ -162,7 +162,8 @@ class ShardedIndex(Index):
         shards = self.shard[positions]
         asked = [(int(i), positions[shards == i]) for i in np.unique(shards)]
         found = self.held.ask_each("vectors", [(i, (self._local(i, own),)) for i, own in asked])
-        return restored(found, [np.flatnonzero(shards == i) for i, _ in asked], self.state.fingerprint)
+        vectors = TokenEmbeddings.join(found, [np.flatnonzero(shards == i) for i, _ in asked])
+        return replace(vectors, fingerprint=self.state.fingerprint)
 
     def _local(self, shard: int, positions: np.ndarray) -> np.ndarray:
         """Positions inside a shard."""

@@ -1,4 +1,4 @@
-"""What shards answer, put together: rankings, vectors, and the last stage of a trace."""
+"""What shards answer, put together: rankings, and the last stage of a trace."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.embeddings import TokenEmbeddings
 from engine.indexes.trace import Stage
 from engine.retrieval import Ranking, id_order, top_positions
 
@@ -26,26 +25,6 @@ def joined(parts: Sequence[Ranking], k: int) -> Ranking:
     best = top_positions(scores, id_order(names), k)
     notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
     return Ranking([names[i] for i in best], scores[best], notes)
-
-
-def restored(
-    parts: Sequence[TokenEmbeddings], places: Sequence[np.ndarray], fingerprint: str | None
-) -> TokenEmbeddings:
-    """Items that were fetched part by part, in the order in which they were asked for.
-
-    Args:
-        parts: Items of each part.
-        places: int64, where those of each part belong; together 0 to n - 1.
-        fingerprint: See `TokenEmbeddings`.
-
-    Returns:
-        n items.
-    """
-    items: list[np.ndarray] = [np.empty(0)] * sum(map(len, places))
-    for part, where in zip(parts, places, strict=True):
-        for place, item in zip(where.tolist(), part, strict=True):
-            items[place] = item
-    return TokenEmbeddings.from_list(items, fingerprint)
 
 
 def merged_stages(stages: tuple[Stage, ...], document: str, found: Sequence[Ranking], k: int) -> tuple[Stage, ...]:

@@ -1,5 +1,7 @@
 """HNSW: candidates by token, exact rerank, removal in the graph, determinism."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -97,6 +99,22 @@ def test_values_beyond_fixed_point_are_refused_before_anything_is_written(tmp_pa
     with pytest.raises(InputError, match="between -1 and 1"):
         index.add(["a"], ragged(RNG, [3], 16, unit=False))
     assert len(open_index(tmp_path / "h")) == 0
+
+
+def test_a_query_with_longer_vectors_than_the_graph_can_hold_finds_what_exact_finds(tmp_path):
+    rng = np.random.default_rng(6)
+    documents, query = ragged(rng, rng.integers(2, 9, 60).tolist(), 16), ragged(rng, [4], 16)
+    index = create_index("hnsw", tmp_path / "h", storage="float8", neighbours=80)
+    index.add([str(i) for i in range(60)], documents)
+    longer = replace(query, values=query.values * np.array([[1], [0.5], [7], [15.5]], np.float32))  # tokens that weigh
+    expected = np.argsort(-maxsim(longer, documents)[0], kind="stable")[:10]
+    assert index.search(longer, 10)[0].ids == [str(i) for i in expected]
+    assert isinstance(index, HnswIndex)
+    plain, found = index.neighbours(query.values, 5), index.neighbours(longer.values, 5)
+    np.testing.assert_array_equal(found.documents[0], plain.documents[0])
+    np.testing.assert_array_equal(found.similarity[0], plain.similarity[0])
+    nearest = [max(float(a @ b) for b in documents.values) for a in longer.values]
+    np.testing.assert_allclose(found.similarity[:, 0], nearest, rtol=0.05)
 
 
 def test_unnormalised_vectors_are_found_by_dot_product(tmp_path):

@@ -20,7 +20,7 @@ import pytest
 
 from engine.errors import BusyError, InputError, NotFoundError
 from tests.conftest import finished
-from tests.workbench.test_cli import run
+from tests.workbench.typed import run
 from workbench.client import Client, schema
 
 KEY = "a-key-that-is-long-enough"
@@ -132,7 +132,10 @@ def test_vectors_are_those_of_the_engine(client: Client) -> None:
     assert lists.vectors is not None
     assert np.array_equal(np.concatenate([np.asarray(one) for one in lists.vectors]), found.values)
     assert found.lengths.tolist() == lists.lengths
-    assert client.encode(["word " * 1000, "a"], "document").truncated == 1
+    cut = client.encode(["word " * 1000, "a"], "document")
+    assert cut.truncated == 1
+    assert cut.unread[0] > 700
+    assert cut.unread[1] > 1000
 
 
 def test_a_collection_is_made_and_grows(client: Client) -> None:

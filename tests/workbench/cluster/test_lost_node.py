@@ -16,7 +16,7 @@ from workbench import elsewhere, runs
 from workbench.cli import main
 from workbench.cluster.connect import connected
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # nothing in here waits longer, on a busy machine either
 RNG = np.random.default_rng(8)
 DOCUMENTS = ragged(RNG, RNG.integers(3, 12, 80).tolist(), 16)
 QUERIES = ragged(RNG, [4, 6], 16)
@@ -140,6 +140,15 @@ def said(capsys, *arguments):
     return printed.out
 
 
+def written(folder):
+    """What vectors and indexes consist of, file by file."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.suffix in (".npy", ".bin", ".parquet")
+    }
+
+
 def test_commands_give_with_ray_what_they_give_without(cluster, collection, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("engine.encoding.CHUNK_TEXTS", 20)
     (tmp_path / "pairs.jsonl").write_text(
@@ -151,21 +160,27 @@ def test_commands_give_with_ray_what_they_give_without(cluster, collection, tmp_
         home = tmp_path / ("home-ray" if ray else "home")
         monkeypatch.setenv("WORKBENCH_HOME", str(home))
         here = ("--collection", str(collection))
-        said(capsys, "index", str(home / "index"), *here, "--index", "sharded:of=exact,shards=2", *ray)
-        said(capsys, "encode", str(collection), str(home / "vectors"), *ray)
-        hits = json.loads(
-            said(capsys, "search", "copper garden winter", "--index", str(home / "index"), "--json", *ray)
-        )
+        said(capsys, "encode", str(collection), str(home / "made" / "vectors"), *ray)
+        hits = []
+        for kind in ("plaid", "sharded:of=plaid,shards=2"):
+            place = str(home / "made" / kind.partition(":")[0])
+            said(capsys, "index", place, *here, "--index", kind, *ray)
+            hits.append(json.loads(said(capsys, "search", "copper garden winter", "--index", place, "--json", *ray)))
         scores = json.loads(said(capsys, "evaluate", *here, "--index", "sharded:of=hnsw,shards=2", "--json", *ray))
         swept = said(capsys, "sweep", str(tmp_path / "exp.yaml"), "--over", "pool_factor=1,2,3", "--json", *ray)
         advice = json.loads(said(capsys, "recommend", *here, "--index", "exact", "--seconds", "120", "--json", *ray))
         said(capsys, "mine", "--data", str(tmp_path / "pairs.jsonl"), "--output", str(home / "mined.jsonl"), *ray)
         outcomes.append({
-            "hits": [(hit["id"], hit["score"]) for hit in hits["hits"]],
+            "made": written(home / "made"),
+            "hits": [[(hit["id"], hit["score"]) for hit in found["hits"]] for found in hits],
             "scores": (scores["mean"], scores["per_query"], scores["run"]),
             "swept": [(run["experiment"]["pool_factor"], run["scores"]) for run in json.loads(swept)],
             "advice": sorted((entry["factor"], entry["value"]) for entry in advice["tried"]),
             "mined": (home / "mined.jsonl").read_text(),
             "runs": sorted(run.id for run in runs.list_runs()),
         })  # fmt: skip
-    assert outcomes[0] == outcomes[1]
+    plain, shared = outcomes
+    assert plain.keys() == shared.keys()
+    for what, outcome in plain.items():
+        assert outcome == shared[what], what
+    assert {name.split("/")[0] for name in plain["made"]} == {"vectors", "plaid", "sharded"}
