@@ -4,6 +4,7 @@ python -m benchmarks.bench_trained pooled --pairs ../shared/collections/medquad
 python -m benchmarks.bench_trained scorers --pairs ../shared/collections/medquad
 python -m benchmarks.bench_trained first --seeds 5
 python -m benchmarks.bench_trained step --batch 64
+python -m benchmarks.bench_trained scorer-steps --batch 64 --threads 1
 
 `pooled` and `scorers` train the embedded model's head on vectors of its frozen backbone, each text encoded once for all
 ways of training; every way sees the same batches.
@@ -13,138 +14,27 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from benchmarks.bench_scorers import write
-from benchmarks.machine import describe, save
+from benchmarks.head_bench import Bench, domain, origin
+from benchmarks.machine import save
+from benchmarks.trained_scorers import scorer_steps, trained_scorers
 from engine import Collection, Encoder, load_collection
 from engine.maxsim import scorers
-from engine.sampling import sample
 from engine.statistics import p_value, paired
-from engine.training import Score, TrainingData, TrainSettings, read_training_data
-from engine.training.development import pooled_scores
+from engine.training import Score, TrainSettings
 from engine.training.frozen import remembered_backbone
-from engine.training.model import build_loss, load_for_training, prepare
-from engine.training.targets import Targets, sampled_noise
+from engine.training.model import build_loss, load_for_training
+from engine.training.targets import Targets
 
 FACTORS = (1, 2, 4)
 COLLECTIONS = ("embedded", "cranfield", "cisi", "med", "npl")
-TRAINED = (
-    "maxsim", "mean-maxsim", "xtr:retrieved=1000,in_batch=128", "smooth-maxsim:temperature=0.1,final=0.01",
-    "smooth-maxsim:temperature=0.02", "top-mean:m=2", "weighted-maxsim", "lite",
-)  # fmt: skip
-
-
-INTRODUCTION = """nDCG@10 of the embedded model whose head was trained with each scorer on {rows:,} pairs of medquad,
-{steps} steps of {batch}, the backbone as it was, and which is searched with that scorer; every scorer saw the same
-batches. In brackets the paired difference to MaxSim trained alike; a star where its 95% interval over questions leaves
-zero out. Written by `python -m benchmarks.bench_trained scorers`; intervals and p are in
-`benchmarks/results/trained-scorers.json`.
-
-- `xtr` trains on what each query token retrieves in the batch (`in_batch`): what is not retrieved counts nothing, and
-  the sum is divided by the number of query tokens that found something. Searches put the last retrieved similarity in
-  place of what is missing.
-- `smooth-maxsim:temperature=0.1,final=0.01` sharpens from step to step; searches use the end.
-- `lite` adds a small network to MaxSim, on the 16 largest similarities of each of up to 32 query tokens. For a query of
-  12 tokens it takes 11,520 multiplications a document beside MaxSim, which takes 96,000 to 200,000 for 64 to 130 tokens
-  of 128 dimensions; its rows have to be sorted, which costs more than the products.
-
-"""
-
-
-class Bench:
-    """The embedded model with its backbone frozen, and the head as it was.
-
-    Args:
-        arguments: Of the command.
-    """
-
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        torch.set_num_threads(arguments.threads)
-        self.arguments = arguments
-        self.settings = TrainSettings(
-            base=arguments.model, train_only="head", batch=arguments.batch, learning_rate=arguments.learning_rate,
-            max_steps=arguments.steps, document_length=arguments.document_length, device="cpu", seed=arguments.seed,
-        )  # fmt: skip
-        self.encoder = load_for_training(self.settings)
-        self.model: Any = self.encoder.model
-        prepare(self.model, self.settings)
-        self.begun = {name: value.clone() for name, value in self.model.state_dict().items()}
-
-    def fit(self, data: TrainingData, settings: TrainSettings) -> Any:
-        """Train from the head as it was; returns the scorer."""
-        self.model.load_state_dict(self.begun)
-        noise = sampled_noise(self.encoder.encode_document, data.columns["positive"], settings.bits)
-        torch.manual_seed(settings.seed)
-        loss = build_loss(self.model, settings, noise)
-        loss.answers = data.answers()
-        learning = [p for p in (*self.model.parameters(), *loss.scorer.parameters()) if p.requires_grad]
-        optimizer = torch.optim.AdamW(learning, lr=settings.learning_rate, weight_decay=0.0)
-        warm = max(settings.max_steps // 10, 1)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: min((step + 1) / warm, (settings.max_steps - step) / settings.max_steps)
-        )
-        self.model.train()
-        for step, rows in enumerate(batches(data, settings)):
-            loss.scorer.anneal(step / max(settings.max_steps - 1, 1))
-            value = loss(*self.columns(data.select(rows)))
-            optimizer.zero_grad()
-            value.backward()
-            optimizer.step()
-            schedule.step()
-            if step % 25 == 0:
-                print(f"  step {step}: loss {value.item():.3f}", file=sys.stderr, flush=True)
-        loss.scorer.anneal(1.0)
-        self.model.eval()
-        return loss.scorer
-
-    def columns(self, rows: TrainingData) -> tuple[list[dict[str, Any]], torch.Tensor]:
-        """What a loss takes."""
-        lengths = {"query": None, "document": self.arguments.document_length}
-        columns = []
-        for name, texts in rows.columns.items():
-            task = "query" if name == "query" else "document"
-            length = {} if lengths[task] is None else {"max_length": lengths[task]}
-            columns.append({**self.model.preprocess(texts, task=task, **length), "task": task})
-        return columns, torch.tensor(rows.to_dataset(True)["label"])
-
-    def scores(self, collection: Collection, factors: Sequence[float], scorer: Any) -> dict[float, Score]:
-        """At each factor."""
-        return pooled_scores(Encoder(self.model, "trained"), collection, factors, scorer)
-
-
-def batches(data: TrainingData, settings: TrainSettings) -> Iterator[list[int]]:
-    """Rows of each step, no text twice in one."""
-    generator = np.random.default_rng(settings.seed)
-    for _ in range(settings.max_steps):
-        seen: set[str] = set()
-        rows: list[int] = []
-        for row in generator.permutation(len(data)).tolist():
-            texts = {texts[row] for texts in data.columns.values()}
-            if not texts & seen:
-                rows.append(row)
-                seen |= texts
-            if len(rows) == settings.batch:
-                break
-        yield rows
-
-
-def domain(arguments: argparse.Namespace) -> tuple[TrainingData, Collection]:
-    """Training pairs of a collection without what its test holds, and a sample of its test."""
-    folder = Path(arguments.pairs)
-    whole = load_collection(str(folder))
-    data = read_training_data(folder / "train-pairs.jsonl").check(None, whole)
-    rows = np.sort(np.random.default_rng(arguments.seed).permutation(len(data))[: arguments.rows])
-    return data.select(rows.tolist()), sample(whole, arguments.documents, arguments.questions)
 
 
 def pooled(arguments: argparse.Namespace) -> None:
@@ -177,7 +67,7 @@ def pooled(arguments: argparse.Namespace) -> None:
             }
     for record in found.values():
         record.pop("per_query")
-    save(f"trained-pooled-{Path(arguments.pairs).name}", {**_origin(arguments), "rows": len(data), "ways": found,
+    save(f"trained-pooled-{Path(arguments.pairs).name}", {**origin(arguments), "rows": len(data), "ways": found,
           "questions": len(test.judged_queries), "documents": len(test.documents)})  # fmt: skip
 
 
@@ -205,50 +95,6 @@ def _quantised(bench: Bench, test: Collection, scorer: Any) -> dict[str, Any]:
     return {"ndcg@10 in 2 bits": score}
 
 
-def trained_scorers(arguments: argparse.Namespace) -> None:
-    """Every scorer trained on the same batches and measured with itself: nDCG@10 and the difference to MaxSim."""
-    bench, (data, test) = Bench(arguments), domain(arguments)
-    folder = Path(arguments.pairs).parent
-    names = [name for name in arguments.collections.split(",") if name]
-    collections = [test, *(load_collection(name if name == "embedded" else str(folder / name)) for name in names)]
-    found: dict[str, dict[str, Score]] = {}
-    seconds: dict[str, float] = {}
-    with remembered_backbone(bench.model, 12_000_000_000):
-        for name in ("untrained", *TRAINED):
-            scorer = scorers.get() if name == "untrained" else bench.fit(data, replace(bench.settings, scorer=name))
-            cpu = time.process_time()
-            found[name] = {collection.name: bench.scores(collection, (1,), scorer)[1] for collection in collections}
-            seconds[name] = time.process_time() - cpu
-            print(name, {key: round(score.ndcg, 4) for key, score in found[name].items()}, flush=True)
-    table = {}
-    for name, scores in found.items():
-        table[name] = {"processor_seconds": seconds[name]}
-        for key, score in scores.items():
-            other = found["maxsim"][key].per_query
-            table[name][key] = {
-                "ndcg@10": [score.ndcg, score.low, score.high],
-                "difference": list(paired(other, score.per_query)),
-                "p_value": p_value(list(other.values()), list(score.per_query.values()), "randomization"),
-            }
-    save("trained-scorers", {**_origin(arguments), "rows": len(data), "scorers": table})
-    write(trained=INTRODUCTION.format(rows=len(data), **vars(arguments)) + "\n".join(scorer_table(table)))
-
-
-def scorer_table(table: dict[str, Any]) -> Iterator[str]:
-    """The table of `docs/scorers.md`, line by line."""
-    names = [name for name in next(iter(table.values())) if name != "processor_seconds"]
-    yield "| trained scorer | " + " | ".join(names) + " |"
-    yield "| --- |" + " --- |" * len(names)
-    for scorer, record in table.items():
-        cells = []
-        for name in names:
-            mean, difference = record[name]["ndcg@10"][0], record[name]["difference"]
-            sure = "*" if difference[1] > 0 or difference[2] < 0 else ""
-            apart = "" if scorer == "maxsim" else f" ({difference[0]:+.3f}{sure})"
-            cells.append(f"{mean:.3f}{apart}")
-        yield f"| {scorer} | " + " | ".join(cells) + " |"
-
-
 def first(arguments: argparse.Namespace) -> None:
     """The run that the page Train offers first, with several seeds."""
     from apps.training_asked import first_request, read_request
@@ -270,7 +116,7 @@ def first(arguments: argparse.Namespace) -> None:
             "better": len(report.better), "worse": len(report.worse), "measured": report.measured,
         })  # fmt: skip
         print(json.dumps(found[-1]), flush=True)
-    save(f"trained-first-{arguments.way}", {**_origin(arguments), "runs": found})
+    save(f"trained-first-{arguments.way}", {**origin(arguments), "runs": found})
 
 
 def step(arguments: argparse.Namespace) -> None:
@@ -293,17 +139,12 @@ def step(arguments: argparse.Namespace) -> None:
             times[count].append(time.process_time() - cpu)
     ratio = min(times[3]) / min(times[1])
     print(f"batch {arguments.batch}: a step with factors 1, 2, 4 takes {ratio:.2f} times the processor time")
-    save("trained-step", {**_origin(arguments), "ratio": ratio, "seconds": {str(k): v for k, v in times.items()}})
-
-
-def _origin(arguments: argparse.Namespace) -> dict[str, Any]:
-    kept = {key: value for key, value in vars(arguments).items() if key not in ("what", "pairs", "model", "threads")}
-    return {"settings": kept, "model": Path(arguments.model).name, "machine": describe()}
+    save("trained-step", {**origin(arguments), "ratio": ratio, "seconds": {str(k): v for k, v in times.items()}})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("pooled", "scorers", "first", "step"))
+    parser.add_argument("what", choices=("pooled", "scorers", "first", "step", "scorer-steps"))
     parser.add_argument("--pairs", default="../shared/collections/medquad", help="a collection with train-pairs.jsonl")
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--rows", type=int, default=2500, help="training pairs, a sample")
@@ -319,7 +160,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--way", default="head", help="what learns in the first run: head, lora or all")
     arguments = parser.parse_args()
-    ways = {"pooled": pooled, "scorers": trained_scorers, "first": first, "step": step}
+    ways = {"pooled": pooled, "scorers": trained_scorers, "first": first, "step": step,
+            "scorer-steps": scorer_steps}  # fmt: skip
     ways[arguments.what](arguments)
 
 

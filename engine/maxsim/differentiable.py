@@ -73,12 +73,21 @@ def maxsim_ragged(queries: Ragged, documents: Ragged) -> Tensor:
         [m, n] float32 (float64 for float64 vectors); negative infinity, and no gradient, for a document without tokens.
         Of equal maxima the first wins the gradient.
     """
-    dtype = torch.promote_types(torch.promote_types(queries.values.dtype, documents.values.dtype), torch.float32)
-    values = [side.values.to(dtype).contiguous() for side in (queries, documents)]
     device = queries.values.device
-    scores = _MaxSim.apply(*values, queries.offsets.to(device), documents.offsets.to(device))
+    scores = _MaxSim.apply(*computed_in(queries, documents), queries.offsets.to(device), documents.offsets.to(device))
     assert isinstance(scores, Tensor)
     return scores
+
+
+def computed_in(queries: Ragged, documents: Ragged) -> list[Tensor]:
+    """The vectors of both in the dtype that similarities are computed in: float32, or float64 where one side has it."""
+    dtype = torch.promote_types(torch.promote_types(queries.values.dtype, documents.values.dtype), torch.float32)
+    return [side.values.to(dtype).contiguous() for side in (queries, documents)]
+
+
+def compiled(values: Tensor) -> bool:
+    """Whether the kernels take these vectors, rather than torch."""
+    return values.device.type == "cpu" and values.dtype == torch.float32
 
 
 def maxsim_grad(q: Tensor, q_mask: Tensor, d: Tensor, d_mask: Tensor) -> Tensor:
@@ -116,8 +125,7 @@ class _MaxSim(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, queries: Tensor, documents: Tensor, spans: Tensor, offsets: Tensor) -> Tensor:
-        ctx.compiled = queries.device.type == "cpu" and queries.dtype == torch.float32
-        run = _forward_compiled if ctx.compiled else _forward_torch
+        run = _forward_compiled if compiled(queries) else _forward_torch
         scores, where = run(queries.detach(), spans, documents.detach(), offsets)
         ctx.save_for_backward(queries, documents, spans, offsets, where)
         return scores
@@ -125,7 +133,7 @@ class _MaxSim(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         queries, documents, spans, offsets, where = ctx.saved_tensors
-        run = _backward_compiled if ctx.compiled else _backward_torch
+        run = _backward_compiled if compiled(queries) else _backward_torch
         needed = ctx.needs_input_grad[0], ctx.needs_input_grad[1]
         sides = queries.detach(), spans, documents.detach(), offsets
         to_queries, to_documents = run(gradients[0].detach(), *sides, where, needed)

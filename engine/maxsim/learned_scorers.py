@@ -5,8 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
-from engine.maxsim.scorer_kinds import BaseScorer, whole
+from engine.maxsim.differentiable import Ragged
+from engine.maxsim.largest import largest_ragged
+from engine.maxsim.scorer_kinds import BLOCK_VALUES, BaseScorer, owners, sum_by_query, token_counts, whole
 
 
 class WeightedMaxSim(BaseScorer):
@@ -28,13 +31,18 @@ class WeightedMaxSim(BaseScorer):
         self.dim = dim
         self.direction = torch.nn.Parameter(torch.zeros(dim))
 
-    def weights(self, query: Tensor) -> Tensor:
-        """How much each token of a query [q, dim] counts, [q], 1 on average: what a page can show."""
-        return torch.softmax(query @ self.direction[: query.shape[1]].to(query), dim=0) * len(query)
+    def weights(self, queries: Ragged) -> Tensor:
+        """How much each query token counts, [query tokens], 1 on average over its query: what a page can show."""
+        own, n = owners(queries), len(queries)
+        logits = queries.values @ self.direction[: queries.values.shape[1]].to(queries.values)
+        highest = logits.detach().new_full((n,), -torch.inf).scatter_reduce(0, own, logits.detach(), "amax")
+        powers = torch.exp(logits - highest[own])
+        total = powers.new_zeros(n).index_add(0, own, powers)
+        return powers / total[own] * token_counts(queries)[own, 0]
 
-    def combine(self, best: Tensor, query: Tensor) -> Tensor:
+    def combine(self, best: Tensor, queries: Ragged) -> Tensor:
         """The weighted sum."""
-        return best @ self.weights(query)
+        return sum_by_query(best * self.weights(queries), queries)
 
 
 class Lite(BaseScorer):
@@ -65,15 +73,41 @@ class Lite(BaseScorer):
         self.rows, self.columns = torch.nn.Linear(m, width), torch.nn.Linear(tokens, width)
         self.out = torch.nn.Parameter(torch.zeros(width * width))
 
-    def judge(self, similarity: Tensor, mask: Tensor, query: Tensor, floor: Tensor | None, training: bool) -> Tensor:
-        """MaxSim and the network's sum."""
-        best = similarity.topk(min(self.m, similarity.shape[2]), dim=2).values
-        best = best.masked_fill(best == -torch.inf, 0.0)  # NaN stays, to be seen
-        seen = functional.pad(best[:, : self.tokens], (0, self.m - best.shape[2]))
-        features = functional.relu(_linear(self.rows, seen)).transpose(1, 2)
-        features = functional.pad(features, (0, self.tokens - features.shape[2]))
-        features = functional.relu(_linear(self.columns, features)).flatten(1)
-        return best[:, :, 0].sum(dim=1) + features @ self.out.to(features)
+    def seen(self, queries: Ragged, documents: Ragged) -> Tensor:
+        """The largest similarities."""
+        return largest_ragged(queries, documents, self.m)
+
+    def judge(self, seen: Tensor, queries: Ragged, floor: Tensor | None, training: bool) -> Tensor:
+        """MaxSim and the network's sum, for some queries after the other."""
+        some = max(BLOCK_VALUES // (len(seen) * self.m * self.tokens), 1)
+        rows, added = functional.pad(seen, (0, 1)).permute(2, 0, 1).contiguous(), []
+        for places in self.places(queries).split(some):
+            if torch.is_grad_enabled():  # features are computed again for the gradient instead of being kept
+                added.append(checkpoint(self.network, rows, places, use_reentrant=False))
+            else:
+                added.append(self.network(rows, places))
+        nothing = (queries.lengths == 0).to(seen.device)[:, None]
+        return sum_by_query(seen[:, 0], queries) + torch.cat(added).masked_fill(nothing, 0.0)
+
+    def places(self, queries: Ragged) -> Tensor:
+        """Where the first tokens of each query are, int64 [queries, tokens]; behind the last where there is none."""
+        number = torch.arange(self.tokens)
+        at = (queries.offsets[:-1, None] + number).masked_fill(number >= queries.lengths[:, None], len(queries.values))
+        return at.to(queries.values.device)
+
+    def network(self, seen: Tensor, places: Tensor) -> Tensor:
+        """What is added to MaxSim, [some queries, D].
+
+        Args:
+            seen: [query tokens + 1, D, m], zeros in the last one.
+            places: int64 [some queries, tokens], of query tokens.
+        """
+        rows = seen.index_select(0, places.reshape(-1)).unflatten(0, places.shape).transpose(1, 2)
+        rows = rows.masked_fill(rows == -torch.inf, 0.0)  # NaN stays, to be seen
+        features = functional.relu(_linear(self.rows, rows))
+        there = (places < len(seen) - 1).to(rows)[:, None, :, None]
+        features = functional.relu(_linear(self.columns, (features * there).transpose(2, 3))).flatten(2)
+        return features @ self.out.to(features)
 
     def work(self, query_tokens: int) -> int:
         """Multiplications for one document beside those of MaxSim."""

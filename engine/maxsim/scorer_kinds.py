@@ -10,21 +10,22 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
 from engine.maxsim import exact
 from engine.maxsim.checks import check_pair, check_scores
 from engine.maxsim.differentiable import Ragged, concatenate, maxsim_ragged
+from engine.maxsim.largest import kth_largest, largest_ragged
+from engine.maxsim.soft import soft_maximum_ragged
 
-BLOCK_TOKENS = 16384  # document tokens that `score` pads and scores together
+BLOCK_TOKENS, QUERY_TOKENS = 16384, 4096  # of documents and of queries that `score` scores together
 ROUNDING = 1e-6  # by how much two products of the same vectors may differ
 BLOCK_VALUES = 1 << 24  # similarities held at once where those with all tokens are looked at
 
 
 class BaseScorer(torch.nn.Module):
-    """Base of scorers: `floor`, `per_token` and `combine` are what one of them changes; see `scorers.Scorer`."""
+    """Base of scorers: `seen`, `judge` and `combine` are what one of them changes; see `scorers.Scorer`."""
 
     about = ""
     formula = ""
@@ -35,68 +36,60 @@ class BaseScorer(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
 
-    def floor(self, queries: Tensor, blocks: Iterable[Tensor], training: bool) -> Tensor | None:
-        """A similarity for each query token that all document tokens decide together, [query tokens], or None.
+    def seen(self, queries: Ragged, documents: Ragged) -> Tensor:
+        """What the score is made of, [D, values, query tokens]: of each query token with each document its best match.
+
+        What it gives for a document without tokens does not count.
+        """
+        return largest_ragged(queries, documents)
+
+    def judge(self, seen: Tensor, queries: Ragged, floor: Tensor | None, training: bool) -> Tensor:
+        """The scores [queries, D]; what they say of a document without tokens does not count.
+
+        Args:
+            seen: [D, values, query tokens], from `seen`.
+            queries: As there.
+            floor: See `floor`.
+            training: Whether the floor is that of a batch in training, rather than that of a collection.
+        """
+        return self.combine(seen[:, 0], queries)
+
+    def combine(self, best: Tensor, queries: Ragged) -> Tensor:
+        """The scores [queries, D] from what query tokens get, [D, query tokens]."""
+        return sum_by_query(best, queries)
+
+    def floor(self, queries: Tensor, blocks: Iterable[Tensor]) -> Tensor | None:
+        """A similarity for each query token that all tokens of a collection decide together, [query tokens], or None.
 
         Args:
             queries: Query tokens [query tokens, dim].
             blocks: All document tokens, in parts [tokens, dim].
-            training: Whether they are those of a batch in training, rather than those of a collection.
         """
         return None
 
-    def per_token(self, similarity: Tensor, mask: Tensor) -> Tensor:
-        """What each query token gets from each document, [D, q].
-
-        Args:
-            similarity: [D, q, longest], negative infinity where there is no token.
-            mask: bool [D, longest], True where there is one.
-        """
-        return similarity.max(dim=2).values
-
-    def combine(self, best: Tensor, query: Tensor) -> Tensor:
-        """The scores [D] of a query's vectors [q, dim] from what its tokens get, [D, q]."""
-        return best.sum(dim=1)
-
-    def judge(self, similarity: Tensor, mask: Tensor, query: Tensor, floor: Tensor | None, training: bool) -> Tensor:
-        """The scores [D] of one query; what they say of a document without tokens does not count.
-
-        Args:
-            similarity: [D, q, longest], negative infinity where there is no token.
-            mask: bool [D, longest], True where there is one.
-            query: [q, dim].
-            floor: Its part of `floor`, [q].
-            training: See `floor`.
-        """
-        return self.combine(self.per_token(similarity, mask).masked_fill(~mask.any(1)[:, None], 0.0), query)
+    def batch_floor(self, queries: Tensor, documents: Tensor) -> Tensor | None:
+        """The same while a model trains, from all document tokens of a batch [tokens, dim], one or more."""
+        return None
 
     def anneal(self, share: float) -> None:
         """Training has come this far, 0 to 1: for scorers that change on the way."""
 
     def forward(self, queries: Ragged, documents: Ragged) -> Tensor:
-        """Every query against every document; a query's similarities are computed again for the gradient, not kept."""
-        padded = documents.padded()
-        floors = self._floors(queries, documents)
-        rows = []
-        for i, query in enumerate(queries.values.split(queries.lengths.tolist())):
-            if torch.is_grad_enabled():
-                rows.append(checkpoint(self._row, query, *padded, floors[i], use_reentrant=False))
-            else:
-                rows.append(self._row(query, *padded, floors[i]))
-        return torch.stack(rows) if rows else documents.values.new_empty(0, len(documents))
+        """Every query against every document; no similarity is kept but what `seen` gives."""
+        return self._scores(queries, documents, self._batch_floor(queries, documents))
 
     def matched(self, queries: Ragged, columns: Sequence[Ragged]) -> Tensor:
         """Each query against its own documents."""
-        floors, rows = self._floors(queries, concatenate(columns)), []
-        for i, query in enumerate(queries.values.split(queries.lengths.tolist())):
+        floor, rows = self._batch_floor(queries, concatenate(columns)), []
+        for i in range(len(queries)):
             own = concatenate([column.slice(i, i + 1) for column in columns])
-            rows.append(self._row(query, *own.padded(), floors[i]))
+            rows.append(self._scores(queries.slice(i, i + 1), own, _slice(floor, queries, i, i + 1))[0])
         return torch.stack(rows)
 
     def score(
         self, queries: TokenEmbeddings, documents: TokenEmbeddings, within: TokenEmbeddings | None = None
     ) -> np.ndarray:
-        """Without gradients, in blocks of documents."""
+        """Without gradients, in blocks of documents and of queries."""
         check_pair(queries, documents)
         scores = np.full((len(queries), len(documents)), -np.inf, np.float32)
         if not len(queries) or not documents.n_tokens:
@@ -104,12 +97,14 @@ class BaseScorer(torch.nn.Module):
         with torch.inference_mode():
             asked = _tensors(queries, 0, len(queries))
             whole = within or documents
-            floor = self.floor(asked.values, (_tensors(whole, *block).values for block in _blocks(whole)), False)
-            floors = [None] * len(queries) if floor is None else floor.split(asked.lengths.tolist())
-            for start, stop in _blocks(documents):
-                padded = _tensors(documents, start, stop).padded()
-                for i, query in enumerate(asked.values.split(asked.lengths.tolist())):
-                    scores[i, start:stop] = self._row(query, *padded, floors[i], training=False).numpy()
+            floor = self.floor(
+                asked.values, (_tensors(whole, *block).values for block in _blocks(whole.offsets, BLOCK_TOKENS))
+            )
+            for start, stop in _blocks(documents.offsets, BLOCK_TOKENS):
+                block = _tensors(documents, start, stop)
+                for first, last in _blocks(queries.offsets, QUERY_TOKENS):
+                    own = asked.slice(first, last), block, _slice(floor, asked, first, last)
+                    scores[first:last, start:stop] = self._scores(*own, training=False).numpy()
         check_scores(scores, queries, documents)
         return scores
 
@@ -123,19 +118,17 @@ class BaseScorer(torch.nn.Module):
             found["weights"] = digest.hexdigest()
         return found
 
-    def _floors(self, queries: Ragged, documents: Ragged) -> Sequence[Tensor | None]:
+    def _batch_floor(self, queries: Ragged, documents: Ragged) -> Tensor | None:
         with torch.no_grad():
-            blocks = documents.values.split(BLOCK_TOKENS)
-            floor = self.floor(queries.values, blocks, True) if len(documents.values) else None
-        return [None] * len(queries) if floor is None else floor.split(queries.lengths.tolist())
+            return self.batch_floor(queries.values, documents.values) if len(documents.values) else None
 
-    def _row(self, query: Tensor, values: Tensor, mask: Tensor, floor: Tensor | None, training: bool = True) -> Tensor:
-        """Scores [D] of one query [q, dim] with documents [D, longest, dim] and their mask."""
-        empty = ~mask.any(1)
-        if not values.shape[1] or not len(query):
-            return values.new_zeros(len(values)).masked_fill(empty, -torch.inf)
-        similarity = torch.einsum("id,njd->nij", query, values).masked_fill(~mask[:, None, :], -torch.inf)
-        return self.judge(similarity, mask, query, floor, training).masked_fill(empty, -torch.inf)
+    def _scores(self, queries: Ragged, documents: Ragged, floor: Tensor | None, training: bool = True) -> Tensor:
+        """The scores of every query with every document, [queries, documents]."""
+        empty = (documents.lengths == 0).to(documents.values.device)
+        if not len(queries.values) or not len(documents.values):
+            return documents.values.new_zeros(len(queries), len(documents)).masked_fill(empty, -torch.inf)
+        seen = self.seen(queries, documents).masked_fill(empty[:, None, None], 0.0)
+        return self.judge(seen, queries, floor, training).masked_fill(empty, -torch.inf)
 
 
 class MaxSim(BaseScorer):
@@ -164,13 +157,13 @@ class MeanMaxSim(MaxSim):
     source = "Lee et al., 2023, arXiv 2304.01982 (without the imputation)"
     mean = True
 
-    def combine(self, best: Tensor, query: Tensor) -> Tensor:
+    def combine(self, best: Tensor, queries: Ragged) -> Tensor:
         """The mean."""
-        return best.mean(dim=1)
+        return sum_by_query(best, queries) / token_counts(queries)
 
     def forward(self, queries: Ragged, documents: Ragged) -> Tensor:
         """MaxSim divided by the number of query tokens."""
-        return super().forward(queries, documents) / queries.lengths.clamp(min=1).to(queries.values.device)[:, None]
+        return super().forward(queries, documents) / token_counts(queries)
 
     def score(
         self, queries: TokenEmbeddings, documents: TokenEmbeddings, within: TokenEmbeddings | None = None
@@ -206,10 +199,9 @@ class SmoothMaxSim(BaseScorer):
         """Let the temperature fall."""
         self.current = self.temperature * ((self.final or self.temperature) / self.temperature) ** share
 
-    def per_token(self, similarity: Tensor, mask: Tensor) -> Tensor:
+    def seen(self, queries: Ragged, documents: Ragged) -> Tensor:
         """The soft maximum over document tokens."""
-        filled = similarity.masked_fill(~mask.any(1)[:, None, None], 0.0)  # no gradient of NaN from empty documents
-        return self.current * torch.logsumexp(filled / self.current, dim=2)
+        return soft_maximum_ragged(queries, documents, self.current)[:, None]
 
 
 class TopMeanSim(BaseScorer):
@@ -227,11 +219,11 @@ class TopMeanSim(BaseScorer):
         super().__init__()
         self.m = whole("m", m, "1 is MaxSim")
 
-    def per_token(self, similarity: Tensor, mask: Tensor) -> Tensor:
+    def seen(self, queries: Ragged, documents: Ragged) -> Tensor:
         """The mean of the largest similarities."""
-        best = similarity.topk(min(self.m, similarity.shape[2]), dim=2).values
+        best = largest_ragged(queries, documents, self.m)
         present = best != -torch.inf  # NaN stays, to be seen
-        return best.masked_fill(~present, 0.0).sum(2) / present.sum(2).clamp(min=1)
+        return best.masked_fill(~present, 0.0).sum(1, keepdim=True) / present.sum(1, keepdim=True).clamp(min=1)
 
 
 class XTR(BaseScorer):
@@ -256,24 +248,44 @@ class XTR(BaseScorer):
         self.retrieved = whole("retrieved", retrieved, "the paper uses 1,000 to 40,000")
         self.in_batch = whole("in_batch", in_batch, "the paper uses 32 to 320")
 
-    def floor(self, queries: Tensor, blocks: Iterable[Tensor], training: bool) -> Tensor | None:
+    def floor(self, queries: Tensor, blocks: Iterable[Tensor]) -> Tensor | None:
         """The k'-th largest similarity of each query token with any document token."""
-        count = self.in_batch if training else self.retrieved
         best = queries.new_empty(len(queries), 0)
         for block in blocks:
             for tokens in block.split(max(BLOCK_VALUES // max(len(queries), 1), 1)):
                 best = torch.cat([best, queries @ tokens.T], 1)
-                best = best.topk(min(count, best.shape[1]), dim=1).values
+                best = best.topk(min(self.retrieved, best.shape[1]), dim=1).values
         return best[:, -1]
 
-    def judge(self, similarity: Tensor, mask: Tensor, query: Tensor, floor: Tensor | None, training: bool) -> Tensor:
+    def batch_floor(self, queries: Tensor, documents: Tensor) -> Tensor | None:
+        """The same in a batch."""
+        return kth_largest(queries, documents, self.in_batch)
+
+    def judge(self, seen: Tensor, queries: Ragged, floor: Tensor | None, training: bool) -> Tensor:
         """The mean over query tokens; in training over those that found a token of the document."""
         assert floor is not None  # there are document tokens
-        best = self.per_token(similarity, mask)
+        best = seen[:, 0]
         if not training:
-            return torch.maximum(best, floor).mean(dim=1)
-        found = (best.detach() >= floor - ROUNDING) & mask.any(1)[:, None]
-        return best.masked_fill(~found, 0.0).sum(dim=1) / found.sum(dim=1).clamp(min=1)
+            return sum_by_query(torch.maximum(best, floor), queries) / token_counts(queries)
+        found = best.detach() >= floor - ROUNDING
+        counts = sum_by_query(found.to(best), queries)
+        return sum_by_query(best.masked_fill(~found, 0.0), queries) / counts.clamp(min=1)
+
+
+def owners(queries: Ragged) -> Tensor:
+    """The query of each query token, int64 [query tokens]."""
+    lengths = queries.lengths.to(queries.values.device)
+    return torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
+
+
+def sum_by_query(values: Tensor, queries: Ragged) -> Tensor:
+    """The sums [queries, D] of what query tokens get, [D, query tokens]."""
+    return values.new_zeros(len(queries), len(values)).index_add(0, owners(queries), values.T)
+
+
+def token_counts(queries: Ragged) -> Tensor:
+    """The tokens of each query, [queries, 1]; 1 for none, to divide by."""
+    return queries.lengths.clamp(min=1).to(queries.values.device)[:, None]
 
 
 def whole(name: str, value: object, usual: str) -> int:
@@ -283,16 +295,22 @@ def whole(name: str, value: object, usual: str) -> int:
     return value
 
 
+def _slice(floor: Tensor | None, queries: Ragged, first: int, last: int) -> Tensor | None:
+    """The floor of queries first to last - 1."""
+    return None if floor is None else floor[int(queries.offsets[first]) : int(queries.offsets[last])]
+
+
 def _tensors(embeddings: TokenEmbeddings, start: int, stop: int) -> Ragged:
     offsets = embeddings.offsets[start : stop + 1]
     values = np.array(embeddings.values[offsets[0] : offsets[-1]], np.float32)
     return Ragged(torch.from_numpy(values), torch.from_numpy(np.array(offsets - offsets[0])))
 
 
-def _blocks(documents: TokenEmbeddings) -> Iterator[tuple[int, int]]:
+def _blocks(offsets: np.ndarray, tokens: int) -> Iterator[tuple[int, int]]:
+    """Runs of texts with so many tokens at most, or of one text that has more."""
     start = 0
-    while start < len(documents):
-        limit = documents.offsets[start] + BLOCK_TOKENS
-        stop = max(int(np.searchsorted(documents.offsets, limit, side="right")) - 1, start + 1)
+    while start < len(offsets) - 1:
+        limit = offsets[start] + tokens
+        stop = max(int(np.searchsorted(offsets, limit, side="right")) - 1, start + 1)
         yield start, stop
         start = stop

@@ -1,0 +1,176 @@
+"""Every scorer trained on the same batches: what each gains, and what its steps cost.
+
+Called by `python -m benchmarks.bench_trained scorers` and `python -m benchmarks.bench_trained scorer-steps`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.bench_scorers import write
+from benchmarks.head_bench import Bench, batches, domain, origin
+from benchmarks.machine import RESULTS, save
+from engine import load_collection
+from engine.maxsim import scorers
+from engine.simd.threads import use_threads
+from engine.statistics import bootstrap, p_value, paired
+from engine.training.batches import encode_columns, join
+from engine.training.frozen import remembered_backbone
+from engine.training.losses import ALL_TOKENS
+from engine.training.model import build_loss
+
+REPEATS = 5
+TRAINED = (
+    "maxsim", "mean-maxsim", "xtr:retrieved=1000,in_batch=128", "smooth-maxsim:temperature=0.1,final=0.01",
+    "smooth-maxsim:temperature=0.02", "top-mean:m=2", "weighted-maxsim", "lite",
+)  # fmt: skip
+LEARNED, ELSEWHERE = ("weighted-maxsim", "lite"), "the others together"  # weights of their own; not what is trained on
+
+
+INTRODUCTION = """nDCG@10 of the embedded model whose head was trained with each scorer on {rows:,} pairs of medquad,
+{steps} steps of {batch}, the backbone as it was, and which is searched with that scorer; every scorer saw the same
+batches. In brackets the paired difference to MaxSim trained alike; a star where its 95% interval over questions leaves
+zero out. Written by `python -m benchmarks.bench_trained scorers`; intervals and p are in
+`benchmarks/results/trained-scorers.json`.
+
+- `xtr` trains on what each query token retrieves in the batch (`in_batch`): what is not retrieved counts nothing, and
+  the sum is divided by the number of query tokens that found something. Searches put the last retrieved similarity in
+  place of what is missing.
+- `smooth-maxsim:temperature=0.1,final=0.01` sharpens from step to step; searches use the end.
+- `lite` adds a small network to MaxSim, on the 16 largest similarities of each of up to 32 query tokens. For a query of
+  12 tokens it takes 11,520 multiplications a document beside MaxSim, which takes 96,000 to 200,000 for 64 to 130 tokens
+  of 128 dimensions; its rows have to be sorted, which costs more than the products.
+
+"""
+
+
+def trained_scorers(arguments: argparse.Namespace) -> None:
+    """Every scorer trained on the same batches and measured with itself: nDCG@10 and the difference to MaxSim."""
+    bench, (data, test) = Bench(arguments), domain(arguments)
+    folder = Path(arguments.pairs)
+    collections = {folder.name: test}
+    for name in filter(None, arguments.collections.split(",")):
+        collections[name] = load_collection(name if name == "embedded" else str(folder.parent / name))
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    table: dict[str, Any] = {}
+    with remembered_backbone(bench.model, 8_000_000_000):
+        for name in (TRAINED[0], "untrained", *TRAINED[1:]):
+            cpu = time.process_time()
+            scorer = scorers.get() if name == "untrained" else bench.fit(data, replace(bench.settings, scorer=name))
+            seconds = time.process_time() - cpu
+            own = {key: bench.scores(part, (1,), scorer)[1].per_query for key, part in collections.items()}
+            elsewhere = [(key, values) for key, values in own.items() if key != folder.name]
+            own[ELSEWHERE] = {f"{key} {query}": value for key, values in elsewhere for query, value in values.items()}
+            found[name] = own
+            table[name] = {"training_seconds": seconds, "collections": _against(found[TRAINED[0]], own)}
+            print(name, {key: round(float(np.mean(list(part.values()))), 4) for key, part in own.items()}, flush=True)
+            record = {**origin(arguments), "rows": len(data), "scorers": table}  # what is there, if this is stopped
+            (RESULTS / "trained-scorers.json").write_text(json.dumps(record, indent=1) + "\n")
+    text = INTRODUCTION.format(rows=len(data), **vars(arguments))
+    write(trained=text + answer(table, folder.name) + "\n".join(scorer_table(table)))
+
+
+def _against(other: dict[str, dict[str, float]], own: dict[str, dict[str, float]]) -> dict[str, dict[str, Any]]:
+    """nDCG@10 of each collection with its interval, and the paired difference to another's."""
+    return {
+        key: {
+            "questions": len(values),
+            "ndcg@10": list(bootstrap(list(values.values()))),
+            "difference": list(paired(other[key], values)),
+            "p_value": p_value(list(other[key].values()), list(values.values()), "randomization"),
+        }
+        for key, values in own.items()
+    }
+
+
+def answer(table: dict[str, Any], domain: str) -> str:
+    """Whether what has weights of its own beats MaxSim trained alike, in a sentence.
+
+    Args:
+        table: Scorer -> its record.
+        domain: The collection whose pairs were trained on.
+    """
+    said = []
+    for name in LEARNED:
+        for where in (domain, ELSEWHERE):
+            part = table[name]["collections"][where]
+            mean, low, high = part["difference"]
+            verdict = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
+            numbers = f"{mean:+.4f}, {low:+.4f} to {high:+.4f}, p {part['p_value']:.2f}"
+            said.append(f"{name} on {where}, {verdict} ({numbers}, {part['questions']} questions)")
+    return f"How far learned scoring beats MaxSim on this data: {'; '.join(said)}.\n\n"
+
+
+def scorer_table(table: dict[str, Any]) -> Iterator[str]:
+    """The table of `docs/scorers.md`, line by line."""
+    names = list(next(iter(table.values()))["collections"])
+    yield "| trained scorer | " + " | ".join(names) + " |"
+    yield "| --- |" + " --- |" * len(names)
+    for scorer, record in table.items():
+        cells = []
+        for name in names:
+            part = record["collections"][name]
+            mean, difference = part["ndcg@10"][0], part["difference"]
+            sure = "*" if difference[1] > 0 or difference[2] < 0 else ""
+            cells.append(f"{mean:.3f}" + ("" if scorer == TRAINED[0] else f" ({difference[0]:+.3f}{sure})"))
+        yield f"| {scorer} | " + " | ".join(cells) + " |"
+
+
+def least_seconds(work: Callable[[], Any]) -> float:
+    """Least processor time of some calls."""
+    times = []
+    for _ in range(REPEATS):
+        begun = time.process_time()
+        work()
+        times.append(time.process_time() - begun)
+    return min(times)
+
+
+def scorer_steps(arguments: argparse.Namespace) -> None:
+    """Processor time of a step of the head with each scorer over that with MaxSim, and of the scorer alone.
+
+    The backbone's vectors are there already, so that these are the steps in which a scorer weighs most.
+    """
+    bench, (data, _) = Bench(arguments), domain(arguments)
+    settings = replace(bench.settings, max_steps=1)
+    columns, labels = bench.columns(data.select(next(batches(data, settings))))
+    bench.model.train()
+    found = {}
+    with remembered_backbone(bench.model, 2_000_000_000), use_threads(arguments.threads):
+        encoded = encode_columns(bench.model, columns, ALL_TOKENS, ALL_TOKENS, torch.device("cpu"))
+        queries, documents = (join(encoded, i)[0] for i in range(2))
+        leaves = [queries.values, documents.values]
+        for name in TRAINED:
+            loss: Any = build_loss(bench.model, replace(settings, scorer=name))
+            scorer: Any = scorers.get(name, dim=queries.values.shape[1])
+
+            def alone(scorer: Any = scorer) -> None:
+                value = scorer(queries, documents).diagonal().sum()
+                torch.autograd.grad(value, [*leaves, *scorer.parameters()], allow_unused=True)
+
+            def step(loss: Any = loss) -> None:
+                loss([dict(column) for column in columns], labels).backward()
+
+            alone()  # compiles
+            step()
+            found[name] = {
+                "step_ms": 1e3 * least_seconds(step),
+                "scorer_ms": 1e3 * least_seconds(alone),
+            }
+            ratio = found[name]["step_ms"] / found["maxsim"]["step_ms"]
+            print(
+                f"{name}: a step {found[name]['step_ms']:.0f} ms, {ratio:.2f} times MaxSim's; the scorer alone "
+                f"{found[name]['scorer_ms']:.0f} ms",
+                flush=True,
+            )
+    sizes = {"query_tokens": len(queries.values), "document_tokens": len(documents.values)}
+    save("trained-scorer-steps", {**origin(arguments), **sizes, "scorers": found})
