@@ -39,9 +39,14 @@ class Bench:
         prepare(self.model, self.settings)
         self.begun = {name: value.clone() for name, value in self.model.state_dict().items()}
 
+    def begin(self) -> None:
+        """Put the head back as it was."""
+        self.model.load_state_dict(self.begun)
+        self.model.eval()
+
     def fit(self, data: TrainingData, settings: TrainSettings) -> Any:
         """Train from the head as it was; returns the scorer."""
-        self.model.load_state_dict(self.begun)
+        self.begin()
         noise = sampled_noise(self.encoder.encode_document, data.columns["positive"], settings.bits)
         torch.manual_seed(settings.seed)
         loss = build_loss(self.model, settings, noise)
@@ -108,5 +113,9 @@ def domain(arguments: argparse.Namespace) -> tuple[TrainingData, Collection]:
 
 def origin(arguments: argparse.Namespace) -> dict[str, Any]:
     """What a record follows from."""
-    kept = {key: value for key, value in vars(arguments).items() if key not in ("what", "pairs", "model", "threads")}
+    kept = {
+        key: value
+        for key, value in vars(arguments).items()
+        if key not in ("what", "pairs", "model", "threads", "scorers")
+    }
     return {"settings": kept, "model": Path(arguments.model).name, "machine": describe()}

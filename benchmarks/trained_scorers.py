@@ -48,7 +48,7 @@ zero out. Written by `python -m benchmarks.bench_trained scorers`; intervals and
 - `smooth-maxsim:temperature=0.1,final=0.01` sharpens from step to step; searches use the end.
 - `lite` adds a small network to MaxSim, on the 16 largest similarities of each of up to 32 query tokens. For a query of
   12 tokens it takes 11,520 multiplications a document beside MaxSim, which takes 96,000 to 200,000 for 64 to 130 tokens
-  of 128 dimensions; its rows have to be sorted, which costs more than the products.
+  of 128 dimensions; keeping the 16 largest while they come costs about as much as the products.
 
 """
 
@@ -60,22 +60,29 @@ def trained_scorers(arguments: argparse.Namespace) -> None:
     collections = {folder.name: test}
     for name in filter(None, arguments.collections.split(",")):
         collections[name] = load_collection(name if name == "embedded" else str(folder.parent / name))
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    table: dict[str, Any] = {}
+    path = RESULTS / "trained-scorers.json"
+    record = {**origin(arguments), "rows": len(data), "scorers": {}}
+    earlier = json.loads(path.read_text()) if path.exists() else {}
+    if all(earlier.get(key) == record[key] for key in ("settings", "model", "rows")):
+        record["scorers"] = earlier["scorers"]  # of the same command, for other scorers or stopped
+    usual: dict[str, dict[str, float]] = {}
     with remembered_backbone(bench.model, 8_000_000_000):
-        for name in (TRAINED[0], "untrained", *TRAINED[1:]):
-            cpu = time.process_time()
-            scorer = scorers.get() if name == "untrained" else bench.fit(data, replace(bench.settings, scorer=name))
+        for name in dict.fromkeys((TRAINED[0], *(arguments.scorers or ("untrained", *TRAINED)))):
+            cpu, scorer = time.process_time(), scorers.get()
+            if name == "untrained":
+                bench.begin()
+            else:
+                scorer = bench.fit(data, replace(bench.settings, scorer=name))
             seconds = time.process_time() - cpu
             own = {key: bench.scores(part, (1,), scorer)[1].per_query for key, part in collections.items()}
             elsewhere = [(key, values) for key, values in own.items() if key != folder.name]
             own[ELSEWHERE] = {f"{key} {query}": value for key, values in elsewhere for query, value in values.items()}
-            found[name] = own
-            table[name] = {"training_seconds": seconds, "collections": _against(found[TRAINED[0]], own)}
+            usual = usual or own  # MaxSim comes first
+            record["scorers"][name] = {"training_seconds": seconds, "collections": _against(usual, own)}
             print(name, {key: round(float(np.mean(list(part.values()))), 4) for key, part in own.items()}, flush=True)
-            record = {**origin(arguments), "rows": len(data), "scorers": table}  # what is there, if this is stopped
-            (RESULTS / "trained-scorers.json").write_text(json.dumps(record, indent=1) + "\n")
-    text = INTRODUCTION.format(rows=len(data), **vars(arguments))
+            path.write_text(json.dumps(record, indent=1) + "\n")
+    table = {name: record["scorers"][name] for name in ("untrained", *TRAINED) if name in record["scorers"]}
+    text = INTRODUCTION.format(**{**vars(arguments), "rows": len(data)})
     write(trained=text + answer(table, folder.name) + "\n".join(scorer_table(table)))
 
 
@@ -93,21 +100,21 @@ def _against(other: dict[str, dict[str, float]], own: dict[str, dict[str, float]
 
 
 def answer(table: dict[str, Any], domain: str) -> str:
-    """Whether what has weights of its own beats MaxSim trained alike, in a sentence.
+    """Whether what has weights of its own beats MaxSim trained alike: a line for each scorer and place.
 
     Args:
         table: Scorer -> its record.
         domain: The collection whose pairs were trained on.
     """
-    said = []
-    for name in LEARNED:
+    lines = ["How far learned scoring beats MaxSim on this data:", ""]
+    for name in (name for name in LEARNED if name in table):
         for where in (domain, ELSEWHERE):
             part = table[name]["collections"][where]
             mean, low, high = part["difference"]
             verdict = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
             numbers = f"{mean:+.4f}, {low:+.4f} to {high:+.4f}, p {part['p_value']:.2f}"
-            said.append(f"{name} on {where}, {verdict} ({numbers}, {part['questions']} questions)")
-    return f"How far learned scoring beats MaxSim on this data: {'; '.join(said)}.\n\n"
+            lines.append(f"- {name} on {where}: {verdict} ({numbers}, {part['questions']} questions).")
+    return "\n".join([*lines, "", ""])
 
 
 def scorer_table(table: dict[str, Any]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import masking_utils
 
 from engine.maxsim import scorers
+from engine.maxsim.differentiable import Ragged
 from engine.models import load_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,20 +65,18 @@ def test_shapes_and_dtypes_of_an_encoder_on_the_meta_device(dtype: torch.dtype, 
     assert vectors.shape[2] == 128
 
 
-@pytest.mark.parametrize("name", ["maxsim", "mean-maxsim", "smooth-maxsim", "top-mean", "weighted-maxsim", "lite"])
+@pytest.mark.parametrize("name", scorers.names())
 def test_scorers_stay_on_a_fake_card_and_in_its_dtype(name: str) -> None:
     scorer: Any = scorers.get(name, dim=8)
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        similarity = torch.empty(5, 3, 7, device="cuda")
-        mask = torch.empty(5, 7, dtype=torch.bool, device="cuda")
-        query = torch.empty(3, 8, device="cuda")
+    with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
+        seen = torch.empty(5, scorer.m if name == "lite" else 1, 3, device="cuda")
+        queries = Ragged(torch.empty(3, 8, device="cuda"), torch.tensor([0, 1, 3]))
         for parameter in scorer.parameters():
             parameter.data = torch.empty(parameter.shape, device="cuda")
-        best = scorer.per_token(similarity, mask)
-        scores = scorer.combine(best, query)
+        scores = scorer.judge(seen, queries, torch.empty(3, device="cuda"), True)
     assert scores.device.type == "cuda"
     assert scores.dtype == torch.float32
-    assert tuple(scores.shape) == (5,)
+    assert tuple(scores.shape) == (2, 5)
 
 
 def test_residual_codes_decode_on_a_fake_card() -> None:

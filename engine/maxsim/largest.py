@@ -29,7 +29,7 @@ def largest_ragged(queries: Ragged, documents: Ragged, m: int = 1) -> Tensor:
         gradient, where a document has fewer tokens. Of equal ones the first comes first.
     """
     values = computed_in(queries, documents)
-    found = _Largest.apply(*values, documents.offsets.to(documents.values.device), m)
+    found = _Largest.apply(*values, documents.offsets, m)
     assert isinstance(found, Tensor)
     return found
 
@@ -73,20 +73,23 @@ class _Largest(torch.autograd.Function):
 
 def _forward_compiled(queries: Tensor, documents: Tensor, offsets: Tensor, m: int) -> tuple[Tensor, Tensor]:
     from engine.maxsim import largest_cpu
-    from engine.simd import threads
+    from engine.simd import choice, kernels, threads
 
     n, starts, values = len(offsets) - 1, offsets.numpy(), documents.numpy().reshape(-1)
-    panels, dim = largest_cpu.panels_of(queries.numpy()), queries.shape[1]
-    best = torch.full((n, m, len(queries)), -torch.inf)
-    where = torch.full((n, m, len(queries)), NOWHERE, dtype=torch.int32)
+    count, dim, level = len(queries), queries.shape[1], choice.chosen()
+    columns = kernels.columns_of(count, level) if m == 1 else count
+    best = torch.full((n, m, columns), -torch.inf)
+    where = torch.full((n, m, columns), NOWHERE, dtype=torch.int32)
+    work = largest_cpu.forward_one if m == 1 else largest_cpu.forward
+    panels = kernels.query_panels(queries.numpy(), 1, level) if m == 1 else largest_cpu.panels_of(queries.numpy())
     out, places = best.numpy(), where.numpy()
     bounds = threads.cut(np.diff(starts) + 1, 8 * threads.thread_count())
 
     def part(number: int) -> None:
-        largest_cpu.forward(values, starts, bounds[number], bounds[number + 1], dim, panels, out, places)
+        work(values, starts, bounds[number], bounds[number + 1], dim, panels, out, places)
 
     threads.run_parts(part, len(bounds) - 1)
-    return best, where
+    return best[:, :, :count], where[:, :, :count]
 
 
 def _backward_compiled(
@@ -95,7 +98,7 @@ def _backward_compiled(
     from engine.maxsim import largest_cpu
     from engine.simd import threads
 
-    weights, starts, places = gradient.numpy(), offsets.numpy(), where.numpy()
+    weights, starts, places = gradient.numpy(), offsets.numpy(), where.contiguous().numpy()
     sides = (queries, documents, np.ones(len(queries))), (documents, queries, np.diff(starts) + 1)
     results: list[Tensor | None] = []
     for wanted, (own, other, lengths), work in zip(

@@ -6,6 +6,7 @@ import numpy as np
 
 from engine.simd.centroids import COLUMNS, multiply_rows
 from engine.simd.jit import kernel
+from engine.simd.kernels import best_products
 
 RUN = 16  # document tokens of which the best one says whether the others are worth a look
 
@@ -68,6 +69,17 @@ def forward(values, offsets, first, last, dim, panels, best, where):
 
 
 @kernel
+def forward_one(values, offsets, first, last, dim, panels, best, where):
+    """As `forward` for the largest similarity alone, from query tokens as `engine.simd.kernels.query_panels` has them.
+
+    best and where are [documents, 1, columns].
+    """
+    for document in range(first, last):
+        start, end = offsets[document], offsets[document + 1]
+        best_products(values, start, end, dim, panels, best.shape[2], best[document, 0], where[document, 0])
+
+
+@kernel
 def kth(values, dim, panels, first, last, k, out):
     """The k-th largest similarity with all document tokens, of the query tokens in panels first to last - 1.
 
@@ -84,14 +96,17 @@ def kth(values, dim, panels, first, last, k, out):
     run = max(min(tokens // (2 * k), RUN), 1)
     runs = -(-tokens // run)
     products, most = np.empty(tokens * COLUMNS, np.float32), np.empty(runs * COLUMNS, np.float32)
-    column, likely = np.empty(runs, np.float32), np.empty(tokens, np.float32)
+    column, likely = np.empty(runs, np.float32), np.empty(tokens + 1, np.float32)
     for panel in range(first, last):
         multiply_rows(values, 0, tokens, dim, panels[panel], products)
-        most[:] = -np.inf
-        for t in range(tokens):
-            at, own = COLUMNS * t, COLUMNS * (t // run)
+        for i in range(runs):
+            own, count = products[COLUMNS * run * i :], min(run, tokens - run * i)
             for j in range(COLUMNS):
-                most[own + j] = max(most[own + j], products[at + j])
+                best = np.float32(-np.inf)
+                for t in range(count):
+                    value = own[COLUMNS * t + j]
+                    best = best if best > value else value
+                most[COLUMNS * i + j] = best
         for j in range(COLUMNS):
             for i in range(runs):
                 column[i] = most[COLUMNS * i + j]
@@ -100,10 +115,8 @@ def kth(values, dim, panels, first, last, k, out):
             for i in range(runs):
                 if not column[i] < least:
                     for t in range(run * i, min(run * i + run, tokens)):
-                        value = products[COLUMNS * t + j]
-                        if not value < least:
-                            likely[found] = value
-                            found += 1
+                        likely[found] = value = products[COLUMNS * t + j]
+                        found += not value < least  # the next one takes its place otherwise
             out[panel * COLUMNS + j] = np.partition(likely[:found], found - k)[found - k]
 
 
@@ -121,11 +134,12 @@ def to_queries(documents, offsets, where, gradient, first, last, out):
         out: float32 [query tokens, dim], zeros, added to.
     """
     for document in range(len(offsets) - 1):
-        for k in range(where.shape[1]):
-            for token in range(first, last):
+        for token in range(first, last):
+            row = out[token]
+            for k in range(where.shape[1]):
                 weight, place = gradient[document, k, token], where[document, k, token]
                 if weight != 0 and place >= 0:
-                    row, best = out[token], documents[offsets[document] + place]
+                    best = documents[offsets[document] + place]
                     for d in range(len(row)):
                         row[d] += weight * best[d]
 
@@ -134,10 +148,11 @@ def to_queries(documents, offsets, where, gradient, first, last, out):
 def to_documents(queries, offsets, where, gradient, first, last, out):
     """Gradient of documents first to last - 1; see `to_queries`; queries is float32 [query tokens, dim]."""
     for document in range(first, last):
-        for k in range(where.shape[1]):
-            for token in range(len(queries)):
+        for token in range(len(queries)):
+            asked = queries[token]
+            for k in range(where.shape[1]):
                 weight, place = gradient[document, k, token], where[document, k, token]
                 if weight != 0 and place >= 0:
-                    row, asked = out[offsets[document] + place], queries[token]
+                    row = out[offsets[document] + place]
                     for d in range(len(row)):
                         row[d] += weight * asked[d]

@@ -274,8 +274,8 @@ class XTR(BaseScorer):
 
 def owners(queries: Ragged) -> Tensor:
     """The query of each query token, int64 [query tokens]."""
-    lengths = queries.lengths.to(queries.values.device)
-    return torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
+    lengths, total = queries.lengths.to(queries.values.device), len(queries.values)
+    return torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths, output_size=total)
 
 
 def sum_by_query(values: Tensor, queries: Ragged) -> Tensor:
