@@ -66,6 +66,7 @@ def test_a_collection_larger_than_the_memory_limit_builds_within_it(tmp_path, la
     peak = build_of(large, tmp_path / "index", memory_limit=limit)["peak"]
     assert peak < limit + 2 * MIB  # ids, manifest and the opened index
     index = open_index(tmp_path / "index")
+    assert isinstance(index, PlaidIndex)
     assert len(index) == len(documents)
     index.verify()
     index.self_test(np.arange(0, len(documents), 97))

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from engine import TokenEmbeddings, create_index, maxsim, open_index, storage
 from engine.errors import CorruptDataError, InputError
 from engine.indexes.plaid import PlaidIndex, changes
+from engine.indexes.plaid.search import Layout
 from engine.indexes.plaid.settings import wanted_centroids
 from tests.conftest import ragged
 
@@ -144,19 +145,24 @@ def test_an_add_leaves_the_large_files_alone(tmp_path, monkeypatch):
     assert {name for name in before if before[name] == after[name]} >= {"codes", "residuals", "ends", "list_documents"}
 
 
+def layout_of(index: PlaidIndex) -> Layout:
+    assert index.layout is not None
+    return index.layout
+
+
 def test_a_change_takes_over_what_it_left_and_answers_as_if_opened_anew(tmp_path, monkeypatch):
     monkeypatch.setattr(changes, "ORIGINALS_LIMIT", 0)
     rng = np.random.default_rng(7)
     index, queries = create(tmp_path / "index"), ragged(rng, [6] * 10, 16)
     index.add([f"a{i}" for i in range(200)], ragged(rng, [10] * 200, 16))
-    before, farthest = index.layout, index.layout.codec.farthest
+    before, farthest = layout_of(index), layout_of(index).codec.farthest
     for change in (lambda: index.remove(["a0", "a7"]), lambda: index.add(["b", "a0"], ragged(rng, [9, 4], 16))):
         change()
         fresh = open_index(index.path)
         assert isinstance(fresh, PlaidIndex)
-        assert index.layout.codec.groups is before.codec.groups
-        assert index.layout.lists[0] is before.lists[0]
-        assert index.layout.codec.farthest == fresh.layout.codec.farthest
+        assert layout_of(index).codec.groups is before.codec.groups
+        assert layout_of(index).lists[0] is before.lists[0]
+        assert layout_of(index).codec.farthest == layout_of(fresh).codec.farthest
         for mine, theirs in zip(index.search(queries, 30), fresh.search(queries, 30), strict=True):
             assert mine.ids == theirs.ids
             np.testing.assert_array_equal(mine.scores, theirs.scores)
@@ -169,10 +175,10 @@ def test_rows_that_came_since_are_checked_before_they_are_searched(tmp_path, mon
     rng = np.random.default_rng(8)
     index = create(tmp_path / "index")
     index.add([f"a{i}" for i in range(50)], ragged(rng, [4] * 50, 8))
-    before, n = index.state.manifest, index.layout.offsets[-1]
+    before, n = index.state.manifest, layout_of(index).offsets[-1]
     rows = {
         "codes": np.array([60_000 if wrong == "a centroid" else 0], before.files["codes"]["dtype"]),
-        "residuals": np.zeros((1, index.layout.codec.row_size), np.uint8),
+        "residuals": np.zeros((1, layout_of(index).codec.row_size), np.uint8),
         "ends": np.array([n - 1 if wrong == "an end" else n + 1]),
         "slots": np.array([50], np.int32),
     }
