@@ -10,8 +10,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from engine.simd.jit import flat, kernel
-
 
 def packed(encoded: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
     """Byte strings one after the other, uint8 [bytes], and their offsets, int64 [n + 1]."""
@@ -43,34 +41,9 @@ def find(
         int64 [m], how many of the n are not greater; and int64 [m], the last place in `order` with equal bytes, -1
         without one.
     """
+    from engine.indexes import id_search  # numba takes a third of a second, which an import need not wait for
+    from engine.simd.jit import flat
+
     after, places = np.empty((2, len(asked_offsets) - 1), np.int64)
-    _find(flat(order), flat(block), flat(offsets), flat(asked), flat(asked_offsets), after, places)
+    id_search.find(flat(order), flat(block), flat(offsets), flat(asked), flat(asked_offsets), after, places)
     return after, places
-
-
-@kernel
-def _find(order, block, offsets, asked, asked_offsets, after, places):
-    for i in range(len(after)):
-        low, high = 0, len(order)
-        start, end = asked_offsets[i], asked_offsets[i + 1]
-        while low < high:
-            middle = (low + high) // 2
-            place = order[middle]
-            if _compare(block, offsets[place], offsets[place + 1], asked, start, end) > 0:
-                high = middle
-            else:
-                low = middle + 1
-        after[i], places[i] = low, -1
-        if low > 0:
-            place = order[low - 1]
-            if _compare(block, offsets[place], offsets[place + 1], asked, start, end) == 0:
-                places[i] = place
-
-
-@kernel
-def _compare(one, start, end, other, other_start, other_end):
-    """Below, at or above zero as bytes of `one` sort before, with or after bytes of `other`."""
-    for i in range(min(end - start, other_end - other_start)):
-        if one[start + i] != other[other_start + i]:
-            return np.int64(one[start + i]) - np.int64(other[other_start + i])
-    return (end - start) - (other_end - other_start)
