@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import socket
 import time
+from threading import Thread
 
 import pytest
 import typer
@@ -57,7 +58,7 @@ def test_without_the_option_a_command_is_called_as_it_was():
     assert list(inspect.signature(wrapped).parameters) == ["a", "b", "ray"]
 
 
-def test_an_address_where_nobody_answers_is_one_sentence_soon():
+def test_an_address_where_no_cluster_answers_is_one_sentence_soon():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -65,6 +66,14 @@ def test_an_address_where_nobody_answers_is_one_sentence_soon():
         with pytest.raises(WorkerError, match=f"No cluster answers at {address}"), connected(address):
             pass
         assert time.monotonic() - start < 10
+    for answer in (b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"):
+        with socket.create_server(("127.0.0.1", 0)) as server:  # listens, and is no cluster
+            if answer:
+                Thread(target=lambda server=server, answer=answer: server.accept()[0].sendall(answer)).start()
+            address = f"127.0.0.1:{server.getsockname()[1]}"
+            with pytest.raises(WorkerError, match=f"What listens at {address} is no Ray cluster"), connected(address):
+                pass
+    assert time.monotonic() - start < 20
     for wrong in ("ray://10.0.0.7:10001", "10.0.0.7", "somewhere", "http://x:1"):
         with (
             pytest.raises(InputError, match="Expected the address of a cluster as host:port, or auto"),

@@ -8,7 +8,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any
 
@@ -20,6 +20,8 @@ from workbench.elsewhere import working
 LOOPBACK = "127.0.0.1"
 DASHBOARD = "aiohttp_cors"  # what ray[default] brings for its pages
 PATIENCE_S = 3.0  # for somebody to answer at an address
+FRAME, SETTINGS = 9, 4  # bytes of a frame's head in HTTP/2, and the type of the first frame of either side (RFC 9113)
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0])
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody
     "RAY_ENABLE_AUTO_CONNECT": "0",  # nothing starts a cluster but this module
@@ -81,10 +83,23 @@ def _told(settings: Mapping[str, str]) -> Iterator[None]:
 
 
 def _answers(address: str) -> None:
-    """Raise WorkerError unless somebody listens at an address."""
+    """Raise WorkerError unless somebody listens at an address who speaks HTTP/2, as the head of a cluster does.
+
+    Ray itself would wait for a minute and longer for what does not.
+    """
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), PATIENCE_S).close()
+        with socket.create_connection((host.strip("[]"), int(port)), PATIENCE_S) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") != "0":
+                return
+            with suppress(OSError):  # no answer, or the end of the connection
+                connection.sendall(PREFACE)
+                head = connection.recv(FRAME)
+                if len(head) == FRAME and head[3] == SETTINGS:
+                    return
+            raise WorkerError(
+                f"What listens at {address} is no Ray cluster: give the address that `ray start --head` printed."
+            )
     except (OSError, OverflowError) as error:
         raise WorkerError(
             f"No cluster answers at {address} ({error}): start one with `ray start --head`, or correct the address."
@@ -110,6 +125,7 @@ def _started(ray: Any, address: str, processors: int | None) -> Iterator[None]:
         yield
         return
     with ExitStack() as stack:
+        stack.enter_context(_silent(ray))
         if address == LOCAL:
             # Of its own: nothing stays behind, and nobody who looks for a cluster of this machine finds this one.
             folder = stack.enter_context(tempfile.TemporaryDirectory(
@@ -122,6 +138,17 @@ def _started(ray: Any, address: str, processors: int | None) -> Iterator[None]:
             none = "No cluster runs on this machine" if address == AUTO else f"No cluster answers at {address}"
             _joined(ray, f"What answers at {address} cannot be joined", none, address=address)
         yield
+
+
+@contextmanager
+def _silent(ray: Any) -> Iterator[None]:
+    """Nothing of Ray's own is written to standard output, where results stand, not even that a node is lost."""
+    worker = ray._private.worker
+    before, worker._worker_logs_enabled = worker._worker_logs_enabled, False
+    try:
+        yield
+    finally:
+        worker._worker_logs_enabled = before
 
 
 def _short_folder() -> str | None:

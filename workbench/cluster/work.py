@@ -77,14 +77,15 @@ class Cluster:
             asked = {}
             for node in self.nodes():
                 here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                asked[_named(node)] = report.options(scheduling_strategy=here).remote(path)
+                asked[node["NodeID"]] = _named(node), report.options(scheduling_strategy=here).remote(path)
             answers: dict[str, Any] = {}
             until = time.monotonic() + nodes.PATIENCE_S
-            for name, reference in asked.items():
+            for node_id, (name, reference) in asked.items():
                 try:
                     answers[name] = self.ray.get(reference, timeout=max(until - time.monotonic(), 0.1))
                 except Exception as error:
-                    answers[name] = error
+                    if node_id in {node["NodeID"] for node in self.nodes()}:  # one that was lost by now does no work
+                        answers[name] = error
             nodes.check(answers, folder, nodes.own_mark())
         self._seen.add(folder)
 

@@ -32,9 +32,13 @@ class Picky(FakeEncoder):
 
 
 @pytest.fixture(scope="module")
-def cluster(start):
-    start(1)
-    with connected() as found:  # the one that is there
+def nodes(start):
+    return start(1)
+
+
+@pytest.fixture(scope="module")
+def cluster(nodes):
+    with connected(nodes.cluster.address) as found:  # this process is in it already
         yield found
 
 
