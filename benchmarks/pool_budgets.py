@@ -2,7 +2,8 @@
 
     python -m benchmarks.pool_budgets --against MODEL --collection FOLDER --collection FOLDER
 
-Budgets are measured on every collection with `--model`; the picture is of the first one, with both models. Whatever was
+Budgets are measured on every collection with `--model`; the picture is of the first one, with both models, and stays as
+it is where `--against` is left out, since its grid takes most of the time. Whatever was
 measured before is found again in the store, so that a command that was stopped goes on.
 """
 
@@ -99,24 +100,32 @@ def main() -> None:
     """Measure, draw, and replace both parts of the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="embedded")
-    parser.add_argument("--against", required=True, help="the model before (or after) the training")
+    parser.add_argument("--against", help="the model before (or after) the training, for the picture")
     parser.add_argument("--collection", action="append", required=True)
     options = parser.parse_args()
     budgeted: list[PoolPoint] = []
     for collection in options.collection:
         prepared = prepare(collection, options.model)
         budgeted += pool_study(prepared, FACTORS, pools=budgets_for(prepared), progress=told)
-    points = explored((options.against, options.model), options.collection[0])
-    most = bytes_of_budget(LINE, points[0].documents)
-    pictures: dict[str | Path, object] = {
-        FOLDER / f"explorer{'' if theme == 'light' else '-dark'}.svg": figures.budget_curves(points, most, theme=theme)
-        for theme in THEMES
-    }
-    figures.export_images(pictures, WIDTH)  # type: ignore[arg-type]
-    rows = [numbers(point) for point in (*budgeted, *points)]
-    (FOLDER / "budgets.json").write_text(json.dumps(rows, indent=0) + "\n", encoding="utf-8")
-    page = replace_between(PAGE.read_text(encoding="utf-8"), "budgets", table(budgeted))
-    PAGE.write_text(replace_between(page, "explorer", below(points)), encoding="utf-8")
+    keep("budgets", budgeted, table(budgeted))
+    if options.against:
+        points = explored((options.against, options.model), options.collection[0])
+        most = bytes_of_budget(LINE, points[0].documents)
+        pictures: dict[str | Path, object] = {
+            FOLDER / f"explorer{'' if theme == 'light' else '-dark'}.svg": figures.budget_curves(
+                points, most, theme=theme
+            )
+            for theme in THEMES
+        }
+        figures.export_images(pictures, WIDTH)  # type: ignore[arg-type]
+        keep("explorer", points, below(points))
+
+
+def keep(part: str, points: Sequence[PoolPoint], text: str) -> None:
+    """Write the numbers of a part of the page beside it, and its text into it."""
+    rows = [numbers(point) for point in points]
+    (FOLDER / f"{part}.json").write_text(json.dumps(rows, indent=0) + "\n", encoding="utf-8")
+    PAGE.write_text(replace_between(PAGE.read_text(encoding="utf-8"), part, text), encoding="utf-8")
 
 
 if __name__ == "__main__":
