@@ -19,7 +19,7 @@ from engine.errors import NotFoundError
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 FOLDER = DOCS / "screenshots"
-LARGEST = 110_000  # bytes of a picture, where 32 colours and more keep it below
+LARGEST = 116_000  # bytes of a picture, where 32 colours and more keep it below
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 RUN = 900_000  # milliseconds that a measurement may take
@@ -125,8 +125,11 @@ def systems(page: Any, url: str) -> None:
 def reasons(page: Any, url: str) -> None:
     """Why two systems answer a question differently, and a document's way through one of them."""
     systems(page, url)
-    page.locator(".pair .asked button").first.click()
-    page.locator(".reasons li").first.wait_for()
+    page.get_by_label("First system").select_option("bm25")
+    page.get_by_label("Second system").select_option("exact")
+    page.get_by_text("exact against bm25").wait_for()
+    page.locator(".pair .asked").nth(1).locator("button").first.click()
+    page.locator(".word-bars").first.wait_for()
     page.wait_for_timeout(1500)  # the page moves there
 
 
@@ -186,7 +189,6 @@ def paper(page: Any, url: str) -> None:
     """A passage of one of those files, and the picture of its page."""
     own(page, url)
     page.get_by_role("link", name="Search it").click()
-    page.locator(".matrix canvas").wait_for()
     page.get_by_role("searchbox").fill("who can read what a server holds")
     page.get_by_role("searchbox").press("Enter")
     page.locator(".count").filter(has_text="ms").wait_for()
@@ -204,12 +206,13 @@ def dashboard(page: Any, url: str) -> None:
 
 
 PRINTED = ("safety", "determinism", "install", "comparison")
-EXPLORED = 40  # points of the explorer: both models at the ends of their rows
+EXPLORED = 20  # points of the explorer: both models from their largest to their smallest
 STATES: dict[str, Callable[[Any, str], Any]] = {  # what one returns is the part of the page that is taken
     "search": search, "pool": pool, "indexes": indexes, "systems": systems, "xray": xray, "train": train,
     "images": images, "own": own, "dashboard": dashboard, "reasons": reasons, "paper": paper, "explorer": explorer,
 }  # fmt: skip
-BESIDE = ("reasons", "paper", "explorer")  # states of pages that are taken in another state too
+BESIDE = ("reasons", "paper", "explorer")  # other states of these pages, in light only
+ONCE = ("train",)  # what takes minutes and is lost with its page
 FIRST_SIGHT = ("search", "reasons", "paper")  # taken as high as a window, not as the page
 SIZES = {"light": (1280, 900), "dark": (1280, 900), "narrow": (375, 1100), "wide": (1920, 1080)}
 KEPT = ("light", "dark", "narrow")  # as documentation; the rest is only taken when asked for
@@ -220,9 +223,10 @@ def smaller(png: bytes) -> bytes:
     from PIL import Image
 
     image = Image.open(io.BytesIO(png)).convert("RGB")
-    for colours in (256, 128, 64, 32):
+    for colours in (128, 64, 32):
         target = io.BytesIO()
-        image.quantize(colours, dither=Image.Dither.NONE).save(target, "PNG", optimize=True)
+        few = image.quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)  # rare hues stay
+        few.save(target, "PNG", optimize=True)
         if target.tell() <= LARGEST:
             break
     return target.getvalue()
@@ -247,16 +251,26 @@ def take(url: str, folder: Path, names: list[str], looks: tuple[str, ...] = KEPT
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         for name in names:
+            page, part = None, None
             for look in looks:
+                if name in BESIDE and look != "light":
+                    continue
                 width, height = SIZES[look]
                 scheme = "dark" if look == "dark" else "light"
-                page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-                part = STATES.get(name, opened(name))(page, url)
+                if page is None:
+                    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+                    part = STATES.get(name, opened(name))(page, url)
+                else:  # the same run in another look
+                    page.emulate_media(color_scheme=scheme)
+                    page.set_viewport_size({"width": width, "height": height})
+                    page.wait_for_timeout(2000)
                 whole = look in ("light", "dark") and name not in FIRST_SIGHT
                 file = folder / f"{name}-{look}.png"
                 file.write_bytes(smaller(page.screenshot(full_page=whole) if part is None else part.screenshot()))
                 files.append(file)
-                page.close()
+                if name not in ONCE:
+                    page.close()
+                    page = None
         browser.close()
     return files
 

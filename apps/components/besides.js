@@ -8,7 +8,11 @@
       el(
         "div",
         { class: "word-bars" },
-        el("p", { class: "note" }, `What each word adds in ${stage}`),
+        el(
+          "p",
+          { class: "note" },
+          words.length ? `What each word adds in ${stage}` : `No word of the question counts in ${stage}.`,
+        ),
         el(
           "ul",
           {},
@@ -73,7 +77,8 @@
     const lists = el("div", {}),
       plot = parts.plot({ onPoint: (query) => explain(query) });
     let names = [],
-      ticket = 0;
+      ticket = 0,
+      compared = 0;
 
     const follow = async (system, question, document) => {
       const box = why.querySelector(".followed");
@@ -164,7 +169,9 @@
         lists.replaceChildren(el("p", { class: "note" }, "Choose two different systems."));
         return;
       }
-      const answer = await ask.pair({ a, b });
+      const mine = ++compared,
+        answer = await ask.pair({ a, b });
+      if (mine !== compared) return;
       if (answer.error) {
         LIW.problem(lists, answer.error);
         return;

@@ -59,6 +59,9 @@
   /* Where the application answers; a proxy may put it below a path. */
   LIW.root = () => (window.gradio_config?.root || location.origin).replace(/\/+$/, "");
 
+  /* Whether this is a page of a published site, which has not every page. */
+  LIW.isSite = () => document.body.classList.contains("site");
+
   /* Another page on the same collection. */
   LIW.href = (page, state = {}) => {
     const query = new URLSearchParams(state),
@@ -70,6 +73,7 @@
   LIW.fixed = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
   LIW.signed = (value, digits = 2) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(digits);
   LIW.count = (value) => value.toLocaleString("en");
+  LIW.questions = (value) => `${LIW.count(value)} question${value === 1 ? "" : "s"}`;
   LIW.milliseconds = (value) =>
     value < 10 ? LIW.fixed(value, 2) : value < 100 ? LIW.fixed(value, 1) : LIW.count(Math.round(value));
   /* Sizes and times in the unit that a person would use. */

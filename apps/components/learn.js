@@ -34,7 +34,7 @@ LIW.pages.learn = ({ element, ask, setup }) => {
         "p",
         { class: "tools" },
         el("button", { type: "button", class: "plainlink", on: { click: save } }, `The notebook ${name}`),
-        el("span", { class: "note" }, "also opened by `workbench notebooks`"),
+        el("span", { class: "note" }, "also opened by ", el("code", {}, "workbench notebooks")),
         said,
       ),
     );

@@ -75,6 +75,8 @@ interface Liw {
   fixed: (value: number, digits?: number) => string;
   signed: (value: number, digits?: number) => string;
   count: (value: number) => string;
+  isSite: () => boolean;
+  questions: (value: number) => string;
   milliseconds: (value: number) => string;
   bytes: (value: number) => string;
   duration: (seconds: number) => string;

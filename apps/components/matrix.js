@@ -5,14 +5,15 @@
   const LETTER = 6.8,
     LONGEST = 13; // pixels of a letter, and letters of the longest name below
   const WIDEST = 16000; // pixels that a canvas may have in every browser
+  const LARGE = 1.8; // times as large for a projector
 
-  const paint = (canvas, view, rows, columns, best, w) => {
+  const paint = (canvas, view, rows, columns, best, { w, h, zoom }) => {
     const names = columns
       .map((column) => view.document[column].text)
       .map((text) => (text.length > LONGEST ? text.slice(0, LONGEST - 1) + "…" : text));
-    const foot = 10 + LETTER * Math.max(3, ...names.map((text) => text.length));
+    const foot = 10 + zoom * LETTER * Math.max(3, ...names.map((text) => text.length));
     const width = columns.length * w + 8,
-      height = Math.ceil(rows.length * CELL.h + foot);
+      height = Math.ceil(rows.length * h + foot);
     const scale = Math.min(window.devicePixelRatio || 1, WIDEST / width);
     canvas.width = Math.ceil(width * scale);
     canvas.height = Math.ceil(height * scale);
@@ -25,23 +26,23 @@
       const values = view.similarity[row];
       columns.forEach((column, x) => {
         pen.fillStyle = shades[LIW.scores.shade(values[column])];
-        pen.fillRect(x * w, y * CELL.h, w - CELL.gap, CELL.h - CELL.gap);
+        pen.fillRect(x * w, y * h, w - CELL.gap, h - CELL.gap);
       });
     });
     pen.lineWidth = 2;
     pen.strokeStyle = colour("accent2");
     rows.forEach((_, y) =>
       best[y].forEach((x) => {
-        if (x !== undefined) pen.strokeRect(x * w + 0.5, y * CELL.h + 0.5, w - 2, CELL.h - 2);
+        if (x !== undefined) pen.strokeRect(x * w + 0.5, y * h + 0.5, w - 2, h - 2);
       }),
     );
-    pen.font = `11px ${colour("mono")}`;
+    pen.font = `${11 * zoom}px ${colour("mono")}`;
     pen.textBaseline = "middle";
     pen.textAlign = "right";
     pen.fillStyle = colour("soft");
     names.forEach((text, x) => {
       pen.save();
-      pen.translate(x * w + w / 2, rows.length * CELL.h + 6);
+      pen.translate(x * w + w / 2, rows.length * h + 6);
       pen.rotate(-Math.PI / 2);
       pen.fillText(text, 0, 0);
       pen.restore();
@@ -50,7 +51,10 @@
 
   /* room: pixels; onRow(row) is told which row was chosen. Returns {node, select, canvas}. */
   LIW.parts.matrix = (view, rows, columns, room, onRow) => {
-    const w = Math.min(CELL.most, Math.max(CELL.least, Math.floor((room - 150) / Math.max(columns.length, 1))));
+    const zoom = document.body.classList.contains("presenting") ? LARGE : 1,
+      h = CELL.h * zoom;
+    const fits = Math.floor((room - 150 * zoom) / Math.max(columns.length, 1)),
+      w = Math.min(CELL.most * zoom, Math.max(CELL.least * zoom, fits));
     const canvas = el("canvas");
     const cursor = el("i", { class: "cursor", hidden: true }),
       mark = el("i", { class: "mark", hidden: true });
@@ -69,7 +73,7 @@
       el("div", { class: "sheet" }, canvas, mark, cursor),
     );
     const readout = el("div", { class: "readout", "aria-live": "polite" });
-    const box = el("div", { class: "matrix" }, names, pane);
+    const box = el("div", { class: "matrix", style: { "--zoom": zoom } }, names, pane);
     const at = { row: -1, column: -1 };
     const place = new Map(columns.map((column, x) => [column, x]));
     const best = rows.map((row) => new Set(view.best[row].map((column) => place.get(column))));
@@ -90,9 +94,9 @@
       }
       Object.assign(cursor.style, {
         left: x * w - 1 + "px",
-        top: y * CELL.h - 1 + "px",
+        top: y * h - 1 + "px",
         width: w + 1 + "px",
-        height: CELL.h + 1 + "px",
+        height: h + 1 + "px",
       });
       readout.replaceChildren(
         el("b", {}, view.query[rows[y]].text),
@@ -103,7 +107,7 @@
           (best[y].has(x) ? ", the best match of this query token" : ""),
       );
     };
-    const cell = (event) => [Math.floor(event.offsetX / w), Math.floor(event.offsetY / CELL.h)];
+    const cell = (event) => [Math.floor(event.offsetX / w), Math.floor(event.offsetY / h)];
     canvas.addEventListener("pointermove", (event) => point(...cell(event)));
     canvas.addEventListener("pointerleave", () => point(-1, -1));
     canvas.addEventListener("click", (event) => {
@@ -121,7 +125,7 @@
     });
     const more = () => box.classList.toggle("more", pane.scrollLeft + pane.clientWidth < pane.scrollWidth - 4);
     pane.addEventListener("scroll", more, { passive: true });
-    const draw = () => paint(canvas, view, rows, columns, best, w);
+    const draw = () => paint(canvas, view, rows, columns, best, { w, h, zoom });
     const looks = new MutationObserver(() => (canvas.isConnected ? draw() : looks.disconnect()));
     looks.observe(document.body, { attributeFilter: ["class"] });
     draw();
@@ -134,8 +138,8 @@
         [...names.children].forEach((name, i) => name.classList.toggle("on", i === y));
         mark.hidden = y < 0;
         Object.assign(mark.style, {
-          top: y * CELL.h - 2 + "px",
-          height: CELL.h + 1 + "px",
+          top: y * h - 2 + "px",
+          height: h + 1 + "px",
           width: columns.length * w + "px",
         });
       },

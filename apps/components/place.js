@@ -15,11 +15,16 @@
     const page = el("div", { class: "page-picture" });
     const look = async (event) => {
       const button = event.currentTarget;
+      if (page.firstElementChild?.tagName === "IMG") {
+        page.hidden = !page.hidden;
+        button.textContent = page.hidden ? "Show the page" : "Hide the page";
+        return;
+      }
       button.disabled = true;
       const answer = await ask.picture({ document: shown.id });
       button.disabled = false;
       if (answer.error) return LIW.problem(page, answer.error);
-      button.remove();
+      button.textContent = "Hide the page";
       page.replaceChildren(el("img", { src: answer.picture, alt: `The page: ${place.told}` }));
     };
     return el(

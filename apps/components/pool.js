@@ -84,7 +84,9 @@ LIW.pages.pool = ({ element, props, ask, send, watch, setup }) => {
     else if (status === "stopped")
       said.textContent = `Stopped after ${done} of ${total} factors; what is finished stays.`;
     else if (status === "done")
-      said.textContent = `${done} factors measured in ${Math.round(study().seconds)} s on this machine.`;
+      said.textContent = study().seconds
+        ? `${done} factors measured in ${Math.round(study().seconds)} s on this machine.`
+        : `${done} factors, measured before.`;
     else
       said.textContent = setup.questions
         ? "Nothing measured yet. It takes about a minute; the figure fills in as factors finish."
@@ -172,7 +174,7 @@ LIW.pages.pool = ({ element, props, ask, send, watch, setup }) => {
           : `first was ${item.first_before}, is ${item.first_after}`,
     });
     const side = (word, list, all) =>
-      parts.moved(`${all} questions got ${word} at factor ${row.label}`, list.map(entry), all);
+      parts.moved(`${LIW.questions(all)} got ${word} at factor ${row.label}`, list.map(entry), all);
     find(".moved").replaceChildren(
       el("div", { class: "two" }, side("worse", row.worse, row.n_worse), side("better", row.better, row.n_better)),
     );

@@ -64,7 +64,7 @@
       return;
     }
     LIW.pages[name]({ element, props, ask, send, watch, setup });
-    if (setup.made) {
+    if (setup.made && !["learn", "images"].includes(name)) {
       const first = element.querySelector(".intro, .about") || element.querySelector("h1");
       first?.after(el("p", { class: "note made" }, `${setup.made}: numbers over made questions say less.`));
     }
@@ -76,7 +76,9 @@
   /* What the model did not read of the documents: every page says it. */
   const unread = (setup) => [
     `${setup.cut}. What was not read cannot be found: `,
-    LIW.saved ? "windows read it" : el("a", { href: LIW.href("own") }, "read long documents in windows"),
+    LIW.saved || LIW.isSite()
+      ? "windows read it"
+      : el("a", { href: LIW.href("own") }, "read long documents in windows"),
   ];
 
   LIW.problem = (place, text) => place.replaceChildren(el("div", { class: "problem", role: "alert" }, text));
@@ -97,6 +99,7 @@
       LIW.setTheme(LIW.theme() === "dark" ? "light" : "dark");
       name();
     });
+    new MutationObserver(name).observe(document.body, { attributeFilter: ["class"] }); // the system may change it too
     name();
   };
 

@@ -211,7 +211,7 @@ LIW.pages.train = ({ element, props, ask, send, watch, setup }) => {
                 " to ",
                 el("b", {}, fixed(after.ndcg, 3)),
                 ` (${signed(difference, 3)}, p ${report.p < 0.001 ? "below .001" : fixed(report.p, 3)}): `,
-                el("b", {}, `${report.n_better} questions better, ${report.n_worse} worse`),
+                el("b", {}, `${LIW.questions(report.n_better)} better, ${report.n_worse} worse`),
                 `, ${report.n_same} as before.`,
               ]
             : "Nothing was judged, so nothing was measured.",
@@ -231,19 +231,24 @@ LIW.pages.train = ({ element, props, ask, send, watch, setup }) => {
               "p",
               { class: "note" },
               `Measured on ${measured.name}: ${measured.questions} questions among ${count(measured.documents)} ` +
-                `documents, which is easier than the whole; kept as the runs ${before.run} and ${after.run}, which ` +
-                "`workbench runs` lists and `workbench dashboard` compares.",
+                `documents, which is easier than the whole; kept as the runs ${before.run} and ${after.run}, which `,
+              el("span", { class: "mono" }, "workbench runs"),
+              " lists and ",
+              el("span", { class: "mono" }, "workbench dashboard"),
+              " compares.",
             )
           : null,
         use,
       ),
-      report.curves ? el("div", { class: "card" }, pooled.node) : null,
+      report.curves
+        ? el("div", { class: "card" }, el("h2", {}, "What pooling costs before and after"), pooled.node)
+        : null,
       after
         ? el(
             "div",
             { class: "two" },
-            list(`${report.n_worse} questions got worse`, report.worse, report.n_worse, model),
-            list(`${report.n_better} questions got better`, report.better, report.n_better, model),
+            list(`${LIW.questions(report.n_worse)} got worse`, report.worse, report.n_worse, model),
+            list(`${LIW.questions(report.n_better)} got better`, report.better, report.n_better, model),
           )
         : null,
     ].filter(Boolean);

@@ -80,3 +80,18 @@ def test_lessons_follow_the_collection_and_are_presented(page: Page, server: Ser
     expect(page.locator("h1")).to_have_text("Where a document gets lost")
     page.keyboard.press("Escape")
     expect(page.locator(".lessons")).to_be_visible()
+    open_page(page, server, "learn", present="yes")
+    expect(page.locator(".part:visible")).to_have_count(1)
+    for _ in range(3):  # past the paragraphs, to the matrix
+        page.keyboard.press("ArrowRight")
+    expect(page.locator(".matrix canvas")).to_be_visible()
+    name = page.locator(".matrix .rows div").first.bounding_box()
+    assert name is not None
+    assert name["height"] > 30, "read from the last row of a room"
+    box = page.locator(".matrix canvas").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 60, box["y"] + 40)
+    expect(page.locator(".readout")).to_contain_text("similarity")
+    cursor = page.locator(".matrix .cursor").bounding_box()
+    assert cursor is not None
+    assert cursor["x"] <= box["x"] + 60 <= cursor["x"] + cursor["width"]

@@ -298,6 +298,10 @@ def test_a_pdf_is_searched_by_passages_limited_by_fields_and_shown_on_its_page(
     expect(page.locator(".place")).to_contain_text("tides.pdf, page 1 of 2, passage 1 of 2")
     page.get_by_role("button", name="Show the page").click()
     expect(page.locator(".page-picture img")).to_be_visible()
+    page.get_by_role("button", name="Hide the page").click()
+    expect(page.locator(".page-picture img")).to_be_hidden()
+    page.get_by_role("button", name="Show the page").click()
+    expect(page.locator(".page-picture img")).to_be_visible()
     page.get_by_role("button", name="After it").click()
     expect(page.locator(".place")).to_contain_text("passage 2 of 2")
     assert "where=" in page.url

@@ -105,6 +105,7 @@ def test_reasons_are_ranks_results_and_words(prepared: Prepared, tiny_collection
         float(systems[0].search([tiny_collection.queries["q1"]], 1)[0].scores[0]), abs=1e-4
     )
     assert argmax["words"][1] == []
+    assert all(len(entry["words"][0]) == 1 for entry in told["documents"]), "BM25 adds words, where none counts too"
 
 
 @pytest.mark.parametrize(

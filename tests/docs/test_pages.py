@@ -66,6 +66,13 @@ def test_python_in_blocks_compiles_and_imports_what_is_there(path: Path) -> None
                     assert hasattr(module, alias.name) or find_spec(f"{node.module}.{alias.name}"), ast.unparse(node)
 
 
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_pictures_that_a_page_shows_are_there(path: Path) -> None:
+    shown = re.findall(r'(?:src|srcset)="([^"]+)"|!\[[^\]]*\]\(([^)\s]+)\)', path.read_text(encoding="utf-8"))
+    here = [name for pair in shown for name in pair if name and "//" not in name]
+    assert [name for name in here if not (path.parent / name).is_file()] == []
+
+
 def test_one_version_stands_everywhere() -> None:
     def found(name: str, pattern: str) -> str:
         match = re.search(pattern, (ROOT / name).read_text(encoding="utf-8"), re.M)

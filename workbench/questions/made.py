@@ -14,6 +14,7 @@ from engine.errors import InputError
 TITLE, SENTENCE = "title", "first sentence"
 FEWEST, MOST = 4, 30  # words of a first sentence that is a question
 RELEVANT = 1  # the grade of the document that a question was made from
+_RULES = "_-=*~#+."  # what lines are drawn of in plain text
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s+|\n\s*\n")
 
 
@@ -99,9 +100,12 @@ def _of_title(collection: Collection, name: str, same_title: dict[str, list[str]
 def _of_sentence(collection: Collection, name: str) -> Question | None:
     text, title = collection.documents[name], collection.titles.get(name, "")
     body = text[len(title) :] if title and text.startswith(title) else text
-    first = _plain(_SENTENCE_END.split(body.strip(), maxsplit=1)[0])
+    parts = _SENTENCE_END.split(body.strip(), maxsplit=1)[0].split()
+    first = " ".join(part for part in parts if len(part) < 3 or part.strip(_RULES))  # lines that are drawn ask nothing
+    words = [part for part in first.split() if any(map(str.isalpha, part))]
     whole = first and not first[0].islower()  # a passage may begin within a sentence
-    return Question(first, (name,), SENTENCE) if whole and FEWEST <= len(first.split()) <= MOST else None
+    asks = whole and len(words) >= FEWEST and len(first.split()) <= MOST
+    return Question(first, (name,), SENTENCE) if asks else None
 
 
 def _plain(text: str) -> str:

@@ -146,9 +146,9 @@ class Stage(ABC):
         """All options, and what else decides its numbers, as JSON values."""
         return asdict(self.options)
 
-    def reasons(self, question: Question, position: int) -> tuple[tuple[str, float], ...]:
-        """Words of the question and what each adds to the score of a document; none where the stage has no such sum."""
-        return ()
+    def reasons(self, question: Question, position: int) -> tuple[tuple[str, float], ...] | None:
+        """Words of the question and what each adds to the score of a document; None where the stage has no such sum."""
+        return None
 
     def uncached(self) -> Stage:
         """The same without what it remembers of earlier questions, for clocks."""

@@ -248,14 +248,14 @@ class System:
             document: An id.
 
         Returns:
-            Only the stages that have such a sum.
+            Only the stages that have such a sum; no words where a document has none of them.
 
         Raises:
             NotFoundError: no such document.
         """
         position, asked = self.place_of(document), Question(question)
         found = {text: stage.reasons(asked, position) for text, stage in self.stages}
-        return {text: words for text, words in found.items() if words}
+        return {text: words for text, words in found.items() if words is not None}
 
     def place_of(self, document: str) -> int:
         """Position of a document.

@@ -9,6 +9,7 @@ test("numbers are written as a person reads them", () => {
   assert.equal(LIW.signed(0.5, 1), "+0.5");
   assert.equal(LIW.signed(-0.25), "−0.25");
   assert.equal(LIW.count(1234567), "1,234,567");
+  assert.deepEqual([0, 1, 1200].map(LIW.questions), ["0 questions", "1 question", "1,200 questions"]);
   assert.deepEqual([0.123, 12.34, 1234.5].map(LIW.milliseconds), ["0.12", "12.3", "1,235"]);
 });
 

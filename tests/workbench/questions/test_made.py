@@ -55,6 +55,11 @@ def test_titles_and_first_sentences_are_questions(papers: Collection) -> None:
         Question("Tides", ("a#1", "a#2"), "title"),
         Question("Bread is made of flour and of water.", ("b",), "first sentence"),
     ]
+    ruled = Collection({
+        "contents": "________ Table of Contents 1. Scope", "harbour": "===== The harbour has four piers. Ships wait.",
+        "numbers": "1 2 3 4 5 6. And so on.",
+    })  # fmt: skip
+    assert [made.text for made in from_texts(ruled)] == ["The harbour has four piers."]
     assert len(from_texts(papers, 1, seed=3)) == 1
     assert from_texts(papers, 1, seed=3) == from_texts(papers, 1, seed=3)
     with pytest.raises(InputError, match="has a title or a first sentence"):

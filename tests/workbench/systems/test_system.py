@@ -258,6 +258,7 @@ def test_reasons_name_stages(made: Prepared) -> None:
     name = next(iter(made.collection.documents))
     word = made.collection.documents[name].split()[0]
     assert list(built.reasons(word, name)) == ["bm25"]
+    assert built.reasons("qqq", name) == {"bm25": ()}, "no word counts, which is not the same as no sum of words"
     with pytest.raises(NotFoundError, match="no document 'nope'"):
         built.reasons(word, "nope")
 
