@@ -25,8 +25,7 @@ Question = Annotated[str, Field(min_length=1, max_length=LONGEST_QUESTION, descr
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
 Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]
 Name = Annotated[
-    str,
-    Field(max_length=LONGEST_ID, description="Of a collection that is open; the first one when it is empty."),
+    str, Field(max_length=LONGEST_ID, description="Of a collection that is open; the first one when it is empty.")
 ]
 System = Annotated[
     str,

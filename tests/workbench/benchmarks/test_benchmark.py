@@ -17,11 +17,11 @@ from benchmarks import layouts, vision_checkpoints
 from engine import Collection, Encoder
 from engine.errors import InputError
 from engine.statistics import mean_of_tasks
+from tests.workbench.typed import run, said
 from workbench import runs as stored
 from workbench.benchmarks.catalogue import choose_tasks, find_benchmark
 from workbench.benchmarks.downloads import look_up
 from workbench.benchmarks.published import PUBLISHED
-from workbench.cli import main
 from workbench.experiments.prepare import prepare
 
 pytest.importorskip("datasets")
@@ -33,19 +33,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake_encoder) -> Pat
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "datasets")
     monkeypatch.setattr("engine.Encoder.load", lambda *_, **__: fake_encoder)
     return tmp_path
-
-
-def run(*arguments: str) -> int:
-    try:
-        main(arguments)
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
-
-
-def said(capsys: pytest.CaptureFixture[str]) -> str:
-    captured = capsys.readouterr()
-    return " ".join((captured.out + captured.err).split())
 
 
 def test_tasks_are_runs_that_are_found_again_and_one_table(folder, tiny_collection, capsys) -> None:
