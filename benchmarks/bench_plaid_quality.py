@@ -24,6 +24,8 @@ from engine.retrieval import Ranking, id_order
 
 K = 100
 SEEDS = 10
+WIDER = [{"bits": 4, "wide_share": share} for share in (1.0, 1.5)]  # 5 and 5.5 bits
+CURVE: list[dict[str, Any]] = sorted([{"bits": bits} for bits in BITS] + WIDER, key=lambda row: row["bits"])
 
 
 def narrow(name: str) -> Embedded:
@@ -73,11 +75,11 @@ def searched(data: Embedded, k: int = K, **settings: Any) -> tuple[list[Ranking]
 def curve() -> dict[str, Any]:
     data = small_set()
     truth, rows = exact(data), []
-    for bits in BITS:
-        found, about = searched(data, bits=bits)
+    for settings in CURVE:
+        found, about = searched(data, **settings)
         rows.append(
             {
-                "bits": bits,
+                **settings,
                 "bytes_per_token": about["bytes_per_token"],
                 "R10": recall(found, truth, 10),
                 "R100": recall(found, truth, 100),

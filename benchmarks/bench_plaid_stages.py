@@ -23,7 +23,7 @@ from engine.indexes.plaid import PlaidIndex, search
 from engine.indexes.plaid.budget import SAMPLE_PER_CENTROID
 from engine.indexes.plaid.groups import products
 from engine.indexes.plaid.loops import LISTS, PROBE, ROWS, SCORES
-from engine.indexes.plaid.query import byte_range, set_range
+from engine.indexes.plaid.query import HEAVY_MARGIN, HEAVY_REACH, byte_range, set_range
 from engine.indexes.plaid.settings import PlaidSettings, wanted_centroids
 from engine.simd.threads import use_threads
 
@@ -79,10 +79,14 @@ def stages(index: PlaidIndex, queries: list[np.ndarray]) -> tuple[dict[str, floa
         set_range(crew.tables, scale, crew.rounded)
         clock.run("table of bytes", crew.work, ROWS, len(codec.centroids))
         sums = clock.run("centroid scores", crew.coarse, candidates)
-        margin = settings.centroid_margin * len(query) / scale.step
-        near = search.near_best(sums, settings.n_full_scores, margin, settings.n_refined)
-        refined = candidates[near]
-        fine = clock.run("refined scores", crew.fine, refined, near)
+        near, margin = np.arange(len(candidates)), settings.centroid_margin * len(query) / scale.step
+        if crew.tables.heavy.any():
+            near = search.near_best(sums, settings.n_full_scores, HEAVY_REACH * margin, len(sums))
+            sums = clock.run("heavy query tokens", crew.heavy, near)
+            margin *= HEAVY_MARGIN * scale.step
+        chosen = search.near_best(sums, settings.n_full_scores, margin, settings.n_refined)
+        refined = candidates[near[chosen]]
+        fine = clock.run("refined scores", crew.fine, refined, chosen)
         survivors = refined[search.best_positions(fine, settings.n_full_scores)]
         clock.run("exact scores", crew.exact, survivors)
         exact_centroids.append(int(crew.job.counts[SCORES]))

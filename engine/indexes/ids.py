@@ -18,7 +18,6 @@ import numpy as np
 from engine import storage
 from engine.errors import CorruptDataError, InputError
 from engine.indexes.id_order import find, packed, sorted_order
-from engine.simd.jit import flat
 
 GROWING = {"ids": "u1", "id_lengths": "<i4"}  # files that an addition appends to, with the type of a row
 FILES = frozenset({*GROWING, "id_order", "id_gone", "id_offsets"})  # the last was of earlier versions
@@ -69,7 +68,7 @@ class IdTable:
         """
 
         def array(name: str, mmap: bool = False) -> np.ndarray:
-            return flat(storage.open_array(folder, manifest, name, mmap))
+            return np.asarray(storage.open_array(folder, manifest, name, mmap))
 
         block, order, gone, entries = array("ids", True), None, NONE, {}
         if "id_offsets" in manifest.files:

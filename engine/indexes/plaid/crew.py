@@ -22,6 +22,7 @@ from engine.indexes.plaid.loops import (
     COARSE,
     EXACT,
     FINE,
+    HEAVY,
     LISTS,
     PROBE,
     RANGE,
@@ -34,6 +35,7 @@ from engine.indexes.plaid.loops import (
     number_centroids,
 )
 from engine.indexes.plaid.probing import Probes, probe, probes_of
+from engine.indexes.plaid.query import heavy_lanes
 from engine.simd import atomic
 from engine.simd.centroids import COLUMNS, byte_rows, multiply_rows
 from engine.simd.jit import kernel
@@ -44,8 +46,8 @@ fetch_add: Any = atomic.fetch_add
 put: Any = atomic.put
 read: Any = atomic.read
 
-STAGES = 7
-STEPS = (2, 1, 1024, 64, 16, 64, 8)  # items that a thread takes at once, by stage: see `Crew.work`
+STAGES = 8
+STEPS = (2, 1, 1024, 64, 64, 16, 64, 8)  # items that a thread takes at once, by stage: see `Crew.work`
 CLAIMED, FINISHED, NOW = 0, STAGES, 2 * STAGES  # places of the shared numbers; NOW counts the stages that began
 OVER = 99
 PATIENCE = 20_000_000  # looks at the shared numbers before a helper gives up, some 20 ms
@@ -79,6 +81,7 @@ class Results(NamedTuple):
         highest: uint8 [documents of COARSE, blocks, 32], the best byte of each query token.
         chosen: The same for the documents of FINE.
         coarse: int64.
+        heavy: float32, of the same documents.
         fine: float32.
         exact: float32.
     """
@@ -87,6 +90,7 @@ class Results(NamedTuple):
     highest: np.ndarray
     chosen: np.ndarray
     coarse: np.ndarray
+    heavy: np.ndarray
     fine: np.ndarray
     exact: np.ndarray
 
@@ -155,6 +159,7 @@ class Crew:
             np.zeros((blocks, COLUMNS), np.float32),
             np.zeros((blocks, COLUMNS), np.int64),
             np.zeros((blocks, COLUMNS), np.float32),
+            heavy_lanes(query),
             np.empty((blocks, n * COLUMNS if codec.refines else 0), np.float32),
             np.full(n if codec.refines else 0, -1, np.int32),
             np.empty(n if codec.refines else 0, np.int64),
@@ -164,6 +169,7 @@ class Crew:
             np.empty((room[0], blocks, COLUMNS), np.uint8),
             np.empty((room[1], blocks, COLUMNS), np.uint8),
             np.zeros(room[0], np.int64),
+            np.zeros(room[0], np.float32),
             np.zeros(room[1], np.float32),
             np.zeros(room[2], np.float32),
         )
@@ -196,8 +202,15 @@ class Crew:
         self.work(COARSE, len(slots))
         return self.results.coarse[: len(slots)]
 
+    def heavy(self, positions: np.ndarray) -> np.ndarray:
+        """Score the documents at some positions of `coarse` again, with residuals for heavy query tokens; float32."""
+        count, results = len(positions), self.results
+        results.slots[0][:count], results.highest[:count] = results.slots[0][positions], results.highest[positions]
+        self.work(HEAVY, count)
+        return results.heavy[:count]
+
     def fine(self, slots: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """Refine the scores of some documents, which stood at these positions in `coarse`; float32."""
+        """Refine the scores of some documents, which stood at these positions in `coarse` or `heavy`; float32."""
         self.results.slots[1][: len(slots)] = slots
         self.results.chosen[: len(slots)] = self.results.highest[positions]
         self.work(FINE, len(slots))
@@ -232,8 +245,8 @@ def score_documents(stage, stored, asked, tables, b, slots, highest, first, last
     """Add to out[i] what the codec of the index says of one block of query tokens and the document slots[i].
 
     `stored` and `asked` are from `Codec.stored` and `Codec.asked`, `tables` is a `loops.Tables`, `b` the block,
-    `highest` the `Results.chosen`; `first` to `last` are scored. At the stage FINE only a codec that refines is asked;
-    at EXACT scores are MaxSim in float32.
+    `highest` the bytes of these documents; `first` to `last` are scored. At the stages HEAVY and FINE only a codec that
+    refines is asked; at EXACT scores are MaxSim in float32.
     """
     raise NotImplementedError("for compiled code")
 
@@ -291,9 +304,12 @@ def _take(stage, job):
                     offsets, codes, highest = stored.offsets, stored.codes, results.highest
                     coarse_scores(places, first, last, offsets, codes, rows, weight, b, highest, results.coarse)
                 else:
-                    fine = stage == FINE
-                    places, into = (results.slots[1], results.fine) if fine else (results.slots[2], results.exact)
-                    score_documents(stage, stored, job.asked, tables, b, places, results.chosen, first, last, into)
+                    places, highest, into = results.slots[2], results.chosen, results.exact
+                    if stage == HEAVY:
+                        places, highest, into = results.slots[0], results.highest, results.heavy
+                    elif stage == FINE:
+                        places, into = results.slots[1], results.fine
+                    score_documents(stage, stored, job.asked, tables, b, places, highest, first, last, into)
         fetch_add(job.numbers, FINISHED + stage, last - first)
 
 

@@ -14,7 +14,7 @@ from engine.simd.centroids import COLUMNS
 from engine.simd.jit import kernel
 from engine.simd.kernels import max_rows
 
-PROBE, LISTS, ROWS, COARSE, FINE, SCORES, EXACT = range(7)  # the stages that threads share
+PROBE, LISTS, ROWS, COARSE, HEAVY, FINE, SCORES, EXACT = range(8)  # the stages that threads share
 RANGE = 1 << 17  # slots whose points are collected together: 1 MiB
 
 
@@ -28,6 +28,7 @@ class Tables(NamedTuple):
         unit: float32 [blocks, 32], score of one byte.
         weight: int64 [blocks, 32], the same in 65,536 steps of the largest: sums of bytes stay whole numbers.
         low: float32 [blocks, 32], the score that byte 0 stands for.
+        heavy: int64 [blocks], the query tokens that `query.heavy_lanes` names, a bit each.
         scores: float32 [blocks, c * 32], of the centroids of the documents that get exact scores, as `places` says.
         places: int32 [c], where in `scores` a centroid is.
         numbers: int64 [c], the centroids in `scores`.
@@ -39,6 +40,7 @@ class Tables(NamedTuple):
     unit: np.ndarray
     weight: np.ndarray
     low: np.ndarray
+    heavy: np.ndarray
     scores: np.ndarray
     places: np.ndarray
     numbers: np.ndarray

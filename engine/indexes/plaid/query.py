@@ -16,6 +16,9 @@ from engine.simd.jit import kernel
 QUERY_TOP = {1: 127, 2: 127, 4: 127, 8: 64}  # twice it times the largest code fits int16, the products of AVX2
 SHORT_LIMIT = 32_767.0  # of int16 sums
 WEIGHTS = 1 << 16  # steps of the largest weight of a byte
+HEAVY_FROM = 2.0  # times the median length of a query's tokens
+HEAVY_REACH = 1.5  # margins that a document may lie below the best and have its heavy tokens scored with residuals
+HEAVY_MARGIN = 0.35  # of the margin, for what is refined after that: most of the doubt was in the heavy tokens
 ROUNDING = 2e-6  # of float32 sums of one score, as a share of the largest
 
 
@@ -77,6 +80,21 @@ def byte_range(centre: np.ndarray, query: np.ndarray, top: np.ndarray, threshold
     unit = spread / np.float32(255)
     step = float(unit.max()) / WEIGHTS
     return ByteRange(top - spread, unit, np.maximum(np.rint(unit / step), 1).astype(np.int64), step)
+
+
+def heavy_lanes(query: np.ndarray) -> np.ndarray:
+    """The query tokens that are far longer than most, a bit each for the tokens of a block, int64 [blocks].
+
+    So much of a score hangs on each of them that its centroids say too little; many models have none.
+
+    Args:
+        query: float32 [m, dim].
+    """
+    lengths = np.linalg.norm(query, axis=1)
+    lanes = np.flatnonzero((lengths >= HEAVY_FROM * np.median(lengths)) & (lengths > 0))
+    masks = np.zeros(-(-len(query) // COLUMNS), np.int64)
+    np.bitwise_or.at(masks, lanes // COLUMNS, np.int64(1) << (lanes % COLUMNS))
+    return masks
 
 
 def set_range(tables: Tables, found: ByteRange, rounded: RoundedQuery) -> None:

@@ -89,7 +89,7 @@ class RowLayout:
         places, start = torch.arange(8, device=rows.device), self.base
         for bit, count in ((self.bits, self.wide), (self.bits + 1, self.wider)):
             more = rows[:, start : start + count, None] >> places & 1
-            codes[:, : 8 * count] |= (more << bit).reshape(len(rows), -1).to(torch.uint8)
+            codes[:, : 8 * count] |= (more << bit).reshape(len(rows), 8 * count).to(torch.uint8)
             start += count
         return codes, rows[:, -1].long()
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.indexes.plaid.loops import FINE
+from engine.indexes.plaid.loops import EXACT, HEAVY
 from engine.indexes.plaid.rows import fetch, unpack, width_of
 from engine.simd.centroids import COLUMNS
 from engine.simd.jit import kernel
@@ -61,15 +61,16 @@ def residual_scores(stage, stored, asked, tables, b, slots, highest, first, last
         asked.origin[b], asked.weights[b], tables.rows[b], tables.unit[b], tables.low[b], tables.scores[b],
         tables.places,
     )  # fmt: skip
-    if stage == FINE:
-        refined_scores(stored, block, slots, highest, b, first, last, out)
-    else:
+    if stage == EXACT:
         document_scores(stored, block, slots, first, last, out)
+    else:
+        which = tables.heavy[b] if stage == HEAVY else np.int64((1 << COLUMNS) - 1)
+        refined_scores(stored, block, slots, highest, b, which, first, last, out)
 
 
 @kernel
-def refined_scores(stored, asked, slots, highest, b, first, last, out):
-    """Add to out[i] MaxSim of some query tokens over the tokens with the best centroids for any of them.
+def refined_scores(stored, asked, slots, highest, b, which, first, last, out):
+    """Add to out[i] MaxSim of some query tokens over the tokens with the best centroids for any of `which`.
 
     The score of a token is that of its centroid, as a byte, and that of its residual.
 
@@ -79,6 +80,7 @@ def refined_scores(stored, asked, slots, highest, b, first, last, out):
         slots: int64, the documents; `first` to `last` are scored.
         highest: uint8 [documents, blocks, 32], the highest byte of each query token in them.
         b: Number of the block.
+        which: Query tokens whose residuals count, a bit each; the others score what their centroids do.
         first: First place in `slots`.
         last: One past the last.
         out: float32.
@@ -101,7 +103,7 @@ def refined_scores(stored, asked, slots, highest, b, first, last, out):
                 above |= np.int64(top[lane] > 0) << lane
             for t in range(start, end):
                 ahead[found] = t
-                found += (lanes_equal(rows, np.int64(codes[t]) * COLUMNS, top) & above) != 0
+                found += (lanes_equal(rows, np.int64(codes[t]) * COLUMNS, top) & above & which) != 0
             for j in range(found):
                 fetch(stored, ahead[j])
         if i > first:
@@ -115,9 +117,12 @@ def refined_scores(stored, asked, slots, highest, b, first, last, out):
                 width, asked.short, values, n, size // 4, asked.query, table, asked.shift, asked.unit, near, lengths,
                 sums, best,
             )  # fmt: skip
-            total = out[i - 1]
+            total, top = out[i - 1], highest[i - 1, b]
             for lane in range(lanes):
-                total += max(best[lane], low[lane]) if wanted >> lane & 1 else low[lane]
+                if which >> lane & 1:
+                    total += max(best[lane], low[lane]) if wanted >> lane & 1 else low[lane]
+                else:
+                    total += np.float32(top[lane]) * step[lane] + low[lane]
             out[i - 1] = total
         tokens, ahead, n, wanted = ahead, tokens, found, above
 

@@ -15,7 +15,7 @@ from engine.indexes.plaid.crew import Crew, listed_by
 from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.loops import LISTS, PROBE, RANGE, ROWS, Listed, collect
 from engine.indexes.plaid.probing import Probes, probe, probes_of
-from engine.indexes.plaid.query import byte_range, set_range
+from engine.indexes.plaid.query import HEAVY_MARGIN, HEAVY_REACH, byte_range, set_range
 from engine.indexes.plaid.settings import PlaidSettings
 from engine.simd.threads import thread_count
 
@@ -53,7 +53,7 @@ class Stages:
         found: int32, slots in the probed lists, in no order.
         points: int32, what the probed lists alone say of the score of each, in a unit of their own.
         candidates: int64, slots that got a score from their centroids, rising.
-        coarse: float64, those scores.
+        coarse: float64, those scores; of those near the best, where it has heavy tokens, with their residuals.
         refined: int64, slots whose centroid scores were refined by residuals, rising.
         fine: float32, those scores; None where all of them went on unseen.
         survivors: int64, slots that got a score from their stored vectors, rising.
@@ -114,15 +114,21 @@ def run(
         sums = crew.coarse(candidates)
         if n_full > settings.n_full_scores:
             notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
-        margin = settings.centroid_margin * len(query) / scale.step
-        near = near_best(sums, n_full, margin, most, ties, candidates)
-        refined = candidates[near]
-        fine = crew.fine(refined, near) if refines and len(refined) > n_full else None
+        coarse = sums * scale.step + float(scale.low.sum(dtype=np.float64))
+        near, margin = np.arange(len(candidates)), settings.centroid_margin * len(query)
+        if refines and crew.tables.heavy.any() and len(candidates) > n_full:
+            near = near_best(sums, n_full, HEAVY_REACH * margin / scale.step, len(sums), ties, candidates)
+            margin *= HEAVY_MARGIN
+            coarse[near] = sums = crew.heavy(near)
+        else:
+            margin /= scale.step
+        chosen = near_best(sums, n_full, margin, most, ties, candidates[near])
+        refined = candidates[near[chosen]]
+        fine = crew.fine(refined, chosen) if refines and len(refined) > n_full else None
         survivors = refined if fine is None else refined[best_positions(fine, n_full, ties, refined)]
         scores = crew.exact(survivors)
     finally:
         crew.close()
-    coarse = sums * scale.step + float(scale.low.sum(dtype=np.float64))
     return Stages(query, probes, found, points, candidates, coarse, refined, fine, survivors, scores, notes)
 
 

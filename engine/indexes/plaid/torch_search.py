@@ -15,7 +15,7 @@ import torch
 
 from engine.indexes.plaid.codec import Codec
 from engine.indexes.plaid.probing import groups_looked_into
-from engine.indexes.plaid.query import ByteRange, byte_range
+from engine.indexes.plaid.query import HEAVY_MARGIN, HEAVY_REACH, ByteRange, byte_range, heavy_lanes
 from engine.indexes.plaid.search import Layout
 from engine.indexes.plaid.settings import PlaidSettings
 from engine.simd.centroids import COLUMNS
@@ -113,11 +113,17 @@ def run(
         notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
     survivors = candidates
     if len(candidates) > n_full:
-        margin = settings.centroid_margin * len(query) / scale.step
-        near = torch.nonzero(sums >= torch.sort(sums, descending=True).values[n_full - 1] - margin).ravel()
+        margin, heavy = settings.centroid_margin * len(query), _lanes(heavy_lanes(query), len(query))
+        reach = HEAVY_REACH if layout.codec.refines and heavy.any() else 1
+        near = _near(sums, n_full, reach * margin / scale.step)
+        if reach > 1:
+            candidates = candidates[near]
+            sums = _fine(layout, candidates, rows, scale, asked, heavy)
+            near = _near(sums, n_full, HEAVY_MARGIN * margin)
         survivors = candidates[near[_best(sums[near], max(n_full, settings.n_refined), ties[candidates[near]])]]
         if layout.codec.refines and len(survivors) > n_full:
-            survivors = survivors[_best(_fine(layout, survivors, rows, scale, asked), n_full, ties[survivors])]
+            fine = _fine(layout, survivors, rows, scale, asked, np.ones(len(query), bool))
+            survivors = survivors[_best(fine, n_full, ties[survivors])]
     scores = _plain(layout, survivors, asked)
     return survivors.cpu().numpy(), scores.float().cpu().numpy(), notes
 
@@ -190,13 +196,15 @@ def _fine(
     rows: torch.Tensor,
     scale: ByteRange,
     query: torch.Tensor,
+    which: np.ndarray,
 ) -> torch.Tensor:
-    """MaxSim over the tokens with the best centroids for any query token, float32; see `scores.refined_scores`."""
+    """MaxSim over the tokens with the best centroids for any of `which`, float32; see `scores.refined_scores`."""
     tokens, owner = layout.rows(slots)
     low, unit = torch.from_numpy(scale.low).to(layout.device), torch.from_numpy(scale.unit).to(layout.device)
     seen, total = rows[layout.codes[tokens]], torch.zeros(len(slots), device=layout.device)
     highest = _maxima(seen.int(), owner, len(slots))
-    won = (seen == highest[owner]) & (seen > 0)
+    counted = torch.from_numpy(which).to(layout.device)
+    won = (seen == highest[owner]) & (seen > 0) & counted
     for first in range(0, len(query), COLUMNS):  # the compiled loops choose tokens for each block of query tokens
         lanes = slice(first, first + COLUMNS)
         chosen = won[:, lanes].any(1)
@@ -205,8 +213,14 @@ def _fine(
         scores = torch.full((len(slots), products.shape[1]), -torch.inf, device=layout.device)
         scores.scatter_reduce_(0, owner[chosen][:, None].expand_as(products), products, "amax")
         best = torch.maximum(scores, low[lanes])
-        total += torch.where(highest[:, lanes] > 0, best, low[lanes]).sum(1)
+        plain = highest[:, lanes].float() * unit[lanes] + low[lanes]
+        total += torch.where(counted[lanes] & (highest[:, lanes] > 0), best, plain).sum(1)
     return total
+
+
+def _lanes(masks: np.ndarray, count: int) -> np.ndarray:
+    """Which of some query tokens a bit is set for, bool [count]; masks are of `query.heavy_lanes`."""
+    return (masks[:, None] >> np.arange(COLUMNS) & 1).astype(bool).ravel()[:count]
 
 
 def _plain(layout: DeviceLayout, slots: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
@@ -220,6 +234,11 @@ def _maxima(values: torch.Tensor, owner: torch.Tensor, n: int) -> torch.Tensor:
     lowest = torch.finfo(values.dtype).min if values.is_floating_point() else torch.iinfo(values.dtype).min
     out = torch.full((n, values.shape[1]), lowest, dtype=values.dtype, device=values.device)
     return out.scatter_reduce_(0, owner[:, None].expand_as(values), values, "amax")
+
+
+def _near(scores: torch.Tensor, n: int, margin: float) -> torch.Tensor:
+    """Positions of the n highest scores and of those at most `margin` below, rising."""
+    return torch.nonzero(scores >= torch.sort(scores, descending=True).values[n - 1] - margin).ravel()
 
 
 def _best(scores: torch.Tensor, n: int, ties: torch.Tensor) -> torch.Tensor:

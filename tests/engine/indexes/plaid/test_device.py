@@ -42,6 +42,14 @@ def test_the_same_rankings_as_the_compiled_loops(index):
     assert moved.describe()["device"] == "cpu"
 
 
+def test_the_same_rankings_where_some_query_tokens_are_far_longer(index):
+    queries = ragged(np.random.default_rng(2), [5, 33, 70], 12)
+    queries.values[[4, 7, 30, 37, 80]] *= 6
+    moved = index.on("cpu")
+    for settings in ({"n_full_scores": 5}, {"n_full_scores": 5, "n_refined": 12}, {"n_full_scores": 9, "n_probe": 1}):
+        same(moved.tuned(**settings).search(queries, 5), index.tuned(**settings).search(queries, 5))
+
+
 def test_a_change_is_seen_on_the_device(index):
     moved, query = index.on("cpu"), ragged(np.random.default_rng(3), [6], 12)
     best = moved.search(query, 1)[0].ids

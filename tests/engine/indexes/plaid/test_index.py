@@ -6,6 +6,7 @@ import pytest
 from engine import TokenEmbeddings, create_index, maxsim, open_index
 from engine.errors import InputError, NotFoundError
 from engine.indexes.plaid import PlaidIndex, search
+from engine.indexes.plaid import query as query_module
 from engine.indexes.plaid.search import near_best
 from engine.simd.threads import use_threads
 from tests.conftest import ragged
@@ -204,6 +205,51 @@ def test_refined_scores_lie_between_centroid_scores_and_exact_scores(tmp_path):
     assert (left.fine <= exact + floor).all()
     coarse = left.coarse[np.isin(left.candidates, left.refined)]
     assert np.corrcoef(left.fine, exact)[0, 1] > np.corrcoef(coarse, exact)[0, 1]
+
+
+def test_query_tokens_far_longer_than_most_are_scored_with_residuals_first(tmp_path, monkeypatch):
+    """Half of a score hangs on one token, so what its centroids leave out decides which documents are looked at."""
+    rng = np.random.default_rng(11)
+    centres = rng.standard_normal((60, 24))
+
+    def around(counts, spread):
+        lengths = np.array(counts)
+        values = centres[rng.integers(0, 60, lengths.sum())] + spread * rng.standard_normal((lengths.sum(), 24))
+        values /= np.linalg.norm(values, axis=1, keepdims=True)
+        return TokenEmbeddings(values.astype(np.float32), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
+    index = create_index("plaid", tmp_path / "index", n_centroids=60, n_full_scores=10, n_refined=20)
+    index.add(names(400), around(rng.integers(10, 30, 400), 0.4))
+    assert isinstance(index, PlaidIndex)
+    queries = around([12, 40] * 10, 0.4)
+    for start in queries.offsets[:-1]:
+        queries.values[start + 3] *= 8
+    truth = [set(ranking.ids) for ranking in index.tuned(n_full_scores=400, n_refined=400).search(queries, 10)]
+
+    def share():
+        return np.mean([len(t & set(r.ids)) / 10 for t, r in zip(truth, index.search(queries, 10), strict=True)])
+
+    left = index.stages(queries[1], 10)
+    vectors = index.stored([index.ids[i] for i in left.candidates])
+    exact, with_residuals = maxsim(queries.select([1]), vectors)[0], share()
+    assert (left.coarse <= exact + 40 * 0.2).all()
+    monkeypatch.setattr(query_module, "HEAVY_FROM", np.inf)
+    plain = index.stages(queries[1], 10)
+    np.testing.assert_array_equal(plain.candidates, left.candidates)
+    looked = left.coarse != plain.coarse  # those within the margin
+    assert (
+        np.corrcoef(left.coarse[looked], exact[looked])[0, 1] > np.corrcoef(plain.coarse[looked], exact[looked])[0, 1]
+    )
+    assert with_residuals > share() + 0.02
+
+
+def test_which_query_tokens_are_far_longer_than_most():
+    query = np.ones((40, 4), np.float32)
+    assert query_module.heavy_lanes(query).tolist() == [0, 0]
+    query[[0, 31, 33]] *= [[2.0], [5.0], [3.0]]
+    assert query_module.heavy_lanes(query).tolist() == [1 | 1 << 31, 2]
+    assert query_module.heavy_lanes(query[:1]).tolist() == [0]
+    assert query_module.heavy_lanes(np.zeros((3, 4), np.float32)).tolist() == [0]
 
 
 def test_helpers_change_nothing(tmp_path, monkeypatch):
