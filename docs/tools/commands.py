@@ -9,18 +9,27 @@ from typing import Any
 
 def page() -> str:
     """Markdown of all commands."""
+    from workbench.cli.commands import PANELS
+
+    known = dict(commands())
+    groups = {title: [function.__name__.replace("_", "-") for function in these] for title, these in PANELS.items()}
+    groups["Runs that were kept"] = [name for name in known if name.startswith("runs ")]
     lines = [
         "# Commands",
         "",
-        "Made from the commands: the same as `workbench COMMAND --help`. Where a command prints a result, `--json`",
-        "prints it as JSON; a mistake ends with code 2 and one sentence.",
+        "What `workbench COMMAND --help` says, of all commands. Where a command prints a result, `--json` prints it as",
+        "JSON; a mistake ends with code 2 and one sentence.",
+        "",
+        "| | commands |",
+        "| --- | --- |",
+        *(f"| {title} | {', '.join(map(_linked, names))} |" for title, names in groups.items()),
         "",
     ]
-    for name, command in commands():
+    for name, command in known.items():
         lines += [f"## workbench {name}", "", *_about(command), ""]
         rows = [row for parameter in command.params if (row := _row(parameter))]
         if rows:
-            lines += ["| | | default |", "| --- | --- | --- |", *rows, ""]
+            lines += ["| option | what it does | default |", "| --- | --- | --- |", *rows, ""]
     return "\n".join(lines)
 
 
@@ -44,6 +53,10 @@ def commands() -> Iterator[tuple[str, Any]]:
     yield from below("", typer.main.get_command(app))
 
 
+def _linked(name: str) -> str:
+    return f"[{name}](#workbench-{name.replace(' ', '-')})"
+
+
 def _about(command: Any) -> list[str]:
     text = (command.help or "").replace("\f", "").strip()
     example = re.compile(r"^Examples?: (.+)$", re.M | re.S)
@@ -64,7 +77,8 @@ def _row(parameter: Any) -> str:
     default = parameter.default
     plain = isinstance(default, (str, int, float)) and not isinstance(default, bool) and default != ""
     about = " ".join((getattr(parameter, "help", None) or "").split())
-    return f"| {name} | {_cell(about)} | {f'`{_cell(str(default))}`' if plain else ''} |"
+    shown = f"`{_cell(str(default))}`" if plain else "needed" if parameter.required else ""
+    return f"| {name} | {_cell(about)} | {shown} |"
 
 
 def _cell(text: str) -> str:

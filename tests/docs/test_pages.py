@@ -6,11 +6,15 @@ import ast
 import importlib
 import re
 import shlex
+from dataclasses import fields
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import typer
 import yaml
 
 import engine
@@ -18,38 +22,78 @@ import engine.training
 import workbench
 from docs.tools import hooks, notebooks, places, reference
 from docs.tools.commands import commands, page
+from engine.errors import WorkbenchError
+from workbench.cli.sharing import worded
+from workbench.embedded.fit_head import HeadSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
+ALL = [*PAGES, ROOT / "CHANGELOG.md", *(ROOT / "benchmarks").glob("**/*.md"), *(ROOT / "assets").glob("**/*.md")]
 BLOCK = re.compile(r"^```[^\n`]*\n(.*?)^```$", re.M | re.S)
 KNOWN = dict(commands())
+REFUSAL: Any = typer.BadParameter.__mro__[1]  # of the parser, which typer names nowhere
 GROUPS = {name.split()[0] for name in KNOWN if " " in name}
 
 
+@pytest.fixture(scope="module")
+def generated() -> set[str]:
+    return {*places.generated(), *reference.pages(), "reference/commands.md"}
+
+
 def wrong_in(text: str) -> list[str]:
-    """Commands and options in the blocks of a page that do not exist."""
+    """Lines in the blocks of a page that the command's own parser refuses, and why."""
     found = []
     for block in BLOCK.findall(text):
         for line in block.replace("\\\n", " ").splitlines():
-            start = re.search(r"^(?:\w+=\S+ )*workbench\s+", line)
+            start = re.search(r"^(?:\$ )?(?:\w+=\S+ )*workbench\s+", line)
             if not start:
                 continue
-            words = shlex.split(line[start.end() :].split(" && ")[0], comments=True)
+            typed = shlex.split(line[start.end() :], comments=True)
+            words = worded(list(takewhile(lambda word: word not in ("&&", "|", ">"), typed)))
             name = " ".join(words[:2]) if words[0] in GROUPS and " ".join(words[:2]) in KNOWN else words[0]
-            if name not in KNOWN and name not in GROUPS:
-                found.append(line)
+            if name in GROUPS and len(words) == 1:
+                continue  # `workbench runs` alone lists
+            if name not in KNOWN:
+                found.append(f"{line}: no such command")
                 continue
-            known = {option for parameter in getattr(KNOWN.get(name), "params", ()) for option in parameter.opts}
-            known |= {"--help"}
-            if name in GROUPS:
-                known |= {"--json", "--limit", "--status", "--collection"}  # `runs` alone lists
-            found += [f"{line}: {word}" for word in words if word.startswith("--") and word.split("=")[0] not in known]
+            try:
+                KNOWN[name].make_context(name, words[len(name.split()) :])
+            except typer.Exit:
+                pass  # --help
+            except WorkbenchError as error:
+                found.append(f"{line}: {error}")
+            except REFUSAL as error:
+                told = error.format_message()
+                if "does not exist" not in told:  # files of a reader's own
+                    found.append(f"{line}: {told}")
     return found
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_and_options_in_blocks_exist(path: Path) -> None:
     assert wrong_in(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_and_options_in_sentences_exist(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    modules = set(re.findall(r"python -m ((?:benchmarks|workbench|apps|docs)\.[\w.]+)", text))
+    assert [name for name in modules if not find_spec(name)] == []
+    options = {name: {option for entry in command.params for option in entry.opts} for name, command in KNOWN.items()}
+    known = {"--help", "--torch-backend"}.union(*options.values())  # the second is uv's
+    known |= {f"--{entry.name.replace('_', '-')}" for entry in fields(HeadSettings)}  # of workbench.embedded.train
+    for name in modules:
+        source = Path(str(find_spec(name).origin)).read_text(encoding="utf-8")  # type: ignore[union-attr]
+        known |= set(re.findall(r'"(--[a-z][\w-]*)"', source))
+    wrong = []
+    for code in re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)):
+        words = [word.split("=")[0].split("/")[0] for word in code.split()]
+        if words[0] == "workbench" and len(words) > 1 and words[1].islower() and words[1] not in GROUPS:
+            own = options.get(words[1])
+            wrong += [code] if own is None or any(word.startswith("--") and word not in own for word in words) else []
+        elif words[0].startswith("--") and words[0] not in known:
+            wrong.append(code)
+    assert wrong == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -98,15 +142,25 @@ def test_what_make_runs_is_there() -> None:
 
 
 def test_a_command_that_is_not_there_is_found() -> None:
-    text = "```\nworkbench serch x\nA=1 workbench search x --nothing 3 \\\n  --k 3\nworkbench runs show R --jsn\n```\n"
-    assert [entry.split(": ")[-1] for entry in wrong_in(text)] == ["workbench serch x", "--nothing", "--jsn"]
+    lines = (
+        "workbench serch x",
+        "A=1 workbench search x --nothing 3 \\\n  --k 3",
+        "workbench runs show R --jsn",
+        "$ workbench search x --k many | head",
+        "workbench runs show one two",
+        "workbench encode here there --ray 10.0.0.7:6379  # right",
+        "workbench runs",
+    )
+    found = [entry.split(": ", 1)[1] for entry in wrong_in("```\n" + "\n".join(lines) + "\n```\n")]
+    reasons = ("no such command", "No such option: --nothing", "No such option: --jsn", "valid integer", "(two)")
+    assert len(found) == len(reasons)
+    assert all(reason in told for reason, told in zip(reasons, found, strict=True))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_to_files(path: Path) -> None:
+def test_links_lead_to_files(path: Path, generated: set[str]) -> None:
     text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.S)
     targets = [target.partition("#")[0] for _, target in places.LINK.findall(text) if "://" not in target]
-    generated = {*places.generated(), *reference.pages(), "reference/commands.md"}
     absent = []
     for target in filter(None, targets):
         there = (path.parent / target).resolve()
@@ -116,7 +170,7 @@ def test_links_lead_to_files(path: Path) -> None:
     assert absent == []
 
 
-def test_every_line_of_the_contents_has_a_page_and_every_page_gets_a_line() -> None:
+def test_every_line_of_the_contents_has_a_page_and_every_page_gets_a_line(generated: set[str]) -> None:
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
 
     def listed() -> list[str]:
@@ -124,7 +178,7 @@ def test_every_line_of_the_contents_has_a_page_and_every_page_gets_a_line() -> N
 
     written = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
     tutorials = {f"tutorials/{path.stem}.md" for path in (ROOT / "notebooks").glob("*.ipynb")}
-    there = written | tutorials | {*places.generated(), *reference.pages(), "reference/commands.md"}
+    there = written | tutorials | generated
     assert set(listed()) - there == set(), "lines in mkdocs.yml without a page"
     hooks.on_config(SimpleNamespace(nav=nav))
     assert len(listed()) == len(set(listed()))

@@ -29,7 +29,8 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     name="workbench",
     cls=_Commands,
-    help="See, measure and fine-tune late-interaction retrieval.",
+    help="See, measure and fine-tune late-interaction retrieval. Begin with `workbench demo`; `--help` behind a "
+    "command shows its options and an example.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -29,7 +29,10 @@ def benchmark(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="nanobeir, beir, bright, longembed, vidore, mteb:TASK or irds:NAME.")],
     tasks: Annotated[
-        list[str] | None, typer.Option("--tasks", help="Repeatable, or with commas: only these tasks.")
+        list[str] | None,
+        typer.Option(
+            "--tasks", help="Only these tasks, scifact,nfcorpus; repeatable. All of the benchmark if not given."
+        ),
     ] = None,
     model: ModelOption = "embedded",
     index: IndexOption = "exact",
@@ -38,17 +41,23 @@ def benchmark(
     pool: PoolOption = "",
     k: KOption = 100,
     metric: Annotated[
-        list[str] | None, typer.Option("--metric", help="Repeatable, in place of the benchmark's own: nDCG@10, R@100.")
+        list[str] | None,
+        typer.Option("--metric", help="Repeatable: nDCG@10, R@100, ...; those of the benchmark if not given."),
     ] = None,
     data: Annotated[
-        str, typer.Option("--data", help="A folder, or an owner or dataset on the hub, in the benchmark's layout.")
+        str,
+        typer.Option(
+            "--data", help="Where the data is, in the benchmark's layout: a folder, or an owner or dataset on the hub."
+        ),
     ] = "",
     device: DeviceOption = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched, and run nothing.")] = False,
     force: ForceOption = False,
     report: Annotated[
         Path | None,
-        typer.Option("--report", help="Write a .md or .json file that others can rerun.", callback=check_place),
+        typer.Option(
+            "--report", help="Also write a .md or .json file from which others can repeat it.", callback=check_place
+        ),
     ] = None,
     as_json: JsonOption = False,
     output: OutputOption = None,

@@ -198,7 +198,9 @@ def demo(
 
 
 def dashboard(
-    host: HostOption = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option("--host", help="Address of this machine alone to listen on: the dashboard has no login.")
+    ] = "127.0.0.1",
     port: PortOption = 8501,
     public_name: PublicOption = None,
     no_browser: NoBrowserOption = False,

@@ -18,16 +18,17 @@ NOT = " (too much)"
 
 def plan(
     documents: Annotated[
-        list[str] | None, typer.Option("--documents", help="Repeatable: 1e8, 100M; 1e7, 1e8 and 1e9 if not given.")
+        list[str] | None,
+        typer.Option("--documents", help="Repeatable: how many documents, 1e8 or 100M; 1e7, 1e8 and 1e9 if not given."),
     ] = None,
     tokens: Annotated[float, typer.Option("--tokens", help="Vectors a document, after pooling.")] = 80.0,
     dim: Annotated[int, typer.Option("--dim", help="Dimensions of a vector.")] = 128,
     bits: Annotated[int, typer.Option("--bits", help="Bits a dimension that PLAID stores.")] = 4,
-    nodes: Annotated[int, typer.Option("--nodes", help="Machines; 0: as few as hold the index in memory.")] = 0,
-    memory: Annotated[str, typer.Option("--memory", help="Of a machine, as 64G.")] = "64G",
+    nodes: Annotated[int, typer.Option("--nodes", help="Machines; 0 takes as few as hold the index in memory.")] = 0,
+    memory: Annotated[str, typer.Option("--memory", help="Memory of a machine, 64G.")] = "64G",
     cores: Annotated[int, typer.Option("--cores", help="Processors of a machine.")] = 16,
     rate: Annotated[
-        float, typer.Option("--rate", help="Tokens a second that a machine encodes; 0: as measured.")
+        float, typer.Option("--rate", help="Tokens that a machine encodes in a second; 0 takes what was measured.")
     ] = 0.0,
     as_json: JsonOption = False,
 ) -> None:

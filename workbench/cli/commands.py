@@ -31,36 +31,29 @@ from workbench.cli.sharing import with_ray
 
 SHARED = {"encode", "index", "search", "evaluate", "sweep", "recommend", "mine"}  # whose work can be shared out
 
+PANELS = {  # title in `workbench --help` -> its commands, in the order in which a newcomer meets them
+    "Search and see": (
+        browser.demo, browser.ui, search.search, explaining.explain, tracing.trace, browser.notebooks,
+    ),
+    "Measure": (
+        evaluating.evaluate, benchmarks.benchmark, systems.compare_systems, indexes.compare_indexes,
+        pooling.pool_study, indexes.recommend, probing.probe, questions.questions, questions.check_questions,
+        experiments.run, experiments.sweep, runs.compare, browser.dashboard,
+    ),
+    "Train": (training.train, training.mine, tuning.tune, merging.merge),
+    "Build and hand on": (search.encode, search.index, serving.serve, serving.mcp, publishing.publish),
+    "This machine, and larger ones": (doctor.doctor, capacity.plan),
+}  # fmt: skip
+
 
 def register(app: typer.Typer) -> None:
     """Add every subcommand once."""
     if app.registered_commands:
         return
-    for function in (browser.demo, browser.ui, browser.dashboard, serving.serve, serving.mcp, browser.notebooks):
-        app.command()(function)
-    for function in (search.search, search.encode, search.index, evaluating.evaluate):
-        app.command()(function)
-    app.command()(benchmarks.benchmark)
-    app.command()(experiments.run)
-    app.command()(experiments.sweep)
-    app.add_typer(runs.runs, name="runs")
-    app.command()(runs.compare)
-    app.command("pool-study")(pooling.pool_study)
-    app.command("compare-indexes")(indexes.compare_indexes)
-    app.command("compare-systems")(systems.compare_systems)
-    app.command()(tracing.trace)
-    app.command()(indexes.recommend)
-    app.command()(questions.questions)
-    app.command("check-questions")(questions.check_questions)
-    app.command()(training.train)
-    app.command()(training.mine)
-    app.command()(explaining.explain)
-    app.command()(probing.probe)
-    app.command()(publishing.publish)
-    app.command()(merging.merge)
-    app.command()(tuning.tune)
-    app.command()(capacity.plan)
-    app.command()(doctor.doctor)
+    for title, functions in PANELS.items():
+        for function in functions:
+            app.command(rich_help_panel=title)(function)
+    app.add_typer(runs.runs, name="runs", rich_help_panel="Measure")
     for registered in app.registered_commands:
         if registered.callback is not None:
             shared = registered.callback.__name__ in SHARED

@@ -41,7 +41,12 @@ def packages() -> dict[str, str | None]:
 
 
 def doctor(
-    model: Annotated[str | None, typer.Option("--model", help="Also certify this model.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", help="Also hold this model, in each dtype and on each device, to float32 on the processor."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what is installed and what this machine offers; with a model, how far each device and dtype is off.

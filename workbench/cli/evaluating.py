@@ -43,7 +43,10 @@ def evaluate(
     k: KOption = 100,
     metric: Annotated[
         list[str] | None,
-        typer.Option("--metric", help="Repeatable; a name of ranx (ndcg@10) or ir-measures (nDCG@10)."),
+        typer.Option(
+            "--metric",
+            help="Repeatable: a name of ranx (ndcg@10) or ir-measures (nDCG@10); nDCG@10 and recall@100 if not given.",
+        ),
     ] = None,
     scorer: ScorerOption = "index",
     same_ids: SameIdsOption = "auto",

@@ -26,7 +26,7 @@ from workbench.cli.runs import show_run
 
 def run(
     experiment: Annotated[Path, typer.Argument(help="A YAML file; `workbench run --example` prints one.")] = Path("-"),
-    name: Annotated[str, typer.Option("--name", help="What to call the run.")] = "",
+    name: Annotated[str, typer.Option("--name", help="What to call the run; what it measures if not given.")] = "",
     force: ForceOption = False,
     scorer: ScorerOption = "",
     same_ids: SameIdsOption = "",
@@ -72,12 +72,17 @@ def run(
 def sweep(
     experiment: Annotated[Path, typer.Argument(help="A YAML file with what stays the same.", exists=True)],
     over: Annotated[
-        list[str] | None, typer.Option("--over", help="Repeatable: name=value,value; every combination is run.")
+        list[str] | None,
+        typer.Option(
+            "--over", help="Repeatable: a setting and its values, pool_factor=1,2,4; every combination is run."
+        ),
     ] = None,
     system: Annotated[
         list[str] | None, typer.Option("--system", help="Repeatable: each system is run with every combination.")
     ] = None,
-    processes: Annotated[int | None, typer.Option("--processes", help="At once; memory and cores decide.")] = None,
+    processes: Annotated[
+        int | None, typer.Option("--processes", help="Runs at once; as memory and cores allow if not given.")
+    ] = None,
     same_ids: SameIdsOption = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost, run nothing.")] = False,
     as_json: JsonOption = False,

@@ -16,13 +16,21 @@ from workbench.cli.output import note, progress_bars, show_json, show_table
 
 def explain(
     question: Annotated[str, typer.Argument(help="The question.")],
-    document: Annotated[str, typer.Option("--document", help="Its id; the best for the question without.")] = "",
+    document: Annotated[
+        str, typer.Option("--document", help="Id of the document; the best one for the question if not given.")
+    ] = "",
     save: Annotated[
-        Path | None, typer.Option("--save", help="A picture: .html, .svg, .png; .gif or .webm of the step-through.")
+        Path | None,
+        typer.Option(
+            "--save",
+            help="Also write a picture: .html, .svg or .png; .gif or .webm with the steps one after the other.",
+        ),
     ] = None,
-    level: Annotated[str, typer.Option("--level", help="words, or pieces.")] = "words",
-    dark: Annotated[bool, typer.Option("--dark", help="The picture in the dark theme.")] = False,
-    width: Annotated[int, typer.Option("--width", help="Of the picture, in pixels.")] = 1000,
+    level: Annotated[
+        str, typer.Option("--level", help="What a row is: words, or the pieces that the model reads.")
+    ] = "words",
+    dark: Annotated[bool, typer.Option("--dark", help="Draw the picture in the dark theme.")] = False,
+    width: Annotated[int, typer.Option("--width", help="Width of the picture, in pixels.")] = 1000,
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
     index: IndexOption = "plaid",

@@ -27,19 +27,31 @@ def compare_indexes(
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
     index: Annotated[
-        list[str] | None, typer.Option("--index", help="Repeatable: plaid, or plaid:bits=2,n_probe=8.")
+        list[str] | None,
+        typer.Option(
+            "--index",
+            help="Repeatable: plaid, or plaid:bits=2,n_probe=8, ...; exact, plaid, hnsw and fast-plaid if not given.",
+        ),
     ] = None,
     pool: PoolOption = "",
     k: KOption = 100,
     matched: Annotated[
-        float, typer.Option("--matched", help="Also tune each index to this share of exact results; 0 does not.")
+        float,
+        typer.Option(
+            "--matched",
+            help="Also try the fastest settings that find this share of what exact search finds; 0 does not.",
+        ),
     ] = 0.95,
-    threads: Annotated[int | None, typer.Option("--threads", help="For every library; all if not given.")] = None,
-    max_queries: Annotated[int | None, typer.Option("--max-queries", help="Ask only the first so many.")] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", help="Threads of every index; all of the machine if not given.")
+    ] = None,
+    max_queries: Annotated[
+        int | None, typer.Option("--max-queries", help="Ask only so many questions, the first ones; all if not given.")
+    ] = None,
     figure: Annotated[Path | None, typer.Option("--figure", help="Also draw it: an .html, .svg or .png file.")] = None,
     against: Annotated[
         Path | None,
-        typer.Option("--against", help="A file of --output: say what changed since."),
+        typer.Option("--against", help="A file that --output wrote before: say what has changed since."),
     ] = None,
     device: DeviceOption = "auto",
     force: ForceOption = False,
@@ -106,24 +118,34 @@ def recommend(
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
     max_bytes: Annotated[
-        int | None, typer.Option("--max-bytes", help="Of the files that a search reads.", min=1)
+        int | None, typer.Option("--max-bytes", help="At most so many bytes in the files that a search reads.", min=1)
     ] = None,
-    max_ms: Annotated[float | None, typer.Option("--max-ms", help="Median milliseconds of a question.")] = None,
-    min_quality: Annotated[float, typer.Option("--min-quality", help="Share of exact nDCG@10 to keep.")] = 0.99,
-    prefer: Annotated[str | None, typer.Option("--prefer", help="small or fast; the limits decide.")] = None,
+    max_ms: Annotated[
+        float | None, typer.Option("--max-ms", help="At most so many milliseconds for a question, in the median.")
+    ] = None,
+    min_quality: Annotated[
+        float, typer.Option("--min-quality", help="Share of exact search's nDCG@10 to keep, 0 to 1.")
+    ] = 0.99,
+    prefer: Annotated[
+        str | None,
+        typer.Option("--prefer", help="small or fast; if not given, fast with --max-bytes and small otherwise."),
+    ] = None,
     index: Annotated[
-        list[str] | None, typer.Option("--index", help="Repeatable, kinds to try: exact, plaid and hnsw if not given.")
+        list[str] | None, typer.Option("--index", help="Repeatable: kinds to try; exact, plaid and hnsw if not given.")
     ] = None,
     system: Annotated[
         list[str] | None,
         typer.Option(
-            "--system", help='Repeatable, whole systems to try: "bm25 + single"; a few if no --index is given.'
+            "--system", help='Repeatable: whole systems to try, "bm25 + single"; a few if no --index is given.'
         ),
     ] = None,
-    seconds: Annotated[float, typer.Option("--seconds", help="What the search may spend, after encoding.")] = 120.0,
+    seconds: Annotated[float, typer.Option("--seconds", help="Seconds that trying may take, after encoding.")] = 120.0,
     k: KOption = 100,
     pool: Annotated[
-        list[str] | None, typer.Option("--pool", help="Repeatable, to try too: tokens=64, once, distance=.3, ...")
+        list[str] | None,
+        typer.Option(
+            "--pool", help="Repeatable: fewer vectors a document to try too, tokens=64, once, distance=.3, ..."
+        ),
     ] = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,

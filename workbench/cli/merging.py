@@ -14,15 +14,23 @@ from workbench.cli.output import note, progress_bars, show_json, show_table
 
 def merge(
     model: Annotated[Path, typer.Option("--model", help="Folder of a trained model.")],
-    base: Annotated[str | None, typer.Option("--base", help="What it was trained from; its record says so.")] = None,
-    share: Annotated[float, typer.Option("--share", help="0 is the base, 1 the trained model.")] = 0.5,
-    destination: Annotated[Path | None, typer.Option("--output", help="Folder for the model at this share.")] = None,
+    base: Annotated[
+        str | None,
+        typer.Option("--base", help="The model that it was trained from; what its record says if not given."),
+    ] = None,
+    share: Annotated[
+        float, typer.Option("--share", help="How far --output goes: 0 is the base, 1 the trained model.")
+    ] = 0.5,
+    destination: Annotated[Path | None, typer.Option("--output", help="Folder for the model at --share.")] = None,
     collection: Annotated[
         list[str] | None,
-        typer.Option("--collection", help="Repeatable: measure every share on the new and on old text."),
+        typer.Option(
+            "--collection",
+            help="Repeatable: a collection on which every share is measured; give one that is new and one that is not.",
+        ),
     ] = None,
-    shares: Annotated[str, typer.Option("--shares", help="What is measured.")] = "0,0.25,0.5,0.75,1",
-    replace: Annotated[bool, typer.Option("--replace", help="A model that is in the folder may go.")] = False,
+    shares: Annotated[str, typer.Option("--shares", help="The shares that are measured.")] = "0,0.25,0.5,0.75,1",
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the model that --output holds already.")] = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:

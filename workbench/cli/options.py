@@ -17,32 +17,43 @@ from workbench.links import check_public_name
 CollectionOption = Annotated[
     str,
     typer.Option(
-        "--collection", help="A BEIR folder, a table, a folder of texts, PDF, HTML and .docx files, a name, irds:NAME."
+        "--collection",
+        help="What to search: embedded, a BEIR folder, a folder of texts, PDF, HTML and .docx files, a table, "
+        "owner/name on the hub, irds:NAME, or a benchmark's task, nanobeir:scifact.",
     ),
 ]
-ModelOption = Annotated[str, typer.Option("--model", help="embedded, a model folder, or a name on the hub.")]
-BaseOption = Annotated[str, typer.Option("--model", help="What to train: embedded, a folder, or a name on the hub.")]
+ModelOption = Annotated[str, typer.Option("--model", help="embedded, a model's folder, or owner/name on the hub.")]
+BaseOption = Annotated[
+    str, typer.Option("--model", help="What to train: embedded, a model's folder, or owner/name on the hub.")
+]
 IndexOption = Annotated[
     str, typer.Option("--index", help="Kind of index, and settings: exact, plaid, plaid:bits=2, hnsw, ...")
 ]
-KOption = Annotated[int, typer.Option("--k", help="Documents a query.", min=1)]
+KOption = Annotated[int, typer.Option("--k", help="How many documents are returned for a question.", min=1)]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="Where to compute: auto, cpu, cuda, cuda:1 or mps.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 ScorerOption = Annotated[
     str,
-    typer.Option("--scorer", help="What ranks: index; exact (MaxSim on the original vectors), xtr, smooth-maxsim, ..."),
+    typer.Option(
+        "--scorer",
+        help="What ranks: index, as it finds them; exact (MaxSim on the original vectors), xtr, smooth-maxsim, ...",
+    ),
 ]
 SameIdsOption = Annotated[
     str,
     typer.Option(
         "--same-ids",
-        help="A document with its question's id counts as found: auto, leave-out (as BEIR has it), keep.",
+        help="A document with its question's id: keep it in rankings, or leave-out as BEIR does; auto leaves it out "
+        "where it is the question itself.",
         callback=lambda value: value.replace("-", " "),
     ),
 ]
 PoolOption = Annotated[
-    str, typer.Option("--pool", help="Fewer vectors: factor=2, tokens=64, distance=.3, once, importance=.5, ...")
+    str,
+    typer.Option(
+        "--pool", help="Fewer vectors a document: factor=2, tokens=64, distance=.3, once, importance=.5, or several."
+    ),
 ]
 SystemOption = Annotated[
     str,
@@ -53,7 +64,7 @@ SystemOption = Annotated[
 WhereOption = Annotated[
     str, typer.Option("--where", help='Search only documents whose fields fit a condition: "year >= 2020".')
 ]
-ForceOption = Annotated[bool, typer.Option("--force", help="Measure again what is there already.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Measure again what a kept run has already.")]
 
 
 def check_place(path: Path | None) -> Path | None:
@@ -105,23 +116,33 @@ def checked_system(context: typer.Context, system: str, *others: str) -> str:
 OutputOption = Annotated[
     Path | None, typer.Option("--output", help="Write the result to this file, as JSON.", callback=check_place)
 ]
-HostOption = Annotated[str, typer.Option("--host", help="Address to listen on; beyond loopback only with a login.")]
+HostOption = Annotated[
+    str,
+    typer.Option(
+        "--host", help="Address to listen on; beyond this machine only with a login, WORKBENCH_AUTH=user:password."
+    ),
+]
 PortOption = Annotated[int, typer.Option("--port", help="Port to listen on; 0 takes a free one.", min=0, max=65535)]
 PublicOption = Annotated[
     list[str] | None,
     typer.Option(
         "--public-name",
-        help="A name under which a proxy in front is asked; may be given several times.",
+        help="Repeatable: a name under which a proxy in front is asked.",
         callback=lambda names: [check_public_name(name) for name in names or ()],  # before anything is loaded
     ),
 ]
 NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")]
 MapOption = Annotated[
     list[str] | None,
-    typer.Option("--map", help="Columns of the data, as query=question,positive=answer,negative=n1+n2,scores=."),
+    typer.Option(
+        "--map", help="Which column of the data is what: query=question,positive=answer,negative=n1+n2,scores=."
+    ),
 ]
 SplitOption = Annotated[
-    str | None, typer.Option("--split", help="Judgements of the collection: test where they are there, else name one.")
+    str | None,
+    typer.Option(
+        "--split", help="Which judgements of the collection, such as dev; if not given test, where it is there."
+    ),
 ]
 
 
@@ -129,7 +150,8 @@ PassagesOption = Annotated[
     str | None,
     typer.Option(
         "--passages",
-        help="Cut long documents: size:overlap in words, as 200:40, or in the model's tokens, 256:32:tokens.",
+        help="Cut long documents into passages, as 200:40: at most 200 words, 40 of them shared with the one before; "
+        "256:32:tokens counts the model's tokens.",
     ),
 ]
 QrelsOption = Annotated[
@@ -141,12 +163,12 @@ WindowsOption = Annotated[
     str | None,
     typer.Option(
         "--windows",
-        help="Read long documents in windows of so many tokens that overlap, 256:32, and join them; else they are cut.",
+        help="Read all of a long document, as 256:32: in windows of 256 tokens that share 32; else it is cut.",
     ),
 ]
 LengthOption = Annotated[
     int | None,
-    typer.Option("--document-length", help="Tokens after which a document is cut, in place of the model's own length."),
+    typer.Option("--document-length", help="Tokens of a document that are read, in place of the model's own limit."),
 ]
 CHOICES: dict[str, tuple[Any, tuple[str, ...]]] = {  # option -> its annotation, and the parameters that it is about
     "split": (SplitOption, ("collection", "development")),

@@ -21,30 +21,54 @@ if TYPE_CHECKING:
 
 def pool_study(
     collection: Annotated[
-        list[str] | None, typer.Option("--collection", help="Repeatable: a BEIR folder, a file of texts, a name, ...")
+        list[str] | None,
+        typer.Option(
+            "--collection",
+            help="Repeatable: a BEIR folder, a folder of texts, a table, a name, ...; embedded if not given.",
+        ),
     ] = None,
     model: ModelOption = "embedded",
-    against: Annotated[str | None, typer.Option("--against", help="Another model, measured in the same way.")] = None,
-    factor: Annotated[list[str] | None, typer.Option("--factor", help="Repeatable; a number or inf.")] = None,
+    against: Annotated[
+        str | None,
+        typer.Option("--against", help="Another model, measured in the same way and drawn beside the first."),
+    ] = None,
+    factor: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--factor",
+            help="Repeatable: a pool factor, 2 keeps half of the vectors and inf one; some from 1 to inf if not given.",
+        ),
+    ] = None,
     pool: Annotated[
         list[str] | None,
-        typer.Option("--pool", help="Repeatable, beside the factors: tokens=64, once, distance=.3, ..."),
+        typer.Option(
+            "--pool",
+            help="Repeatable: another way to keep fewer, beside the factors: tokens=64, once, distance=.3, ...",
+        ),
     ] = None,
-    method: Annotated[list[str] | None, typer.Option("--method", help="hierarchical, sequential; repeatable.")] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", help="Repeatable: hierarchical (what is alike merges) or sequential (neighbours do)."),
+    ] = None,
     dims: Annotated[
         list[str] | None,
-        typer.Option("--dims", help="Leading dimensions, as 32,64,96: each with each factor and bits."),
+        typer.Option(
+            "--dims", help="Leading dimensions to keep, 32,64,96: each with each factor and bits; for nested models."
+        ),
     ] = None,
     bits: Annotated[
         list[str] | None,
-        typer.Option("--bits", help="As 16,4,2: 32 and 16 in exact search, the others in PLAID; with some factors."),
+        typer.Option("--bits", help="Bits a dimension, 16,4,2: 32 and 16 are exact search, 8, 4, 2 and 1 are PLAID."),
     ] = None,
     budget: Annotated[
         str | None, typer.Option("--budget", help="Mark the best measured point under it: 2MB, 256B/document.")
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option("--report", help="Folder for figures, tables and numbers; both methods and 8, 4, 2, 1 bits."),
+        typer.Option(
+            "--report",
+            help="Folder for figures, tables and numbers; also measures both methods and 8, 4, 2 and 1 bits.",
+        ),
     ] = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",

@@ -19,9 +19,15 @@ WORST = 3  # pairs that are told about
 def probe(
     model: ModelOption = "embedded",
     pairs: Annotated[
-        Path | None, typer.Option("--pairs", help="Your own: a table with question, right, wrong, phenomenon, mirror.")
+        Path | None,
+        typer.Option(
+            "--pairs",
+            help="File with pairs of your own: question, right, wrong, and where you like phenomenon, mirror.",
+        ),
     ] = None,
-    only_own: Annotated[bool, typer.Option("--only-own", help="Leave out the pairs of this project.")] = False,
+    only_own: Annotated[
+        bool, typer.Option("--only-own", help="Ask only your own pairs, not those of this project.")
+    ] = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     output: OutputOption = None,

@@ -17,12 +17,25 @@ def publish(
     output: Annotated[Path, typer.Option("--output", help="A new folder for the site, or a site to replace.")],
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
-    dim: Annotated[int | None, typer.Option("--dim", help="Leading coordinates of nested vectors.", min=1)] = None,
-    pool_factor: Annotated[float, typer.Option("--pool-factor", help="Fewer vectors a document.", min=1)] = 1.0,
-    bits: Annotated[int, typer.Option("--bits", help="Of a coordinate, 2 to 12.")] = 8,
-    questions: Annotated[int, typer.Option("--questions", help="Finished questions.", min=1)] = 12,
-    lessons: Annotated[bool, typer.Option("--lessons/--no-lessons", help="With the lessons.")] = True,
-    no_model: Annotated[bool, typer.Option("--no-model", help="Finished searches only.")] = False,
+    dim: Annotated[
+        int | None,
+        typer.Option("--dim", help="Dimensions to keep, for a model with nested ones; all if not given.", min=1),
+    ] = None,
+    pool_factor: Annotated[
+        float,
+        typer.Option("--pool-factor", help="Keep one of so many vectors a document: 2 keeps half of them.", min=1),
+    ] = 1.0,
+    bits: Annotated[int, typer.Option("--bits", help="Bits a dimension, 2 to 12.")] = 8,
+    questions: Annotated[
+        int, typer.Option("--questions", help="How many questions of the collection are answered beforehand.", min=1)
+    ] = 12,
+    lessons: Annotated[bool, typer.Option("--lessons/--no-lessons", help="Whether the lessons are in it.")] = True,
+    no_model: Annotated[
+        bool,
+        typer.Option(
+            "--no-model", help="Leave the model out: only finished searches can be read, and npm is not needed."
+        ),
+    ] = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:

@@ -15,12 +15,12 @@ from workbench.cli.output import note, out, progress_bars, show_json, show_table
 def questions(
     output: Annotated[Path, typer.Option("--output", help="A new folder for the collection with its questions.")],
     collection: CollectionOption = "embedded",
-    count: Annotated[int, typer.Option("--count", help="How many, at most.", min=1)] = 100,
+    count: Annotated[int, typer.Option("--count", help="How many questions, at most.", min=1)] = 100,
     questions_from: Annotated[
         str, typer.Option("--questions-from", help="Address of an OpenAI-compatible server; texts are sent to it.")
     ] = "",
     questions_model: Annotated[
-        str, typer.Option("--questions-model", help="What that server calls its model.")
+        str, typer.Option("--questions-model", help="The name of the model on that server.")
     ] = "default",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, send and write nothing.")] = False,
     seed: SeedOption = 0,
@@ -66,7 +66,12 @@ def questions(
 
 
 def check_questions(
-    judged: Annotated[Path, typer.Option("--judged", help="Judgements of a person, as JudgingWidget saves them.")],
+    judged: Annotated[
+        Path,
+        typer.Option(
+            "--judged", help="File with the judgements of a person, as JudgingWidget of the notebooks saves them."
+        ),
+    ],
     runs: Annotated[list[str] | None, typer.Argument(help="Runs on the collection, to be put in order.")] = None,
     collection: CollectionOption = "embedded",
     metric: Annotated[str, typer.Option("--metric", help="What the runs are ordered by.")] = "ndcg@10",

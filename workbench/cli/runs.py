@@ -43,8 +43,13 @@ def runs_default(context: typer.Context) -> None:
 
 @runs.command("list")
 def list_all(
-    collection: Annotated[str | None, typer.Option("--collection", help="Only runs on this collection.")] = None,
-    status: Annotated[str | None, typer.Option("--status", help="complete, running, interrupted, unreadable.")] = None,
+    collection: Annotated[
+        str | None, typer.Option("--collection", help="Only runs on this collection, by its name.")
+    ] = None,
+    status: Annotated[
+        str | None,
+        typer.Option("--status", help="Only runs in this state: complete, running, interrupted or unreadable."),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", help="Rows of the table; 0 shows all.", min=0)] = 50,
     as_json: JsonOption = False,
 ) -> None:
@@ -100,7 +105,7 @@ def resume(
 ) -> None:
     """Take up an interrupted run: what it kept is used, the rest is computed.
 
-    Example: `workbench runs resume cranfield-3f2a`
+    Example: `workbench runs resume 3f2a`
     """
     from workbench.experiments.execute import resume as take_up
 
@@ -154,21 +159,36 @@ def import_run(path: Annotated[Path, typer.Argument(help="A zip from `workbench 
 
 def compare(
     runs: Annotated[list[str], typer.Argument(help="Two or more: runs, beginnings of their names, TREC run files.")],
-    name: Annotated[list[str] | None, typer.Option("--name", help="Repeatable, what to call them, in order.")] = None,
-    metric: Annotated[list[str] | None, typer.Option("--metric", help="Repeatable; all that they share.")] = None,
-    test: Annotated[str, typer.Option("--test", help="student or randomization, both paired by query.")] = "student",
+    name: Annotated[
+        list[str] | None, typer.Option("--name", help="Repeatable: what to call the runs, in their order.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", help="Repeatable: what to compare; all metrics that the runs share if not given."),
+    ] = None,
+    test: Annotated[
+        str, typer.Option("--test", help="Significance test, paired by query: student (t-test) or randomization.")
+    ] = "student",
     correction: Annotated[
-        str, typer.Option("--correction", help="Of p for the number of comparisons: holm, bonferroni, none.")
+        str,
+        typer.Option("--correction", help="Correction of p for the number of comparisons: holm, bonferroni or none."),
     ] = "holm",
     collection: Annotated[
-        str, typer.Option("--collection", help="What TREC run files are judged by; that of the first run without it.")
+        str,
+        typer.Option(
+            "--collection", help="Collection by which TREC run files are judged; that of the first run if not given."
+        ),
     ] = "",
     latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX table.")] = False,
     html: Annotated[
         Path | None, typer.Option("--html", help="Also write the comparison to this file.", callback=check_place)
     ] = None,
     seeds: Annotated[
-        int, typer.Option("--seeds", help="Also run each under so many seeds: is a difference more than seed noise?")
+        int,
+        typer.Option(
+            "--seeds",
+            help="Also repeat each run under so many seeds, to see whether a difference is more than their noise.",
+        ),
     ] = 0,
     as_json: JsonOption = False,
 ) -> None:

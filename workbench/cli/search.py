@@ -113,8 +113,8 @@ def check_empty(folder: Path) -> None:
 
 
 def encode(
-    texts: Annotated[Path, typer.Argument(help="A collection: folder or file.", exists=True)],
-    destination: Annotated[Path, typer.Argument(help="Folder for the embeddings.")],
+    texts: Annotated[Path, typer.Argument(help="A collection: a folder or a file.", exists=True)],
+    destination: Annotated[Path, typer.Argument(help="New folder for the token vectors.")],
     model: ModelOption = "embedded",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -163,7 +163,7 @@ def encode(
 
 
 def index(
-    destination: Annotated[Path, typer.Argument(help="Folder for the index.")],
+    destination: Annotated[Path, typer.Argument(help="New folder for the index.")],
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
     kind: IndexOption = "plaid",

@@ -15,7 +15,11 @@ from workbench.cluster.addresses import LOCAL, is_meant_as_address
 RAY = "--ray"
 RayOption = Annotated[
     str,
-    typer.Option(RAY, metavar="[ADDRESS]", help="Share the work out with Ray: on this machine, or in a cluster."),
+    typer.Option(
+        RAY,
+        metavar="[ADDRESS]",
+        help="Share the work out with Ray: in a cluster of its own on this machine, or in the one at ADDRESS.",
+    ),
 ]
 
 

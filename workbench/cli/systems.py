@@ -28,11 +28,19 @@ def compare_systems(
     model: ModelOption = "embedded",
     system: Annotated[
         list[str] | None,
-        typer.Option("--system", help='Repeatable: bm25, "bm25 + single", "bm25:k=1000 > maxsim", ...; a set if none.'),
+        typer.Option(
+            "--system", help='Repeatable: bm25, "bm25 + single", "bm25:k=1000 > maxsim", ...; a usual set if not given.'
+        ),
     ] = None,
     k: KOption = 100,
-    metric: Annotated[list[str] | None, typer.Option("--metric", help="Repeatable; the first decides.")] = None,
-    max_queries: Annotated[int | None, typer.Option("--max-queries", help="Ask only the first so many.", min=1)] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", help="Repeatable: nDCG@10 and recall@100 if not given; the first one decides."),
+    ] = None,
+    max_queries: Annotated[
+        int | None,
+        typer.Option("--max-queries", help="Ask only so many questions, the first ones; all if not given.", min=1),
+    ] = None,
     figure: Annotated[Path | None, typer.Option("--figure", help="Also draw it: an .html, .svg or .png file.")] = None,
     device: DeviceOption = "auto",
     force: ForceOption = False,

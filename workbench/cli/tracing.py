@@ -38,7 +38,7 @@ def trace(
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
     index: Annotated[
-        str, typer.Option("--index", help="Kind and settings: plaid, or plaid:bits=2,n_probe=1.")
+        str, typer.Option("--index", help="Kind of index with its settings: plaid, or plaid:bits=2,n_probe=1.")
     ] = "plaid",
     system: SystemOption = "",
     k: KOption = 10,

@@ -31,20 +31,38 @@ if TYPE_CHECKING:
 def train(
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="Pairs, triplets or scored lists; else the texts of --collection."),
+        typer.Option(
+            "--data",
+            help="File of pairs, triplets or scored lists; without it the texts of --collection are learned from.",
+        ),
     ] = None,
     model: BaseOption = "embedded",
     destination: Annotated[Path, typer.Option("--output", help="Folder for the trained model.")] = Path("model"),
-    max_steps: Annotated[int, typer.Option("--max-steps", help="0: as many as the epochs need.", min=0)] = 0,
-    development: Annotated[str | None, typer.Option("--collection", help="Evaluated before, during and after.")] = None,
-    settings: Annotated[str | None, typer.Option("--settings", help="A recipe's name, or a YAML file.")] = None,
-    setting: Annotated[list[str] | None, typer.Option("--set", help="Repeatable: name=value, as batch=64.")] = None,
+    max_steps: Annotated[
+        int, typer.Option("--max-steps", help="Steps at most; 0 takes as many as the epochs need.", min=0)
+    ] = 0,
+    development: Annotated[
+        str | None, typer.Option("--collection", help="Collection with judgements, measured before, during and after.")
+    ] = None,
+    settings: Annotated[
+        str | None,
+        typer.Option("--settings", help="A YAML file, or a recipe: contrastive, gradcache, distillation, ..."),
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Repeatable: a field of TrainSettings, batch=64, learning_rate=1e-5, ..."),
+    ] = None,
     learns: Annotated[
-        str | None, typer.Option("--learns", help="head, lora or all: settings for a first run on two cores.")
+        str | None,
+        typer.Option(
+            "--learns", help="What learns, with settings for a first run: head (minutes on two cores), lora, or all."
+        ),
     ] = None,
     mapping: MapOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Train anew where a model or checkpoints are.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Train anew where --output holds a model or checkpoints already.")
+    ] = False,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -128,18 +146,33 @@ def train(
 
 
 def mine(
-    data: Annotated[Path, typer.Option("--data", help="Pairs, in a file.")],
-    destination: Annotated[Path, typer.Option("--output", help="File for the rows, as JSON lines.")],
+    data: Annotated[Path, typer.Option("--data", help="File of pairs.")],
+    destination: Annotated[Path, typer.Option("--output", help="File for the rows with negatives, as JSON lines.")],
     model: ModelOption = "embedded",
     corpus: Annotated[
-        str | None, typer.Option("--collection", help="Also look among its documents, not only among the positives.")
+        str | None,
+        typer.Option(
+            "--collection", help="Also look among the documents of this collection, not only among the positives."
+        ),
     ] = None,
     index: IndexOption = "exact",
-    negatives: Annotated[int, typer.Option("--negatives", help="Hard negatives a row.", min=1)] = 1,
-    depth: Annotated[int, typer.Option("--depth", help="Ranks to look at.", min=1)] = 50,
-    skip: Annotated[int, typer.Option("--skip", help="Best ranks to pass over: often unjudged answers.", min=0)] = 0,
-    margin: Annotated[float, typer.Option("--margin", help="Most of the positive's score a negative may have.")] = 0.95,
-    teacher: Annotated[str | None, typer.Option("--teacher", help="A cross-encoder that also filters.")] = None,
+    negatives: Annotated[int, typer.Option("--negatives", help="Hard negatives to add to a row.", min=1)] = 1,
+    depth: Annotated[int, typer.Option("--depth", help="How many of the best documents are looked at.", min=1)] = 50,
+    skip: Annotated[
+        int,
+        typer.Option(
+            "--skip", help="How many of the best to pass over: they are often answers that nobody judged.", min=0
+        ),
+    ] = 0,
+    margin: Annotated[
+        float, typer.Option("--margin", help="Pass over what scores more than this share of the positive's score.")
+    ] = 0.95,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            "--teacher", help="A cross-encoder, owner/name or a folder, by whose scores the margin must hold too."
+        ),
+    ] = None,
     mapping: MapOption = None,
     scores: Annotated[bool, typer.Option("--scores", help="Add the teacher's scores, for distillation.")] = False,
     device: DeviceOption = "auto",

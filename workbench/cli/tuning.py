@@ -14,15 +14,32 @@ from workbench.cli.training import settings_from, stopping
 
 
 def tune(
-    data: Annotated[Path, typer.Option("--data", help="Pairs, triplets or scored lists, in a file.")],
-    over: Annotated[list[str], typer.Option("--over", help="Repeatable: batch=16,32 or learning_rate=1e-5..1e-3.")],
+    data: Annotated[Path, typer.Option("--data", help="File of pairs, triplets or scored lists.")],
+    over: Annotated[
+        list[str],
+        typer.Option(
+            "--over", help="Repeatable: values or a range of a setting, batch=16,32 or learning_rate=1e-5..1e-3."
+        ),
+    ],
     model: BaseOption = "embedded",
-    destination: Annotated[Path, typer.Option("--output", help="Folder for the trials.")] = Path("trials"),
-    trials: Annotated[int, typer.Option("--trials", help="How many in all.", min=1)] = 10,
-    max_steps: Annotated[int, typer.Option("--max-steps", help="0: as many as the epochs need.", min=0)] = 0,
-    development: Annotated[str | None, typer.Option("--collection", help="Each trial is a run on it.")] = None,
-    settings: Annotated[str | None, typer.Option("--settings", help="A recipe's name, or a YAML file.")] = None,
-    setting: Annotated[list[str] | None, typer.Option("--set", help="Repeatable: name=value, as batch=64.")] = None,
+    destination: Annotated[Path, typer.Option("--output", help="Folder for the models of the trials.")] = Path(
+        "trials"
+    ),
+    trials: Annotated[int, typer.Option("--trials", help="How many trials, in all.", min=1)] = 10,
+    max_steps: Annotated[
+        int, typer.Option("--max-steps", help="Steps of a trial at most; 0 takes as many as the epochs need.", min=0)
+    ] = 0,
+    development: Annotated[
+        str | None, typer.Option("--collection", help="Collection with judgements: each trial becomes a run on it.")
+    ] = None,
+    settings: Annotated[
+        str | None,
+        typer.Option("--settings", help="A YAML file, or a recipe: contrastive, gradcache, distillation, ..."),
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Repeatable: a field of TrainSettings, batch=64, learning_rate=1e-5, ..."),
+    ] = None,
     mapping: MapOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
