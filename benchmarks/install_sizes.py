@@ -1,4 +1,4 @@
-"""How large the core and each extra are: the files of their packages that are installed here. Writes docs/install.md.
+"""How large the core and each extra are, by what is installed here. Writes docs/install.md and a line of README.md.
 
 Run: `python -m benchmarks.install_sizes`, in the environment of the lock. Nothing is downloaded.
 """
@@ -14,13 +14,19 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "install.md"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "install.md")
+USUAL = ("apps", "files", "systems", "notebooks", "train", "serve", "publish", "benchmarks")  # in README.md
 PROJECT = "late-interaction-workbench"
 TORCH = re.compile(r"nvidia-|cuda-|triton$")  # what the CUDA build of torch brings along
 ABOUT = {
     "apps": "the browser pages and the dashboard",
     "notebooks": "JupyterLab and the widgets",
     "train": "fine-tuning, LoRA, ONNX, searches of settings",
+    "serve": "HTTP for programs",
+    "mcp": "the Model Context Protocol for language models",
+    "publish": "sites with no server",
+    "plugs": "rerankers, LangChain and LlamaIndex",
+    "cluster": "Ray: more than one machine",
     "files": "PDF, HTML and Word files",
     "hub": "collections by name",
     "figures": "figures as SVG and PNG",
@@ -98,15 +104,29 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def line(made: str) -> str:
+    """The sizes of what most people install, as a sentence, from the table."""
+    rows = {
+        cells[1].strip("`[]"): cells[4]
+        for cells in ([cell.strip() for cell in row.split("|")] for row in made.splitlines())
+    }
+    parts = [f"`[{extra}]` {rows[extra]}" for extra in USUAL if extra in rows]
+    cuda = f", and CUDA on Linux {rows['CUDA, on Linux']}" if "CUDA, on Linux" in rows else ""
+    return f"The core takes {rows['core']}{cuda}; each extra adds to it: {', '.join(parts)}."
+
+
 def main() -> None:
-    """Write the table."""
+    """Write the table and the sentence."""
     made = table()
     print(made)
     pattern = re.compile(r"(<!-- sizes: generated, do not edit -->\n\n).*?(\n\n<!-- end of sizes -->)", re.DOTALL)
-    text = PAGE.read_text(encoding="utf-8")
-    if not pattern.search(text):
-        raise SystemExit(f"{PAGE} has no place for the table")
-    PAGE.write_text(pattern.sub(lambda found: f"{found[1]}{made}{found[2]}", text), encoding="utf-8")
+    for page, content in zip(PAGES, (line(made), made), strict=True):
+        text = page.read_text(encoding="utf-8")
+        if not pattern.search(text):
+            raise SystemExit(f"{page} has no place for the sizes")
+        page.write_text(
+            pattern.sub(lambda found, content=content: f"{found[1]}{content}{found[2]}", text), encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

@@ -25,11 +25,12 @@ COLOURS = {
         "mark": "#8ab4f8",
     },
 }
-SHOWN = ("browser pages", "dashboard", "notebooks, widgets", "command line", "your Python")
+SHOWN = ("browser pages", "dashboard", "sites", "server", "notebooks", "command line", "your Python")
 WORKBENCH = (
     ("experiments", "what is measured, once"),
-    ("runs", "kept, found again, compared"),
+    ("runs", "kept and compared"),
     ("systems", "stages written as a text"),
+    ("cluster", "shared out with Ray"),
     ("figures", "drawn once for all"),
 )
 ENGINE = (
@@ -38,6 +39,7 @@ ENGINE = (
     ("pooling", "fewer vectors"),
     ("indexes", "PLAID, HNSW, ..."),
     ("maxsim", "scores, gradients"),
+    ("training", "losses, batches"),
     ("evaluation", "nDCG, intervals"),
 )
 

@@ -20,6 +20,7 @@ import yaml
 import engine
 import engine.training
 import workbench
+from benchmarks import install_sizes
 from docs.tools import hooks, notebooks, places, reference
 from docs.tools.commands import commands, page
 from engine.errors import WorkbenchError
@@ -38,6 +39,13 @@ GROUPS = {name.split()[0] for name in KNOWN if " " in name}
 @pytest.fixture(scope="module")
 def generated() -> set[str]:
     return {*places.generated(), *reference.pages(), "reference/commands.md"}
+
+
+def source_of(module: str) -> str | None:
+    """Text of what `python -m` runs; None where there is no such file. Nothing is imported: some pages take seconds."""
+    place = ROOT.joinpath(*module.split("."))
+    there = [path for path in (place.with_suffix(".py"), place / "__main__.py") if path.is_file()]
+    return there[0].read_text(encoding="utf-8") if there else None
 
 
 def wrong_in(text: str) -> list[str]:
@@ -78,17 +86,16 @@ def test_commands_and_options_in_blocks_exist(path: Path) -> None:
 def test_commands_and_options_in_sentences_exist(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     modules = set(re.findall(r"python -m ((?:benchmarks|workbench|apps|docs)\.[\w.]+)", text))
-    assert [name for name in modules if not find_spec(name)] == []
+    assert [name for name in modules if source_of(name) is None] == []
     options = {name: {option for entry in command.params for option in entry.opts} for name, command in KNOWN.items()}
     known = {"--help", "--torch-backend"}.union(*options.values())  # the second is uv's
     known |= {f"--{entry.name.replace('_', '-')}" for entry in fields(HeadSettings)}  # of workbench.embedded.train
     for name in modules:
-        source = Path(str(find_spec(name).origin)).read_text(encoding="utf-8")  # type: ignore[union-attr]
-        known |= set(re.findall(r'"(--[a-z][\w-]*)"', source))
+        known |= set(re.findall(r'"(--[a-z][\w-]*)"', source_of(name) or ""))
     wrong = []
     for code in re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)):
         words = [word.split("=")[0].split("/")[0] for word in code.split()]
-        if words[0] == "workbench" and len(words) > 1 and words[1].islower() and words[1] not in GROUPS:
+        if words[0] == "workbench" and len(words) > 1 and words[1][0].islower() and words[1] not in GROUPS:
             own = options.get(words[1])
             wrong += [code] if own is None or any(word.startswith("--") and word not in own for word in words) else []
         elif words[0].startswith("--") and words[0] not in known:
@@ -117,6 +124,27 @@ def test_pictures_that_a_page_shows_are_there(path: Path) -> None:
     assert [name for name in here if not (path.parent / name).is_file()] == []
 
 
+def test_the_readme_has_the_sizes_of_the_page_on_installing() -> None:
+    made = "\n".join(row for row in (ROOT / "docs" / "install.md").read_text("utf-8").splitlines() if row[:2] == "| ")
+    assert install_sizes.line(made) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_picture_is_on_a_page() -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in PAGES)
+    pictures = [path for path in (ROOT / "docs").rglob("*") if path.suffix in (".png", ".svg")]
+    assert len(pictures) > 50
+    shown = {Path(name).name for name in re.findall(r"[\w/.-]+\.(?:png|svg)", text)}
+    assert [str(path.relative_to(ROOT)) for path in pictures if path.name not in shown] == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_page_begins_with_a_sentence_on_what_it_is_for(path: Path) -> None:
+    title, begin = path.read_text(encoding="utf-8").split("\n\n")[:2]
+    assert title.startswith("# ")
+    assert not begin.startswith(("#", "|", "`" * 3, "<", "!", "- ")), begin
+    assert len(begin) > 60, begin
+
+
 def test_one_version_stands_everywhere() -> None:
     def found(name: str, pattern: str) -> str:
         match = re.search(pattern, (ROOT / name).read_text(encoding="utf-8"), re.M)
@@ -133,7 +161,7 @@ def test_what_make_runs_is_there() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     modules = {name for name in re.findall(r"python -m ([\w.]+)", text) if (ROOT / name.split(".")[0]).is_dir()}
     assert {"docs.tools", "benchmarks.readme"} <= modules
-    assert all(find_spec(name) for name in modules)
+    assert all(source_of(name) for name in modules)
     folders = {name for name in re.findall(r"-m pytest ([\w/.]+)", text) if name != "tests"}
     assert all((ROOT / name).exists() for name in folders)
     pages = "\n".join(path.read_text(encoding="utf-8") for path in PAGES)

@@ -20,6 +20,16 @@ from workbench.exports import Strong, markdown_table
 WIDTH = 640
 THEMES = ("light", "dark")
 METRIC, DEEP = "ndcg@10", "recall@100"
+ABOUT = """`workbench pool-study --report FOLDER` writes this page: for each collection its pictures, then every
+combination that was measured. MB are those of the files that a search reads, ms the median of a question; a
+question got better or worse when it moved by more than .05; the difference is to factor 1 at 16 bits.
+"""
+PICTURES = {
+    "curve": "what each pool factor changes",
+    "front": "quality against the size of the index, for every factor and number of bits",
+    "length": "what each factor changes for questions with short, middle and long relevant documents",
+    "type": "what each factor changes for each type of question",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,11 +136,12 @@ def numbers(record: PoolPoint) -> dict[str, Any]:
 
 def results(studies: Sequence[Study]) -> str:
     """Every number of a study in Markdown, collection by collection."""
-    parts = ["# Pool factors: every number\n"]
+    parts = ["# Pool factors: every number\n", ABOUT]
     for study in studies:
         first = study.records[0]
         heading = f"{first.documents:,} documents, {first.tokens_full:,} vectors, {first.queries:,} judged questions"
-        parts.append(f"## {study.collection.name}\n\n{heading}\n\n{record_table(study.records)}")
+        pictures = "\n\n".join(_picture(study.collection.name, what) for what in ("curve", "front", *study.groups))
+        parts.append(f"## {study.collection.name}\n\n{heading}\n\n{pictures}\n\n{record_table(study.records)}")
         parts.append(f"### The joint front of factor and bits\n\n{front_table(study.records)}")
         if found := trades(study.records):
             parts.append(f"### Fewer vectors against fewer bits at equal bytes\n\n{trade_table(found)}")
@@ -138,6 +149,14 @@ def results(studies: Sequence[Study]) -> str:
             label = "document length" if way == "length" else "query type"
             parts.append(f"### By {label}\n\n{group_table(group_curve(study.curve, groups))}")
     return "\n".join(parts)
+
+
+def _picture(name: str, what: str) -> str:
+    """One of the pictures of a collection, in the colours of the reader."""
+    return (
+        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{name}-{what}-dark.svg">'
+        f'<img src="{name}-{what}.svg" alt="{name}: {PICTURES[what]}" width="{WIDTH}"></picture>'
+    )
 
 
 def record_table(records: Sequence[PoolPoint]) -> str:
