@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Literal
 
+import numpy as np
+
 from engine.collection import Collection
 from engine.errors import InputError
 from engine.metrics import DEFAULT_METRICS, Metric, check_metrics, parse_metric
 from engine.retrieval import Ranking
 
-NOTHING = "\0nothing"  # an id that no document has
+NOBODY = "\0nobody"  # an id that no document has
 
 _one_at_a_time = Lock()  # numba's threads, which ranx calls, end the process when two threads of ours come at once
 
@@ -186,7 +188,7 @@ def _with_ranx(
     rankings: Mapping[str, Sequence[str]], collection: Collection, metrics: Sequence[Metric]
 ) -> dict[str, dict[str, float]]:
     """Values of metrics that take judgements and rankings alike; of the queries that have a document of the level."""
-    from ranx import Qrels, Run
+    from numba.typed.typedlist import List
     from ranx import evaluate as ranx_evaluate  # imports numba code: seconds, so only when it is used
 
     kind = metrics[0]
@@ -195,17 +197,38 @@ def _with_ranx(
               if max(collection.qrels[query].values()) >= kind.level}  # fmt: skip
     if not judged:
         return {}
-    ranked = {}
+    sides = List(), List()
     for query, known in judged.items():
         ids = [name for name in rankings[query] if name in known] if kind.judged_only else rankings[query]
-        # Ranks, not scores: ranx sorts by score without a tie-breaker, our rankings are already in their final order.
-        # An empty ranking is given one unknown document, since ranx drops a query without results.
-        ranked[query] = {name: float(len(ids) - rank) for rank, name in enumerate(ids)} or {NOTHING: 0.0}
-    qrels, run, found = Qrels(judged), Run(ranked), {}
-    for metric in metrics:
-        values: Any = ranx_evaluate(qrels, run, metric.for_ranx, return_mean=False)
-        found[metric.name] = dict(zip(qrels.qrels.keys(), map(float, values), strict=True))
-    return found
+        for side, rows in zip(sides, _numbered(known, ids), strict=True):
+            side.append(rows)
+    names = [metric.for_ranx for metric in metrics]
+    # A single name ranx 0.3.21 looks up by its first part, and does not find; of several it returns a dictionary.
+    values: Any = ranx_evaluate(*sides, [*names, names[0]], return_mean=False)
+    return {
+        metric.name: dict(zip(judged, map(float, values[name]), strict=True))
+        for metric, name in zip(metrics, names, strict=True)
+    }
+
+
+def _numbered(judged: Mapping[str, int], ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Judgements and ranking of one query as the metrics of ranx take them, in order, with numbers for ids.
+
+    From dictionaries ranx makes the same, but hashes the ids and sorts in code that is compiled anew for every length
+    of the longest id, for up to two minutes.
+
+    Returns:
+        float64 [judgements, 2], numbers and grades, the highest first; and float64 [results, 2], numbers and what falls
+        with the rank. An empty ranking is given one unknown document.
+    """
+    known = sorted(judged.items(), key=lambda entry: -entry[1])
+    numbers = {name: number for number, (name, _) in enumerate(known)}
+    results = [numbers.get(name, len(known) + rank) for rank, name in enumerate(dict.fromkeys(ids))] or [len(known)]
+    grades = np.array([grade for _, grade in known], np.float64)
+    return (
+        np.column_stack([np.arange(len(known), dtype=np.float64), grades]),
+        np.column_stack([np.array(results, np.float64), np.arange(len(results), 0, -1, dtype=np.float64)]),
+    )
 
 
 def _judgements(grades: Mapping[str, int], kind: Metric) -> dict[str, int]:
@@ -214,7 +237,5 @@ def _judgements(grades: Mapping[str, int], kind: Metric) -> dict[str, int]:
     if kind.binary:
         return {name: int(grade >= kind.level) for name, grade in judged.items()}
     if kind.base == "bpref" and min(judged.values()) >= kind.level:
-        judged[f"{NOTHING} judged"] = (
-            0  # without one that is not relevant, bpref divides by zero: nobody finds this one
-        )
+        judged[NOBODY] = 0  # without one that is not relevant, bpref divides by zero: nobody finds this one
     return judged

@@ -166,3 +166,22 @@ def test_grades_beyond_a_metric_are_refused_and_others_are_numbers(metric: str) 
 def test_judgements_of_which_none_is_relevant_are_called_what_they_are() -> None:
     with pytest.raises(InputError, match="None of the 1 judgements"):
         require_judgements(Collection({"a": "a"}, {"q": "q"}, {"q": {"a": 0}}))
+
+
+def test_ids_of_any_length_share_what_is_compiled_and_count_once() -> None:
+    """What ranx makes of dictionaries is compiled anew for each length and sorted in that code."""
+    from ranx.data_structures import common
+    from ranx.metrics.ndcg import _ndcg_parallel
+
+    def signatures() -> list[int]:
+        compiled = (common.create_and_sort, common.sort_dict_by_value, common.to_typed_list, _ndcg_parallel)
+        return [len(function.signatures) for function in compiled]
+
+    evaluate({"q2": ranking("c")}, COLLECTION, ["ndcg@10"])
+    before, stem = signatures(), "\u00e9" * 41
+    for length in (1, 41):
+        a, b, c = (f"{stem[:length]}/{i}" for i in "abc")
+        long = Collection({a: a, b: b, c: c}, {"q": "q"}, {"q": {a: 2, c: 1}})
+        value = evaluate([ranking(b, a, a, c)], long, ["ndcg@10"]).mean["ndcg@10"]
+        assert value == pytest.approx((2 / math.log2(3) + 1 / math.log2(4)) / (2 + 1 / math.log2(3)))
+    assert signatures() == before
