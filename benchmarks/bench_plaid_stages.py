@@ -24,7 +24,7 @@ from engine.indexes.plaid.budget import SAMPLE_PER_CENTROID
 from engine.indexes.plaid.groups import products
 from engine.indexes.plaid.loops import LISTS, PROBE, ROWS, SCORES
 from engine.indexes.plaid.query import HEAVY_MARGIN, HEAVY_REACH, byte_range, set_range
-from engine.indexes.plaid.settings import PlaidSettings, wanted_centroids
+from engine.indexes.plaid.settings import PlaidSettings, for_documents, wanted_centroids
 from engine.simd.threads import use_threads
 
 REPEATS = 4
@@ -51,7 +51,7 @@ class Clock:
 
 def stages(index: PlaidIndex, queries: list[np.ndarray]) -> tuple[dict[str, float], dict[str, float]]:
     """Milliseconds of each stage, and what it worked through: centroids, list entries, slots, tokens."""
-    layout, settings, clock = index.layout, index.settings, Clock()
+    layout, settings, clock = index.layout, index.searching, Clock()
     assert layout is not None
     entries, exact_centroids, tokens = [], [], {"candidates": [], "refined": [], "survivors": []}
 
@@ -61,7 +61,7 @@ def stages(index: PlaidIndex, queries: list[np.ndarray]) -> tuple[dict[str, floa
     lists, codec = layout.lists[0], layout.codec
     room = (len(layout.alive), max(settings.n_refined, settings.n_full_scores), settings.n_full_scores)
     for query in queries * REPEATS:
-        crew = clock.run("query", search._crew, layout, query, room, settings, 1)
+        crew = clock.run("query", search._crew, layout, query, room, settings.n_probe, 1)
         clock.run("probe", crew.work, PROBE, len(query))
         probes = crew.probes
         search._weigh(probes, crew.listed)
@@ -98,6 +98,7 @@ def stages(index: PlaidIndex, queries: list[np.ndarray]) -> tuple[dict[str, floa
         "centroids": len(codec.centroids),
         "list entries": float(np.median(entries)),
         "slots": len(layout.alive),
+        "probes": settings.n_probe,
         "centroids of survivors": float(np.median(exact_centroids)),
         **{f"tokens of {name}": float(np.median(found)) for name, found in tokens.items()},
     }
@@ -118,9 +119,9 @@ def on_paper(
     documents: int, tokens_each: float, ms: dict[str, float], n: dict[str, float], ns: float, bytes_each: float
 ):
     """The stages at another size; what grows with the centroids, the lists and the slots is scaled by them."""
-    tokens, settings = documents * tokens_each, PlaidSettings()
+    tokens, settings = documents * tokens_each, for_documents(PlaidSettings(), int(documents))
     centroids = wanted_centroids(settings, int(tokens))
-    lists = (tokens / centroids) / (n["tokens"] / n["centroids"])
+    lists = (tokens / centroids) / (n["tokens"] / n["centroids"]) * settings.n_probe / n["probes"]
 
     def share(documents_of_stage: int, name: str) -> float:
         return min(documents, documents_of_stage) * tokens_each / n[f"tokens of {name}"]

@@ -22,7 +22,7 @@ from engine.indexes.plaid.changes import Written, check_range
 from engine.indexes.plaid.codec import TRAINED
 from engine.indexes.plaid.opening import Opened
 from engine.indexes.plaid.search import Layout, Stages
-from engine.indexes.plaid.settings import LADDER, SEARCH_SETTINGS, PlaidSettings
+from engine.indexes.plaid.settings import LADDER, SEARCH_SETTINGS, PlaidSettings, for_documents
 from engine.indexes.plaid.trace import describe_stages, token_trace
 from engine.indexes.trace import Stage, TokenTrace
 from engine.models import resolve_device
@@ -67,19 +67,25 @@ class PlaidIndex(Index):
 
     def describe(self) -> dict[str, Any]:
         """As every index does, and how scores are approximated."""
-        layout = self.layout
+        layout, used = self.layout, self.searching
         return {
             **super().describe(),
             "centroids": 0 if layout is None else len(layout.codec.centroids),
             "device": self.device or "cpu",
+            "search": {name: getattr(used, name) for name in SEARCH_SETTINGS},
             **({"build": self.built} if self.built else {}),
             "approximation": (
                 f"Vectors are stored as a centroid and a residual of {self._bits} bits a dimension. A search "
-                f"probes {self.settings.n_probe} centroids a query token, scores at most {self.settings.n_candidates} "
-                f"documents by their centroids and {self.settings.n_full_scores} by their stored vectors; every "
+                f"probes {used.n_probe} centroids a query token, scores at most {used.n_candidates} documents by "
+                f"their centroids and {used.n_full_scores} by their stored vectors; every "
                 "score returned is MaxSim on the stored vectors."
             ),
         }
+
+    @property
+    def searching(self) -> PlaidSettings:
+        """The settings, with numbers where the number of documents decides."""
+        return for_documents(self.settings, len(self))
 
     @property
     def _bits(self) -> str:
@@ -147,7 +153,7 @@ class PlaidIndex(Index):
         allowed, rankings = self._allowed(subset), []
         for query in queries:
             if len(query):
-                rankings.append(self._rank(*run(copies[device], self.settings, query, k, allowed, self._ties()), k))
+                rankings.append(self._rank(*run(copies[device], self.searching, query, k, allowed, self._ties()), k))
             else:
                 rankings.append(self._no_words(k, subset))
         return rankings
@@ -192,11 +198,11 @@ class PlaidIndex(Index):
         """
         now = self._pinned()
         assert now.layout is not None
-        return search.run(now.layout, now.settings, query, k, now._allowed(subset), threads, now._ties())
+        return search.run(now.layout, now.searching, query, k, now._allowed(subset), threads, now._ties())
 
     def _stored_scores(self, query: TokenEmbeddings) -> np.ndarray:
         assert self.layout is not None
-        return search.exact(self.layout, self.settings, query.values, self.slots)
+        return search.exact(self.layout, query.values, self.slots)
 
     def _stages(
         self, query: TokenEmbeddings, position: int, k: int
@@ -204,7 +210,7 @@ class PlaidIndex(Index):
         left, layout = self.stages(query.values, k), self.layout
         assert layout is not None
         stages = describe_stages(
-            left, self.settings, self.slots, self.state.ids.tie_order, int(self.slots[position]), k
+            left, self.searching, self.slots, self.state.ids.tie_order, int(self.slots[position]), k
         )
         return stages, token_trace(left, layout, int(self.slots[position])), left.notes
 
@@ -233,7 +239,7 @@ class PlaidIndex(Index):
             slot, vectors = int(self.slots[position]), self._vectors(np.array([position]))
             query = selftest.question(vectors)
             allowed = self._allowed(np.array([position]))
-            left = search.run(self.layout, self.settings, query[0], 1, allowed)  # there are no ties of one
+            left = search.run(self.layout, self.searching, query[0], 1, allowed)  # there are no ties of one
             if not selftest.listed(self.layout, slot) or not selftest.found(left, slot, query, vectors):
                 raise CorruptDataError(
                     f"Document {self.state.ids[position]!r} in {self.path} does not find itself: restore the folder or "

@@ -87,7 +87,7 @@ def run(
 
     Args:
         layout: The index.
-        settings: Those of a search are used.
+        settings: Those of a search are used, from `settings.for_documents`.
         query: [m, dim] float16 or float32, m at least 1.
         k: How many documents are wanted.
         allowed: uint8 [slots], 1 for documents that may be found.
@@ -104,7 +104,9 @@ def run(
     ties = np.arange(slots) if ties is None else ties
     refines, most = codec.refines, max(settings.n_refined, n_full)
     room = (max(settings.n_candidates, wanted), most, n_full if refines else most)
-    crew = _crew(layout, query, (min(room[0], slots), min(room[1], slots), min(room[2], slots)), settings, threads)
+    crew = _crew(
+        layout, query, (min(room[0], slots), min(room[1], slots), min(room[2], slots)), settings.n_probe, threads
+    )
     try:
         probes, top, found, points, notes = _probe(layout, settings, crew, query, wanted, allowed)
         candidates = np.sort(found[best_positions(points, room[0], ties, found)]).astype(np.int64)
@@ -132,12 +134,11 @@ def run(
     return Stages(query, probes, found, points, candidates, coarse, refined, fine, survivors, scores, notes)
 
 
-def _crew(layout: Layout, query: np.ndarray, room: tuple[int, int, int], settings: PlaidSettings, threads: int) -> Crew:
+def _crew(layout: Layout, query: np.ndarray, room: tuple[int, int, int], n_probe: int, threads: int) -> Crew:
     """Threads for one query."""
     threads = (threads or thread_count()) if len(layout.codes) >= WORTH_WAKING else 1
     stored = layout.codec.stored(layout.offsets, layout.codes, layout.packed)
-    n_probe = min(settings.n_probe, len(layout.codec.centroids))
-    return Crew(layout.codec, stored, layout.lists, query, room, n_probe, threads)
+    return Crew(layout.codec, stored, layout.lists, query, room, min(n_probe, len(layout.codec.centroids)), threads)
 
 
 def _probe(
@@ -183,12 +184,11 @@ def _collected(listed: Listed, allowed: np.ndarray) -> tuple[np.ndarray, np.ndar
     return found[kept], points[kept]
 
 
-def exact(layout: Layout, settings: PlaidSettings, query: np.ndarray, slots: np.ndarray) -> np.ndarray:
+def exact(layout: Layout, query: np.ndarray, slots: np.ndarray) -> np.ndarray:
     """MaxSim on the stored vectors of any documents.
 
     Args:
         layout: The index.
-        settings: Its settings.
         query: [m, dim] float16 or float32.
         slots: int64 [n].
 
@@ -197,7 +197,7 @@ def exact(layout: Layout, settings: PlaidSettings, query: np.ndarray, slots: np.
     """
     scores = np.full(len(slots), -np.inf, np.float32)
     some = np.flatnonzero(layout.offsets[slots + 1] > layout.offsets[slots])  # the kernel takes no others
-    crew = _crew(layout, query.astype(np.float32), (0, 0, len(some)), settings, 0)
+    crew = _crew(layout, query.astype(np.float32), (0, 0, len(some)), 1, 0)
     try:
         scores[some] = crew.exact(slots[some])
     finally:

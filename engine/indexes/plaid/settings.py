@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 
 from engine.checks import require_whole
 from engine.errors import InputError
@@ -16,6 +17,10 @@ LADDER = tuple(
     for probe, full in ((1, 64), (2, 128), (2, 256), (4, 256), (4, 512), (8, 1024), (16, 2048), (32, 4096))
 )
 CENTROIDS_PER_ROOT_TOKEN = 16  # Santhanam et al., 2022, PLAID, section 3: centroids in proportion to sqrt(tokens)
+CANDIDATES = (4096, 16_384)  # at least and at most, where the number of documents says how many
+DOCUMENTS_PER_CANDIDATE = 8
+PROBES = (4, 8)
+DOCUMENTS_PER_PROBE = 8192
 TOKENS_PER_CENTROID = 4  # fewer leave most centroids on a single token, which saves nothing
 
 
@@ -32,8 +37,10 @@ class PlaidSettings(Settings):
         seed: Seed of the sample that k-means sees.
         memory_limit: Bytes that a build may hold beside the input and the ids; a tight one gives k-means a smaller
             sample, then fewer centroids. 0 sets no limit.
-        n_probe: Centroids that each query token looks into.
-        n_candidates: Documents that get a score from their centroids, the best by the probed centroids.
+        n_probe: Centroids that each query token looks into; 0 chooses by the number of documents, as `for_documents`
+            says: 4 below 40,960 documents, 8 from 65,536 on.
+        n_candidates: Documents that get a score from their centroids, the best by the probed centroids; 0 chooses an
+            eighth of the documents, 4,096 at least and 16,384 at most.
         centroid_threshold: A centroid below this score for a query token counts as if it had just this score.
         centroid_margin: How far, a query token, a document may lie below the n_full_scores best by their centroids and
             still have its score refined by the residuals of the tokens that gave it; at 16 bits, which have none, it
@@ -48,8 +55,8 @@ class PlaidSettings(Settings):
     iterations: int = 4
     seed: int = 0
     memory_limit: int = 0
-    n_probe: int = 4
-    n_candidates: int = 4096
+    n_probe: int = 0
+    n_candidates: int = 0
     centroid_threshold: float = 0.0
     centroid_margin: float = 0.07
     n_refined: int = 2048
@@ -71,9 +78,29 @@ class PlaidSettings(Settings):
             raise InputError(f"Expected centroid_margin of 0 or more, got {self.centroid_margin}: 0 refines least.")
         if not 0 <= self.wide_share <= 2:
             raise InputError(f"Expected wide_share from 0 to 2, got {self.wide_share}: 0.5 is the default.")
-        for name in ("iterations", "n_probe", "n_candidates", "n_refined", "n_full_scores"):
+        for name in ("iterations", "n_refined", "n_full_scores"):
             if getattr(self, name) < 1:
                 raise InputError(f"Expected {name} of 1 or more, got {getattr(self, name)}: raise it.")
+
+
+@lru_cache(256)
+def for_documents(settings: PlaidSettings, count: int) -> PlaidSettings:
+    """The settings of a search with numbers for what is 0, by how many documents there are.
+
+    Args:
+        settings: Of an index.
+        count: Documents in it.
+
+    Returns:
+        Settings whose `n_probe` and `n_candidates` are 1 or more.
+    """
+    least, most = CANDIDATES
+    fewest, widest = PROBES
+    return replace(
+        settings,
+        n_probe=settings.n_probe or min(max(count // DOCUMENTS_PER_PROBE, fewest), widest),
+        n_candidates=settings.n_candidates or min(max(count // DOCUMENTS_PER_CANDIDATE, least), most),
+    )
 
 
 def wanted_centroids(settings: PlaidSettings, n_tokens: int) -> int:

@@ -88,7 +88,7 @@ def run(
 
     Args:
         layout: The index.
-        settings: Those of a search are used.
+        settings: Those of a search are used, from `settings.for_documents`.
         query: [m, dim] float16 or float32, m at least 1.
         k: How many documents are wanted.
         allowed: uint8 [slots], 1 for documents that may be found.

@@ -90,7 +90,7 @@ def test_scores_from_codes_are_maxsim_on_the_decoded_vectors(bits, dim, share):
     lists = (build(codes.astype(np.uint16), offsets, 0, 32),)
     layout = Layout(codec, offsets, codes.astype(np.uint16), packed, lists, np.ones(4, np.uint8))
     query = rng.normal(size=(41, dim)).astype(np.float32)
-    found = search.exact(layout, PlaidSettings(bits=bits), query, np.arange(4))
+    found = search.exact(layout, query, np.arange(4))
     products = codec.decode(codes, packed).astype(np.float64) @ query.T
     expected = [products[a:b].max(axis=0).sum() for a, b in pairwise(offsets)]
     np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-4)

@@ -1,13 +1,17 @@
 """The PLAID index through the contract that every kind shares."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from engine import TokenEmbeddings, create_index, maxsim, open_index
 from engine.errors import InputError, NotFoundError
 from engine.indexes.plaid import PlaidIndex, search
+from engine.indexes.plaid import index as index_module
 from engine.indexes.plaid import query as query_module
 from engine.indexes.plaid.search import near_best
+from engine.indexes.plaid.settings import PlaidSettings, for_documents
 from engine.simd.threads import use_threads
 from tests.conftest import ragged
 
@@ -163,7 +167,17 @@ def test_a_query_without_tokens_ranks_by_id(index):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"bits": 3}, {"n_probe": 0}, {"n_probe": 2.5}, {"seed": -1}, {"centroid_threshold": "high"}, {"x": 1}]
+    "settings",
+    [
+        {"bits": 3},
+        {"n_probe": -1},
+        {"n_candidates": -1},
+        {"n_refined": 0},
+        {"n_probe": 2.5},
+        {"seed": -1},
+        {"centroid_threshold": "high"},
+        {"x": 1},
+    ],
 )
 def test_settings_that_make_no_sense(tmp_path, settings):
     with pytest.raises(InputError):
@@ -179,8 +193,39 @@ def test_only_search_settings_can_be_tuned(index):
 def test_describe_names_the_approximation(index):
     about = index.describe()
     assert str(index.settings.bits) in about["approximation"]
-    assert about["settings"]["n_probe"] == index.settings.n_probe
+    assert about["settings"]["n_probe"] == index.settings.n_probe == 0
+    assert (about["search"]["n_probe"], about["search"]["n_candidates"]) == (4, 4096)
+    assert "probes 4 centroids a query token, scores at most 4096 documents" in about["approximation"]
     assert about["centroids"] > 0
+
+
+def test_a_search_looks_wider_in_a_larger_collection():
+    numbers = {count: for_documents(PlaidSettings(), count) for count in (0, 32_767, 40_000, 100_000, 10**6, 10**9)}
+    assert [found.n_candidates for found in numbers.values()] == [4096, 4096, 5000, 12_500, 16_384, 16_384]
+    assert [found.n_probe for found in numbers.values()] == [4, 4, 4, 8, 8, 8]
+    given = PlaidSettings(n_probe=3, n_candidates=7)
+    assert for_documents(given, 10**6) == given
+
+
+def test_what_the_number_of_documents_chooses_is_what_a_search_uses(tmp_path, documents, queries, monkeypatch):
+    """On the compiled loops, on a device and in a trace."""
+    index = create_index("plaid", tmp_path / "index")
+    index.add(names(len(documents)), documents)
+    assert isinstance(index, PlaidIndex)
+    chosen = index.tuned(n_probe=2, n_candidates=11)
+    assert len(index.stages(queries[0], 3).candidates) > 11
+    monkeypatch.setattr(
+        index_module, "for_documents", lambda settings, _: replace(settings, n_probe=2, n_candidates=11)
+    )
+    assert [ranking.ids for ranking in index.search(queries, 3)] == [
+        ranking.ids for ranking in chosen.search(queries, 3)
+    ]
+    assert [r.ids for r in index.on("cpu").search(queries, 3)] == [r.ids for r in chosen.on("cpu").search(queries, 3)]
+    assert len(index.stages(queries[0], 3).candidates) == 11
+    stages = index.trace(queries.select([0]), index.ids[0], k=3).stages
+    assert [(stage.setting, stage.limit) for stage in stages[:2]] == [("n_probe", 2), ("n_candidates", 11)][
+        : len(stages)
+    ]
 
 
 def test_near_best_takes_those_within_the_margin_and_no_more_than_the_limit():

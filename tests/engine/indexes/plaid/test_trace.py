@@ -77,7 +77,7 @@ def test_tokens_name_the_probed_centroids(index, query):
     assert tokens.probed.shape == (4, len(tokens.cells)) == (4, len(nearest))
     scores = query[0] @ centroids.T
     np.testing.assert_allclose(tokens.cell_scores, scores[:, tokens.cells], atol=1e-5)
-    top = np.argsort(-scores, axis=1, kind="stable")[:, : index.settings.n_probe]
+    top = np.argsort(-scores, axis=1, kind="stable")[:, : index.searching.n_probe]
     np.testing.assert_array_equal(tokens.probed, np.array([[cell in row for cell in tokens.cells] for row in top]))
 
 
