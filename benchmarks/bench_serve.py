@@ -1,5 +1,7 @@
 """How many clients a server takes: `python -m benchmarks.bench_serve` writes results/serve.json.
 
+What it measures takes the place of the same from before; `python -m benchmarks.serve_page` writes the table.
+
 `workbench serve` runs in a process of its own on the embedded collection, and locust asks it: clients that ask one
 thing after the other without a pause. Searches alone give the times of a search; "mixed" adds explanations, reranks of
 fifty documents and encodings. `--seconds 300 --clients 50` is the long run. The clients take processor time of the same
@@ -23,7 +25,7 @@ from typing import Any
 import httpx
 import psutil
 
-from benchmarks.machine import describe, save
+from benchmarks.machine import RESULTS, describe, save
 from engine import load_collection
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,6 +82,12 @@ def measured(row: Mapping[str, str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def loads() -> list[dict[str, Any]]:
+    """The runs that were measured before."""
+    place = RESULTS / "serve.json"
+    return json.loads(place.read_text(encoding="utf-8"))["runs"] if place.exists() else []
+
+
 def main() -> None:
     """Serve the embedded collection and ask."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -103,7 +111,9 @@ def main() -> None:
         finally:
             server.terminate()
             server.wait()
-    save("serve", {"goals": GOALS, "runs": runs, "machine": describe()})
+    asked = {(run["batches"], run["kinds"], run["clients"]) for run in runs}
+    others = [run for run in loads() if (run["batches"], run["kinds"], run["clients"]) not in asked]
+    save("serve", {"goals": GOALS, "runs": [*others, *runs], "machine": describe()})
 
 
 if __name__ == "__main__":

@@ -15,9 +15,11 @@ from typing import Any
 
 import httpx
 
+from benchmarks.bench_serve import loads
 from benchmarks.contract_table import ROOT, replace_between
 
 PAGE = ROOT / "docs" / "serve.md"
+KINDS_SAID = {"search": "searches", "mixed": "searches, explanations, reranks, encodings"}
 WIDTH = 118
 ADDRESS = "localhost:8765"  # as the page writes it
 DOCUMENTS = [
@@ -93,8 +95,22 @@ def main() -> None:
                     page = replace_between(page, "metrics", "```\n" + "\n".join(counted) + "\n```")
             finally:
                 server.terminate()
+    page = replace_between(page, "load", load_table())
     PAGE.write_text(page, encoding="utf-8")
-    print(f"{PAGE.name}: {len(EXAMPLES) + 2} parts")
+    print(f"{PAGE.name}: {len(EXAMPLES) + 3} parts")
+
+
+def load_table() -> str:
+    """What `bench_serve` measured last."""
+    rows = ["| clients | of | seconds | requests | errors | a second | p50 ms | p95 ms |", "| --- " * 8 + "|"]
+    for run in sorted(loads(), key=lambda run: (run["batches"], run["kinds"], run["clients"])):
+        shared = ", encoded together" if run["batches"] == "shared" else ""
+        every = run["all"]
+        rows.append(
+            f"| {run['clients']} | {KINDS_SAID[run['kinds']]}{shared} | {run['seconds']} | {every['asked']:,} | "
+            f"{every['errors']} | {every['a_second']:.0f} | {every['p50_ms']:.0f} | {every['p95_ms']:.0f} |"
+        )
+    return "\n".join(rows)
 
 
 def told(found: httpx.Response, path: str, asked: dict[str, Any] | None) -> str:

@@ -58,10 +58,16 @@ def cached_embeddings(
         n embeddings in `dtype`, memory-mapped; what is found damaged is made again, with a warning that says so.
     """
     folder = embeddings_folder(encoder, texts, task, dtype)
-    found, kept = _kept_or_made(folder, lambda: _encode_in_blocks(encoder, texts, task, progress, dtype, folder))
-    if not kept:
-        shutil.rmtree(_blocks_folder(folder), ignore_errors=True)
-    return found
+
+    def encode(missing: Mapping[int, Sequence[str]], report: Progress) -> Iterator[tuple[int, TokenEmbeddings]]:
+        for start, block in _encode_each(encoder, missing, task, report):
+            yield start, block.astype(dtype)
+
+    def make() -> TokenEmbeddings:
+        empty = TokenEmbeddings.from_list([], encoder.fingerprint, encoder.dim).astype(dtype)
+        return _made_in_blocks(texts, encode, progress, folder) if len(texts) else empty
+
+    return _kept_or_made(folder, make)[0]
 
 
 _checked: set[tuple[str, int]] = set()  # entries whose files this process has compared with their checksums
@@ -117,6 +123,7 @@ def _kept_or_made(folder: Path, make: Callable[[], TokenEmbeddings]) -> tuple[To
         except StorageError as error:  # a cache: whoever asked gets the embeddings all the same
             warnings.warn(f"The embeddings are not kept for next time: {error}", stacklevel=2)
             return made, False
+        shutil.rmtree(_blocks_folder(folder), ignore_errors=True)
         return TokenEmbeddings.open(folder), False
 
 
@@ -124,10 +131,11 @@ def _blocks_folder(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.blocks")
 
 
-def _encode_in_blocks(
-    encoder: Encoder, texts: Sequence[str], task: Task, progress: Progress | None, dtype: str, folder: Path
-) -> TokenEmbeddings:
-    """Encode, keeping each finished block, so that an interrupted encoding goes on where it stopped."""
+Blocks = Callable[[Mapping[int, Sequence[str]], Progress], Iterator[tuple[int, TokenEmbeddings]]]
+
+
+def _made_in_blocks(texts: Sequence[str], encode: Blocks, progress: Progress | None, folder: Path) -> TokenEmbeddings:
+    """Encode at least one text, keeping each finished block, so that what is interrupted goes on where it stopped."""
     starts = range(0, len(texts), BLOCK_TEXTS)
     places = {start: _blocks_folder(folder) / f"{start:08d}" for start in starts}
     found = {start: kept for start in starts if (kept := _kept(places[start], mend=True)) is not None}
@@ -138,14 +146,12 @@ def _encode_in_blocks(
         if progress is not None:
             progress(known + done, len(texts))
 
-    for start, block in _encode_each(encoder, missing, task, report):
-        found[start] = block.astype(dtype)
+    for start, block in encode(missing, report):
+        found[start] = block
         if len(texts) > BLOCK_TEXTS:
             with contextlib.suppress(StorageError):
-                found[start].save(places[start])
+                block.save(places[start])
     blocks = [found[start] for start in starts]
-    if not blocks:
-        return TokenEmbeddings.from_list([], encoder.fingerprint, encoder.dim).astype(dtype)
     return blocks[0] if len(blocks) == 1 else TokenEmbeddings.join(blocks)
 
 
@@ -165,19 +171,33 @@ def _encode_each(
         before += len(texts)
 
 
-def cached_vectors(source: Sequence[str], texts: Sequence[str], make: Callable[[], np.ndarray]) -> np.ndarray:
+def cached_vectors(
+    source: Sequence[str],
+    texts: Sequence[str],
+    make: Callable[[Sequence[str], Progress], np.ndarray],
+    progress: Progress | None = None,
+) -> np.ndarray:
     """One vector a text, made or opened from the last time.
 
     Args:
         source: What decides them beside the texts.
-        texts: n texts.
-        make: Makes them, float32 [n, dim].
+        texts: n texts, at least one.
+        make: Makes those of some texts, float32 [texts, dim], and reports (texts done, texts) meanwhile.
+        progress: Called with (texts done, n); not called when nothing is made.
 
     Returns:
         float32 [n, dim].
     """
     folder = data_folder("cache", "embeddings") / content_key(*source, *texts)
-    return _kept_or_made(folder, lambda: TokenEmbeddings(make(), np.arange(len(texts) + 1)))[0].values
+
+    def encode(missing: Mapping[int, Sequence[str]], report: Progress) -> Iterator[tuple[int, TokenEmbeddings]]:
+        before, total = 0, sum(map(len, missing.values()))
+        for start, part in missing.items():
+            vectors = make(part, lambda done, _, before=before: report(before + done, total))
+            yield start, TokenEmbeddings(vectors, np.arange(len(part) + 1))
+            before += len(part)
+
+    return _kept_or_made(folder, lambda: _made_in_blocks(texts, encode, progress, folder))[0].values
 
 
 def cached_pictures(encoder: Encoder, digests: Sequence[str], make: Callable[[], TokenEmbeddings]) -> TokenEmbeddings:

@@ -97,6 +97,27 @@ def test_damaged_blocks_and_pooled_documents_are_made_again(fake_encoder, monkey
         np.testing.assert_array_equal(pooled(full, "key")[0].values, truth)
 
 
+def test_single_vectors_go_on_after_the_last_finished_block(monkeypatch):
+    monkeypatch.setattr(cache, "BLOCK_TEXTS", 2)
+    texts, asked, told = ["one", "three", "seventeen", "five", "eleven"], [], []
+
+    def make(part, report):
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        asked.append(list(part))
+        report(len(part), len(part))
+        return np.array([[len(text), 1] for text in part], np.float32)
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.cached_vectors(("lengths",), texts, make)
+    asked.clear()
+    found = cache.cached_vectors(("lengths",), texts, make, lambda done, total: told.append((done, total)))
+    assert asked == [["eleven"]] and told == [(5, 5)]
+    assert found.tolist() == [[3, 1], [5, 1], [9, 1], [4, 1], [6, 1]]
+    assert cache.cached_vectors(("lengths",), texts, make).tolist() == found.tolist() and len(asked) == 1
+    assert not list((cache.data_folder("cache", "embeddings")).glob("*.blocks"))
+
+
 def test_a_damaged_index_is_built_again(fake_encoder):
     documents = cache.cached_embeddings(fake_encoder, TEXTS, "document")
     index, _, _ = cache.cached_index("exact", ["a", "b", "c"], documents)

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine import TokenEmbeddings
-from engine.encoder import Encoder
+from engine.batching import in_threads
+from engine.encoder import Encoder, Progress
 from engine.fingerprint import model_fingerprint
 from engine.model_files import check_folder, explained
 from engine.models import quiet_loading
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 MEAN, CLS = "mean", "cls"
 POOLINGS = (MEAN, CLS)
 PACKAGED = "all-MiniLM-L6-v2"  # what the embedded model stands on, and was trained for its mean vector
-CHUNK = 256  # texts between two reports of progress
 BATCH = 32
 
 
@@ -38,12 +39,14 @@ class SingleModel:
         identity: What decides its vectors.
         encode: Texts and their task, "query" or "document", to vectors [n, dim].
         note: How the vectors come about, in words.
+        threads: Several threads may call `encode` at once.
     """
 
     name: str
     identity: str
     encode: Callable[[Sequence[str], str], np.ndarray]
     note: str
+    threads: bool = False
 
     def describe(self) -> dict[str, Any]:
         """As records have it."""
@@ -51,22 +54,32 @@ class SingleModel:
 
     def documents(self, texts: Sequence[str], steps: Steps) -> np.ndarray:
         """Vectors of documents, kept for next time."""
-        return self._kept(texts, "document", steps)
+        return self._vectors(texts, "document", steps, keep=True)
 
     def queries(self, texts: Sequence[str], steps: Steps, keep: bool) -> np.ndarray:
         """Vectors of questions; those of a collection are kept."""
-        return self._kept(texts, "query", steps) if keep else self._encoded(texts, "query", steps)
+        return self._vectors(texts, "query", steps, keep)
 
-    def _kept(self, texts: Sequence[str], task: str, steps: Steps) -> np.ndarray:
-        return cached_vectors(("single", self.identity, task), texts, lambda: self._encoded(texts, task, steps))
+    def _vectors(self, texts: Sequence[str], task: str, steps: Steps, keep: bool) -> np.ndarray:
+        def encode(part: Sequence[str], report: Progress) -> np.ndarray:
+            return self._encoded(part, task, report)
 
-    def _encoded(self, texts: Sequence[str], task: str, steps: Steps) -> np.ndarray:
-        """In chunks of similar length."""
-        order, parts = sorted(range(len(texts)), key=lambda i: len(texts[i])), []
-        for start in range(0, len(order), CHUNK):
-            steps(f"single vectors, {task}s", start, len(order))
-            parts.append(self.encode([texts[i] for i in order[start : start + CHUNK]], task).astype(np.float32))
-        steps(f"single vectors, {task}s", len(order), len(order))
+        def report(done: int, total: int) -> None:
+            steps(f"single vectors, {task}s", done, total)
+
+        if keep and texts:
+            return cached_vectors(("single", self.identity, task), texts, encode, report)
+        return encode(texts, report)
+
+    def _encoded(self, texts: Sequence[str], task: str, report: Progress) -> np.ndarray:
+        """In batches of similar length, one thread each on a processor."""
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        batches = [[texts[i] for i in order[start : start + BATCH]] for start in range(0, len(order), BATCH)]
+        run, parts, done = in_threads if self.threads else map, [], 0
+        for part in run(lambda batch: self.encode(batch, task).astype(np.float32), batches):
+            parts.append(part)
+            done += len(part)
+            report(done, len(texts))
         vectors = np.empty((len(texts), parts[0].shape[1] if parts else 0), np.float32)
         if parts:
             vectors[order] = np.concatenate(parts)
@@ -127,7 +140,7 @@ def _loaded(name: str, device: str) -> SingleModel:
             model = SentenceTransformer(name, device=device)
     except Exception as error:  # what libraries raise for files that they cannot use has no common base
         raise explained(name, error) from None
-    return SingleModel(name, model_fingerprint(model), _encoding(model), "a model of sentence-transformers")
+    return _of(model, name, model_fingerprint(model), "a model of sentence-transformers")
 
 
 @lru_cache(maxsize=2)
@@ -137,7 +150,7 @@ def _packaged(device: str) -> SingleModel:
 
     with quiet_loading():
         model = SentenceTransformer(str(get_model_path()), device=device)
-    return SingleModel(PACKAGED, model_fingerprint(model), _encoding(model), "mean of the backbone's token vectors")
+    return _of(model, PACKAGED, model_fingerprint(model), "mean of the backbone's token vectors")
 
 
 def _backbone(encoder: Encoder, pooling: Any) -> SingleModel:
@@ -148,7 +161,7 @@ def _backbone(encoder: Encoder, pooling: Any) -> SingleModel:
     modules: list[Any] = [module, Pooling(module.get_embedding_dimension(), pooling)]
     model = SentenceTransformer(modules=modules, device=encoder.device)
     note = f"{'mean' if pooling == MEAN else 'first'} of the backbone's token vectors"
-    return SingleModel(encoder.name, f"{encoder.fingerprint} {pooling}", _encoding(model), note)
+    return _of(model, encoder.name, f"{encoder.fingerprint} {pooling}", note)
 
 
 def _from_tokens(pooling: str, material: Material) -> SingleModel:
@@ -182,10 +195,18 @@ def pooled(vectors: TokenEmbeddings, pooling: str) -> np.ndarray:
     return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
 
 
-def _encoding(model: SentenceTransformer) -> Callable[[Sequence[str], str], np.ndarray]:
+def _of(model: SentenceTransformer, name: str, identity: str, note: str) -> SingleModel:
+    lock, preprocess = Lock(), model.preprocess
+
+    def one_at_a_time(*values: Any, **options: Any) -> Any:
+        with lock:  # where a tokenizer cuts is a state of it
+            return preprocess(*values, **options)
+
+    model.preprocess = one_at_a_time
+
     def encode(texts: Sequence[str], task: str) -> np.ndarray:
         run = model.encode_query if task == "query" else model.encode_document
         found: Any = run(list(texts), batch_size=BATCH, show_progress_bar=False, normalize_embeddings=True)
         return np.asarray(found)
 
-    return encode
+    return SingleModel(name, identity, encode, note, threads=model.device.type == "cpu")
