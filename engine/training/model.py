@@ -32,7 +32,8 @@ def load_for_training(settings: TrainSettings) -> Encoder:
         settings: Name the base and, for a plain backbone, the dimensions of its projection.
 
     Returns:
-        The encoder, its weights still as they came, the new projection drawn with the run's seed.
+        The encoder, its weights still as they came, the new projection drawn with the run's seed; `begin_projection`
+        lets it begin at better ones.
 
     Raises:
         NotFoundError: no such model.
@@ -41,7 +42,7 @@ def load_for_training(settings: TrainSettings) -> Encoder:
     import torch
 
     encoder = Encoder.load(settings.base, device=settings.device, dtype="float32")
-    if encoder.note.startswith("backbone"):
+    if has_new_projection(encoder):
         torch.manual_seed(settings.seed)
         encoder = Encoder(_with_projection(encoder.model, settings.projection), settings.base, encoder.note)
     model = encoder.model  # what follows changes no vector, so that the fingerprint stays that of the base
@@ -50,6 +51,11 @@ def load_for_training(settings: TrainSettings) -> Encoder:
     _pin_lengths(model)
     check_dimensions(settings.dimensions, model.get_embedding_dimension(), settings.base)
     return encoder
+
+
+def has_new_projection(encoder: Encoder) -> bool:
+    """Whether training began, or would begin, with a plain backbone and a projection that nobody trained."""
+    return encoder.note.startswith("backbone")
 
 
 def build_loss(model: Any, settings: TrainSettings, noise: float = 0.0) -> LateInteractionLoss:

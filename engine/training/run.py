@@ -14,6 +14,7 @@ from engine.files import file_lock
 from engine.nested import remember
 from engine.statistics import p_value
 from engine.training import checkpoints
+from engine.training.axes import begin_projection
 from engine.training.checks import check_fit, check_texts
 from engine.training.data import TrainingData
 from engine.training.development import Measure, Score, most_changed
@@ -21,7 +22,7 @@ from engine.training.dropout import fast_dropout_on_cpu
 from engine.training.events import Evaluated, Finished, OnEvent, Saved, Stop
 from engine.training.frozen import remembered_backbone
 from engine.training.loop import Run, is_first_process
-from engine.training.model import load_for_training, require_training_packages
+from engine.training.model import has_new_projection, load_for_training, require_training_packages
 from engine.training.report import ALREADY, Report
 from engine.training.saving import load_report, save_model, save_report
 from engine.training.settings import TrainSettings
@@ -87,6 +88,8 @@ def fine_tune(
     data = data.check(encoder, development)
     if choosing is not None:
         data = data.check(None, choosing)
+    if has_new_projection(encoder):
+        encoder = begin_projection(encoder, data.columns["positive"], settings.seed)
     origin = checkpoints.origin_of(settings, data, encoder.fingerprint, choosing)
     if record is not None:
         checkpoints.check_same(output, record, origin)

@@ -112,9 +112,11 @@ def test_single_vectors_go_on_after_the_last_finished_block(monkeypatch):
         cache.cached_vectors(("lengths",), texts, make)
     asked.clear()
     found = cache.cached_vectors(("lengths",), texts, make, lambda done, total: told.append((done, total)))
-    assert asked == [["eleven"]] and told == [(5, 5)]
+    assert asked == [["eleven"]]
+    assert told == [(5, 5)]
     assert found.tolist() == [[3, 1], [5, 1], [9, 1], [4, 1], [6, 1]]
-    assert cache.cached_vectors(("lengths",), texts, make).tolist() == found.tolist() and len(asked) == 1
+    assert cache.cached_vectors(("lengths",), texts, make).tolist() == found.tolist()
+    assert len(asked) == 1
     assert not list((cache.data_folder("cache", "embeddings")).glob("*.blocks"))
 
 

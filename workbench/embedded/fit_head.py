@@ -16,6 +16,7 @@ from engine.errors import InputError
 from engine.late_head import LateHead, prefix
 from engine.maxsim.differentiable import Ragged, maxsim_ragged
 from engine.pooling.differentiable import link_ragged, pool_ragged
+from engine.training.axes import principal_axes
 
 SAMPLE = 20_000  # vectors from which principal axes are found
 
@@ -126,8 +127,8 @@ def begin_head(sources: Sequence[Pairs], vocabulary: int, settings: HeadSettings
         tokens.append(values[np.sort(generator.permutation(len(values))[:share])].astype(np.float32))
         means.append(_means(source.documents, source.document_ids, rare + 2))
     with torch.no_grad():
-        head.projection.copy_(_axes(np.concatenate(tokens), settings.dim - 1))
-        axes = _axes(np.concatenate(means), min(2 * (settings.dim - 1), in_dim))
+        head.projection.copy_(torch.from_numpy(principal_axes(np.concatenate(tokens), settings.dim - 1)))
+        axes = torch.from_numpy(principal_axes(np.concatenate(means), min(2 * (settings.dim - 1), in_dim)))
         head.mean_projection.zero_()
         head.mean_projection[: len(axes)].copy_(axes)
         used = np.array([token for source in sources for ids in source.query_ids for token in ids[1:-1]])
@@ -139,14 +140,6 @@ def begin_head(sources: Sequence[Pairs], vocabulary: int, settings: HeadSettings
         # Two tokens stand for the mean, each with 1 - marker^2 of a cosine that is its own.
         head.query_mean.fill_(settings.mean / (2 * (1 - settings.marker**2)))
     return head.eval()
-
-
-def _axes(vectors: np.ndarray, count: int) -> torch.Tensor:
-    """The directions in which vectors lie most, uncentred, largest first: float32 [count, dim]."""
-    values = vectors.astype(np.float64)
-    values /= np.linalg.norm(values, axis=1, keepdims=True)
-    _, directions = np.linalg.eigh(values.T @ values)
-    return torch.from_numpy(directions[:, ::-1][:, :count].T.copy()).float()
 
 
 def _means(vectors: TokenEmbeddings, ids: Sequence[Sequence[int]], weights: np.ndarray) -> np.ndarray:
