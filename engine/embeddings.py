@@ -13,6 +13,7 @@ import numpy as np
 
 from engine import storage
 from engine.errors import CorruptDataError, InputError
+from engine.finite import check_finite, check_range
 
 KIND = "token-embeddings"
 
@@ -26,9 +27,12 @@ class TokenEmbeddings:
         offsets: [n + 1] int64; item i owns the rows offsets[i] to offsets[i + 1].
         fingerprint: What made the vectors: model, lengths and dtype. Indexes refuse to mix two of them; None matches
             any.
-        truncated: How many of the n texts were cut at the model's maximum length.
+        truncated: How many of the n texts were cut at the model's maximum length; with `counts` these decide.
         added: How many last vectors of each item stand for no token of it, such as mean tokens: pooling leaves them be.
-        unread: Tokens of the texts that were not read, and all of their tokens; zeros where nobody counted.
+        unread: Tokens of the texts that were not read, and all of their tokens; zeros where nobody counted. With
+            `counts` these decide.
+        counts: int64 [n, 2], the same of each text; None where at most the sums are known, as of vectors that an
+            earlier version kept or a server sent: those of some of the texts are then unknown.
 
     Raises:
         InputError: shapes, dtypes or offsets do not fit together.
@@ -40,6 +44,7 @@ class TokenEmbeddings:
     truncated: int = 0
     added: int = 0
     unread: tuple[int, int] = (0, 0)
+    counts: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         values, offsets = self.values, self.offsets
@@ -56,6 +61,15 @@ class TokenEmbeddings:
             raise InputError(
                 f"Expected offsets that rise from 0 to {len(values)} tokens: rebuild them from the lengths."
             )
+        if self.counts is not None:
+            if self.counts.shape != (len(self), 2):
+                raise InputError(
+                    f"Expected counts [{len(self)}, 2] of tokens that were not read, got {list(self.counts.shape)}: "
+                    "count each text."
+                )
+            unread, tokens = self.counts.sum(0).tolist()
+            object.__setattr__(self, "unread", (unread, tokens))
+            object.__setattr__(self, "truncated", int(np.count_nonzero(self.counts[:, 0])))
 
     @classmethod
     def from_list(
@@ -123,7 +137,12 @@ class TokenEmbeddings:
             values[np.repeat(offsets[own] - part.offsets[:-1], part.lengths) + np.arange(part.n_tokens)] = part.values
         unread = sum(part.unread[0] for part in parts), sum(part.unread[1] for part in parts)
         truncated = sum(part.truncated for part in parts)
-        return cls(values, offsets, next(iter(models), None), truncated, first.added, unread)
+        known = [part.counts for part in parts if part.counts is not None]
+        counts = None
+        if len(known) == len(parts):
+            counts = np.empty((ends[-1], 2), np.int64)
+            counts[np.concatenate(where)] = np.concatenate(known)
+        return cls(values, offsets, next(iter(models), None), truncated, first.added, unread, counts)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -152,7 +171,8 @@ class TokenEmbeddings:
             return self
         offsets = self.offsets[start : max(stop, start) + 1]
         values = self.values[offsets[0] : offsets[-1]]
-        return TokenEmbeddings(values, offsets - offsets[0], self.fingerprint, added=self.added)
+        counts = None if self.counts is None else self.counts[start:stop]
+        return TokenEmbeddings(values, offsets - offsets[0], self.fingerprint, added=self.added, counts=counts)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[i] for i in range(len(self)))
@@ -225,7 +245,8 @@ class TokenEmbeddings:
         offsets = np.zeros(len(positions) + 1, np.int64)
         np.cumsum(lengths, out=offsets[1:])
         rows = np.repeat(self.offsets[positions] - offsets[:-1], lengths) + np.arange(offsets[-1])
-        return TokenEmbeddings(self.values[rows], offsets, self.fingerprint, added=self.added)
+        counts = None if self.counts is None else self.counts[positions]
+        return TokenEmbeddings(self.values[rows], offsets, self.fingerprint, added=self.added, counts=counts)
 
     def astype(self, dtype: str | np.dtype, names: Sequence[str] | None = None) -> TokenEmbeddings:
         """The same vectors in float16 or float32.
@@ -240,24 +261,8 @@ class TokenEmbeddings:
         with np.errstate(over="ignore"):
             values = self.values.astype(dtype, copy=False)
         if values.dtype == np.float16 and self.values.dtype != np.float16:
-            self._check_range(values, names)
+            check_range(self.values, values, self.offsets, names)
         return replace(self, values=values)
-
-    def _check_range(self, halves: np.ndarray, names: Sequence[str] | None) -> None:
-        """Raise InputError where a finite value of ours became infinite in float16."""
-        for start in range(0, len(halves), 65536):
-            # the sum of a row is finite only if all of it is; of a row that is not, the values decide
-            with np.errstate(over="ignore", invalid="ignore"):
-                rows = np.flatnonzero(~np.isfinite(halves[start : start + 65536].sum(axis=1, dtype=np.float32))) + start
-            beyond = np.isinf(halves[rows]) & np.isfinite(self.values[rows])
-            if beyond.any():
-                row, column = np.argwhere(beyond)[0]
-                item = int(np.searchsorted(self.offsets, rows[row], side="right")) - 1
-                raise InputError(
-                    f"Expected values that float16 can hold, up to {np.finfo(np.float16).max:,.0f}, got "
-                    f"{self.values[rows[row], column]:g} in token {int(rows[row] - self.offsets[item])} of "
-                    f"{_name(item, names)}: scale the vectors down, or keep them in float32."
-                )
 
     def check(self, names: Sequence[str] | None = None) -> None:
         """Find vectors that no score can be computed from.
@@ -268,20 +273,7 @@ class TokenEmbeddings:
         Raises:
             InputError: an item holds NaN or an infinity; the sentence names it.
         """
-        # A sum over rows is finite exactly when every value is (float32 sums of unit vectors cannot overflow), and it
-        # reads the values once; the exact search runs only after it failed.
-        blocks = (self.values[start : start + 65536] for start in range(0, self.n_tokens, 65536))
-        with np.errstate(over="ignore", invalid="ignore"):
-            if all(np.isfinite(block.sum(axis=1, dtype=np.float32)).all() for block in blocks):
-                return
-        bad = np.flatnonzero(~np.isfinite(self.values).all(axis=1))
-        if len(bad) == 0:
-            return
-        item = int(np.searchsorted(self.offsets, bad[0], side="right")) - 1
-        raise InputError(
-            f"Expected finite vectors, got NaN or infinity in token {int(bad[0] - self.offsets[item])} of "
-            f"{_name(item, names)}: encode it again or leave it out."
-        )
+        check_finite(self.values, self.offsets, names)
 
     def save(self, path: str | Path) -> None:
         """Write to a folder that `open` maps into memory; replaced as a whole or not at all.
@@ -292,8 +284,11 @@ class TokenEmbeddings:
         folder = Path(path)
         record = {"fingerprint": self.fingerprint, "truncated": self.truncated, "dim": self.dim, "items": len(self),
                   "added": self.added, "unread": list(self.unread)}  # fmt: skip
+        arrays = {"values": self.values, "offsets": self.offsets}
+        if self.counts is not None:
+            arrays["counts"] = self.counts
         with storage.writer_lock(folder):
-            storage.commit(folder, KIND, record, {"values": self.values, "offsets": self.offsets})
+            storage.commit(folder, KIND, record, arrays)
 
     @classmethod
     def open(cls, path: str | Path) -> TokenEmbeddings:
@@ -314,11 +309,15 @@ class TokenEmbeddings:
         values = storage.open_array(folder, manifest, "values")
         offsets = storage.open_array(folder, manifest, "offsets", mmap=False)
         try:
-            record = manifest.record  # earlier versions knew of no added vectors, and counted no tokens
+            record = (
+                manifest.record
+            )  # earlier versions knew of no added vectors, counted no tokens, or their sums alone
             unread, tokens = record.get("unread", (0, 0))
+            counts = storage.open_array(folder, manifest, "counts", mmap=False) if "counts" in manifest.files else None
             return cls(
-                values, offsets, record["fingerprint"], record["truncated"], record.get("added", 0), (unread, tokens)
-            )
+                values, offsets, record["fingerprint"], record["truncated"], record.get("added", 0), (unread, tokens),
+                counts,
+            )  # fmt: skip
         except (InputError, KeyError, TypeError, ValueError) as error:
             raise CorruptDataError(f"{folder} is damaged ({error}): restore it or save it again.") from None
 
@@ -333,7 +332,3 @@ class TokenEmbeddings:
             CorruptDataError: a file differs from what was written.
         """
         storage.verify(Path(path), storage.read_manifest(Path(path), KIND))
-
-
-def _name(item: int, names: Sequence[str] | None) -> str:
-    return repr(names[item]) if names is not None else f"item {item}"

@@ -336,4 +336,4 @@ class Encoder:
                 "model scores none of its tokens: ask with other words."
             )
         joined.check([f"{task} {i}" for i in range(len(joined))])  # here, where the text that caused it is known
-        return replace(joined, truncated=found.cut, unread=(found.unread, found.tokens), added=self.added)
+        return replace(joined, added=self.added, counts=found.counts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -24,21 +23,20 @@ CHUNK_CHARACTERS = 1 << 18  # of texts read in windows together: some 65,000 tok
 AROUND = 64  # tokens beside those of a text itself, at most
 
 
-@dataclass
 class Encoded:
     """What texts became so far.
 
     Args:
+        texts: How many.
+
+    Attributes:
         arrays: [tokens, dim] of each text, or None.
-        cut: How many texts were cut.
-        unread: Tokens of these that were not read.
-        tokens: Tokens of all texts, read or not.
+        counts: int64 [texts, 2], tokens of each that were not read, and all of its tokens.
     """
 
-    arrays: list[np.ndarray | None]
-    cut: int = 0
-    unread: int = 0
-    tokens: int = 0
+    def __init__(self, texts: int) -> None:
+        self.arrays: list[np.ndarray | None] = [None] * texts
+        self.counts = np.zeros((texts, 2), np.int64)
 
     def joined(self, dim: int, storage: type[np.floating[Any]]) -> tuple[np.ndarray, np.ndarray]:
         """The vectors of all texts one after the other, and their offsets; each array goes as soon as it is copied."""
@@ -50,12 +48,6 @@ class Encoded:
                 values[offsets[number] : offsets[number + 1]] = array
             self.arrays[number] = None  # so that memory holds the vectors once
         return values, offsets
-
-    def count(self, unread: Sequence[int], read: int) -> None:
-        """Add what was not read of each of some texts, and how many tokens of them were."""
-        self.cut += sum(number > 0 for number in unread)
-        self.unread += sum(unread)
-        self.tokens += sum(unread) + read
 
 
 def encode_texts(
@@ -73,10 +65,11 @@ def encode_texts(
     Returns:
         Their vectors, and what was cut.
     """
-    found, done = Encoded([None] * len(texts)), 0
+    found, done = Encoded(len(texts)), 0
     for chunk in chunks_of(encoder, texts, task):
-        features = encoder.preprocess([texts[i] for i in chunk], task)
-        found.count(*unread_tokens(encoder, [texts[i] for i in chunk], features, task))
+        own = [texts[i] for i in chunk]
+        features = encoder.preprocess(own, task)
+        found.counts[chunk] = counted(encoder, own, features, task)
         pieces = list(cut_batches(features, encoder.batch_tokens))
         for (rows, _), (values, masks) in zip(pieces, _run_all(encoder, pieces, task), strict=True):
             for row, value, mask in zip(rows, values, masks, strict=True):
@@ -141,9 +134,7 @@ def side_by_side(encoder: Encoder, run: Callable[[Batch], Any], pieces: list[Bat
     return map(run, pieces)
 
 
-def unread_tokens(
-    encoder: Encoder, texts: Sequence[str], features: dict[str, Any], task: Task
-) -> tuple[list[int], int]:
+def counted(encoder: Encoder, texts: Sequence[str], features: dict[str, Any], task: Task) -> np.ndarray:
     """What a tokenizer cut off, from what it keeps of that; no text is tokenised again, but for a tokenizer in Python.
 
     Args:
@@ -153,22 +144,22 @@ def unread_tokens(
         task: "query" or "document".
 
     Returns:
-        Tokens of each text that were not read, and how many of all texts were.
+        int64 [n, 2], tokens of each text that were not read, and all of its tokens.
     """
     lengths = features["attention_mask"].sum(1)
-    limit, nothing = encoder.max_length(task), [0] * len(texts)
+    limit, unread = encoder.max_length(task), np.zeros(len(texts), np.int64)
     full = [] if limit is None else (lengths >= limit).nonzero()[:, 0].tolist()
     encodings = getattr(features, "encodings", None)
     if full and encodings is not None and len(encodings) == len(texts):
         for row in full:
-            nothing[row] = sum(_of_text(part) for part in encodings[row].overflowing)
+            unread[row] = sum(_of_text(part) for part in encodings[row].overflowing)
     elif full and limit is not None and encoder.model.tokenizer is not None:
         prompt, tokenizer = encoder.prompt(task), cast(Any, encoder.model.tokenizer)
         with encoder.tokenizing:
             whole = tokenizer([f"{prompt}{texts[row]}" for row in full], truncation=False, verbose=False)["input_ids"]
         for row, ids in zip(full, whole, strict=True):
-            nothing[row] = max(len(ids) - limit, 0)
-    return nothing, int(lengths.sum())
+            unread[row] = max(len(ids) - limit, 0)
+    return np.stack([unread, unread + lengths.cpu().numpy()], axis=1)
 
 
 def _of_text(encoding: Any) -> int:
@@ -183,14 +174,15 @@ def encode_on_devices(
     """Encode in the processes of `Encoder.spread`; texts that are cut are counted here."""
     encode = encoder.model.encode_query if task == "query" else encoder.model.encode_document
     batch = max(encoder.batch_tokens // (encoder.max_length(task) or 512), 1)
-    found = Encoded([])
+    found = Encoded(len(texts))
     for start in range(0, len(texts), POOL_TEXTS):
         part = texts[start : start + POOL_TEXTS]
         made: Any = encode(part, pool=pool, batch_size=batch, convert_to_numpy=True)
-        found.arrays += [np.asarray(array).astype(storage, copy=False) for array in made]
+        stop = start + len(part)
+        found.arrays[start:stop] = [np.asarray(array).astype(storage, copy=False) for array in made]
         for chunk in chunks_of(encoder, part, task):
             own = [part[i] for i in chunk]
-            found.count(*unread_tokens(encoder, own, encoder.preprocess(own, task), task))
+            found.counts[start + np.array(chunk)] = counted(encoder, own, encoder.preprocess(own, task), task)
         if progress is not None:
-            progress(len(found.arrays), len(texts))
+            progress(stop, len(texts))
     return found

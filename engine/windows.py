@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.batching import cut_batches
-from engine.encoding import Encoded, Progress, chunks_of, side_by_side, unread_tokens
+from engine.encoding import Encoded, Progress, chunks_of, counted, side_by_side
 from engine.errors import InputError, UnsupportedError
 from engine.merging import run_modules
 
@@ -142,11 +142,11 @@ def encode_in_windows(
     """
     import torch
 
-    found, done = Encoded([None] * len(texts)), 0
+    found, done = Encoded(len(texts)), 0
     for chunk in chunks_of(encoder, texts, "document"):
         own = [texts[i] for i in chunk]
         features = encoder.preprocess(own, "document")
-        found.count(*unread_tokens(encoder, own, features, "document"))
+        found.counts[chunk] = counted(encoder, own, features, "document")
         for position, whole in zip(chunk, read_windows(encoder, windows, features), strict=True):
             with torch.inference_mode():
                 output = run_modules(encoder.model, whole, "document", first=1)

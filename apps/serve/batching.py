@@ -113,10 +113,6 @@ class Sharing(Counted):
             for asked in together:  # whoever asked for what cannot be encoded is told, and nobody else
                 self._answer([asked])
             return
-        if vectors.truncated and len(together) > 1:  # whose texts were cut is known of those that are encoded alone
-            for asked in together:
-                self._answer([asked])
-            return
         start = 0
         for asked in together:
             end = start + len(asked.texts)

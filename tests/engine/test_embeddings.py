@@ -60,6 +60,24 @@ def test_joined_items_are_those_of_the_parts_where_they_belong(
     assert known == ("m" if n > 1 else None, sum(range(n)), 2, (sum(range(n)), 10 * n))
 
 
+def test_what_was_not_read_goes_with_the_items(tmp_path: Path) -> None:
+    counts = np.array([[0, 3], [4, 9], [0, 0], [2, 8]])
+    whole = replace(ragged(np.random.default_rng(5), [3, 5, 0, 6], 4), counts=counts)
+    assert (whole.truncated, whole.unread) == (2, (6, 20))
+    whole.save(tmp_path / "e")
+    for found in (whole, TokenEmbeddings.open(tmp_path / "e"), whole.astype("float16"), whole.prefix(2)):
+        assert (found.select([3, 0]).truncated, found.select([3, 0]).unread) == (1, (2, 11))
+        assert (found[:2].truncated, found[:2].unread) == (1, (4, 12))
+        assert found[::2].unread == (0, 3)
+    assert TokenEmbeddings.join([whole[2:], whole[:2]], [np.array([2, 3]), np.array([0, 1])]).counts.tolist() == [
+        *counts.tolist()
+    ]
+    half = TokenEmbeddings.join([whole, replace(whole, counts=None)])  # of one part the sums are all that is known
+    assert (half.counts, half.truncated, half.unread) == (None, 4, (12, 40))
+    with pytest.raises(InputError, match="count each text"):
+        replace(whole, counts=counts[:2])
+
+
 def test_parts_that_do_not_belong_together_are_not_joined() -> None:
     part = replace(ragged(np.random.default_rng(3), [2, 1], 4, np.float16), fingerprint="m")
     assert TokenEmbeddings.join([part, part]).values.dtype == np.float16

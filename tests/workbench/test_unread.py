@@ -95,6 +95,24 @@ def test_what_was_cut_survives_pooling_keeping_and_narrowing(collection: Path) -
                   prepare(str(collection), "embedded").documents):  # fmt: skip
         assert (other.truncated, other.unread) == (1, documents.unread)
     assert prepared.cut == what_was_cut("documents", documents, prepared.model)
+    whole, part = documents.unread_share, documents.select([0])
+    assert part.truncated == 1
+    assert part.unread_share > whole
+    assert documents.select([1]).truncated == 0
+
+
+def test_a_part_of_a_collection_knows_what_was_cut_of_it(collection: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"_id": "long", "text": LONG, "year": 2001}, {"_id": "short", "text": SHORT, "year": 2020}]
+    (collection / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    prepared = prepare(str(collection), "embedded")
+    for condition, cut in (("year < 2010", "1 of 1 documents were cut at 256 tokens"), ("year > 2010", "")):
+        part = prepared.where(condition)
+        part.encode("document")
+        assert part.cut.partition(",")[0] == cut
+    arguments = ("evaluate", "--collection", str(collection), "--index", "exact", "--where", "year < 2010", "--json")
+    assert run(*arguments) == 0
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    assert any(note.startswith("1 of 1 documents were cut at 256 tokens") for note in notes)
 
 
 def test_sentences_say_what_is_known(collection: Path) -> None:

@@ -147,8 +147,8 @@ class ClusterEncoder:
         lengths = np.frombuffer(row["lengths"], np.int64)
         values = np.frombuffer(row["values"], row["dtype"]).reshape(int(lengths.sum()), self.encoder.dim)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
-        truncated, unread = int(row["truncated"]), (int(row["unread"]), int(row["tokens"]))
-        return TokenEmbeddings(values, offsets, self.encoder.fingerprint, truncated, self.encoder.added, unread)
+        counts = np.frombuffer(row["counts"], np.int64).reshape(-1, 2) if row["counts"] else None
+        return TokenEmbeddings(values, offsets, self.encoder.fingerprint, added=self.encoder.added, counts=counts)
 
     def _actors(self, units: int) -> tuple[int, int, dict[str, Any]]:
         """How many actors, the threads of each, and what it asks for: a GPU where there are some, or processors."""
@@ -208,7 +208,7 @@ class Actor:
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Encode one unit; an error is returned as its sentence."""
-        empty = {"values": b"", "lengths": b"", "dtype": "float32", "truncated": 0, "unread": 0, "tokens": 0}
+        empty = {"values": b"", "lengths": b"", "counts": b"", "dtype": "float32"}
         if self._error:
             return {"number": row["number"], "error": self._error, **empty}
         assert self._encoder is not None
@@ -219,8 +219,8 @@ class Actor:
             return {"number": row["number"], "error": str(portable(error)), **empty}
         return {
             "number": row["number"], "error": "", "values": found.values.tobytes(), "dtype": str(found.values.dtype),
-            "lengths": found.lengths.astype(np.int64).tobytes(), "truncated": found.truncated,
-            "unread": found.unread[0], "tokens": found.unread[1],
+            "lengths": found.lengths.astype(np.int64).tobytes(),
+            "counts": b"" if found.counts is None else found.counts.tobytes(),
         }  # fmt: skip
 
 
