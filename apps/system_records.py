@@ -12,7 +12,7 @@ from apps.plotting import drawn
 from apps.text import visible
 from engine import Collection, Ranking
 from engine.metrics import metric_name
-from engine.statistics import moved, paired
+from engine.statistics import NOTICEABLE, moved, paired
 from workbench.experiments.views.systems import SystemRow
 from workbench.figures import Axis, frontier, query_differences
 from workbench.runs.record import EXACT
@@ -20,7 +20,7 @@ from workbench.systems import System, parse_system
 from workbench.systems.lost import SystemLosses
 from workbench.systems.text import late
 from workbench.systems.tracing import SystemTrace
-from workbench.systems.worth import METRIC, THRESHOLD, added, worth
+from workbench.systems.worth import METRIC, added, worth
 
 COSTS = {
     "p50": Axis("time of a question", "ms"),
@@ -120,7 +120,7 @@ def pair_record(first: SystemRow, second: SystemRow, collection: Collection, met
         The difference in words, the "figure", and the questions that each wins, those that differ most first.
     """
     before, after = first.per_query[metric], second.per_query[metric]
-    better, worse = moved(before, after, THRESHOLD)
+    better, worse = moved(before, after)
     names = visible(first.name), visible(second.name)
     texts = {query: visible(collection.queries[query]) for query in before}
     mean, low, high = paired(before, after)
@@ -131,10 +131,10 @@ def pair_record(first: SystemRow, second: SystemRow, collection: Collection, met
         return {"count": len(queries), "questions": most}
 
     return {
-        "names": names, "metric": metric_name(metric), "difference": [mean, low, high], "threshold": THRESHOLD,
+        "names": names, "metric": metric_name(metric), "difference": [mean, low, high], "threshold": NOTICEABLE,
         "wins": [won(worse), won(better)],
         "queries": len(before),
-        "figure": drawn(query_differences(before, after, names, metric, THRESHOLD, texts)),
+        "figure": drawn(query_differences(before, after, names, metric, queries=texts)),
     }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from workbench import figures
 from workbench.experiments.plan import GRID_FACTORS
 from workbench.experiments.pool_studies import pool_study
 from workbench.experiments.prepare import Prepared, prepare
-from workbench.experiments.views.pool_document import METRIC, THEMES, WIDTH, numbers, signed
+from workbench.experiments.views.pool_document import METRIC, THEMES, WIDTH, numbers
 from workbench.experiments.views.pooling import PoolPoint, best_under, bytes_of_budget
 from workbench.exports import markdown_table
 
@@ -63,7 +63,7 @@ def table(points: Sequence[PoolPoint]) -> str:
     """One row a collection and a factor or budget: what stays, and the paired difference."""
     head = ("collection", "factor or budget", "vectors kept", "bytes a document", "nDCG@10", "difference (95%)")
     rows = [
-        (p.collection, p.label, f"{p.kept:.0%}", f"{p.bytes_each:,.0f}", f"{p.mean[METRIC]:.3f}", signed(p.difference))
+        (p.collection, p.label, f"{p.kept:.0%}", f"{p.bytes_each:,.0f}", f"{p.mean[METRIC]:.3f}", p.difference.signed)
         for p in points
     ]
     return markdown_table(head, rows)
@@ -91,7 +91,7 @@ def below(points: Sequence[PoolPoint]) -> str:
     lines = []
     for model in dict.fromkeys(point.model for point in points):
         best = best_under([point for point in points if point.model == model], most, METRIC)
-        found = "nothing fits" if best is None else f"{best.name}: {best.mean[METRIC]:.3f}, {signed(best.difference)}"
+        found = "nothing fits" if best is None else f"{best.name}: {best.mean[METRIC]:.3f}, {best.difference.signed}"
         lines.append(f"- {model}: {found}")
     return "\n".join([PICTURE, "", f"The best measured points under {LINE} on {points[0].collection}:", "", *lines])
 

@@ -61,6 +61,12 @@ def top_positions(scores: np.ndarray, tie_order: np.ndarray, k: int) -> np.ndarr
     return positions[np.lexsort((tie_order[positions], -scores[positions]))][:k]
 
 
+def rank_of(position: int, scores: np.ndarray, tie_order: np.ndarray) -> int:
+    """Rank of one of n scored documents among all, 1 is best, ties by `tie_order`."""
+    ahead = (scores > scores[position]) | ((scores == scores[position]) & (tie_order < tie_order[position]))
+    return 1 + int(ahead.sum())
+
+
 def check_k(k: int) -> None:
     """Raise InputError unless k is a positive integer."""
     if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:

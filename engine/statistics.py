@@ -14,6 +14,7 @@ CONFIDENCE = 0.95
 PERMUTATIONS = 9999
 TESTS = ("student", "randomization")
 CORRECTIONS = ("holm", "bonferroni", "none")
+NOTICEABLE = 0.05  # of a metric from 0 to 1: a query that moves by more got better or worse
 
 
 class Interval(NamedTuple):
@@ -36,6 +37,11 @@ class Interval(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+    @property
+    def signed(self) -> str:
+        """As a difference: "-0.004 (-0.015 to +0.005)"."""
+        return f"{self.mean:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
 
 
 def bootstrap(values: Sequence[float] | np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
@@ -142,7 +148,7 @@ def best_difference(
 
 
 def moved(
-    before: Mapping[str, float], after: Mapping[str, float], threshold: float
+    before: Mapping[str, float], after: Mapping[str, float], threshold: float = NOTICEABLE
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Queries that gained and queries that lost more than a threshold.
 

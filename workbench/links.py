@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import urlencode
 
 from engine import plugins
 from engine.errors import InputError
 
+APPS = "late_interaction.apps"  # name -> function or module of the pages
 PORT = 7860  # where `workbench ui` answers unless told otherwise
 AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::(\d{1,5}))?")  # a name or address, in small letters
 
@@ -29,6 +31,18 @@ def check_public_name(name: str) -> str:
     return name.lower()
 
 
+def registered(name: str) -> Any:
+    """What an application registered, since it lives above this package.
+
+    Raises:
+        InputError: nothing is registered under this name.
+    """
+    found = plugins.find(APPS, name)
+    if found is None:
+        raise InputError(f"The pages are not registered ({name}): install this project again.")
+    return found
+
+
 def page_address(page: str, port: int = PORT, **state: object) -> str:
     """The address that opens a page of `workbench ui` in a state.
 
@@ -43,10 +57,7 @@ def page_address(page: str, port: int = PORT, **state: object) -> str:
     Raises:
         InputError: no such page; the sentence lists those that there are.
     """
-    registered = plugins.find("late_interaction.apps", "pages")  # they live above this package
-    if registered is None:
-        raise InputError("The pages are not registered: install this project again.")
-    paths = {known.name: known.path for known in registered()}
+    paths = {known.name: known.path for known in registered("pages")()}
     if page not in paths:
         raise InputError(f"Expected a page of {', '.join(paths)}, got {page!r}: choose one of them.")
     query = urlencode({name: value for name, value in state.items() if value not in (None, "")})

@@ -6,10 +6,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from engine.metrics import metric_name
+from engine.statistics import NOTICEABLE
 from workbench.figures.theme import faded, palette, style
 
 AXIS = 52  # characters of an axis title
-NOTICEABLE = 0.05  # a question that moved by more is better or worse
 
 
 def question_scatter(table: pd.DataFrame, names: tuple[str, str], metric: str, theme: str) -> go.Figure:

@@ -9,7 +9,7 @@ import numpy as np
 from engine.embeddings import TokenEmbeddings
 from engine.errors import InputError
 from engine.maxsim import maxsim
-from engine.retrieval import top_positions
+from engine.retrieval import rank_of, top_positions
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,9 @@ def finish(
         last.rank if last.survived else None,
         tokens,
         float(stored[position]),
-        _rank(stored, tie_order, position),
+        rank_of(position, stored, tie_order),
         None if original is None else float(original[position]),
-        None if original is None else _rank(original, tie_order, position),
+        None if original is None else rank_of(position, original, tie_order),
         notes,
     )
 
@@ -192,8 +192,3 @@ def exact_stage(position: int, scores: np.ndarray, tie_order: np.ndarray, entere
     at = np.flatnonzero(entered[order] == position)
     rank = int(at[0]) + 1 if len(at) else None
     return replace(described, rank=rank)
-
-
-def _rank(scores: np.ndarray, tie_order: np.ndarray, position: int) -> int:
-    ahead = (scores > scores[position]) | ((scores == scores[position]) & (tie_order < tie_order[position]))
-    return 1 + int(ahead.sum())

@@ -8,6 +8,7 @@ from typing import Any
 from engine.errors import InputError, NotFoundError
 from engine.shipped import shipped
 from engine.training.settings import TrainSettings
+from engine.typed import number_or_same
 
 FOLDER = shipped("assets") / "recipes"
 
@@ -66,4 +67,4 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not YAML ({str(error).splitlines()[0]}): correct it.") from None
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no mapping of settings: write one setting a line.")
-    return values
+    return {name: number_or_same(value) for name, value in values.items()}

@@ -11,7 +11,6 @@ from engine.machine import machine, versions
 from engine.statistics import moved
 from engine.training.development import Score
 
-NOTICEABLE = 0.05  # change of a query's nDCG@10 that counts as better or worse
 ALREADY = "already complete"
 
 
@@ -91,7 +90,7 @@ class Report:
     def _moved(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         if self.before is None or self.after is None:
             return (), ()
-        return moved(self.before.per_query, self.after.per_query, NOTICEABLE)
+        return moved(self.before.per_query, self.after.per_query)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything but the model and the alignments, as JSON values."""

@@ -14,8 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import plugins
-from engine.errors import BusyError, InputError, missing_extra
+from engine.errors import BusyError, InputError
+from engine.plugins import imported
 from workbench.cli.options import (
     CollectionOption,
     DeviceOption,
@@ -31,8 +31,8 @@ from workbench.cli.options import (
     checked_system,
 )
 from workbench.cli.output import err, note, progress_bars, show_json, show_table
+from workbench.links import registered
 
-APPS = "late_interaction.apps"  # name -> function that serves; the pages live above this package
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 AUTH = "WORKBENCH_AUTH"  # user:password, for the explorer; a password on a command line would be seen by all users
 QUIET_LAB = (  # JupyterLab would ask other hosts for its news and updates
@@ -42,7 +42,7 @@ QUIET_LAB = (  # JupyterLab would ask other hosts for its news and updates
 
 
 def app_of(name: str, package: str, extra: str = "apps") -> Any:
-    """The function that serves an application, which lives above this package.
+    """What an application registered, once the package that it needs is there.
 
     Args:
         name: Under which it is registered.
@@ -53,14 +53,8 @@ def app_of(name: str, package: str, extra: str = "apps") -> Any:
         MissingExtraError: the package is not installed.
         InputError: it is not registered.
     """
-    try:
-        importlib.import_module(package)
-    except ImportError:
-        raise missing_extra(package, extra) from None
-    serve = plugins.find(APPS, name)
-    if serve is None:
-        raise InputError(f"The page {name!r} is not registered: install this project again.")
-    return serve
+    imported(package, package, extra)
+    return registered(name)
 
 
 def page_port(host: str, port: int, login: bool = False) -> int:
@@ -240,10 +234,7 @@ def notebooks(
         else:
             show_table(f"{len(rows)} tutorials", ("notebook", "title"), rows)
         return
-    try:
-        importlib.import_module("jupyterlab")
-    except ImportError:
-        raise missing_extra("jupyterlab", "notebooks") from None
+    imported("jupyterlab", "jupyterlab", "notebooks")
     folder = data_folder("notebooks")
     for source in sorted(tutorials.iterdir()):
         target = folder / source.name

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from engine.errors import InputError
+from engine.typed import yaml_value
 from workbench.cli.options import (
     ForceOption,
     JsonOption,
@@ -128,4 +128,4 @@ def _values(text: str) -> tuple[str, list[Any]]:
     name, _, values = text.partition("=")
     if not name or not values:
         raise InputError(f"Expected --over as name=value,value, got {text!r}: try pool_factor=1,2,4.")
-    return name, [yaml.safe_load(value) for value in values.split(",")]
+    return name, [yaml_value(value) for value in values.split(",")]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from engine import plugins
-from engine.errors import InputError, missing_extra
+from engine.errors import InputError
+from workbench.cli.browser import app_of
 from workbench.cli.options import CollectionOption, DeviceOption, IndexOption, JsonOption, ModelOption
 from workbench.cli.output import note, progress_bars, show_json, show_table
 
@@ -49,7 +48,7 @@ def explain(
         raise InputError("Expected a question, got an empty one: type a few words.")
     if level not in ("words", "pieces"):
         raise InputError(f"Expected --level words or pieces, got {level!r}: choose one of them.")
-    pictures: Any = _pictures() if save is not None else None
+    pictures: Any = app_of("pictures", "gradio") if save is not None else None
     if pictures is not None and save is not None:
         pictures.check_picture(save, width)
     kind, settings = parse_spec(index)
@@ -72,15 +71,3 @@ def explain(
     ]
     show_table(f"{question}: {name}", ("query token", "added", "best match", "contribution"), rows,
                f"in all {alignment.score:.3f}, on {workspace.scored_on}")  # fmt: skip
-
-
-def _pictures() -> Any:
-    """The module that draws pages, which lives above this package."""
-    try:
-        importlib.import_module("gradio")
-    except ImportError:
-        raise missing_extra("gradio", "apps") from None
-    found = plugins.find("late_interaction.apps", "pictures")
-    if found is None:
-        raise InputError("The pages are not registered: install this project again.")
-    return found

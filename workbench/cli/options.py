@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -191,14 +191,14 @@ def with_source_options(command: Callable[..., None]) -> Callable[..., None]:
     Returns:
         The command with the options that fit, or as it is where none does.
     """
-    signature = inspect.signature(command, eval_str=True)
+    parameters = inspect.signature(command, eval_str=True).parameters
     about = {
         option: name
         for option, (_, names) in CHOICES.items()
-        if (name := next((name for name in names if name in signature.parameters), None)) is not None
-        and option not in signature.parameters
+        if (name := next((name for name in names if name in parameters), None)) is not None
+        and option not in parameters
         and (option != "qrels" or command.__name__ in JUDGING)
-        and (name != "model" or signature.parameters[name].annotation == ModelOption)
+        and (name != "model" or parameters[name].annotation == ModelOption)
     }
     if not about:
         return command
@@ -216,13 +216,29 @@ def with_source_options(command: Callable[..., None]) -> Callable[..., None]:
             options[name] = found if isinstance(given, list) else found[0]
         command(**options)
 
-    added = [
-        inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=CHOICES[option][0])
-        for option in about
+    return with_more(command, wrapped, {option: (None, CHOICES[option][0]) for option in about})
+
+
+def with_more(command: Callable[..., None], wrapped: Any, added: Mapping[str, tuple[Any, Any]]) -> Callable[..., None]:
+    """Give a wrapper the options of its command and some of its own, as typer reads them.
+
+    Args:
+        command: The command.
+        wrapped: What calls it, made with `functools.wraps`.
+        added: Option -> its default and its annotation.
+
+    Returns:
+        The wrapper.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    more = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (default, annotation) in added.items()
     ]
-    wrapped.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *added])  # type: ignore[attr-defined]
+    parameters = [*signature.parameters.values(), *more]
+    wrapped.__signature__ = signature.replace(parameters=parameters)
     del wrapped.__wrapped__  # typer would read the options of the function inside
-    wrapped.__annotations__ = {entry.name: entry.annotation for entry in [*signature.parameters.values(), *added]}
+    wrapped.__annotations__ = {entry.name: entry.annotation for entry in parameters}
     return wrapped
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from engine import plugins
-from engine.errors import InputError
 from workbench.cli.options import CollectionOption, DeviceOption, JsonOption, ModelOption
 from workbench.cli.output import out, progress_bars, show_json
+from workbench.links import registered
 
 
 def publish(
@@ -45,11 +44,8 @@ def publish(
     """
     from dataclasses import asdict
 
-    found: Any = plugins.find("late_interaction.apps", "publish")
-    if found is None:
-        raise InputError("The pages are not registered: install this project again.")
     with progress_bars() as report:
-        site = found(
+        site = registered("publish")(
             output, collection, model, dim, pool_factor, bits, lessons, not no_model, questions, device, report
         )  # fmt: skip
     if as_json:

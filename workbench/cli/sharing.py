@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 
+from workbench.cli.options import with_more
 from workbench.cli.output import note
 from workbench.cluster.addresses import LOCAL, is_meant_as_address
 
@@ -45,7 +45,6 @@ def worded(arguments: Sequence[str]) -> list[str]:
 
 def with_ray(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command --ray: while it runs, what can be shared out is done by the cluster."""
-    signature = inspect.signature(command, eval_str=True)
 
     @functools.wraps(command)
     def wrapped(**options: Any) -> None:
@@ -59,9 +58,4 @@ def with_ray(command: Callable[..., None]) -> Callable[..., None]:
             note(str(cluster))
             command(**options)
 
-    added = inspect.Parameter("ray", inspect.Parameter.KEYWORD_ONLY, default="", annotation=RayOption)
-    parameters = [*signature.parameters.values(), added]
-    wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    del wrapped.__wrapped__  # typer would read the options of the function inside
-    wrapped.__annotations__ = {entry.name: entry.annotation for entry in parameters}
-    return wrapped
+    return with_more(command, wrapped, {"ray": ("", RayOption)})

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import yaml
 
 from engine.errors import InputError
+from engine.typed import yaml_value
 from workbench.cli.options import (
     BaseOption,
     DeviceOption,
@@ -235,16 +235,8 @@ def settings_from(recipe: str | None, given: list[str], options: dict[str, Any])
         name, found, value = text.partition("=")
         if not found:
             raise InputError(f"Expected --set as name=value, got {text!r}: the names are {known}.")
-        values[name] = float(value) if _is_number(value) and not value.isdigit() else yaml.safe_load(value)
+        values[name] = yaml_value(value)
     return values
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 class stopping:  # used as a context manager, like a function

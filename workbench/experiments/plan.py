@@ -12,6 +12,7 @@ from typing import Any
 from engine.errors import InputError
 from engine.indexes import classes, index_class
 from engine.pooling import pool_values
+from engine.typed import json_or_text
 from workbench.experiments.experiment import Experiment
 
 # Whole systems that it tries too, where nobody says what is tried.
@@ -266,10 +267,7 @@ def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
         name = name.strip()
         if name in settings:
             raise InputError(f"{text!r} gives {name} twice: keep one of the two.")
-        try:
-            settings[name] = json.loads(value)
-        except (ValueError, RecursionError):
-            settings[name] = value.strip()
+        settings[name] = json_or_text(value)
     return kind, settings
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from engine.errors import InputError
 from engine.metrics import DEFAULT_METRICS
+from engine.statistics import NOTICEABLE
 from workbench.experiments import plan
 from workbench.experiments.execute import check_fits, run
 from workbench.experiments.experiment import Experiment
 from workbench.experiments.prepare import Prepared
 from workbench.experiments.progress import Progress, Steps, Stop
-from workbench.experiments.views.pooling import THRESHOLD, PoolPoint
+from workbench.experiments.views.pooling import PoolPoint
 
 
 def pool_study(
@@ -27,7 +28,7 @@ def pool_study(
     protected: int = 1,
     bits: Sequence[int] = (),
     joint_factors: Sequence[float] = plan.JOINT_FACTORS,
-    threshold: float = THRESHOLD,
+    threshold: float = NOTICEABLE,
     k: int = 100,
     seed: int = 0,
     progress: Progress | None = None,

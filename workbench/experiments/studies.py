@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import shlex
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from engine.errors import InputError, WorkbenchError
 from engine.metrics import DEFAULT_METRICS
 from workbench.elsewhere import place
 from workbench.experiments import plan
+from workbench.experiments.again import command_for
 from workbench.experiments.climbing import Climb, climb, measured
 from workbench.experiments.execute import check_fits, is_kept, run, run_alone
 from workbench.experiments.experiment import Experiment
@@ -23,7 +23,7 @@ from workbench.experiments.prepare import STAGES, TRUTH_DEPTH, Prepared
 from workbench.experiments.progress import Progress, Steps, Stop, Stopped
 from workbench.experiments.sweep import OnRun, sweep
 from workbench.experiments.views.demo import DemoRow, demo_row
-from workbench.experiments.views.indexes import MATCHED, IndexRow, command_for, failed_row, index_row
+from workbench.experiments.views.indexes import MATCHED, IndexRow, failed_row, index_row
 from workbench.experiments.views.recommendation import Option, Recommendation, choose, code_for
 from workbench.experiments.views.seeds import SeedNoise
 from workbench.systems.text import late, parse_system
@@ -78,8 +78,9 @@ def compare_indexes(
     wanted = plan.indexes(base, specs)
     check_fits(base, prepared)
     command = command_for(
-        prepared.source, specs, k=k, threads=count, matched=matched or 0, max_queries=max_queries, pool=pool or None
-    )
+        "compare-indexes", prepared.source, index=[plan.format_spec(*spec) for spec in specs], k=k, threads=count,
+        matched=matched or 0, max_queries=max_queries, pool=pool or None,
+    )  # fmt: skip
     shared = {"target": matched or 0.0, "command": command}
     try:
         for task in STAGES:
@@ -204,7 +205,9 @@ def recommend(
         chosen, tried[0], tuple(tried), reason,
         metric if base.metrics else "share of the exact first ten (there are no judgements)",
         limits, time.perf_counter() - start, tuple(skipped),
-        _command(prepared.source, limits, kinds, k, pools, systems), code_for(chosen) if chosen else "",
+        command_for("recommend", prepared.source, k=k, **limits, index=tuple(kinds), pool=tuple(pools),
+                    system=tuple(systems)),
+        code_for(chosen) if chosen else "",
     )  # fmt: skip
 
 
@@ -232,21 +235,6 @@ def _guess(experiment: Experiment, prepared: Prepared, tried: Sequence[Option]) 
     if timed:
         return max(timed) / factor
     return prepared.documents.n_tokens / factor / HNSW_TOKENS_PER_SECOND if kind == "hnsw" else 0.0
-
-
-def _command(
-    source: tuple[str, str] | None, limits: dict[str, Any], kinds: Sequence[str], k: int, pools: Sequence[str],
-    systems: Sequence[str],
-) -> str:  # fmt: skip
-    if source is None:
-        return ""
-    words = ["workbench", "recommend", "--collection", source[0], "--model", source[1], "--k", str(k)]
-    for name, value in limits.items():
-        if value is not None:
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    for name, values in (("--index", kinds), ("--pool", pools), ("--system", systems)):
-        words += [word for value in values for word in (name, value)]
-    return shlex.join(words)
 
 
 def demo(prepared: Prepared, progress: Progress | None = None) -> Iterator[DemoRow]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from engine.errors import MissingExtraError, WorkbenchError
 from engine.metrics import DEFAULT_METRICS
+from workbench.experiments.again import command_for
 from workbench.experiments.execute import check_fits, run
 from workbench.experiments.prepare import Prepared
 from workbench.experiments.progress import Progress, Stop
@@ -118,10 +118,8 @@ def compared(
     """
     collection = (prepared.first(max_queries) if max_queries else prepared).collection
     judged = tuple(metrics) if collection.judged_queries else ()
-    command = ""
-    if prepared.source is not None:
-        words = ["workbench", "compare-systems", "--collection", prepared.source[0], "--model", prepared.source[1]]
-        words += [word for row in rows for word in ("--system", row.text)] + ["--k", str(k)]
-        words += ["--max-queries", str(max_queries)] if max_queries else []
-        command = shlex.join([*words, *(word for metric in metrics for word in ("--metric", metric))])
+    command = command_for(
+        "compare-systems", prepared.source, system=[row.text for row in rows], k=k, max_queries=max_queries or None,
+        metric=tuple(metrics),
+    )  # fmt: skip
     return system_comparison(collection.name, len(collection.documents), collection.queries, rows, judged, command)

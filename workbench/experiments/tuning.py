@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from engine import Collection
 from engine.errors import InputError, TrainingError, missing_extra
 from engine.files import make_folder, require_place
 from engine.training import Evaluated, Event, Report, Stop, TrainingData, TrainSettings, fine_tune
 from engine.training.checkpoints import CHECKPOINTS, origin_of
 from engine.training.validation import set_apart
+from engine.typed import number_or_same, yaml_value
 from workbench.experiments.training import as_runs
 
 if TYPE_CHECKING:
@@ -55,12 +54,11 @@ class Choice:
                 if not found.low < found.high:
                     raise ValueError
                 return found
-            values = yaml.safe_load(f"[{text}]")
-            numbers = [float(value) if isinstance(value, str) and _is_number(value) else value for value in values]
-            if not numbers or None in numbers:
+            values = [number_or_same(value) for value in yaml_value(f"[{text}]")]
+            if not values or None in values:
                 raise ValueError
-            return cls(tuple(numbers))
-        except (ValueError, TypeError, yaml.YAMLError):
+            return cls(tuple(values))
+        except (ValueError, TypeError, InputError):
             raise InputError(
                 f"Expected values such as 16,32 or a range such as 1e-5..1e-3, the smaller number first, got {text!r}: "
                 "correct it."
@@ -242,11 +240,3 @@ def read_choices(texts: Sequence[str]) -> dict[str, Choice]:
             raise InputError(f"Expected --over as setting=values, each once, got {text!r}: write batch=16,32.")
         found[name.strip()] = Choice.read(values)
     return found
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -11,8 +11,9 @@ from plotly.subplots import make_subplots
 
 from engine.errors import InputError
 from engine.metrics import metric_name
+from engine.statistics import Interval
 from workbench.figures.systems import Axis, error_bars, frontier, legend_below
-from workbench.figures.theme import DASHES, SYMBOLS, compact, faded, palette, style, with_interval
+from workbench.figures.theme import DASHES, SYMBOLS, compact, faded, palette, style
 
 if TYPE_CHECKING:
     from workbench.experiments.views.pooling import PoolPoint
@@ -106,7 +107,7 @@ def _quality_row(
             "size": [12 if r.factor == chosen else 8 for r in records],
             "color": [colours.chosen if r.factor == chosen else colours.accent for r in records],
         },
-        customdata=[with_interval(r.mean[metric], *r.interval[metric]) for r in records],
+        customdata=[str(Interval(r.mean[metric], *r.interval[metric])) for r in records],
         hovertemplate="%{customdata}<extra></extra>", row=1, col=1,
     )  # fmt: skip
     for position, record in zip(x, records, strict=True):

@@ -11,8 +11,9 @@ import plotly.graph_objects as go
 
 from engine.errors import InputError
 from engine.metrics import metric_name
+from engine.statistics import NOTICEABLE, Interval
 from workbench.experiments.views.pareto import pareto_front
-from workbench.figures.theme import DASHES, SYMBOLS, compact, faded, log_axis, palette, style, with_interval
+from workbench.figures.theme import DASHES, SYMBOLS, compact, faded, log_axis, palette, style
 
 if TYPE_CHECKING:
     from workbench.experiments.views.systems import SystemComparison
@@ -176,7 +177,7 @@ def query_differences(
     after: Mapping[str, float],
     names: tuple[str, str] = ("before", "after"),
     metric: str = "ndcg@10",
-    threshold: float = 0.05,
+    threshold: float = NOTICEABLE,
     queries: Mapping[str, str] | None = None,
     theme: str = "light",
 ) -> go.Figure:
@@ -296,7 +297,7 @@ def intervals(
             x=means, y=list(range(len(names))), mode="markers+text", text=[f"{mean:.3f}" for mean in means],
             textposition="top center", error_x={**bars, "thickness": 3, "width": 0},
             marker={"size": 11, "color": [colours.chosen if name == chosen else colours.accent for name in names]},
-            customdata=[f"{name}: {with_interval(*values[name])}" for name in names],
+            customdata=[f"{name}: {Interval(*values[name])}" for name in names],
             hovertemplate="%{customdata}<extra></extra>",
         )
     )  # fmt: skip

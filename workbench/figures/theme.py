@@ -164,8 +164,3 @@ def compact(value: float) -> str:
     if abs(value) >= 10 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.2g}" if abs(value) >= 1e-4 else f"{value:.0e}"
-
-
-def with_interval(mean: float, low: float, high: float) -> str:
-    """A mean and its interval: "0.382 (0.347 to 0.413)"."""
-    return f"{mean:.3f} ({low:.3f} to {high:.3f})"

@@ -11,9 +11,10 @@ import numpy as np
 
 from engine import TokenEmbeddings
 from engine.muvera import Muvera, MuveraSettings
+from engine.retrieval import rank_of
 from workbench.cache import content_key
 from workbench.systems.material import Material, Question
-from workbench.systems.stages import TOKENS, Finder, Found, Options, Place, rank_among
+from workbench.systems.stages import TOKENS, Finder, Found, Options, Place
 
 
 @dataclass(frozen=True)
@@ -102,4 +103,4 @@ class MuveraStage(Finder):
         scores = self._encodings.scores(self._map.encode_query(question.parts[TOKENS]))[0]
         if scores[position] == -np.inf:
             return Place(None, None, len(scores), "it has no token vectors")
-        return Place(rank_among(scores, position, self._material.ties), float(scores[position]), len(scores))
+        return Place(rank_of(position, scores, self._material.ties), float(scores[position]), len(scores))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import lru_cache
@@ -14,9 +13,11 @@ from engine import Ranking, TokenEmbeddings, maxsim
 from engine.checks import require_whole
 from engine.errors import InputError
 from engine.indexes import index_class
+from engine.retrieval import rank_of
+from engine.typed import json_or_text
 from workbench.cache import cached_index, content_key, searched_bytes
 from workbench.systems.material import Material, Question
-from workbench.systems.stages import TOKENS, Finder, Found, Options, Place, rank_among
+from workbench.systems.stages import TOKENS, Finder, Found, Options, Place
 
 
 class IndexOptions(Options):
@@ -62,12 +63,12 @@ class IndexStage(Finder):
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> IndexOptions:
         """The options `k` and the settings of the kind."""
-        kind = index_class(cls.name, {name: _value(value) for name, value in given.items()})
+        values = {name: json_or_text(value) if isinstance(value, str) else value for name, value in given.items()}
+        kind = index_class(cls.name, values)
         known = [entry.name for entry in fields(kind.settings_class)]
         unknown = next((name for name in given if name not in ("k", *known)), None)
         if unknown is not None:
             raise InputError(f"The stage {cls.name!r} has no option {unknown!r}: it knows {', '.join(['k', *known])}.")
-        values = {name: _value(value) for name, value in given.items()}
         return IndexOptions(values.pop("k", 0), kind.parse_settings(values))
 
     @classmethod
@@ -114,7 +115,7 @@ class IndexStage(Finder):
         if "stored" not in self.index.abilities:
             scores = maxsim(query, material.documents)[0]
             remedy = "raise k, or search more of the index: it does not say what it looked at"
-            return Place(rank_among(scores, position, material.ties), float(scores[position]), len(scores), remedy)
+            return Place(rank_of(position, scores, material.ties), float(scores[position]), len(scores), remedy)
         trace = self.index.trace(query, material.ids[position], k)
         inside = tuple(dict(vars(stage)) for stage in trace.stages)
         remedy = trace.remedy if trace.rank is None and trace.stored_rank <= k and trace.remedy else ""
@@ -129,10 +130,3 @@ class IndexStage(Finder):
 def stage_of(kind: str) -> type[IndexStage]:
     """The stage that searches a kind of index."""
     return type(f"{kind.title()}Stage", (IndexStage,), {"name": kind, "__doc__": f"Searches an index of kind {kind}."})
-
-
-def _value(word: Any) -> Any:
-    try:
-        return json.loads(word) if isinstance(word, str) else word
-    except (ValueError, RecursionError):
-        return word

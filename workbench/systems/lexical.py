@@ -15,13 +15,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from engine import storage
-from engine.errors import BusyError, CorruptDataError, InputError, NotFoundError, missing_extra
+from engine.errors import BusyError, CorruptDataError, InputError, NotFoundError
 from engine.machine import versions
-from engine.retrieval import top_positions
+from engine.plugins import imported
+from engine.retrieval import rank_of, top_positions
 from workbench.cache import content_key
 from workbench.paths import data_folder
 from workbench.systems.material import Material, Question
-from workbench.systems.stages import Finder, Found, Options, Place, only, rank_among
+from workbench.systems.stages import Finder, Found, Options, Place, only
 
 METHODS = {"lucene": "lucene", "robertson": "robertson", "atire": "atire", "bm25l": "bm25l", "bm25plus": "bm25+"}
 PACKAGES = {"bm25s": "bm25s", "Stemmer": "PyStemmer"}  # module -> distribution
@@ -91,10 +92,7 @@ class Bm25(Finder):
     def check(cls, options: Bm25Options, material: Material) -> None:
         """Raise unless the packages are there, and know the stemmer and the stop words."""
         for module, package in PACKAGES.items():
-            try:
-                import_module(module)
-            except ImportError:
-                raise missing_extra(package, "systems") from None
+            imported(module, package, "systems")
         stemmers, lists = import_module("Stemmer").algorithms(), _stop_words(options.stopwords)
         if options.stemmer not in (NONE, *stemmers):
             known = ", ".join((NONE, *stemmers))
@@ -153,7 +151,7 @@ class Bm25(Finder):
         scores = self._scores(question.text)
         if scores[position] == -np.inf:
             return Place(None, None, len(scores), NOTHING_SHARED)
-        return Place(rank_among(scores, position, self._ties), float(scores[position]), len(scores))
+        return Place(rank_of(position, scores, self._ties), float(scores[position]), len(scores))
 
     def reasons(self, question: Question, position: int) -> tuple[tuple[str, float], ...]:
         """Words of the question that the document has, and what each adds, as they are written in the question."""

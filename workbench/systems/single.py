@@ -11,11 +11,11 @@ import numpy as np
 from engine import TokenEmbeddings
 from engine.errors import InputError
 from engine.indexes import index_class
-from engine.retrieval import top_positions
+from engine.retrieval import rank_of, top_positions
 from workbench.cache import cached_index, searched_bytes
 from workbench.systems.material import Material, Question
 from workbench.systems.single_models import MEAN, POOLINGS, SingleModel, single_model
-from workbench.systems.stages import Finder, Found, Options, Place, only, rank_among
+from workbench.systems.stages import Finder, Found, Options, Place, only
 
 EXACT = "exact"
 INDEXES = (EXACT, "hnsw")
@@ -112,7 +112,7 @@ class Single(Finder):
     def place(self, question: Question, position: int, k: int) -> Place:
         """Its rank among all documents."""
         scores = self._documents @ question.parts[self.needs]
-        rank = rank_among(scores, position, self._material.ties)
+        rank = rank_of(position, scores, self._material.ties)
         graph = self._index is not None and rank <= k
         remedy = "compare all vectors (index=exact): the graph missed it" if graph else ""
         return Place(rank, float(scores[position]), len(scores), remedy)

@@ -276,12 +276,6 @@ def in_order(scores: np.ndarray, positions: np.ndarray, ties: np.ndarray) -> np.
     return np.lexsort((ties[positions], -scores))
 
 
-def rank_among(scores: np.ndarray, position: int, ties: np.ndarray) -> int:
-    """Rank of one document among all scored ones, 1 is best, ties by id."""
-    ahead = (scores > scores[position]) | ((scores == scores[position]) & (ties < ties[position]))
-    return 1 + int(ahead.sum())
-
-
 def only(scores: np.ndarray, among: np.ndarray | None) -> np.ndarray:
     """Scores of all documents, with minus infinity for those that may not be found."""
     if among is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.retrieval import check_k
+from engine.retrieval import check_k, rank_of
 from workbench.systems.fusion import fuse
 from workbench.systems.material import Question
 from workbench.systems.stages import Finder, Found, Place, Reranker
@@ -163,8 +163,7 @@ def place_in(
         mine = float(scores[-1])
         if mine == -np.inf:
             return Place(None, None, len(rivals) + 1)
-        ahead = (scores[:-1] > mine) | ((scores[:-1] == mine) & (ties[rivals] < ties[position]))
-        return Place(1 + int(ahead.sum()), mine, len(rivals) + 1)
+        return Place(rank_of(-1, scores, ties[np.append(rivals, position)]), mine, len(rivals) + 1)
     assert isinstance(part.tree, Fused)
     assert part.weights is not None
     whole = fuse(inner, part.tree.options, part.weights.of(question.text), ties)

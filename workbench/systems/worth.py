@@ -12,7 +12,6 @@ from workbench.systems.text import Leaf, Reranked, Tree, parse_system
 from workbench.systems.text import late as uses_tokens
 
 METRIC = "ndcg@10"
-THRESHOLD = 0.05  # of a question: a smaller difference is none
 
 
 class Measured(Protocol):
@@ -144,7 +143,7 @@ def worth(rows: Sequence[Measured], metric: str = METRIC, seed: int = 0) -> Wort
         return None
     late, other = (max(side, key=lambda row: mean(row, metric)) for side in sides)
     values = [[row.per_query[metric] for row in side] for side in sides]
-    better, worse = moved(other.per_query[metric], late.per_query[metric], THRESHOLD)
+    better, worse = moved(other.per_query[metric], late.per_query[metric])
     return Worth(
         late.name, other.name, metric, (mean(late, metric), mean(other, metric)),
         best_difference(values[1], values[0], seed), len(better), len(worse), len(late.per_query[metric]),
@@ -171,7 +170,7 @@ def added(rows: Sequence[Measured], metric: str = METRIC, seed: int = 0) -> list
         if before is None or not isinstance(tree, Reranked):
             continue
         values = before.per_query[metric], row.per_query[metric]
-        better, worse = moved(*values, THRESHOLD)
+        better, worse = moved(*values)
         times: Any = (row.p50_ms, before.p50_ms)
         more = None if None in times else times[0] - times[1]
         found.append(

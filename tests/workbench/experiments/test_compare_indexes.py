@@ -13,6 +13,7 @@ from engine.indexes import BUILT_IN, index_class
 from engine.indexes.hnsw import HnswIndex
 from engine.machine import peak_memory
 from workbench import runs
+from workbench.experiments.again import command_for
 from workbench.experiments.child import first_that_reaches
 from workbench.experiments.execute import RunsAlone
 from workbench.experiments.measure import shares_found
@@ -20,7 +21,7 @@ from workbench.experiments.plan import changed_settings, format_spec, parse_spec
 from workbench.experiments.prepare import prepare
 from workbench.experiments.studies import compare_indexes
 from workbench.experiments.views.index_tables import as_markdown
-from workbench.experiments.views.indexes import IndexRow, changes, command_for, differences, read_rows, write_rows
+from workbench.experiments.views.indexes import IndexRow, changes, differences, read_rows, write_rows
 
 
 def changed(row: IndexRow, **values: Any) -> IndexRow:
@@ -219,7 +220,9 @@ def test_specs_survive_the_command_line():
     assert parse_spec("exact") == ("exact", {})
     with pytest.raises(InputError, match="name=value"):
         parse_spec("hnsw:neighbours")
-    command = command_for(("my folder", "embedded"), [("hnsw", settings)], k=5, max_queries=None)
+    command = command_for(
+        "compare-indexes", ("my folder", "embedded"), index=[format_spec("hnsw", settings)], k=5, max_queries=None
+    )
     assert command.startswith("workbench compare-indexes --collection 'my folder' --model embedded --index hnsw:")
     assert command.endswith("--k 5")
 

@@ -11,13 +11,12 @@ import numpy as np
 
 from engine.errors import InputError
 from engine.metrics import metric_name, same_metric
-from engine.statistics import CORRECTIONS, Interval, bootstrap, corrected, moved, p_value
+from engine.statistics import CORRECTIONS, NOTICEABLE, Interval, bootstrap, corrected, moved, p_value
 from workbench.exports import html_table, latex_table, visible
 from workbench.runs.record import Run
 from workbench.runs.store import find
 
 LEVEL = 0.05
-THRESHOLD = 0.05  # a query that moves by more than this is won or lost
 SHOWN = 10  # queries where two systems differ most
 DEPTH = 10  # of the overlap
 LETTERS = ascii_lowercase + ascii_uppercase  # that stand for systems in a table; numbers where there are more
@@ -150,7 +149,7 @@ def compare(
     names: Sequence[str] | None = None,
     test: str = "student",
     seed: int = 0,
-    threshold: float = THRESHOLD,
+    threshold: float = NOTICEABLE,
     correction: str = "holm",
 ) -> Comparison:
     """Compare runs on the same collection and the same judgements.

@@ -25,6 +25,11 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    def to_markdown(self) -> str:
+        """The table in Markdown, without its title; no cell has a line break."""
+        head = [column.replace("\n@", "@").replace("\n", " ") for column in self.columns]
+        return markdown_table(head, self.rows).rstrip()
+
 
 def found(records: Sequence[IndexRow]) -> Table:
     """What each index finds, and how long a question takes."""
@@ -90,9 +95,8 @@ def remarks(records: Sequence[IndexRow]) -> list[str]:
 def as_markdown(records: Sequence[IndexRow]) -> str:
     """Both tables and the remarks in Markdown."""
     parts = [f"{heading(records[0])}."] if records else []
-    for table in (found(records), taken(records)) if records else ():
-        head = [column.replace("\n@", "@").replace("\n", " ") for column in table.columns]
-        parts.append(markdown_table(head, table.rows).rstrip())
+    if records:
+        parts += [found(records).to_markdown(), taken(records).to_markdown()]
     parts.append("\n".join(f"- {line}" for line in remarks(records)))
     return "\n\n".join(parts)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ import numpy as np
 from engine.errors import InputError, NotFoundError
 from engine.storage import replace_text
 from workbench.experiments.experiment import Experiment
-from workbench.experiments.plan import format_spec
 from workbench.experiments.prepare import TRUTH_DEPTH, Prepared
 from workbench.runs.record import Run
 
@@ -146,27 +144,6 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
             million["p50_ms"] = p50 * scale
     each = size / values["tokens"] if size is not None and values["tokens"] else None
     return {**values, "p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "bytes_per_token": each, "at_a_million": million}
-
-
-def command_for(source: tuple[str, str] | None, specs: Sequence[tuple[str, Mapping[str, Any]]], **options: Any) -> str:
-    """The command line that repeats a comparison; nothing for vectors that only exist in memory.
-
-    Args:
-        source: Names of collection and model.
-        specs: The indexes.
-        options: Name -> value, None and 0 for what was not asked.
-
-    Returns:
-        The command.
-    """
-    if source is None:
-        return ""
-    words = ["workbench", "compare-indexes", "--collection", source[0], "--model", source[1]]
-    for kind, settings in specs:
-        words += ["--index", format_spec(kind, settings)]
-    for name, value in options.items():
-        words += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
-    return shlex.join(words)
 
 
 def differences(before: IndexRow, after: IndexRow) -> list[str]:

@@ -167,8 +167,8 @@ def record_table(records: Sequence[PoolPoint]) -> str:
         (
             record.method, record.index, record.dim, record.bits, record.label, f"{record.tokens:,}",
             f"{record.bytes / 1e6:.1f}",
-            f"{record.mean[METRIC]:.3f} ({record.interval[METRIC][0]:.3f} to {record.interval[METRIC][1]:.3f})",
-            f"{record.mean[DEEP]:.3f}", signed(record.difference), len(record.better), len(record.worse),
+            str(record.run.intervals[METRIC]),
+            f"{record.mean[DEEP]:.3f}", record.difference.signed, len(record.better), len(record.worse),
             f"{record.latency_ms:.1f}",
         )
         for record in sorted(records, key=lambda r: (r.index, -r.dim, -r.bits, r.method, r.pool, r.factor))
@@ -188,7 +188,7 @@ def front_table(records: Sequence[PoolPoint]) -> str:
             r.label,
             f"{r.bytes / 1e6:.1f}",
             f"{r.mean[METRIC]:.3f}",
-            signed(r.difference),
+            r.difference.signed,
         )
         for r in front(records, METRIC)
     ]
@@ -205,7 +205,7 @@ def trade_table(found: Sequence[Trade]) -> str:
             (
                 f"factor {first.label} at {first.bits} bits", f"{first.bytes / 1e6:.1f}", f"{first.mean[METRIC]:.3f}",
                 f"factor 1 at {second.bits} bits", f"{second.bytes / 1e6:.1f}", f"{second.mean[METRIC]:.3f}",
-                signed(trade.difference),
+                trade.difference.signed,
             )
         )  # fmt: skip
     return markdown_table(head, rows)
@@ -223,9 +223,3 @@ def group_table(points: Sequence[GroupPoint]) -> str:
         shown = [Strong(f"{d.mean:+.3f}") if d.excludes_zero else f"{d.mean:+.3f}" for d in differences]
         rows.append((group, base.queries, f"{base.mean:.3f}", *shown))
     return markdown_table(head, rows)
-
-
-def signed(interval: Any) -> str:
-    """A difference and its interval: "-0.004 (-0.015 to +0.005)"."""
-    mean, low, high = interval
-    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"

@@ -12,12 +12,11 @@ import numpy as np
 
 from engine.errors import InputError
 from engine.metrics import metric_name
-from engine.statistics import Interval, moved, paired
+from engine.statistics import NOTICEABLE, Interval, moved, paired
 from workbench.experiments.experiment import Experiment
 from workbench.experiments.views.pareto import pareto_front
 from workbench.runs.record import Run
 
-THRESHOLD = 0.05  # a question that moves by more than this got better or worse
 SHOWN = 10  # documents of a ranking
 UNITS, EACH = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "B": 1.0}, "/document"  # of a budget
 EQUAL = 0.2  # how far two sizes may differ and still count as equal
@@ -37,7 +36,7 @@ class PoolPoint:
     experiment: Experiment
     run: Run
     before: Run
-    threshold: float = THRESHOLD
+    threshold: float = NOTICEABLE
 
     @property
     def collection(self) -> str:

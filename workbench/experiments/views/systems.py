@@ -8,11 +8,9 @@ from typing import Any
 
 from engine.errors import InputError
 from engine.metrics import metric_name
-from engine.statistics import Interval
 from workbench.experiments.views.comparison import Comparison, Pair, compare
 from workbench.experiments.views.index_tables import Table, number
 from workbench.experiments.views.pareto import pareto_front
-from workbench.exports import markdown_table
 from workbench.runs.record import Run
 from workbench.systems.text import late, parse_system
 from workbench.systems.worth import worth
@@ -188,7 +186,7 @@ def systems_table(found: SystemComparison) -> Table:
         assert row.run is not None
         times, build = row.run.record["latency_ms"], row.run.record["costs"]["build_s"]
         cells.append((
-            row.text.replace(" > ", "\n> "), *(_interval(row.run.intervals[m]) for m in metrics), number(times["p50"]),
+            row.text.replace(" > ", "\n> "), *(str(row.run.intervals[m]) for m in metrics), number(times["p50"]),
             number(times["p95"]), number((row.run.bytes or 0) / 1e6), number(build),
         ))  # fmt: skip
     title = f"{found.collection}: {found.documents:,} documents, {len(found.queries):,} questions"
@@ -213,7 +211,7 @@ def pairs_table(found: SystemComparison) -> Table:
     """Differences of every pair on the metric that decides, and how many questions each of the two wins."""
     columns = ("second against first", "difference (95%)", "corrected\np", "second\nwins", "first\nwins")
     rows = tuple(
-        (f"{pair.second}\nagainst {pair.first}", _interval(pair.difference, "+"), f"{pair.p_corrected:.3g}",
+        (f"{pair.second}\nagainst {pair.first}", pair.difference.signed, f"{pair.p_corrected:.3g}",
          str(len(pair.wins)), str(len(pair.losses)))
         for pair in (found.tests.pairs if found.tests is not None else ())
         if pair.metric == found.metric
@@ -221,16 +219,10 @@ def pairs_table(found: SystemComparison) -> Table:
     return Table(f"Two by two, {metric_name(found.metric)}", columns, rows)
 
 
-def _interval(value: Interval, sign: str = "") -> str:
-    return f"{value.mean:{sign}.3f} ({value.low:{sign}.3f} to {value.high:{sign}.3f})"
-
-
 def as_markdown(found: SystemComparison) -> str:
     """The answer and the tables in Markdown."""
     parts = [found.answer]
     for table in (systems_table(found), stages_table(found)):
         if table.rows:
-            head = [column.replace("\n@", "@").replace("\n", " ") for column in table.columns]
-            rows = [tuple(cell.replace("\n", " ") for cell in row) for row in table.rows]
-            parts.append(f"{table.title}.\n\n{markdown_table(head, rows).rstrip()}")
+            parts.append(f"{table.title}.\n\n{table.to_markdown()}")
     return "\n\n".join(parts)

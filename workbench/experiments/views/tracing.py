@@ -12,7 +12,7 @@ from engine import Collection, TokenEmbeddings, maxsim
 from engine.errors import InputError
 from engine.indexes import Index
 from engine.indexes.trace import Trace
-from engine.retrieval import check_k, id_order
+from engine.retrieval import check_k, id_order, rank_of
 from workbench.experiments.progress import Progress, Stop
 from workbench.exports import markdown_table
 
@@ -217,12 +217,6 @@ def won_back(
         if found[-1][1] == len(lost):
             break
     return found
-
-
-def rank_of(position: int, scores: np.ndarray, tie_order: np.ndarray) -> int:
-    """Rank of one document among all, 1 is best, ties by `tie_order`."""
-    ahead = (scores > scores[position]) | ((scores == scores[position]) & (tie_order < tie_order[position]))
-    return 1 + int(ahead.sum())
 
 
 def relevant_of(collection: Collection, query: str, grade: int) -> dict[str, int]:

@@ -7,6 +7,7 @@ import pytest
 
 from engine import Collection, create_index, maxsim
 from engine.errors import InputError
+from engine.retrieval import rank_of
 from tests.conftest import ragged
 from workbench.experiments.views.tracing import (
     MODEL,
@@ -14,7 +15,6 @@ from workbench.experiments.views.tracing import (
     blame,
     costs_as_markdown,
     lost_documents,
-    rank_of,
     won_back,
 )
 
