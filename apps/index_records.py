@@ -11,7 +11,8 @@ import numpy as np
 from apps.plotting import drawn
 from apps.text import visible
 from engine.errors import InputError
-from workbench.experiments.plan import changed_settings, format_spec
+from engine.indexes import changed_settings
+from workbench.experiments.plan import format_spec
 from workbench.experiments.views.indexes import IndexRow
 from workbench.figures import index_frontier, qualities
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contract_table import ROOT, replace_between
+from engine.indexes import changed_settings
 from workbench import figures
-from workbench.experiments.plan import changed_settings, format_spec
+from workbench.experiments.plan import format_spec
 from workbench.experiments.views.index_tables import as_markdown, number
 from workbench.experiments.views.indexes import read_rows
 from workbench.exports import markdown_table

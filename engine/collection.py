@@ -138,7 +138,11 @@ class Collection:
     @property
     def judged_queries(self) -> list[str]:
         """Ids of the queries with at least one relevant document, in order."""
-        return [query for query in self.queries if any(grade > 0 for grade in self.qrels.get(query, {}).values())]
+        return [query for query in self.queries if self.relevant(query)]
+
+    def relevant(self, query: str, grade: int = 1) -> dict[str, int]:
+        """Documents judged relevant for a query, from a grade on, with their grades; none for a query without any."""
+        return {name: value for name, value in self.qrels.get(query, {}).items() if value >= grade}
 
     @property
     def made_record(self) -> dict[str, Any]:

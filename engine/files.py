@@ -133,6 +133,17 @@ def require_place(path: Path) -> None:
         raise InputError(f"{path} cannot be written, since {there} is no folder that can be: choose another place.")
 
 
+def require_new(folder: Path) -> None:
+    """Refuse a folder that holds something, or that cannot be made, before the work.
+
+    Raises:
+        InputError: so it is.
+    """
+    require_place(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is not empty: give a new folder.")
+
+
 def make_folder(folder: Path) -> list[Path]:
     """Make a folder and those above it.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -87,6 +88,12 @@ def packages() -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for found in classes().values() for name in found.packages))
 
 
+def changed_settings(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are not the defaults of a kind."""
+    defaults = asdict(index_class(kind, settings).settings_class())
+    return {name: value for name, value in settings.items() if defaults.get(name) != value}
+
+
 def create_index(kind: str = DEFAULT_KIND, path: str | Path = "index", **settings: Any) -> Index:
     """Create an empty index in a folder.
 
@@ -153,6 +160,7 @@ __all__ = [
     "BUILT_IN",
     "DEFAULT_KIND",
     "Index",
+    "changed_settings",
     "classes",
     "create_index",
     "index_class",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any, Literal
 
-from engine.checks import require_whole
+from engine.checks import changed_fields, meant, require_whole
 from engine.errors import InputError
 
 Method = Literal["hierarchical", "sequential"]
@@ -125,12 +124,8 @@ class PoolSettings:
         return self._written(set())
 
     def _written(self, left_out: set[str]) -> str:
-        parts = []
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            if entry.name not in left_out and value != entry.default:
-                parts.append("once" if entry.name == "once" else f"{entry.name}={_short(value)}")
-        return ",".join(parts)
+        said = {name: value for name, value in changed_fields(self).items() if name not in left_out}
+        return ",".join("once" if name == "once" else f"{name}={_short(value)}" for name, value in said.items())
 
 
 def parse_pool(text: str | float) -> PoolSettings:
@@ -170,8 +165,7 @@ def pool_values(text: str | float) -> dict[str, Any]:
             name, value = ("once", "true") if name == "once" else ("factor", name)
         known = [entry.name for entry in fields(PoolSettings)]
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}."
+            hint = meant(name, known, f"there are {', '.join(known)}.")
             raise InputError(f"Pool settings have no {name!r}: {hint}")
         if name in values:
             raise InputError(f"{text!r} gives {name} twice: keep one of the two.")

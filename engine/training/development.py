@@ -132,10 +132,7 @@ def encode_pairs(encoder: Encoder, collection: Collection, most: int = 50) -> Pa
     Returns:
         The pairs.
     """
-    names = [
-        (query, next(name for name, grade in collection.qrels[query].items() if grade > 0))
-        for query in collection.judged_queries[:most]
-    ]
+    names = [(query, next(iter(collection.relevant(query)))) for query in collection.judged_queries[:most]]
     queries = encoder.encode_query([collection.queries[query] for query, _ in names])
     return Pairs(names, queries, encoder.encode_document([collection.documents[name] for _, name in names]))
 

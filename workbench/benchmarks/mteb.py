@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from engine import Collection, Encoder, Ranking
 from engine.errors import InputError, missing_extra
-from engine.indexes import Index, index_class
+from engine.indexes import Index, changed_settings, index_class
 from engine.letters import clean
 from engine.pooling import parse_pool
 from engine.reading.mteb_tasks import document_text, query_text
 from workbench.cache import cached_index
-from workbench.experiments.plan import changed_settings, parse_spec
+from workbench.experiments.plan import parse_spec
 from workbench.experiments.prepare import prepare
 from workbench.paths import data_folder
 from workbench.systems import System, build, parse_system

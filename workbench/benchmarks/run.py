@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.errors import CorruptDataError, NotFoundError
 from engine.statistics import Interval, mean_of_tasks
@@ -14,9 +14,6 @@ from workbench.experiments.execute import run
 from workbench.experiments.prepare import Prepared, prepare
 from workbench.experiments.progress import Progress
 from workbench.runs.record import Run
-
-if TYPE_CHECKING:
-    pass
 
 Choice = dict[str, Any]  # fields of an experiment: index, settings, system, pool, scorer, k
 

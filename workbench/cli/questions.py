@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.errors import InputError
+from engine.files import require_new
 from workbench.cli.options import CollectionOption, JsonOption, SeedOption
 from workbench.cli.output import note, out, progress_bars, show_json, show_table
 
@@ -35,10 +36,9 @@ def questions(
     from engine import load_collection
     from workbench.questions import from_texts, with_questions, write_collection
     from workbench.questions.endpoint import Endpoint, from_endpoint
-    from workbench.questions.folder import check_new
     from workbench.questions.made import chosen_documents
 
-    check_new(output)
+    require_new(output)
     endpoint = Endpoint(questions_from, questions_model) if questions_from else None
     loaded = load_collection(collection)
     if endpoint is None:
@@ -91,12 +91,11 @@ def check_questions(
     from engine.metrics import check_metrics
     from engine.reading.judgements import read_qrels
     from workbench.questions import judged_by_hand, trust, write_collection
-    from workbench.questions.folder import check_new
     from workbench.runs import find
 
     check_metrics([metric])
     if output is not None:
-        check_new(output)
+        require_new(output)
     if not judged.is_file():
         raise InputError(f"There is no file {judged}: give the judgements that `JudgingWidget.save` wrote.")
     found = read_qrels(judged).qrels

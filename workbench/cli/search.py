@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.errors import InputError
-from engine.files import require_place
+from engine.files import require_new
 from workbench.cli.options import (
     CollectionOption,
     DeviceOption,
@@ -101,17 +101,6 @@ def opened(
         return open_workspace(collection, model, kind, report, device, settings, scorer, system, where, pool)
 
 
-def check_empty(folder: Path) -> None:
-    """Refuse a folder that holds something, before the work.
-
-    Raises:
-        InputError: it is no folder, not empty, or cannot be made.
-    """
-    require_place(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} is not empty: give a new folder.")
-
-
 def encode(
     texts: Annotated[Path, typer.Argument(help="A collection: a folder or a file.", exists=True)],
     destination: Annotated[Path, typer.Argument(help="New folder for the token vectors.")],
@@ -127,7 +116,7 @@ def encode(
     from workbench.elsewhere import spread_encoder
     from workbench.experiments.unread import cut_note
 
-    check_empty(destination)
+    require_new(destination)
     loaded = load_collection(texts)
     encoder = spread_encoder(Encoder.load(model, device=device))
     start = time.perf_counter()
@@ -186,7 +175,7 @@ def index(
     name, settings = parse_spec(kind)
     index_class(name, settings).parse_settings(settings)
     index_class(name, settings).check_installed()
-    check_empty(destination)
+    require_new(destination)
     pooling = parse_pool(pool)
     prepared = prepare(collection, model, device=device)
     with progress_bars() as report:

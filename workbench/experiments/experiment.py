@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from engine.checks import require_whole
+from engine.checks import meant, require_whole
 from engine.errors import InputError, NotFoundError
 from engine.evaluation import SAME_IDS, SameIds
 from engine.indexes import index_class
@@ -261,6 +260,5 @@ def _known(values: Mapping[str, Any]) -> None:
     known = [entry.name for entry in fields(Experiment)]
     unknown = next((name for name in values if name not in known), None)
     if unknown is not None:
-        close = difflib.get_close_matches(str(unknown), known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"it knows {', '.join(known)}."
+        hint = meant(str(unknown), known, f"it knows {', '.join(known)}.")
         raise InputError(f"An experiment has no {unknown!r}: {hint}")

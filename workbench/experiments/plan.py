@@ -6,7 +6,6 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from engine.errors import InputError
@@ -275,9 +274,3 @@ def format_spec(kind: str, settings: Mapping[str, Any]) -> str:
     """Write an index and its settings as `parse_spec` reads them."""
     parts = (f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in settings.items())
     return ":".join(filter(None, [kind, ",".join(parts)]))
-
-
-def changed_settings(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that are not the defaults of a kind."""
-    defaults = asdict(index_class(kind, settings).settings_class())
-    return {name: value for name, value in settings.items() if defaults.get(name) != value}

@@ -8,20 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from engine import Collection
-from engine.errors import InputError
 from engine.fields import of_fields
-from engine.files import make_folder, replace_text, require_place
-
-
-def check_new(folder: Path) -> None:
-    """Refuse a folder that holds something, or that cannot be made.
-
-    Raises:
-        InputError: so it is.
-    """
-    require_place(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} is not empty: give a new folder.")
+from engine.files import make_folder, replace_text, require_new
 
 
 def write_collection(collection: Collection, folder: Path) -> Path:
@@ -38,7 +26,7 @@ def write_collection(collection: Collection, folder: Path) -> Path:
         InputError: the folder holds something, or the source of the fields has changed since it was read.
         StorageError: the disk is full or gone.
     """
-    check_new(folder)
+    require_new(folder)
     columns = {name: values.to_pylist() for name, values in of_fields(collection).items()}
     make_folder(folder / "qrels")
     judged = [

@@ -116,7 +116,7 @@ def judged_by_hand(collection: Collection, judged: Qrels) -> Collection:
     confirmed = {
         query
         for query, grades in judged.items()
-        if query in collection.made and any(grades.get(name, 0) > 0 for name in _relevant(collection.qrels, query))
+        if query in collection.made and any(grades.get(name, 0) > 0 for name in collection.relevant(query))
     }
     changed = replace(collection, qrels=qrels, confirmed=(collection.confirmed - judged.keys()) | confirmed)
     notes = [note for note in collection.notes if note != collection.made_note]
@@ -132,10 +132,6 @@ def _check(collection: Collection, judged: Qrels) -> None:
             raise InputError(
                 f"{collection.name!r} has no pair {query!r}, {name!r}: judge its own questions and documents."
             )
-
-
-def _relevant(qrels: Qrels, query: str) -> set[str]:
-    return {name for name, grade in qrels.get(query, {}).items() if grade > 0}
 
 
 def trust(
@@ -162,7 +158,7 @@ def trust(
     if not made:
         raise InputError("None of the judged questions was made: nothing is to be checked.")
     pairs = [
-        (name in _relevant(collection.qrels, query), grade > 0)
+        (name in collection.relevant(query), grade > 0)
         for query, grades in made.items()
         for name, grade in grades.items()
     ]
@@ -194,10 +190,9 @@ def _values(
             raise InputError(f"The run {name} does not answer {absent!r}: run it on this collection.")
         columns = []
         for qrels in (collection.qrels, made):
-            kept = {query: qrels[query] for query in made if _relevant(qrels, query)}
-            values = {}
+            part = replace(collection, queries={query: collection.queries[query] for query in made}, qrels=qrels)
+            kept, values = part.judged_queries, dict[str, float]()
             if kept:
-                part = replace(collection, queries={query: collection.queries[query] for query in made}, qrels=kept)
                 values = evaluate({query: run[query] for query in kept}, part, [metric]).per_query[metric]
             columns.append(np.array([values.get(query, 0.0) for query in made]))
         found[name] = (columns[0], columns[1])

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 
-from engine.checks import require_whole
+from engine.checks import require_known, require_whole
 from engine.errors import InputError
 from workbench.systems.stages import Found, converted, in_order
 
@@ -42,11 +41,6 @@ class FusionOptions:
         for name in ("constant", "k", "seed"):
             require_whole(name, getattr(self, name), least=0)
 
-    def changed(self) -> dict[str, Any]:
-        """The options that are not the defaults."""
-        return {entry.name: getattr(self, entry.name) for entry in fields(self)
-                if getattr(self, entry.name) != entry.default}  # fmt: skip
-
     @property
     def chosen(self) -> bool:
         """Whether judged questions choose the weights."""
@@ -74,9 +68,7 @@ def read_fusion(given: Mapping[str, str], parts: int) -> FusionOptions:
         InputError: an unknown option, or an impossible value.
     """
     known = {entry.name: entry for entry in fields(FusionOptions)}
-    unknown = next((name for name in given if name not in known), None)
-    if unknown is not None:
-        raise InputError(f"A fusion has no option {unknown!r}: it knows {', '.join(known)}.")
+    require_known(given, known, "A fusion")
     options = FusionOptions(
         **{name: converted("fusion", name, word, str(known[name].type)) for name, word in given.items()}
     )

@@ -10,9 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from engine import Ranking, TokenEmbeddings, maxsim
-from engine.checks import require_whole
-from engine.errors import InputError
-from engine.indexes import index_class
+from engine.checks import require_known, require_whole
+from engine.indexes import changed_settings, index_class
 from engine.retrieval import rank_of
 from engine.typed import json_or_text
 from workbench.cache import cached_index, content_key, searched_bytes
@@ -65,19 +64,14 @@ class IndexStage(Finder):
         """The options `k` and the settings of the kind."""
         values = {name: json_or_text(value) if isinstance(value, str) else value for name, value in given.items()}
         kind = index_class(cls.name, values)
-        known = [entry.name for entry in fields(kind.settings_class)]
-        unknown = next((name for name in given if name not in ("k", *known)), None)
-        if unknown is not None:
-            raise InputError(f"The stage {cls.name!r} has no option {unknown!r}: it knows {', '.join(['k', *known])}.")
+        known = ("k", *(entry.name for entry in fields(kind.settings_class)))
+        require_known(given, known, f"The stage {cls.name!r}")
         return IndexOptions(values.pop("k", 0), kind.parse_settings(values))
 
     @classmethod
     def changed(cls, options: IndexOptions) -> dict[str, Any]:
         """The options that are not the defaults."""
-        values = asdict(options.settings)
-        defaults = asdict(index_class(cls.name, values).settings_class())
-        settings = {name: value for name, value in values.items() if value != defaults[name]}
-        return ({"k": options.k} if options.k else {}) | settings
+        return ({"k": options.k} if options.k else {}) | changed_settings(cls.name, asdict(options.settings))
 
     @classmethod
     def check(cls, options: IndexOptions, material: Material) -> None:

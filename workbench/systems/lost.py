@@ -112,7 +112,7 @@ def losses(
     chosen = list(only) if only is not None else collection.judged_queries
     for done, query in enumerate(chosen):
         steps("trace", done, len(chosen))
-        grades = {name: value for name, value in collection.qrels.get(query, {}).items() if value >= grade}
+        grades = collection.relevant(query, grade)
         relevant += len(grades)
         lost += _lost(system, query, every[numbers[query]], grades, k)
     steps("trace", len(chosen), len(chosen))

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from engine import TokenEmbeddings
+from engine.checks import require_known
 from engine.errors import InputError
 from engine.indexes import index_class
 from engine.indexes.exact import Codes
@@ -68,9 +69,7 @@ class ScorerStage(Reranker):
     def read(cls, given: Mapping[str, Any]) -> RerankOptions:
         """The options of reranking, and the settings of the scorer."""
         known = ["k", "vectors", *scorers.settings_of(cls.name)]
-        unknown = next((name for name in given if name not in known), None)
-        if unknown is not None:
-            raise InputError(f"The stage {cls.name!r} has no option {unknown!r}: it knows {', '.join(known)}.")
+        require_known(given, known, f"The stage {cls.name!r}")
         found = super().read({name: value for name, value in given.items() if name in ("k", "vectors")})
         if found.vectors not in (HELD, ENCODE):
             found = RerankOptions(found.k, str(_index_leaf(found.vectors)))

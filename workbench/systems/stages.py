@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from engine import indexes
-from engine.checks import require_whole
+from engine.checks import changed_fields, require_known, require_whole
 from engine.errors import InputError
 from engine.maxsim import scorers
 
@@ -112,17 +112,14 @@ class Stage(ABC):
             InputError: an unknown option, where the sentence lists the known ones, or an impossible value.
         """
         known = {entry.name: entry for entry in fields(cls.options_class)}
-        unknown = next((name for name in given if name not in known), None)
-        if unknown is not None:
-            raise InputError(f"The stage {cls.name!r} has no option {unknown!r}: it knows {', '.join(known)}.")
+        require_known(given, known, f"The stage {cls.name!r}")
         values = {name: converted(cls.name, name, value, str(known[name].type)) for name, value in given.items()}
         return cls.options_class(**values)
 
     @classmethod
     def changed(cls, options: Any) -> dict[str, Any]:
         """The options that are not the defaults, in the order of their declaration."""
-        return {entry.name: getattr(options, entry.name) for entry in fields(cls.options_class)
-                if getattr(options, entry.name) != entry.default}  # fmt: skip
+        return changed_fields(options)
 
     @classmethod
     def check(cls, options: Any, material: Material) -> None:

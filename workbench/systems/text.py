@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
+from engine.checks import changed_fields
 from engine.errors import InputError
 from workbench.systems.fusion import FusionOptions, read_fusion
 from workbench.systems.stages import TOKENS, Stage, finders, rerankers, stage_class
@@ -60,7 +61,7 @@ class Fused:
     options: FusionOptions
 
     def __str__(self) -> str:
-        joined, changed = " + ".join(map(_bracketed, self.parts)), self.options.changed()
+        joined, changed = " + ".join(map(_bracketed, self.parts)), changed_fields(self.options)
         return _written(f"({joined})", changed) if changed else joined
 
 
@@ -84,7 +85,9 @@ Tree: TypeAlias = "Leaf | Fused | Reranked"
 
 
 def _bracketed(part: Tree) -> str:
-    bare = isinstance(part, Leaf) or (isinstance(part, Fused) and part.options.changed())  # which has its own brackets
+    bare = isinstance(part, Leaf) or (
+        isinstance(part, Fused) and changed_fields(part.options)
+    )  # which has its own brackets
     return str(part) if bare else f"({part})"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from engine import Collection, create_index
 from engine.errors import InputError, NotFoundError
-from engine.indexes import BUILT_IN, index_class
+from engine.indexes import BUILT_IN, changed_settings, index_class
 from engine.indexes.hnsw import HnswIndex
 from engine.machine import peak_memory
 from workbench import runs
@@ -17,7 +17,7 @@ from workbench.experiments.again import command_for
 from workbench.experiments.child import first_that_reaches
 from workbench.experiments.execute import RunsAlone
 from workbench.experiments.measure import shares_found
-from workbench.experiments.plan import changed_settings, format_spec, parse_spec
+from workbench.experiments.plan import format_spec, parse_spec
 from workbench.experiments.prepare import prepare
 from workbench.experiments.studies import compare_indexes
 from workbench.experiments.views.index_tables import as_markdown

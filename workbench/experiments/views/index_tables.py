@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.indexes import changed_settings
 from engine.metrics import metric_name
-from workbench.experiments.plan import changed_settings, format_spec
+from workbench.experiments.plan import format_spec
 from workbench.experiments.views.indexes import IndexRow
 from workbench.exports import markdown_table
 

@@ -50,7 +50,7 @@ def by_document_length(collection: Collection, documents: TokenEmbeddings) -> di
     """
     length = dict(zip(collection.documents, documents.lengths.tolist(), strict=True))
     means = {
-        query: float(np.mean([length[name] for name, grade in collection.qrels[query].items() if grade > 0]))
+        query: float(np.mean([length[name] for name in collection.relevant(query)]))
         for query in collection.judged_queries
     }
     order = sorted(means, key=lambda query: (means[query], query))

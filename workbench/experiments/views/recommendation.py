@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from engine.indexes import changed_settings
 from engine.statistics import Interval, paired
-from workbench.experiments.plan import changed_settings
 from workbench.runs.record import Run
 
 
