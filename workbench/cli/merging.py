@@ -66,7 +66,8 @@ def merge(
             "points": [
                 {"share": point.share, "collections": {
                     name: {"ndcg@10": score.ndcg, "low": score.low, "high": score.high,
-                           "difference": list(point.differences[name]), "p_value": point.p_values[name]}
+                           "difference": list(point.differences[name]), "p_value": point.p_values[name],
+                           "run": score.run}
                     for name, score in point.scores.items()}}
                 for point in points
             ],

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from engine import Collection
 from engine.statistics import Interval, p_value, paired
-from engine.training.development import Score, score_collection
+from engine.training.development import Score
 from engine.training.interpolation import Interpolation, check_shares
+from engine.training.settings import TrainSettings
+from workbench.experiments.training import as_runs
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -19,7 +21,7 @@ class MergePoint:
 
     Args:
         share: Of the way from the base to the trained model.
-        scores: Collection -> nDCG@10 with its interval.
+        scores: Collection -> nDCG@10 with its interval, and the name of its run.
         differences: Collection -> paired difference to the base, with its interval.
         p_values: Collection -> chance of such a difference where there is none, by a randomisation test.
     """
@@ -36,7 +38,7 @@ def merge_curve(
     shares: Sequence[float] = SHARES,
     on_point: Callable[[int, int], None] | None = None,
 ) -> list[MergePoint]:
-    """Measure a model at several shares; the base is always among them.
+    """Measure a model at several shares, each a run as `as_runs` makes them; the base is always among them.
 
     Args:
         between: The two models.
@@ -64,8 +66,8 @@ def _point(
     between: Interpolation, collections: Sequence[Collection], share: float, first: dict[str, Score]
 ) -> MergePoint:
     """One share measured; the first one fills `first`."""
-    encoder = between.at(share)
-    scores = {collection.name: score_collection(encoder, collection) for collection in collections}
+    encoder, measure = between.at(share), as_runs(TrainSettings())
+    scores = {collection.name: measure(encoder, collection) for collection in collections}
     first.update({name: score for name, score in scores.items() if name not in first})
     values = {name: (list(first[name].per_query.values()), list(scores[name].per_query.values())) for name in scores}
     return MergePoint(

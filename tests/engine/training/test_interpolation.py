@@ -14,6 +14,9 @@ from engine.errors import InputError
 from engine.late_head import LateHead
 from engine.training import TrainingData, TrainSettings, fine_tune
 from engine.training.interpolation import Interpolation, base_of, check_shares
+from workbench import runs
+from workbench.experiments.execute import run
+from workbench.experiments.experiment import Experiment
 from workbench.experiments.merging import merge_curve
 
 
@@ -59,7 +62,12 @@ def test_ends_are_the_two_models_and_between_them_is_a_line(
     for point in points:
         change = point.scores[name].ndcg - points[0].scores[name].ndcg
         assert point.differences[name].mean == pytest.approx(change)
+        assert runs.find(point.scores[name].run).mean["ndcg@10"] == point.scores[name].ndcg
     assert points[2].differences[name].mean != 0
+    for model, point in ((between.base, points[0]), (trained, points[2])):  # as `evaluate` measures the two
+        asked = Experiment(collection=name, model=model, dtype="float32")
+        found = run(asked, collection=development, encoder=Encoder.load(model, "cpu", "float32"))
+        assert found.id == point.scores[name].run
 
 
 def test_mistakes_are_named(settings: TrainSettings, pairs: TrainingData, tmp_path: Path) -> None:
