@@ -40,7 +40,7 @@ class Score:
     run: str = ""
 
 
-Measure = Callable[[Encoder, Collection], Score]  # of a run of training, before and after it
+Measure = Callable[[Encoder, Collection, float], Score]  # at a pool factor, before and after a training
 
 
 def score_collection(

@@ -153,14 +153,16 @@ class Run:
         if measure is None:
             score = score_collection(encoder, self.development, scorer=self.loss.scorer)
         else:
-            score = measure(encoder, self.development)
+            score = measure(encoder, self.development, 1)
         return score, encode_pairs(encoder, self.development)
 
-    def pool_curve(self, encoder: Encoder) -> dict[float, Score]:
+    def pool_curve(self, encoder: Encoder, measure: Measure | None) -> dict[float, Score]:
         """The development score at each pool factor of the loss, and at 1; nothing where the loss pools nothing."""
         factors = sorted({1, *self.settings.pool_factors})
         if self.development is None or not is_first_process() or factors == [1]:
             return {}
+        if measure is not None:
+            return {factor: measure(encoder, self.development, factor) for factor in factors}
         return pooled_scores(encoder, self.development, factors, self.loss.scorer)
 
     def evaluate(self, step: int) -> dict[str, float]:

@@ -111,7 +111,7 @@ def _complete(run: Run, origin: dict[str, Any], record: dict[str, Any] | None, m
     """Measure, train, save, and measure again."""
     settings, data, development, encoder = run.settings, run.data, run.development, run.encoder
     before, pairs = run.measure(encoder, measure)
-    curves = {"before": run.pool_curve(encoder)}
+    curves = {"before": run.pool_curve(encoder, measure)}
     if before is not None and run.choice.collection is None:
         run.emit(Evaluated(0, before.ndcg, before.low, before.high, len(before.per_query)))
     with fast_dropout_on_cpu(encoder.model):
@@ -121,7 +121,7 @@ def _complete(run: Run, origin: dict[str, Any], record: dict[str, Any] | None, m
     if is_first_process():
         save_model(trained, settings, run.loss.scorer)
     after, pairs_after = run.measure(trained, measure)
-    curves = {when: curve for when, curve in (*curves.items(), ("after", run.pool_curve(trained))) if curve}
+    curves = {when: curve for when, curve in (*curves.items(), ("after", run.pool_curve(trained, measure))) if curve}
     changed = []
     if development is not None and pairs is not None and pairs_after is not None:
         changed = most_changed(trained, development, pairs, pairs_after)

@@ -67,7 +67,7 @@ def _point(
 ) -> MergePoint:
     """One share measured; the first one fills `first`."""
     encoder, measure = between.at(share), as_runs(TrainSettings())
-    scores = {collection.name: measure(encoder, collection) for collection in collections}
+    scores = {collection.name: measure(encoder, collection, 1) for collection in collections}
     first.update({name: score for name, score in scores.items() if name not in first})
     values = {name: (list(first[name].per_query.values()), list(scores[name].per_query.values())) for name in scores}
     return MergePoint(

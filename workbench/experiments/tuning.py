@@ -139,13 +139,12 @@ def tune(
     """
     study = _study(settings, over, data)
     report, halt = on_trial or (lambda done, total, trial: None), stop or Stop()
-    measure = as_runs(settings, collection) if development is not None else None
 
     def objective(trial: optuna.Trial) -> float:
         chosen = {name: choice.suggest(trial, name) for name, choice in over.items()}
         folder = Path(settings.output) / f"trial-{trial.number}"
         own = replace(settings, **chosen, output=str(folder))
-        ending = Stop()
+        ending, measure = Stop(), as_runs(own, collection) if development is not None else None
 
         def listen(event: Event) -> None:
             if isinstance(event, Evaluated) and event.chooses and event.step:

@@ -14,6 +14,8 @@ from tests.tiny_models import WORDS, make_model
 from workbench import runs
 from workbench.experiments.execute import run
 from workbench.experiments.experiment import Experiment
+from workbench.experiments.pool_studies import pool_study
+from workbench.experiments.prepare import prepare
 from workbench.experiments.training import as_runs
 from workbench.experiments.views.comparison import compare
 
@@ -54,6 +56,19 @@ def test_before_and_after_are_runs_that_any_door_finds_again(settings: TrainSett
     assert load_report(settings.output, "cpu").after == report.after
 
 
+def test_pool_factors_before_and_after_are_the_runs_of_a_pool_study(settings: TrainSettings) -> None:
+    pooled = replace(settings, pool_factors=(1, 2))
+    report = fine_tune(pooled, read_training_data(ROWS), None, DEVELOPMENT, measure=as_runs(pooled))
+    ends = {"before": (report.before, settings.base), "after": (report.after, settings.output)}
+    assert {when: list(curve) for when, curve in report.curves.items()} == {when: [1, 2] for when in ends}
+    for when, (score, model) in ends.items():
+        assert report.curves[when][1] == score  # one number, whichever part of the report says it
+        prepared = prepare(DEVELOPMENT, Encoder.load(model, device="cpu", dtype="float32"))
+        for point in pool_study(prepared, [1, 2]):
+            assert point.run.reused
+            assert point.run.id == report.curves[when][point.factor].run
+
+
 def test_a_scorer_that_training_makes_ranks_after_it_and_maxsim_before(settings: TrainSettings) -> None:
     learned = replace(settings, scorer="weighted-maxsim")
     report = fine_tune(learned, read_training_data(ROWS), None, DEVELOPMENT, measure=as_runs(learned))
@@ -61,5 +76,7 @@ def test_a_scorer_that_training_makes_ranks_after_it_and_maxsim_before(settings:
     assert report.after is not None
     found = [runs.find(score.run).experiment.scorer for score in (report.before, report.after)]
     assert found == ["index", "weighted-maxsim"]
+    score = as_runs(learned)(Encoder.load(learned.output, device="cpu", dtype="float32"), DEVELOPMENT, 2)
+    assert runs.find(score.run).experiment.system == "exact > weighted-maxsim"
     again = run(Experiment(model=learned.output, dtype="float32", scorer="weighted-maxsim"), collection=DEVELOPMENT)
     assert again.reused
