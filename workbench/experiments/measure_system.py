@@ -27,7 +27,8 @@ from workbench.experiments.prepare import Prepared
 from workbench.experiments.progress import SILENT, Steps
 from workbench.systems import Answer, System, build, parse_system
 from workbench.systems.material import Questions
-from workbench.systems.system import stage_table, timed
+from workbench.systems.parts import timed
+from workbench.systems.system import stage_table
 from workbench.systems.text import late
 
 

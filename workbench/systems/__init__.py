@@ -16,8 +16,9 @@ own questions are encoded once: `system.search(system.ask(list(collection.querie
 
 from workbench.systems.building import build
 from workbench.systems.lost import losses
+from workbench.systems.parts import Answer, Passed
 from workbench.systems.stages import finders, rerankers
-from workbench.systems.system import Answer, Passed, System
+from workbench.systems.system import System
 from workbench.systems.text import Fused, Leaf, Reranked, parse_system
 from workbench.systems.tracing import SystemTrace, trace
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from engine import TokenEmbeddings
 from workbench.experiments.progress import SILENT, Steps
 from workbench.systems.material import Material
-from workbench.systems.system import Built, System
+from workbench.systems.parts import Built
+from workbench.systems.system import System
 from workbench.systems.text import Leaf, Reranked, Tree, fusions, leaves, parse_system
 from workbench.systems.weights import Weights, check_weights, choose_weights
 

@@ -10,8 +10,9 @@ from engine.errors import InputError
 from engine.retrieval import check_k
 from workbench.experiments.progress import SILENT, Steps
 from workbench.systems.material import Question
+from workbench.systems.parts import order_of, reranked
 from workbench.systems.stages import Reranker
-from workbench.systems.system import System, order_of, reranked
+from workbench.systems.system import System
 from workbench.systems.tracing import dropped_by, outputs_of, place_in
 
 

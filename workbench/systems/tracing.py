@@ -11,8 +11,9 @@ import numpy as np
 from engine.retrieval import check_k, rank_of
 from workbench.systems.fusion import fuse
 from workbench.systems.material import Question
+from workbench.systems.parts import Answer, Built, order_of, sent_on
 from workbench.systems.stages import Finder, Found, Place, Reranker
-from workbench.systems.system import Answer, Built, System, order_of, sent_on
+from workbench.systems.system import System
 from workbench.systems.text import Fused
 
 

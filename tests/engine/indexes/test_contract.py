@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,24 +17,7 @@ from engine.errors import BusyError, InputError, NotFoundError, UnsupportedError
 from engine.indexes import index_class, kinds
 from engine.indexes.base import ABILITIES
 from tests.conftest import ragged, use_toy_package
-
-RNG = np.random.default_rng(11)
-N = 64
-DOCUMENTS = replace(ragged(RNG, RNG.integers(3, 16, N).tolist(), 16), fingerprint="model-a")
-QUERIES = replace(ragged(RNG, [5, 8, 3], 16), fingerprint="model-a")
-IDS = [f"doc-{i:02d}" for i in range(N)]
-
-# (kind, test) -> why. Strict where a kind is deterministic: a test that passes all the same fails the suite.
-KNOWN: dict[tuple[str, str], str] = {
-    ("fast-plaid", "test_one_document"): "it trains its codec on documents held out, and cannot build from one",
-    ("fast-plaid", "test_ties_are_ordered_by_id"): "among equal scores at the cut it keeps any",
-    ("lancedb", "test_ties_are_ordered_by_id"): "among equal scores at the cut it keeps any",
-    ("xtr-warp", "test_ties_are_ordered_by_id"): "among equal scores at the cut it keeps any",
-    ("xtr-warp", "test_one_document"): "it trains its codec on documents held out, and cannot build from fewer than 3",
-    ("xtr-warp", "test_finds_what_exact_search_finds"): "it imputes similarities instead of computing them",
-}
-# Its one code for 16 dimensions is too coarse for vectors as short as these, and trained with another seed each time.
-REFINED = {"lancedb": {"refine": 4}}
+from tests.engine.indexes.contract import DOCUMENTS, IDS, KNOWN, QUERIES, REFINED, RNG, WRITER, N
 
 
 @pytest.fixture(autouse=True)
@@ -320,20 +302,6 @@ def test_says_beforehand_what_it_cannot_do(index):
     for ability in attempts.keys() & set(described["cannot"]):
         with pytest.raises(UnsupportedError, match=ability):
             attempts[ability]()
-
-
-WRITER = """
-import sys, numpy as np
-from engine import TokenEmbeddings, open_index
-index = open_index(sys.argv[1])
-rng = np.random.default_rng(3)
-print("ready", flush=True)
-for i in range(10_000):
-    values = rng.standard_normal((200, 16)).astype(np.float32)
-    names = [f"new-{i}-{j}" for j in range(20)]
-    offsets = np.arange(0, 201, 10, dtype=np.int64)
-    index.add(names, TokenEmbeddings(values / np.linalg.norm(values, axis=1, keepdims=True), offsets))
-"""
 
 
 def test_a_killed_writer_leaves_a_complete_state(index):
