@@ -14,6 +14,8 @@ from engine.indexes.trace import Trace
 from engine.tokens import Token
 from workbench.experiments.views.tracing import STORAGE, LostReport, blame, remedy
 
+MOST_LOST = 100  # documents that are listed
+
 
 def trace_record(
     trace: Trace, text: str, query_tokens: Sequence[Token], document_tokens: Sequence[Token]
@@ -86,13 +88,12 @@ def _cells(trace: Trace, text: str, query: Sequence[Token], document: Sequence[T
     }
 
 
-def lost_record(report: LostReport, collection: Collection, most: int = 100) -> dict[str, Any]:
+def lost_record(report: LostReport, collection: Collection) -> dict[str, Any]:
     """Where an index loses relevant documents.
 
     Args:
         report: What was found over all questions of a collection.
         collection: The collection, for texts and titles.
-        most: How many lost documents are listed.
 
     Returns:
         Counts, one entry a stage, and the lost documents, those that exact search would have found first.
@@ -108,6 +109,6 @@ def lost_record(report: LostReport, collection: Collection, most: int = 100) -> 
         "lost": [
             {"question": visible(collection.queries[entry.query]), "document": entry.document, "stage": entry.stage,
              "grade": entry.grade, "rank_exact": entry.rank_exact, "rank_stored": entry.rank_stored}
-            for entry in ordered[:most]
+            for entry in ordered[:MOST_LOST]
         ],
     }  # fmt: skip

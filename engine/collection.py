@@ -140,9 +140,9 @@ class Collection:
         """Ids of the queries with at least one relevant document, in order."""
         return [query for query in self.queries if self.relevant(query)]
 
-    def relevant(self, query: str, grade: int = 1) -> dict[str, int]:
-        """Documents judged relevant for a query, from a grade on, with their grades; none for a query without any."""
-        return {name: value for name, value in self.qrels.get(query, {}).items() if value >= grade}
+    def relevant(self, query: str) -> dict[str, int]:
+        """Documents judged relevant for a query, with their grades; none for a query without any."""
+        return {name: grade for name, grade in self.qrels.get(query, {}).items() if grade > 0}
 
     @property
     def made_record(self) -> dict[str, Any]:

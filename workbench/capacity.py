@@ -200,9 +200,9 @@ def build_growth(parts: Mapping[str, Any]) -> float:
     return float(max(np.polyfit(tokens, seconds, 1)[0], 1.0))
 
 
-def assumptions(parts: Mapping[str, Any] | None = None) -> list[str]:
+def assumptions() -> list[str]:
     """What every plan takes for granted, one sentence each, with the records that the numbers come from."""
-    known = parts or measured()
+    known = measured()
     sizes = ", ".join(f"{entry['p50_ms']:.2f} ms at {entry['tokens'] / 1e6:.2f} million" for entry in known["search"])
     builds = ", ".join(f"{entry['seconds']:.0f} s for {entry['tokens'] / 1e6:.2f} million" for entry in known["build"])
     stored, encoding, times = known["bytes"], known["encode"], known["latencies_ms"]

@@ -7,7 +7,6 @@ from engine.training.events import Evaluated, Event, Finished, Pinned, Saved, St
 from engine.training.export import export_onnx
 from engine.training.losses import LOSSES
 from engine.training.mining import MiningSettings, mine
-from engine.training.nanobeir import score_nanobeir
 from engine.training.recipes import load_recipe, recipes
 from engine.training.report import Report
 from engine.training.run import fine_tune
@@ -43,5 +42,4 @@ __all__ = [
     "read_training_data",
     "recipes",
     "score_collection",
-    "score_nanobeir",
 ]

@@ -158,14 +158,10 @@ def _plain(encoder: Encoder) -> str:
     return Path(encoder.name).name or "model"
 
 
-def result_cache(folder: Path | None = None) -> ResultCache:
-    """Where results in mteb's own format are kept; a task that is there is not computed again.
-
-    Args:
-        folder: Another place than the data folder of the workbench.
-    """
+def result_cache() -> ResultCache:
+    """Where results in mteb's own format are kept; a task that is there is not computed again."""
     try:
         from mteb.cache import ResultCache
     except ImportError:
         raise missing_extra("mteb", "benchmarks") from None
-    return ResultCache(cache_path=folder or data_folder("mteb"))
+    return ResultCache(cache_path=data_folder("mteb"))

@@ -324,14 +324,9 @@ def _given(collection: Collection, documents: TokenEmbeddings, queries: TokenEmb
 
 
 class Loader:
-    """Collections and models that several experiments share, each loaded once.
+    """Collections and models that several experiments share, each loaded once."""
 
-    Args:
-        device: Where models run.
-    """
-
-    def __init__(self, device: str = "auto") -> None:
-        self.device = device
+    def __init__(self) -> None:
         self._collections: dict[str, Collection] = {}
         self._encoders: dict[tuple[str, str], Encoder] = {}
         self._prepared: dict[tuple[str, str, str, str], Prepared] = {}
@@ -344,7 +339,7 @@ class Loader:
             if names[0] not in self._collections:
                 self._collections[names[0]] = load_collection(names[0])
             if key[1:3] not in self._encoders:
-                self._encoders[key[1:3]] = Encoder.load(names[1], device=self.device, dtype=experiment.dtype)
+                self._encoders[key[1:3]] = Encoder.load(names[1], dtype=experiment.dtype)
             shared = self._collections[names[0]], spread_encoder(self._encoders[key[1:3]])
             self._prepared[key] = _encoded(*shared, experiment.vectors, names)
         return self._prepared[key]

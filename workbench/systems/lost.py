@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.collection import require_judgements
-from engine.errors import InputError
 from engine.retrieval import check_k
 from workbench.experiments.progress import SILENT, Steps
 from workbench.systems.material import Question
@@ -83,37 +82,30 @@ class SystemLosses:
         return f"{said}; of the others {', '.join(parts)}." if parts else f"{said}: none was lost."
 
 
-def losses(
-    system: System, k: int = 10, grade: int = 1, only: Sequence[str] | None = None, steps: Steps = SILENT
-) -> SystemLosses:
+def losses(system: System, k: int = 10, steps: Steps = SILENT) -> SystemLosses:
     """Find the stage that dropped each relevant document that a system does not return.
 
     Args:
         system: The system.
         k: Results a question.
-        grade: A document counts as relevant from this grade on.
-        only: Ids of the questions to look at; all with judgements when None.
         steps: Told of the progress; it may stop the work.
 
     Returns:
         The report.
 
     Raises:
-        InputError: no judgements, or a question that the collection does not have.
+        InputError: no judgements.
     """
     check_k(k)
     collection = system.collection
     require_judgements(collection)
-    unknown = next((query for query in only or () if query not in collection.queries), None)
-    if unknown is not None:
-        raise InputError(f"{collection.name!r} has no query {unknown!r}: name one of its own.")
     every = system.ask(list(collection.queries.values()))
     numbers = {query: number for number, query in enumerate(collection.queries)}
     relevant, lost = 0, list[Lost]()
-    chosen = list(only) if only is not None else collection.judged_queries
+    chosen = collection.judged_queries
     for done, query in enumerate(chosen):
         steps("trace", done, len(chosen))
-        grades = collection.relevant(query, grade)
+        grades = collection.relevant(query)
         relevant += len(grades)
         lost += _lost(system, query, every[numbers[query]], grades, k)
     steps("trace", len(chosen), len(chosen))

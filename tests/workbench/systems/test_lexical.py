@@ -168,7 +168,7 @@ def test_a_missing_package_is_named_before_anything_is_built(made: Prepared, mon
     def absent(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(lexical, "import_module", absent)
+    monkeypatch.setattr("engine.plugins.import_module", absent)
     with pytest.raises(MissingExtraError, match=r"bm25s is not installed: .*\[systems\]"):
         build("exact + bm25", made)
 

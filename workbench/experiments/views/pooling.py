@@ -242,26 +242,24 @@ class Trade:
     difference: Interval
 
 
-def trades(records: Sequence[PoolPoint], metric: str = "ndcg@10", seed: int = 0) -> list[Trade]:
-    """What pooling is worth against fewer bits at equal bytes.
+def trades(records: Sequence[PoolPoint]) -> list[Trade]:
+    """What pooling is worth against fewer bits at equal bytes, in nDCG@10.
 
     Args:
         records: Points on one collection.
-        metric: The quality.
-        seed: Decides the samples of the bootstrap.
 
     Returns:
         One trade for each PLAID index with a factor above 1 that a PLAID index of factor 1 matches within a fifth of
         its bytes, largest first.
     """
-    plain = [record for record in records if record.index == "plaid" and record.factor == 1]
+    plain, metric = [record for record in records if record.index == "plaid" and record.factor == 1], "ndcg@10"
     found = []
     for record in sorted(records, key=lambda record: -record.bytes):
         if record.index != "plaid" or record.factor == 1 or not plain:
             continue
         other = min(plain, key=lambda candidate: abs(candidate.bytes - record.bytes))
         if abs(other.bytes - record.bytes) <= EQUAL * record.bytes:
-            found.append(Trade(record, other, paired(other.per_query[metric], record.per_query[metric], seed)))
+            found.append(Trade(record, other, paired(other.per_query[metric], record.per_query[metric])))
     return found
 
 

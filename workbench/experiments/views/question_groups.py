@@ -16,6 +16,7 @@ QUESTION_WORDS = {
     "what", "which", "who", "whom", "whose", "when", "where", "why", "how", "is", "are", "was", "were", "do", "does",
     "did", "can", "could", "has", "have", "will", "would", "should",
 }  # fmt: skip
+METRIC = "ndcg@10"
 SMALLEST_GROUP = 5  # questions; below it an interval says nothing
 
 
@@ -27,7 +28,7 @@ class GroupPoint:
         group: Name of the group.
         factor: Pool factor.
         queries: How many questions.
-        mean: Metric averaged over the group.
+        mean: nDCG@10 averaged over the group.
         difference: Paired difference to factor 1, with its 95% interval.
     """
 
@@ -79,16 +80,12 @@ def by_query_type(collection: Collection) -> dict[str, list[str]]:
     return {name: queries for name, queries in sorted(groups.items()) if len(queries) >= SMALLEST_GROUP}
 
 
-def group_curve(
-    records: Sequence[PoolPoint], groups: Mapping[str, Sequence[str]], metric: str = "ndcg@10", seed: int = 0
-) -> list[GroupPoint]:
-    """The curve of each group of questions.
+def group_curve(records: Sequence[PoolPoint], groups: Mapping[str, Sequence[str]]) -> list[GroupPoint]:
+    """The curve of each group of questions, in nDCG@10.
 
     Args:
         records: Points of one method and one index, factor 1 among them.
         groups: Name -> query ids.
-        metric: The quality.
-        seed: Decides the samples of the bootstrap.
 
     Returns:
         One point a group and factor.
@@ -99,11 +96,11 @@ def group_curve(
     first = next((record for record in records if record.factor == 1), None)
     if first is None:
         raise InputError("Expected a record of factor 1 to compare with, got none: study factor 1 too.")
-    before = first.per_query[metric]
+    before = first.per_query[METRIC]
     points = []
     for name, queries in groups.items():
         for record in records:
-            after = {query: record.per_query[metric][query] for query in queries}
+            after = {query: record.per_query[METRIC][query] for query in queries}
             mean = float(np.mean(list(after.values())))
-            points.append(GroupPoint(name, record.factor, len(queries), mean, paired(before, after, seed)))
+            points.append(GroupPoint(name, record.factor, len(queries), mean, paired(before, after)))
     return points

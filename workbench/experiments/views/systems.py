@@ -129,7 +129,7 @@ class SystemComparison:
 
 def system_comparison(
     collection: str, documents: int, queries: Mapping[str, str], rows: Sequence[SystemRow], metrics: Sequence[str],
-    command: str = "", seed: int = 0,
+    command: str = "",
 ) -> SystemComparison:  # fmt: skip
     """Put a comparison together from what was measured.
 
@@ -140,7 +140,6 @@ def system_comparison(
         rows: The systems.
         metrics: Against judgements, the first decides; none without judgements.
         command: Repeats it.
-        seed: Of the intervals of differences.
 
     Returns:
         The comparison.
@@ -148,10 +147,10 @@ def system_comparison(
     measured = {row.text: row.run for row in rows if row.run is not None}
     tests = None
     if metrics and len(measured) > 1:
-        tests = compare(*measured.values(), metrics=list(metrics), names=list(measured), seed=seed)
+        tests = compare(*measured.values(), metrics=list(metrics), names=list(measured))
     metric = metrics[0] if metrics else ""
     return SystemComparison(
-        collection, documents, queries, tuple(rows), metric, tests, answer(rows, metric, seed),
+        collection, documents, queries, tuple(rows), metric, tests, answer(rows, metric),
         frontier(measured, metric) if metric else (), command,
     )  # fmt: skip
 
@@ -163,11 +162,11 @@ def frontier(measured: Mapping[str, Run], metric: str) -> tuple[str, ...]:
     return tuple(names[i] for i in front)
 
 
-def answer(rows: Sequence[SystemRow], metric: str, seed: int = 0) -> str:
+def answer(rows: Sequence[SystemRow], metric: str) -> str:
     """Whether late interaction is worth it here, in words with their uncertainty, and what a last stage adds."""
     if not metric:
         return "Without judgements nothing says which system finds more: judge some questions, then compare again."
-    found = worth(rows, metric, seed)
+    found = worth(rows, metric)
     if found is None:
         return (
             "Compare a system with late interaction and one without, such as exact and bm25 + single, to see its worth."

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine import Collection, TokenEmbeddings, maxsim
+from engine.collection import require_judgements
 from engine.errors import InputError
 from engine.indexes import Index
 from engine.indexes.trace import Trace
@@ -131,8 +132,6 @@ def lost_documents(
     documents: TokenEmbeddings,
     queries: TokenEmbeddings,
     k: int = 10,
-    grade: int = 1,
-    only: Sequence[str] | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> LostReport:
@@ -144,8 +143,6 @@ def lost_documents(
         documents: Vectors of its documents before they were indexed, in the order of the collection.
         queries: Vectors of its queries, in the order of the collection.
         k: Results a query.
-        grade: A document counts as relevant from this grade on.
-        only: Ids of the queries to look at; all with judgements when None.
         progress: Called with ("trace", queries done, all).
         stop: Asked after every query; a yes ends with what was traced so far.
 
@@ -164,12 +161,11 @@ def lost_documents(
         )
     position, ties = {name: number for number, name in enumerate(ids)}, id_order(ids)
     numbers = {query: number for number, query in enumerate(collection.queries)}
-    chosen = [query for query in (only or collection.judged_queries) if relevant_of(collection, query, grade)]
-    if not chosen:
-        raise InputError(f"{collection.name!r} has no judgements from grade {grade}: nothing can be lost.")
+    require_judgements(collection)
+    chosen = collection.judged_queries
     relevant, lost = 0, []
     for done, query in enumerate(chosen, start=1):
-        grades = relevant_of(collection, query, grade)
+        grades = collection.relevant(query)
         vectors = queries.select([numbers[query]])
         results = set(index.search(vectors, k)[0].ids)
         relevant += len(grades)
@@ -217,17 +213,6 @@ def won_back(
         if found[-1][1] == len(lost):
             break
     return found
-
-
-def relevant_of(collection: Collection, query: str, grade: int) -> dict[str, int]:
-    """Relevant documents of a query with their grades.
-
-    Raises:
-        InputError: the collection does not ask this query.
-    """
-    if query not in collection.queries:
-        raise InputError(f"{collection.name!r} has no query {query!r}: name one of its own.")
-    return {name: value for name, value in collection.qrels.get(query, {}).items() if value >= grade}
 
 
 def _costs(lost: Sequence[LostDocument], relevant: int) -> tuple[StageCost, ...]:

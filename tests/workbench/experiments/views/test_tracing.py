@@ -126,9 +126,7 @@ def test_an_index_of_another_collection_is_refused(tmp_path, judged):
     with pytest.raises(InputError, match="got 5 indexed"):
         lost_documents(index, judged, DOCUMENTS, QUERIES)
     index.add(IDS[5:], DOCUMENTS.select(np.arange(5, 150)))
-    with pytest.raises(InputError, match="no query 'q99'"):
-        lost_documents(index, judged, DOCUMENTS, QUERIES, only=["q99"])
-    with pytest.raises(InputError, match="nothing can be lost"):
+    with pytest.raises(InputError, match="judgements"):
         lost_documents(index, replace(judged, qrels={}), DOCUMENTS, QUERIES)
 
 
