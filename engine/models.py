@@ -62,6 +62,27 @@ def quiet_loading() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+@contextmanager
+def loading(name: str) -> Iterator[None]:
+    """Load a model quietly; whatever a library says of its files becomes one sentence.
+
+    Args:
+        name: A folder or a name on the hub.
+
+    Raises:
+        NotFoundError: there is no such model.
+        CorruptDataError: its files are damaged.
+        InputError: they are no model of this kind.
+    """
+    try:
+        if Path(name).exists():
+            check_folder(Path(name))
+        with quiet_loading():
+            yield
+    except Exception as error:  # what libraries raise for files that they cannot use has no common base
+        raise explained(name, error) from None
+
+
 def _load_checkpoint(
     name: str, device: str, model_kwargs: dict[str, Any] | None, trust_remote_code: bool
 ) -> tuple[MultiVectorEncoder, str]:

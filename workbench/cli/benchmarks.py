@@ -20,7 +20,7 @@ from workbench.cli.options import (
     ScorerOption,
     SystemOption,
     check_place,
-    checked_system,
+    search_fields,
 )
 from workbench.cli.output import note, progress_bars, show_json, show_table, write_text
 
@@ -71,14 +71,9 @@ def benchmark(
     from workbench.benchmarks.report import columns, rows, sentences, write_report
     from workbench.benchmarks.run import BenchmarkResult, run_tasks
     from workbench.experiments.experiment import Experiment
-    from workbench.experiments.plan import parse_spec
 
     chosen = find_benchmark(name)
-    names, (kind, settings) = choose_tasks(chosen, tasks), parse_spec(index)
-    system = checked_system(context, system, "index", "scorer")
-    kind, settings = ("exact", {}) if system else (kind, settings)
-    choice: dict[str, Any] = {"index": kind, "settings": settings, "system": system, "scorer": scorer, "pool": pool,
-                              "k": k}  # fmt: skip
+    names, choice = choose_tasks(chosen, tasks), search_fields(context, index, system, scorer, pool, k)
     Experiment(**choice, metrics=tuple(check_metrics(metric or chosen.metrics)))  # a mistake is known before the work
     _say_downloads(chosen, names, data)
     if dry_run:
@@ -98,7 +93,7 @@ def benchmark(
     if as_json or output:
         show_json(done.to_dict(), output)
     else:
-        show_table(f"{name}: {model}, {system or index}", columns(done), rows(done))
+        show_table(f"{name}: {model}, {choice['system'] or index}", columns(done), rows(done))
         for sentence in sentences(done):
             note(sentence)
     if all(result.problem for result in found):

@@ -23,8 +23,8 @@ from workbench.cli.options import (
     SystemOption,
     WhereOption,
     check_place,
-    checked_system,
     given_ones,
+    search_fields,
 )
 from workbench.cli.output import note, progress_bars, say_reused, show_json, show_table, show_warnings
 
@@ -79,7 +79,6 @@ def evaluate(
     from engine.reading.trec import write_qrels, write_run
     from workbench.experiments.execute import run
     from workbench.experiments.experiment import Experiment
-    from workbench.experiments.plan import parse_spec
     from workbench.experiments.prepare import prepare
 
     if run_file is not None:
@@ -87,20 +86,9 @@ def evaluate(
             raise InputError(f"A run file holds its rankings, so {wrong} beside --run means nothing: leave it out.")
         _score_file(run_file, collection, metric, same_ids, save_qrels, as_json, output)
         return
-    metrics, (kind, settings) = tuple(check_metrics(metric or DEFAULT_METRICS)), parse_spec(index)
-    system = checked_system(context, system, "index", "scorer")
-    kind, settings = ("exact", {}) if system else (kind, settings)
-    asked = {
-        "index": kind,
-        "settings": settings,
-        "system": system,
-        "k": k,
-        "metrics": metrics,
-        "scorer": scorer,
-        "same_ids": same_ids,
-        "where": where,
-        "pool": pool,
-    }
+    metrics = tuple(check_metrics(metric or DEFAULT_METRICS))
+    asked = search_fields(context, index, system, scorer, pool, k)
+    asked |= {"metrics": metrics, "same_ids": same_ids, "where": where}
     Experiment(**asked)  # a mistake is known before anything is loaded
     prepared = prepare(collection, model, device=device)
     require_judgements(prepared.collection)
@@ -111,7 +99,7 @@ def evaluate(
         note(f"Wrote {write_run(found.rankings(), save_run, found.id)}.")
     if save_qrels is not None:
         note(f"Wrote {write_qrels(prepared.collection.qrels, save_qrels)}.")
-    _show(found, prepared, metrics, system or f"{index} index", where, as_json, output)
+    _show(found, prepared, metrics, asked["system"] or f"{index} index", where, as_json, output)
 
 
 def _show(

@@ -113,6 +113,20 @@ def checked_system(context: typer.Context, system: str, *others: str) -> str:
     return text
 
 
+def search_fields(context: typer.Context, index: str, system: str, scorer: str, pool: str, k: int) -> dict[str, Any]:
+    """The fields of an experiment that say how is searched, from the options of a command.
+
+    Raises:
+        InputError: no index or system, or a system beside options that name a part of it.
+    """
+    from workbench.experiments.plan import parse_spec
+
+    kind, settings = parse_spec(index)
+    system = checked_system(context, system, "index", "scorer")
+    kind, settings = ("exact", {}) if system else (kind, settings)
+    return {"index": kind, "settings": settings, "system": system, "scorer": scorer, "pool": pool, "k": k}
+
+
 OutputOption = Annotated[
     Path | None, typer.Option("--output", help="Write the result to this file, as JSON.", callback=check_place)
 ]

@@ -15,8 +15,7 @@ import numpy as np
 
 from engine.errors import InputError
 from engine.fingerprint import model_fingerprint
-from engine.model_files import check_folder, explained
-from engine.models import quiet_loading, resolve_device
+from engine.models import loading, resolve_device
 from workbench.cache import content_key
 from workbench.paths import data_folder
 from workbench.systems.material import Material, Question
@@ -166,13 +165,8 @@ def _loaded(name: str, device: str) -> tuple[Any, str]:
     """
     from sentence_transformers import CrossEncoder
 
-    try:
-        if Path(name).exists():
-            check_folder(Path(name))
-        with quiet_loading():
-            model = CrossEncoder(name, device=device)
-    except Exception as error:  # what libraries raise for files that they cannot use has no common base
-        raise explained(name, error) from None
+    with loading(name):
+        model = CrossEncoder(name, device=device)
     labels = getattr(model, "num_labels", 1)
     if labels != 1:
         raise InputError(f"Expected a cross-encoder with one score a pair, {name!r} gives {labels}: choose another.")

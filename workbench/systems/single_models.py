@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,7 @@ from engine import TokenEmbeddings
 from engine.batching import in_threads
 from engine.encoder import Encoder, Progress
 from engine.fingerprint import model_fingerprint
-from engine.model_files import check_folder, explained
-from engine.models import quiet_loading
+from engine.models import loading, quiet_loading
 from workbench.cache import cached_vectors
 from workbench.experiments.progress import SILENT, Steps
 from workbench.systems.material import Material
@@ -133,13 +131,8 @@ def _device(encoder: Encoder | None) -> str:
 def _loaded(name: str, device: str) -> SingleModel:
     from sentence_transformers import SentenceTransformer
 
-    try:
-        if Path(name).exists():
-            check_folder(Path(name))
-        with quiet_loading():
-            model = SentenceTransformer(name, device=device)
-    except Exception as error:  # what libraries raise for files that they cannot use has no common base
-        raise explained(name, error) from None
+    with loading(name):
+        model = SentenceTransformer(name, device=device)
     return _of(model, name, model_fingerprint(model), "a model of sentence-transformers")
 
 
