@@ -138,11 +138,7 @@ def backbone_model(
         config_kwargs=trust,
         max_seq_length=_own_length(name),
     )
-    modules = [
-        transformer,
-        MultiVectorMask(),
-        Normalize(module_input_name="token_embeddings"),
-    ]
+    modules = [transformer, MultiVectorMask(), Normalize(module_input_name="token_embeddings")]
     return MultiVectorEncoder(modules=modules, device=device)
 
 

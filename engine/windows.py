@@ -67,11 +67,7 @@ def cut_windows(tokens: int, room: int, overlap: int) -> list[Window]:
     count = -(-(tokens - overlap) // (room - overlap))
     width = -(-(tokens + (count - 1) * overlap) // count)
     starts = [round(number * (tokens - width) / (count - 1)) for number in range(count)]
-    bounds = [
-        0,
-        *((before + width + after + 1) // 2 for before, after in pairwise(starts)),
-        tokens,
-    ]
+    bounds = [0, *((before + width + after + 1) // 2 for before, after in pairwise(starts)), tokens]
     return [
         Window(start, start + width, first, last)
         for start, first, last in zip(starts, bounds, bounds[1:], strict=False)

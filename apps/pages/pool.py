@@ -183,11 +183,7 @@ def _pooling(request: dict[str, Any]) -> PoolSettings:
 
 
 def _key(request: dict[str, Any], method: str = "", index: str = "") -> tuple[str, str, str]:
-    return (
-        asked(request, "on"),
-        asked(request, "method", method),
-        asked(request, "index", index),
-    )
+    return (asked(request, "on"), asked(request, "method", method), asked(request, "index", index))
 
 
 def _study(

@@ -122,9 +122,7 @@ def find_roles(table: Table, mapped: Mapping[str, str]) -> Roles:
     roles = Roles(chosen["query"] or "", chosen["positive"] or "", tuple(negatives), chosen["scores"])
     if roles.scores is None and mapped.get("scores") is None:
         roles = replace(
-            roles,
-            positive_scores=_filled(table, POSITIVE_SCORES),
-            negative_scores=_filled(table, NEGATIVE_SCORES),
+            roles, positive_scores=_filled(table, POSITIVE_SCORES), negative_scores=_filled(table, NEGATIVE_SCORES)
         )
     cells = [_plain(row.get(roles.scores)) for row in table.rows] if roles.scores is not None else []
     scalar = any(map(_is_scalar, cells)) and all(cell is None or _is_scalar(cell) for cell in cells)

@@ -62,8 +62,7 @@ def evaluate(
         Path | None, typer.Option("--save-run", help="Write the rankings as a TREC run file.", callback=check_place)
     ] = None,
     save_qrels: Annotated[
-        Path | None,
-        typer.Option("--save-qrels", help="Write the judgements as a TREC file.", callback=check_place),
+        Path | None, typer.Option("--save-qrels", help="Write the judgements as a TREC file.", callback=check_place)
     ] = None,
     as_json: JsonOption = False,
     output: OutputOption = None,

@@ -186,13 +186,7 @@ def index(
         start = time.perf_counter()
         with new_index(name, destination, **settings) as empty:
             created = spread_index(empty)
-            keep_documents(
-                destination,
-                prepared.collection,
-                absolute(model),
-                str(pooling),
-                prepared.cut,
-            )
+            keep_documents(destination, prepared.collection, absolute(model), str(pooling), prepared.cut)
             total = len(documents)
             created.progress = lambda done: report("index", int(done.share * total), total)
             created.add(list(prepared.collection.documents), documents)

@@ -14,14 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from engine import TokenEmbeddings
-from engine.errors import (
-    BusyError,
-    InputError,
-    MissingExtraError,
-    NotFoundError,
-    StorageError,
-    WorkbenchError,
-)
+from engine.errors import BusyError, InputError, MissingExtraError, NotFoundError, StorageError, WorkbenchError
 from workbench.client import schema
 
 KEY_VARIABLE = "WORKBENCH_KEY"

@@ -28,8 +28,7 @@ Name = Annotated[
     str, Field(max_length=LONGEST_ID, description="Of a collection that is open; the first one when it is empty.")
 ]
 System = Annotated[
-    str,
-    Field(max_length=2_000, description='A whole system in place of index and scorer: "bm25:k=1000 > maxsim".'),
+    str, Field(max_length=2_000, description='A whole system in place of index and scorer: "bm25:k=1000 > maxsim".')
 ]
 K = Annotated[int, Field(ge=1, le=MOST_K, description="Documents that come back.")]
 Value = str | int | float | bool | None | list[str | int | float | bool | None]

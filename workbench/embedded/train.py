@@ -169,11 +169,7 @@ def development_scores(
 
 
 def train(
-    work: Path,
-    output: Path,
-    settings: HeadSettings,
-    counted: dict[str, dict[str, int]],
-    left_out: Sequence[str] = (),
+    work: Path, output: Path, settings: HeadSettings, counted: dict[str, dict[str, int]], left_out: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Fit the head and write it with a record of how.
 

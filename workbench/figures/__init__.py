@@ -6,14 +6,7 @@ from workbench.figures.budgets import budget_curves
 from workbench.figures.export import check_place, export, export_html, export_image, export_images
 from workbench.figures.indexes import index_frontier, qualities
 from workbench.figures.pooling import group_curves, pool_curve, trade_off
-from workbench.figures.systems import (
-    Axis,
-    frontier,
-    intervals,
-    latencies,
-    query_differences,
-    system_frontier,
-)
+from workbench.figures.systems import Axis, frontier, intervals, latencies, query_differences, system_frontier
 from workbench.figures.theme import CONFIG, PALETTES, Palette, palette
 from workbench.figures.training import merge_curves, pool_training, training_curves
 

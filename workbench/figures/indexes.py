@@ -23,10 +23,7 @@ NAMES = {"recall_10": "R@10", "recall_100": "R@100"}
 
 
 def index_frontier(
-    records: Sequence[IndexRow],
-    quality: str | None = None,
-    theme: str = "light",
-    names: Sequence[str] | None = None,
+    records: Sequence[IndexRow], quality: str | None = None, theme: str = "light", names: Sequence[str] | None = None
 ) -> go.Figure:
     """Recall of exact results, or a metric, against the median time of a question, one mark an index.
 

@@ -57,10 +57,7 @@ def begin(run_id: str, record: dict[str, Any]) -> Path:
 
 
 def finish(
-    folder: Path,
-    record: dict[str, Any],
-    scores: dict[str, dict[str, float]],
-    rankings: dict[str, Ranking],
+    folder: Path, record: dict[str, Any], scores: dict[str, dict[str, float]], rankings: dict[str, Ranking]
 ) -> Run:
     """Write the results into the folder of `begin` and rename it.
 
