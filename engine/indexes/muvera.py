@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -21,37 +21,19 @@ BLOCK = 1024  # documents whose encodings are in memory at once
 
 
 @dataclass(frozen=True)
-class MuveraIndexSettings(StoredSettings):
-    """Settings of the MUVERA index; see `engine.muvera.MuveraSettings` for those of the encodings.
+class MuveraIndexSettings(MuveraSettings, StoredSettings):
+    """Settings of the MUVERA index: those of the encodings, and of the vectors beside them.
 
     Args:
-        dtype: How vectors are stored for the rerank, "float16" or "float32".
-        dim: Dimension of an encoding.
-        k_sim: Hyperplanes of a repetition; 0 takes 3, 4 or 5 by `dim`.
-        projection: Dimension within a part of space; 0 takes 8 or 16 by `dim`.
-        repetitions: How often; 0 takes as many as fill `dim`.
-        form: How encodings are kept: "float32", "float16", "int8" or "1bit".
-        seed: Decides hyperplanes and projections.
         candidates: Documents that are reranked, the best by their encodings.
     """
 
-    dim: int = 10240
-    k_sim: int = 0
-    projection: int = 0
-    repetitions: int = 0
-    form: Literal["float32", "float16", "int8", "1bit"] = "int8"
-    seed: int = 0
     candidates: int = 400
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        StoredSettings.__post_init__(self)
+        MuveraSettings.__post_init__(self)
         require_positive(self, "candidates")
-        _ = self.encoding
-
-    @property
-    def encoding(self) -> MuveraSettings:
-        """Those of the encodings."""
-        return MuveraSettings(self.dim, self.k_sim, self.projection, self.repetitions, self.form, self.seed)
 
 
 class MuveraIndex(StoredVectorsIndex):
@@ -73,7 +55,7 @@ class MuveraIndex(StoredVectorsIndex):
         super()._load()
         if self.state.dim == 0:
             return
-        self.map = Muvera.make(self.state.dim, self.settings.encoding)
+        self.map = Muvera.make(self.state.dim, self.settings)
         rows, scales = (storage.open_array(self.path, self.state.manifest, name) for name in ("encodings", "scales"))
         if {len(rows), len(scales)} != {len(self.documents)}:
             raise CorruptDataError(
@@ -82,11 +64,11 @@ class MuveraIndex(StoredVectorsIndex):
         self.encodings = Encodings(self.settings.form, self.settings.dim, rows, scales, self.documents.lengths > 0)
 
     def _add(self, names: list[str], documents: TokenEmbeddings) -> None:
-        self.settings.encoding.layout(documents.dim)  # before anything is written
+        self.settings.layout(documents.dim)  # before anything is written
         super()._add(names, documents)
 
     def _rows(self, documents: TokenEmbeddings, files: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        encode = Muvera.make(documents.dim, self.settings.encoding).encode
+        encode = Muvera.make(documents.dim, self.settings).encode
         found = {name: files[name] for name in ("encodings", "scales") if name in files}
         for start in range(0, len(documents), BLOCK):
             made = encode(documents[start : start + BLOCK])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from engine.checks import require_whole
 from engine.errors import InputError
@@ -56,7 +57,7 @@ class MuveraSettings:
     k_sim: int = 0
     projection: int = 0
     repetitions: int = 0
-    form: str = "int8"
+    form: Literal["float32", "float16", "int8", "1bit"] = "int8"
     seed: int = 0
 
     def __post_init__(self) -> None:

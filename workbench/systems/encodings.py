@@ -18,33 +18,12 @@ from workbench.systems.stages import TOKENS, Finder, Found, Options, Place
 
 
 @dataclass(frozen=True)
-class MuveraOptions(Options):
-    """Options of fixed dimensional encodings; see `engine.muvera.MuveraSettings`.
-
-    Args:
-        dim: Dimension of an encoding.
-        k_sim: Hyperplanes of a repetition; 0 takes 3, 4 or 5 by `dim`.
-        projection: Dimension within a part of space; 0 takes 8 or 16 by `dim`.
-        repetitions: How often; 0 takes as many as fill `dim`.
-        form: How encodings are kept: "float32", "float16", "int8" or "1bit".
-        seed: Decides hyperplanes and projections.
-    """
-
-    dim: int = 10240
-    k_sim: int = 0
-    projection: int = 0
-    repetitions: int = 0
-    form: str = "int8"
-    seed: int = 0
+class MuveraOptions(MuveraSettings, Options):
+    """Options of fixed dimensional encodings: those of `MuveraSettings`, and how many documents are sent on."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        _ = self.encoding
-
-    @property
-    def encoding(self) -> MuveraSettings:
-        """Those of the encodings."""
-        return MuveraSettings(self.dim, self.k_sim, self.projection, self.repetitions, self.form, self.seed)
+        Options.__post_init__(self)
+        MuveraSettings.__post_init__(self)
 
 
 class MuveraStage(Finder):
@@ -64,7 +43,7 @@ class MuveraStage(Finder):
     def __init__(self, options: MuveraOptions, material: Material) -> None:
         self.options, self._material = options, material
         documents = material.documents
-        self._map = Muvera.make(documents.dim, options.encoding)
+        self._map = Muvera.make(documents.dim, options)
         self._map.encode(documents[:1])  # compiles what follows, which no clock should see
         start = time.perf_counter()
         self._encodings = self._map.encode(
@@ -77,7 +56,7 @@ class MuveraStage(Finder):
         """Raise unless the dimension of the vectors can be spent like this, where it is known beforehand."""
         dim = material.prepared.model.get("dim")
         if isinstance(dim, int):
-            options.encoding.layout(dim)
+            options.layout(dim)
 
     def encode(self, texts: Sequence[str]) -> TokenEmbeddings:
         """Token vectors of questions."""
@@ -86,7 +65,7 @@ class MuveraStage(Finder):
     @property
     def holdings(self) -> dict[str, int]:
         """The encodings."""
-        return {f"muvera {content_key(asdict(self.options.encoding))}": self._encodings.nbytes}
+        return {f"muvera {content_key(asdict(self.options) | {'k': 0})}": self._encodings.nbytes}
 
     def describe(self) -> dict[str, Any]:
         """All options, and what follows from them."""
