@@ -188,7 +188,7 @@ def test_a_long_encoding_goes_on_at_its_last_block(fake_encoder, monkeypatch) ->
 
 def test_resume_by_name_on_the_embedded_defaults(monkeypatch, tiny_collection, fake_encoder) -> None:
     monkeypatch.setattr("workbench.experiments.prepare.load_collection", lambda name: tiny_collection)
-    monkeypatch.setattr("engine.Encoder.load", lambda name, device, dtype: fake_encoder)
+    monkeypatch.setattr("engine.Encoder.load", lambda name, device="auto", dtype="auto": fake_encoder)
     interrupted = run(Experiment(), stop=iter([False, False, False, True]).__next__, name="mine")
     assert interrupted.status == "interrupted"
     finished = resume(interrupted.id[:10])

@@ -17,7 +17,7 @@ BASE = Experiment(collection="tiny", model="fake", metrics=("ndcg@10",))
 def registered(tmp_path, monkeypatch, tiny_collection, fake_encoder):
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("workbench.experiments.prepare.load_collection", lambda name: tiny_collection)
-    monkeypatch.setattr("engine.Encoder.load", lambda name, device, dtype: fake_encoder)
+    monkeypatch.setattr("engine.Encoder.load", lambda name, device="auto", dtype="auto": fake_encoder)
 
 
 def test_grid_has_every_combination_once() -> None:
