@@ -23,6 +23,7 @@ import workbench
 from benchmarks import install_sizes
 from docs.tools import hooks, notebooks, places, reference
 from docs.tools.commands import commands, page
+from engine import Encoder
 from engine.errors import WorkbenchError
 from workbench.cli.sharing import worded
 from workbench.embedded.fit_head import HeadSettings
@@ -115,6 +116,16 @@ def test_python_in_blocks_compiles_and_imports_what_is_there(path: Path) -> None
                 module = importlib.import_module(str(node.module))
                 for alias in node.names:
                     assert hasattr(module, alias.name) or find_spec(f"{node.module}.{alias.name}"), ast.unparse(node)
+
+
+def test_the_program_of_the_first_page_prints_what_its_comment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], embedded_encoder: Encoder
+) -> None:
+    (block,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/start.md").read_text("utf-8"), re.M | re.S)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Encoder, "load", {"embedded": embedded_encoder}.__getitem__)  # loaded once for all tests
+    exec(compile(block, "start.md", "exec"), {})
+    assert capsys.readouterr().out.splitlines() == re.findall(r"# (\[.*\])$", block, re.M)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
