@@ -59,7 +59,7 @@ def stages(index: PlaidIndex, queries: list[np.ndarray]) -> tuple[dict[str, floa
         tokens[name].append(int((layout.offsets[slots + 1] - layout.offsets[slots]).sum()))
 
     lists, codec = layout.lists[0], layout.codec
-    room = (len(layout.alive), max(settings.n_refined, settings.n_full_scores), settings.n_full_scores)
+    room = (settings.n_candidates, max(settings.n_refined, settings.n_full_scores), settings.n_full_scores)
     for query in queries * REPEATS:
         crew = clock.run("query", search._crew, layout, query, room, settings.n_probe, 1)
         clock.run("probe", crew.work, PROBE, len(query))

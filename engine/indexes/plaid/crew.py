@@ -23,6 +23,7 @@ from engine.indexes.plaid.loops import (
     EXACT,
     FINE,
     HEAVY,
+    LINE,
     LISTS,
     PROBE,
     RANGE,
@@ -153,7 +154,7 @@ class Crew:
         padded.reshape(-1, dim)[:m] = query
         columns = np.ascontiguousarray(padded.transpose(0, 2, 1)).reshape(blocks, -1)
         self.tables = Tables(
-            np.empty((blocks, n * COLUMNS), np.uint8),
+            _table(blocks, n * COLUMNS),
             np.zeros((blocks, COLUMNS), np.float32),  # byte 0 in lanes without a token
             np.zeros((blocks, COLUMNS), np.float32),
             np.zeros((blocks, COLUMNS), np.float32),
@@ -254,6 +255,13 @@ def score_documents(stage, stored, asked, tables, b, slots, highest, first, last
 @overload(score_documents, jit_options=OPTIONS)
 def _scores_of_codec(stage, stored, asked, tables, b, slots, highest, first, last, out):
     return next(codec.scores for codec in CODECS.values() if codec.stored_class is stored.instance_class)
+
+
+def _table(blocks: int, size: int) -> np.ndarray:
+    """Room for bytes, uint8 [blocks, size], in which no row of 32 lies across two lines of the cache."""
+    room = np.empty(blocks * size + LINE, np.uint8)
+    start = -room.ctypes.data % LINE
+    return room[start : start + blocks * size].reshape(blocks, size)
 
 
 @kernel

@@ -13,8 +13,10 @@ import numpy as np
 from engine.simd.centroids import COLUMNS
 from engine.simd.jit import kernel
 from engine.simd.kernels import max_rows
+from engine.simd.residuals import fetch
 
 PROBE, LISTS, ROWS, COARSE, HEAVY, FINE, SCORES, EXACT = range(8)  # the stages that threads share
+AHEAD, LINE = 8, 64  # documents whose codes are brought near before their turn; bytes that come at once
 RANGE = 1 << 17  # slots whose points are collected together: 1 MiB
 
 
@@ -111,8 +113,13 @@ def coarse_scores(candidates, first, last, offsets, codes, rows, weight, b, high
 
     rows is uint8, weight int64 [32]; highest[i, b], uint8 [32], gets the highest of each lane of this block.
     """
-    best = np.empty(COLUMNS, np.uint8)
+    best, size = np.empty(COLUMNS, np.uint8), codes.itemsize
+    stored = codes.view(np.uint8)
     for i in range(first, last):
+        if i + AHEAD < last:  # documents lie far from each other, in memory or in a mapped file
+            start, end = offsets[candidates[i + AHEAD]], offsets[candidates[i + AHEAD] + 1]
+            for at in range(start * size, end * size, LINE):
+                fetch(stored, at, 1)
         max_rows(rows, codes, offsets[candidates[i]], offsets[candidates[i] + 1], best)
         total = 0
         for lane in range(COLUMNS):
