@@ -63,7 +63,7 @@ PAGES = {
         "engine.training.settings engine.training.losses engine.training.data engine.training.run "
         "engine.training.report engine.training.events engine.training.mining engine.training.teacher "
         "engine.training.recipes engine.training.saving engine.training.export engine.training.interpolation "
-        "engine.training.development engine.training.cloze engine.training.nanobeir",
+        "engine.training.development engine.training.cloze",
     ),
     "experiments": (
         "Experiments and runs",
