@@ -89,8 +89,8 @@ def explorer(page: Any, url: str) -> Any:
     """The model and one that was trained here, each from all of its vectors to few and coarse ones, and a budget."""
     page.goto(f"{url}pool")
     other = page.get_by_label("Compare with a model")
-    other.wait_for()
-    if other.locator("option").count() == 1:
+    page.locator(".start-grid").wait_for()
+    if not other.count():  # no model was trained here yet
         train(page, url)
         page.goto(f"{url}pool")
         other.wait_for()
