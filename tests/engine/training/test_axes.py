@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,11 @@ from engine.training.axes import begin_projection, principal_axes
 from engine.training.model import has_new_projection, load_for_training
 
 TEXTS = [f"number {i} of the words that a small model reads, {'again ' * (i % 5)}" for i in range(40)]
+
+
+def weight(encoder: Encoder) -> np.ndarray:
+    dense: Any = encoder.model[1]
+    return dense.linear.weight.detach().numpy().copy()
 
 
 def test_axes_are_those_that_keep_most_of_the_vectors():
@@ -30,7 +36,7 @@ def test_a_new_projection_begins_at_the_axes_of_its_texts(backbone: Path):
     vectors = plain.encode_document(TEXTS).values.astype(np.float64)
 
     def lost(encoder: Encoder) -> float:
-        small = vectors @ encoder.model[1].linear.weight.detach().numpy().T.astype(np.float64)
+        small = vectors @ weight(encoder).T.astype(np.float64)
         return float(np.abs(vectors @ vectors.T - small @ small.T).mean())
 
     drawn = load_for_training(settings)
@@ -47,7 +53,7 @@ def test_a_new_projection_begins_at_the_axes_of_its_texts(backbone: Path):
 def test_what_the_backbone_has_no_axes_for_stays_as_it_was_drawn(backbone: Path):
     width = Encoder.load(str(backbone), device="cpu", dtype="float32").dim
     settings = TrainSettings(base=str(backbone), projection=width + 3, device="cpu")
-    drawn = load_for_training(settings).model[1].linear.weight.detach().numpy().copy()
-    begun = begin_projection(load_for_training(settings), TEXTS, seed=0).model[1].linear.weight.detach().numpy()
+    drawn = weight(load_for_training(settings))
+    begun = weight(begin_projection(load_for_training(settings), TEXTS, seed=0))
     assert np.array_equal(begun[width:], drawn[width:])
     assert not np.allclose(begun[:width], drawn[:width])

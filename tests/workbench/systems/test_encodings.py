@@ -1,6 +1,7 @@
 """MUVERA as a stage: its order is that of the encodings, what it holds is told, what cannot be is refused before."""
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ def questions(prepared: Prepared) -> list[str]:
 
 
 @pytest.mark.parametrize("form", ["int8", "1bit"])
-def test_it_ranks_by_encodings_and_a_rerank_by_maxsim(made: Prepared, form: str) -> None:
+def test_it_ranks_by_encodings_and_a_rerank_by_maxsim(made: Prepared, form: Literal["int8", "1bit"]) -> None:
     muvera = Muvera.make(made.documents.dim, MuveraSettings(1280, form=form))
     system = build(f"muvera:1280,form={form}", made)
     kept, ids = muvera.encode(made.documents), list(made.collection.documents)
