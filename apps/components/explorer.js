@@ -235,6 +235,7 @@
       else if (now === "stopped")
         said.textContent = `Stopped after ${done} of ${total} points; what is finished stays.`;
       else if (now === "done") said.textContent = `${done} points measured in ${Math.round(grid.seconds)} s.`;
+      else if (points().length) said.textContent = `${done} points measured.`;
       else said.textContent = setup.questions ? "Nothing measured yet. The ends of every row come first." : "";
     };
 

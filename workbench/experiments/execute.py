@@ -69,15 +69,17 @@ def run(
         NotFoundError: no such collection or model.
     """
     steps = Steps.of(progress, stop)
-    try:
-        steps("load", 0, 1)
-        ready = prepared or prepare(
-            collection or experiment.collection, encoder or experiment.model,
-            dtype=experiment.dtype, vectors=experiment.vectors,
-        )  # fmt: skip
-        steps("load", 1, 1)
-    except Stopped:
-        raise InputError("The run was stopped before anything was loaded: start it again.") from None
+    ready = prepared
+    if ready is None:
+        try:
+            steps("load", 0, 1)
+            ready = prepare(
+                collection or experiment.collection, encoder or experiment.model,
+                dtype=experiment.dtype, vectors=experiment.vectors,
+            )  # fmt: skip
+            steps("load", 1, 1)
+        except Stopped:
+            raise InputError("The run was stopped before anything was loaded: start it again.") from None
     check_fits(experiment, ready)
     ready = ready.at_dim(experiment.dim)
     run_id = run_key(experiment, ready)

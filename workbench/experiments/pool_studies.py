@@ -83,6 +83,8 @@ def pool_study(
     report, first = progress or Steps().progress, None
     with tempfile.TemporaryDirectory(prefix="pool-study-") as scratch:
         for done, experiment in enumerate(wanted):
+            if stop is not None and stop():
+                return
             report(_stage(experiment, index), done, len(wanted))
             found = run(experiment, None, stop, force=force, prepared=prepared, scratch=Path(scratch))
             if found.status != "complete":

@@ -12,6 +12,7 @@ from engine.retrieval import Ranking, id_order, top_positions
 from workbench import cache, runs
 from workbench.experiments.execute import resume, run
 from workbench.experiments.experiment import Experiment
+from workbench.experiments.prepare import prepare
 from workbench.runs.store import begin, runs_folder
 
 
@@ -157,6 +158,11 @@ def test_a_stopped_run_is_interrupted_and_is_taken_up(do) -> None:
     assert finished.status == "complete"
     assert "encode documents" in finished.record["cached"]
     assert [found.status for found in runs.list()] == ["complete"]
+
+
+def test_a_run_of_prepared_vectors_that_is_stopped_at_once_is_interrupted(tiny_collection, fake_encoder) -> None:
+    ready = prepare(tiny_collection, fake_encoder)
+    assert run(Experiment(), stop=lambda: True, prepared=ready).status == "interrupted"
 
 
 def test_a_failing_stage_leaves_an_interrupted_run(do, monkeypatch) -> None:

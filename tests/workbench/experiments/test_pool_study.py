@@ -10,7 +10,7 @@ from workbench import runs
 from workbench.experiments.plan import FACTORS
 from workbench.experiments.pool_studies import pool_study
 from workbench.experiments.prepare import prepare
-from workbench.experiments.views.pooling import sentence
+from workbench.experiments.views.pooling import PoolPoint, sentence
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,14 @@ def test_records_come_one_by_one_and_it_can_be_stopped(studied) -> None:
     next(study)
     study.close()
     assert seen == [("hierarchical, factor 1", 0, 3)]
+
+
+def test_a_stop_between_two_points_ends_it_with_what_there_is(studied) -> None:
+    points: list[PoolPoint] = []
+    for point in pool_study(studied, factors=(2, 4), seed=7, stop=lambda: bool(points)):
+        points.append(point)
+    assert [point.experiment.pool_factor for point in points] == [1]
+    assert {found.status for found in runs.list()} == {"complete"}
 
 
 def test_methods_share_the_reference(studied) -> None:
