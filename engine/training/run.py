@@ -88,23 +88,23 @@ def fine_tune(
     data = data.check(encoder, development)
     if choosing is not None:
         data = data.check(None, choosing)
-    if has_new_projection(encoder):
-        encoder = begin_projection(encoder, data.columns["positive"], settings.seed)
-    origin = checkpoints.origin_of(settings, data, encoder.fingerprint, choosing)
-    if record is not None:
-        checkpoints.check_same(output, record, origin)
-        if finished:
-            report = changed_copy(load_report(output, settings.device), reason=ALREADY)
-            emit(Finished(report.steps, ALREADY))
-            return report
-    check_texts(encoder, data)
-    noise = sampled_noise(encoder.encode_document, data.columns["positive"], settings.bits)
-    rows, apart = (data, choosing) if choosing is not None else set_apart(data, settings.validation, settings.seed)
-    choice = Choice(apart, output, settings.pool_factors, settings.patience)
-    run = Run(settings, rows, encoder, development, emit, stop or Stop(), tuple(pinned), choice, noise)
-    frozen = remembered_backbone(encoder.model) if settings.train_only == "head" else nullcontext()
-    with file_lock(output / checkpoints.LOCK, 0.0) if is_first_process() else nullcontext(), frozen:
-        return _complete(run, origin, record, measure)
+    with remembered_backbone(encoder.model) if settings.train_only == "head" else nullcontext():
+        if has_new_projection(encoder):
+            encoder = begin_projection(encoder, data.columns["positive"], settings.seed)
+        origin = checkpoints.origin_of(settings, data, encoder.fingerprint, choosing)
+        if record is not None:
+            checkpoints.check_same(output, record, origin)
+            if finished:
+                report = changed_copy(load_report(output, settings.device), reason=ALREADY)
+                emit(Finished(report.steps, ALREADY))
+                return report
+        check_texts(encoder, data)
+        noise = sampled_noise(encoder.encode_document, data.columns["positive"], settings.bits)
+        rows, apart = (data, choosing) if choosing is not None else set_apart(data, settings.validation, settings.seed)
+        choice = Choice(apart, output, settings.pool_factors, settings.patience)
+        run = Run(settings, rows, encoder, development, emit, stop or Stop(), tuple(pinned), choice, noise)
+        with file_lock(output / checkpoints.LOCK, 0.0) if is_first_process() else nullcontext():
+            return _complete(run, origin, record, measure)
 
 
 def _complete(run: Run, origin: dict[str, Any], record: dict[str, Any] | None, measure: Measure | None) -> Report:

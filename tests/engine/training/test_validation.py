@@ -84,7 +84,7 @@ def test_a_run_ends_when_nothing_gets_better_and_keeps_the_base(settings: TrainS
 def test_an_interrupted_run_chooses_as_one_that_was_not(
     settings: TrainSettings, pairs: TrainingData, tmp_path: Path
 ) -> None:
-    settings = replace(settings, save_every=2, evaluate_every=1, validation=0.2, lora_rank=2)
+    settings = replace(settings, save_every=2, evaluate_every=1, validation=0.2, lora_rank=2, learning_rate=0.02)
     pytest.importorskip("peft")
     whole = fine_tune(replace(settings, output=str(tmp_path / "whole")), pairs)
     with pytest.raises(Killed):
