@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -106,7 +107,10 @@ def evaluate(
         notes.append(f"{asking} queries exclude documents: these are left out of their rankings.")
     notes += _too_short(found, names, len(collection.documents) - bool(own))
     notes += _without_level(found, collection, names)
-    with _one_at_a_time:
+    with _one_at_a_time, warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", r"[\s\S]*unsafe cast from uint64 to int64"
+        )  # numba's, of a loop counter of ranx
         per_query = _values(found, collection, names)
     mean = {name: sum(values.values()) / len(values) for name, values in per_query.items()}
     return Evaluation(mean, per_query, tuple(query for query in rankings if query not in judged), tuple(notes))

@@ -29,6 +29,7 @@ def done(*command: object, **options: object) -> str:
     """What a command prints; its errors are the message of a failure."""
     run = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
     assert run.returncode == 0, f"{command}\n{run.stdout[-3000:]}\n{run.stderr[-3000:]}"
+    assert "Warning:" not in run.stderr, run.stderr[-3000:]  # of a library, which says nothing to a stranger
     return run.stdout
 
 
@@ -128,6 +129,8 @@ def test_tutorials_and_recipes_come_along(installed: Installed) -> None:
     assert all(entry["title"] for entry in listed)
     names = installed.run("-c", "from engine.training import recipes; print(sorted(recipes()))")
     assert "gradcache" in names
+    probed = json.loads(installed.workbench("probe", "--json"))  # the minimal pairs
+    assert probed
 
 
 def test_the_demo_and_the_pages_answer(installed: Installed) -> None:

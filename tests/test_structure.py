@@ -99,6 +99,14 @@ def test_the_engine_knows_no_user_interface() -> None:
     assert not {path: names for path, names in wrong.items() if names}
 
 
+@pytest.mark.parametrize("folder", ["engine", "workbench", "apps"])
+def test_what_is_shipped_is_found_where_a_wheel_puts_it(folder: str) -> None:
+    """A path from a module to the root ends beside other people's packages once it is installed: `shipped` knows both."""
+    paths = {path for path in (ROOT / folder).rglob("*.py") if path != ROOT / "engine" / "shipped.py"}
+    joined = re.compile(r"""/\s*["'](assets|notebooks)["']""")
+    assert not [str(path) for path in paths if joined.search(path.read_text(encoding="utf-8"))]
+
+
 def test_importing_the_engine_is_cheap() -> None:
     code = "import engine, sys; print([m for m in ('torch', 'transformers', 'ranx', 'voyager') if m in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout

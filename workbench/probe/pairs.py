@@ -8,8 +8,9 @@ from pathlib import Path
 
 from engine.errors import InputError
 from engine.reading.rows import Table, read_table
+from engine.shipped import shipped
 
-PAIRS = Path(__file__).resolve().parents[2] / "assets" / "minimal_pairs.jsonl"
+PAIRS = shipped("assets") / "minimal_pairs.jsonl"
 NEEDED = ("question", "right", "wrong")
 UNNAMED = "own pairs"
 LONGEST = 10_000  # characters of a text
