@@ -101,7 +101,7 @@ def test_the_engine_knows_no_user_interface() -> None:
 
 @pytest.mark.parametrize("folder", ["engine", "workbench", "apps"])
 def test_what_is_shipped_is_found_where_a_wheel_puts_it(folder: str) -> None:
-    """A path from a module to the root ends beside other people's packages once it is installed: `shipped` knows both."""
+    """Once installed, the folder above a package is that of other people: `shipped` knows both."""
     paths = {path for path in (ROOT / folder).rglob("*.py") if path != ROOT / "engine" / "shipped.py"}
     joined = re.compile(r"""/\s*["'](assets|notebooks)["']""")
     assert not [str(path) for path in paths if joined.search(path.read_text(encoding="utf-8"))]
