@@ -3,8 +3,8 @@
     python -m benchmarks.bench_plaid_peers --work FOLDER --documents 100000
 
 runs each system in a process of its own under this one, one after the other, on the vectors of `bench_plaid_scale`. A
-build that takes longer than `--limit` seconds is stopped, and the table says so; `--systems` runs some of them again and
-keeps the other rows. It writes `results/plaid-peers.json`, replaces the table of docs/plaid.md and draws
+build that takes longer than `--limit` seconds is stopped, and the table says so; `--systems` runs some of them again
+and keeps the other rows. It writes `results/plaid-peers.json`, replaces the table of docs/plaid.md and draws
 docs/plaid/latencies.svg; `--page` only does the last two.
 """
 
