@@ -25,6 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any
 
 import numpy as np
@@ -36,6 +37,8 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 LOCK = "writer.lock"
 REMAINS = re.compile(r"\w+\.\d{6}\.\w+|\..+\.\d+\.\w+")  # how our files are named: those of others are never touched
+
+_one_header = Lock()  # numpy reads a header by `ast`, where Python 3.11 fails now and then if two threads are in it
 
 
 @dataclass(frozen=True)
@@ -265,7 +268,8 @@ def open_array(folder: Path, manifest: Manifest, name: str, mmap: bool = True) -
     try:
         if "row" in entry:
             return _open_rows(path, entry, mmap)
-        return np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+        with _one_header:
+            return np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
     except Exception as error:  # a damaged header makes numpy raise nearly anything, even the errors of a tokenizer
         raise CorruptDataError(f"{path} cannot be read ({error}): restore it or build it again.") from None
 
