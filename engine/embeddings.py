@@ -309,9 +309,7 @@ class TokenEmbeddings:
         values = storage.open_array(folder, manifest, "values")
         offsets = storage.open_array(folder, manifest, "offsets", mmap=False)
         try:
-            record = (
-                manifest.record
-            )  # earlier versions knew of no added vectors, counted no tokens, or their sums alone
+            record = manifest.record  # earlier versions knew of no added vectors, and of tokens nothing or their sums
             unread, tokens = record.get("unread", (0, 0))
             counts = storage.open_array(folder, manifest, "counts", mmap=False) if "counts" in manifest.files else None
             return cls(

@@ -17,6 +17,7 @@ from engine.metrics import DEFAULT_METRICS, Metric, check_metrics, parse_metric
 from engine.retrieval import Ranking
 
 NOBODY = "\0nobody"  # an id that no document has
+NUMBA_SAYS = r"[\s\S]*unsafe cast from uint64 to int64"  # of a loop counter of ranx, once, while it is compiled
 
 _one_at_a_time = Lock()  # numba's threads, which ranx calls, end the process when two threads of ours come at once
 
@@ -108,9 +109,7 @@ def evaluate(
     notes += _too_short(found, names, len(collection.documents) - bool(own))
     notes += _without_level(found, collection, names)
     with _one_at_a_time, warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", r"[\s\S]*unsafe cast from uint64 to int64"
-        )  # numba's, of a loop counter of ranx
+        warnings.filterwarnings("ignore", NUMBA_SAYS)
         per_query = _values(found, collection, names)
     mean = {name: sum(values.values()) / len(values) for name, values in per_query.items()}
     return Evaluation(mean, per_query, tuple(query for query in rankings if query not in judged), tuple(notes))

@@ -146,6 +146,13 @@ PublicOption = Annotated[
     ),
 ]
 NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")]
+RecipeOption = Annotated[
+    str | None, typer.Option("--settings", help="A YAML file, or a recipe: contrastive, gradcache, distillation, ...")
+]
+TrainSettingOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Repeatable: a field of TrainSettings, batch=64, learning_rate=1e-5, ..."),
+]
 MapOption = Annotated[
     list[str] | None,
     typer.Option(

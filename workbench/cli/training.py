@@ -17,7 +17,9 @@ from workbench.cli.options import (
     JsonOption,
     MapOption,
     ModelOption,
+    RecipeOption,
     SeedOption,
+    TrainSettingOption,
     check_place,
     column_map,
 )
@@ -44,14 +46,8 @@ def train(
     development: Annotated[
         str | None, typer.Option("--collection", help="Collection with judgements, measured before, during and after.")
     ] = None,
-    settings: Annotated[
-        str | None,
-        typer.Option("--settings", help="A YAML file, or a recipe: contrastive, gradcache, distillation, ..."),
-    ] = None,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Repeatable: a field of TrainSettings, batch=64, learning_rate=1e-5, ..."),
-    ] = None,
+    settings: RecipeOption = None,
+    setting: TrainSettingOption = None,
     learns: Annotated[
         str | None,
         typer.Option(

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from engine.errors import InputError
-from workbench.cli.options import BaseOption, DeviceOption, JsonOption, MapOption, SeedOption, column_map
+from workbench.cli.options import (
+    BaseOption,
+    DeviceOption,
+    JsonOption,
+    MapOption,
+    RecipeOption,
+    SeedOption,
+    TrainSettingOption,
+    column_map,
+)
 from workbench.cli.output import note, progress_bars, show_json, show_table
 from workbench.cli.training import settings_from, stopping
 
@@ -32,14 +41,8 @@ def tune(
     development: Annotated[
         str | None, typer.Option("--collection", help="Collection with judgements: each trial becomes a run on it.")
     ] = None,
-    settings: Annotated[
-        str | None,
-        typer.Option("--settings", help="A YAML file, or a recipe: contrastive, gradcache, distillation, ..."),
-    ] = None,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Repeatable: a field of TrainSettings, batch=64, learning_rate=1e-5, ..."),
-    ] = None,
+    settings: RecipeOption = None,
+    setting: TrainSettingOption = None,
     mapping: MapOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
