@@ -19,13 +19,13 @@ import numpy as np
 
 from benchmarks.contract_table import replace_between
 from benchmarks.data import collections_folder
+from benchmarks.embedded_head.fit_head import Pairs, encode
 from benchmarks.machine import describe, save
 from engine import Collection, Encoder, Ranking, TokenEmbeddings, evaluate, load_collection, maxsim, pool
 from engine.late_head import LateHead
 from engine.precision import choose_dtype, instructions
 from engine.retrieval import id_order, top_positions
 from workbench.cache import cached_embeddings
-from workbench.embedded.fit_head import Pairs, encode
 from workbench.embedded.model import DOCUMENT_LENGTH, HEAD, QUERY_LENGTH, load
 
 COLLECTIONS = ("embedded", "cranfield", "cisi", "med", "npl")

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.embedded_head.debian_texts import fetch
 from engine import Collection
-from workbench.embedded.debian_texts import fetch
 
 DOCUMENTS, QUESTIONS = 100_000, 500
 FEWEST_WORDS = 6  # of an entry or a gloss

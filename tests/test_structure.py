@@ -140,7 +140,7 @@ def test_the_fixed_names_are_functions_whatever_was_imported_before() -> None:
 
 def test_every_import_of_the_core_is_declared() -> None:
     declared = (ROOT / "pyproject.toml").read_text().lower().replace("_", "-")
-    known = {"yaml": "pyyaml", "PIL": "pillow", "bs4": "beautifulsoup4"}  # import -> package
+    known = {"yaml": "pyyaml", "PIL": "pillow"}  # import -> package
     names = set().union(*(imported(path) for layer in ALLOWED for path in (ROOT / layer).rglob("*.py")))
     foreign = {name.replace("_", "-") for name in names - LAYERS - set(sys.stdlib_module_names)}
     missing = [name for name in sorted(foreign) if f'"{known.get(name, name)}' not in declared]

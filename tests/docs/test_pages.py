@@ -21,12 +21,12 @@ import engine
 import engine.training
 import workbench
 from benchmarks import install_sizes
+from benchmarks.embedded_head.fit_head import HeadSettings
 from docs.tools import hooks, notebooks, places, reference
 from docs.tools.commands import commands, page
 from engine import Encoder
 from engine.errors import WorkbenchError
 from workbench.cli.sharing import worded
-from workbench.embedded.fit_head import HeadSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -90,7 +90,7 @@ def test_commands_and_options_in_sentences_exist(path: Path) -> None:
     assert [name for name in modules if source_of(name) is None] == []
     options = {name: {option for entry in command.params for option in entry.opts} for name, command in KNOWN.items()}
     known = {"--help", "--torch-backend"}.union(*options.values())  # the second is uv's
-    known |= {f"--{entry.name.replace('_', '-')}" for entry in fields(HeadSettings)}  # of workbench.embedded.train
+    known |= {f"--{entry.name.replace('_', '-')}" for entry in fields(HeadSettings)}  # of the tool that makes the head
     for name in modules:
         known |= set(re.findall(r'"(--[a-z][\w-]*)"', source_of(name) or ""))
     wrong = []

@@ -1,6 +1,6 @@
 """Train a head of nested vectors, query weights and mean tokens for the embedded model.
 
-python -m workbench.embedded.train --work FOLDER --output assets/head --pairs medquad/train-pairs.jsonl \
+python -m benchmarks.embedded_head.train --work FOLDER --output assets/head --pairs medquad/train-pairs.jsonl \
     --held-out cranfield --held-out cisi --held-out med --held-out npl --held-out-judged medquad
 
 Pairs are drawn from installed packages, from packages of Debian and from the files given; rows that share text with a
@@ -23,18 +23,18 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.embedded_head.debian_texts import SOURCES, rows_of
+from benchmarks.embedded_head.fit_head import HeadSettings, Pairs, begin_head, encode, fit_head
+from benchmarks.embedded_head.overlap import Seen
+from benchmarks.embedded_head.training_texts import documentation_pairs, halves
 from engine import Collection, Encoder, TokenEmbeddings, load_collection, maxsim, pool
 from engine.errors import InputError
 from engine.late_head import LateHead
 from engine.precision import choose_dtype, instructions
 from engine.storage import replace_text
 from engine.training import read_training_data
-from workbench.embedded.debian_texts import SOURCES, rows_of
 from workbench.embedded.docstrings import cut
-from workbench.embedded.fit_head import HeadSettings, Pairs, begin_head, encode, fit_head
 from workbench.embedded.model import DOCUMENT_LENGTH, QUERY_LENGTH, load
-from workbench.embedded.overlap import Seen
-from workbench.embedded.training_texts import documentation_pairs, halves
 
 # Rows of a source: dictionaries have tens of thousands, questions that people asked a few hundred.
 MOST = {"wordnet": 3500, "dictionary": 2000, "computing": 2000, "jargon": 700, "packages": 2500}

@@ -9,12 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine import Collection, Encoder, TokenEmbeddings
-from engine.errors import InputError
-from engine.late_head import LateHead
-from engine.maxsim.differentiable import maxsim_ragged
-from workbench.embedded.debian_texts import entries_of_dict, glosses_of_wordnet, questions_of_pod
-from workbench.embedded.fit_head import (
+from benchmarks.embedded_head.debian_texts import entries_of_dict, glosses_of_wordnet, questions_of_pod
+from benchmarks.embedded_head.fit_head import (
     HeadSettings,
     Pairs,
     begin_head,
@@ -24,10 +20,14 @@ from workbench.embedded.fit_head import (
     rarity,
     whole_scores,
 )
+from benchmarks.embedded_head.overlap import Seen
+from benchmarks.embedded_head.train import judged_part, known_item, split, train
+from benchmarks.embedded_head.training_texts import halves
+from engine import Collection, Encoder, TokenEmbeddings
+from engine.errors import InputError
+from engine.late_head import LateHead
+from engine.maxsim.differentiable import maxsim_ragged
 from workbench.embedded.model import load
-from workbench.embedded.overlap import Seen
-from workbench.embedded.train import judged_part, known_item, split, train
-from workbench.embedded.training_texts import halves
 
 HELD_OUT = Collection(
     {"a": "The boundary layer of a flat plate at high speed grows with the square root of its length downstream."},
