@@ -19,7 +19,7 @@ from apps.registry import PAGES
 from apps.workspaces import Workspaces
 from engine import Collection, Encoder, TokenEmbeddings
 from engine.errors import InputError
-from engine.pooling import PoolSettings, pooled_tokens
+from engine.pooling import PoolSettings, parse_pool, pooled_tokens
 from engine.tokens import Token
 from workbench.cache import cached_index
 from workbench.experiments.prepare import Prepared, prepare
@@ -59,7 +59,7 @@ class Published:
 
 def publish(
     folder: str | Path, collection: str | Collection = "embedded", model: str | Encoder = "embedded",
-    dim: int | None = None, factor: float = 1.0, bits: int = 8, lessons: bool = True, with_model: bool = True,
+    dim: int | None = None, pool: str | float = "", bits: int = 8, lessons: bool = True, with_model: bool = True,
     questions: int = QUESTIONS, device: str = "auto", progress: Progress | None = None,
 ) -> Published:  # fmt: skip
     """Write a site.
@@ -69,7 +69,7 @@ def publish(
         collection: A name or path for `load_collection`, or a collection.
         model: A name or path for `Encoder.load`, or an encoder that computes in float32.
         dim: Leading coordinates of nested vectors; all when None.
-        factor: The pool factor of the documents, 1 or more.
+        pool: How many vectors of a document stay, as `engine.pooling.parse_pool` reads it: "factor=2", "once".
         bits: Of a coordinate, from 2 to 12.
         lessons: With the lessons.
         with_model: False publishes finished searches only.
@@ -81,8 +81,8 @@ def publish(
         What was written.
 
     Raises:
-        InputError: a folder that holds other things, bits or a factor that cannot be, or a collection too large for a
-            browser; the sentence says what would fit.
+        InputError: a folder that holds other things, bits or pool settings that cannot be, or a collection too large
+            for a browser; the sentence says what would fit.
         UnsupportedError: a model that cannot be exported, or a tokenizer that the browser does not know.
         MissingExtraError: npm or a package is missing.
     """
@@ -92,7 +92,7 @@ def publish(
         raise InputError(f"Expected --bits from {BITS[0]} to {BITS[1]}, got {bits}: choose 8, or 4 for half the size.")
     if questions < 1:
         raise InputError(f"Expected at least one finished question, got {questions}: choose 1 or more.")
-    pooling = PoolSettings(factor)
+    pooling = parse_pool(pool)
     prepared = prepare(collection, model, device=device).at_dim(dim)
     if not prepared.collection.documents:
         raise InputError(f"{prepared.collection.name!r} has no documents: there is nothing to publish.")
@@ -110,7 +110,7 @@ def publish(
     manifest: dict[str, Any] = {"model": None, "documents": None, "answers": {}, "scored_on": ""}
     cosine = None
     if with_model:
-        check_size(documents.n_tokens, documents.dim, bits, _encoder(prepared).nested, factor)
+        check_size(documents.n_tokens, documents.dim, bits, _encoder(prepared).nested, pooling)
         more, told, cosine = _searched(prepared, _float32(model, dim), documents, pooling, bits, report)
         files |= more
         manifest |= {**told, "fetched": sum(len(data) for name, data in files.items() if not name.endswith(".js"))}
@@ -141,8 +141,9 @@ def _checked(prepared: Prepared, bits: int, pooling: PoolSettings, report: Progr
     """The runtime, once nothing that is known before the work speaks against the site."""
     encoder = _encoder(prepared)
     browser_tokenizer(encoder)
-    expected = estimate_tokens(encoder, list(prepared.collection.documents.values()))
-    check_size(round(expected / pooling.factor), prepared.dim, bits, encoder.nested, pooling.factor)
+    expected = estimate_tokens(encoder, list(prepared.collection.documents.values()), pooling)
+    if expected is not None:
+        check_size(expected, prepared.dim, bits, encoder.nested, pooling)
     report("Fetching the runtime", 0, 1)
     found = runtime()
     report("Fetching the runtime", 1, 1)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from engine import Encoder
 from engine.errors import InputError
+from engine.pooling.settings import KEEP_ALL, PoolSettings
 
 MOST_MEMORY = 1 << 30  # bytes of codes, which a browser holds in one piece
 MOST_BYTES = 250_000_000  # of a site's vectors, which every reader fetches
@@ -17,11 +19,14 @@ FACTORS, COARSER = (2, 4, 8, 16), (6, 4, 3, 2)
 ENTROPY = 1.1  # bits that a coordinate takes less than the grid has: measured on the embedded collection
 
 
-def estimate_tokens(encoder: Encoder, texts: Sequence[str]) -> int:
-    """About how many vectors documents will have, from some of them, evenly spread."""
+def estimate_tokens(encoder: Encoder, texts: Sequence[str], pooling: PoolSettings = KEEP_ALL) -> int | None:
+    """About how many vectors documents will have, from some of them, evenly spread; None where only pooling tells."""
+    if pooling.once or pooling.distance is not None:
+        return None
     chosen = np.unique(np.linspace(0, len(texts) - 1, min(SAMPLE, len(texts))).astype(int)).tolist() if texts else []
     some = [str(texts[i]) for i in chosen]
-    found = [len(encoder.tokens(text, "document")) for text in some if text.strip()]
+    share, most = (pooling.importance or 1) / pooling.factor, pooling.tokens or math.inf
+    found = [min(len(encoder.tokens(text, "document")) * share, most) for text in some if text.strip()]
     return round(len(texts) * (sum(found) / len(found))) if found else 0
 
 
@@ -30,7 +35,7 @@ def fetched(tokens: float, dim: int, bits: int) -> float:
     return tokens * dim * max(bits - ENTROPY, 0.7) / 8
 
 
-def check_size(tokens: int, dim: int, bits: int, dims: Sequence[int], factor: float = 1.0) -> None:
+def check_size(tokens: int, dim: int, bits: int, dims: Sequence[int], pooling: PoolSettings = KEEP_ALL) -> None:
     """Refuse a collection that no browser can take.
 
     Args:
@@ -38,7 +43,7 @@ def check_size(tokens: int, dim: int, bits: int, dims: Sequence[int], factor: fl
         dim: Their dimension.
         bits: Of a coordinate.
         dims: Dimensions that the model was trained for.
-        factor: The pool factor of these vectors.
+        pooling: Of these vectors.
 
     Raises:
         InputError: too large; the sentence says how large, and what would fit.
@@ -49,14 +54,16 @@ def check_size(tokens: int, dim: int, bits: int, dims: Sequence[int], factor: fl
 
     if fits(tokens, dim, bits):
         return
-    ways = [f"--pool-factor {factor * f:g}" for f in FACTORS if fits(tokens / f, dim, bits)][:1]
+    further = () if pooling.distance is not None else FACTORS  # which a distance would hold back
+    fewer = {f: f"--pool {replace(pooling, factor=pooling.factor * f)}" for f in further}
+    ways = [way for f, way in fewer.items() if fits(tokens / f, dim, bits)][:1]
     ways += [f"--dim {d}" for d in sorted(dims, reverse=True) if d < dim and fits(tokens, d, bits)][:1]
     ways += [f"--bits {b}" for b in COARSER if b < bits and fits(tokens, dim, b)][:1]
     if not ways:
         smallest = min([d for d in dims if d < dim] or [dim])
-        joint = next((f for f in FACTORS if fits(tokens / f, smallest, min(bits, 4))), None)
+        joint = next((way for f, way in fewer.items() if fits(tokens / f, smallest, min(bits, 4))), None)
         if joint:
-            ways = [f"--pool-factor {factor * joint:g} --dim {smallest} --bits {min(bits, 4)} together"]
+            ways = [f"{joint} --dim {smallest} --bits {min(bits, 4)} together"]
     most = math.floor(MOST_BYTES / max(fetched(1, dim, bits), 1e-9) / 1000) * 1000
     help_ = f"{' or '.join(ways)} would fit." if ways else f"publish fewer documents, at most {most:,} vectors."
     raise InputError(

@@ -71,6 +71,12 @@ class Report:
         return self.parts[-1]["versions"]
 
     @property
+    def scores(self) -> dict[str, Score]:
+        """What was measured, under the names "before" and "after"."""
+        measured = {"before": self.before, "after": self.after}
+        return {when: score for when, score in measured.items() if score is not None}
+
+    @property
     def better(self) -> list[str]:
         """Queries whose nDCG@10 rose by more than .05, most first."""
         return list(self._moved[0])

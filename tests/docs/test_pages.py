@@ -247,7 +247,8 @@ def test_every_command_is_on_its_page_with_its_options() -> None:
     for name, command in KNOWN.items():
         section = text.split(f"## workbench {name}\n")[1].split("\n## ")[0]
         assert (command.help or "").split("\n")[0].split("`")[0] in section
-        options = [option for parameter in command.params if parameter.name != "help" for option in parameter.opts]
+        shown = [entry for entry in command.params if entry.name != "help" and not getattr(entry, "hidden", False)]
+        options = [option for parameter in shown for option in parameter.opts]
         assert all(f"`{option}`" in section for option in options if option.startswith("--"))
 
 

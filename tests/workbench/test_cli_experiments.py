@@ -181,6 +181,8 @@ def test_pool_study_keeps_what_it_measured(folder, capsys) -> None:
     captured = capsys.readouterr()
     assert "nothing was measured, all 3 were there already" in captured.err
     assert [row["factor"] for row in json.loads(captured.out)] == [1, 2, "inf"]
+    assert run("pool-study", "--collection", "tiny", "--pool", "factor=2", "--pool", "inf", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(captured.out)  # the same by the name of all commands
     assert run(*command, "--force", "--output", "numbers.json") == 0
     assert "3 measured" in said(capsys)
     assert run("pool-study", "--collection", "tiny", "--figure", "curve.gif") == 2

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.workbench.typed import run
+from workbench.cli import publishing
 
 TEXTS = {"argmax": "Return the index of the largest value.", "open": "Open a file and return its text."}
 
@@ -56,6 +57,19 @@ def test_a_mistake_is_one_sentence_before_anything_is_loaded(
     printed = " ".join(capsys.readouterr().err.split())
     assert told in printed
     assert not (tmp_path / "site").exists()
+
+
+@pytest.mark.parametrize("typed", [("--pool", "factor=2"), ("--pool", "2"), ("--pool-factor", "2")])
+def test_fewer_vectors_are_asked_for_as_everywhere(typed: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gradio", reason="needs Gradio: pip install 'late-interaction-workbench[apps]'")
+    from apps.publish import Published
+
+    asked: list[object] = []
+    site = Published(Path("site"), 1, 1, 1, 1, 8, None, ())
+    monkeypatch.setattr(publishing, "registered", lambda name: lambda *options: asked.append(options[4]) or site)
+    assert run("publish", "--output", "site", *typed) == 0
+    assert asked == ["factor=2"]
+    assert run("publish", "--output", "site", "--pool-factor", "2", "--pool", "factor=3") == 2
 
 
 def test_finished_searches_need_questions(texts: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from engine.errors import NotFoundError
 from workbench.cli.options import (
@@ -18,21 +19,22 @@ from workbench.cli.options import (
     OutputOption,
     PoolOption,
     ScorerOption,
+    Several,
     SystemOption,
     check_place,
     search_fields,
 )
 from workbench.cli.output import note, progress_bars, show_json, show_table, write_text
 
+if TYPE_CHECKING:
+    from workbench.benchmarks.run import TaskResult
+
 
 def benchmark(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="nanobeir, beir, bright, longembed, vidore, mteb:TASK or irds:NAME.")],
+    name: Annotated[str, Argument(help="nanobeir, beir, bright, longembed, vidore, mteb:TASK or irds:NAME.")],
     tasks: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--tasks", help="Only these tasks, scifact,nfcorpus; repeatable. All of the benchmark if not given."
-        ),
+        Several, Option(help="Only these tasks, scifact,nfcorpus; repeatable. All of the benchmark if not given.")
     ] = None,
     model: ModelOption = "embedded",
     index: IndexOption = "exact",
@@ -41,23 +43,17 @@ def benchmark(
     pool: PoolOption = "",
     k: KOption = 100,
     metric: Annotated[
-        list[str] | None,
-        typer.Option("--metric", help="Repeatable: nDCG@10, R@100, ...; those of the benchmark if not given."),
+        Several, Option(help="Repeatable: nDCG@10, R@100, ...; those of the benchmark if not given.")
     ] = None,
     data: Annotated[
-        str,
-        typer.Option(
-            "--data", help="Where the data is, in the benchmark's layout: a folder, or an owner or dataset on the hub."
-        ),
+        str, Option(help="Where the data is, in the benchmark's layout: a folder, or an owner or dataset on the hub.")
     ] = "",
     device: DeviceOption = "auto",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched, and run nothing.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Say what would be fetched, and run nothing.")] = False,
     force: ForceOption = False,
     report: Annotated[
         Path | None,
-        typer.Option(
-            "--report", help="Also write a .md or .json file from which others can repeat it.", callback=check_place
-        ),
+        Option(help="Also write a .md or .json file from which others can repeat it.", callback=check_place),
     ] = None,
     as_json: JsonOption = False,
     output: OutputOption = None,
@@ -78,15 +74,9 @@ def benchmark(
     _say_downloads(chosen, names, data)
     if dry_run:
         return
-    found = []
     with progress_bars() as told:
-        for result in run_tasks(chosen, names, model, choice, metric, data, device, told, force):
-            found.append(result)
-            if result.problem:
-                note(f"{result.task} was not measured: {result.problem}")
-            elif result.interval is not None:
-                note(f"{result.task}: {result.interval} (run {result.run.id if result.run else ''})")
-    done = BenchmarkResult(chosen, choice, model, tuple(found))
+        results = run_tasks(chosen, names, model, choice, metric, data, device, told, force)
+        done = BenchmarkResult(chosen, choice, model, tuple(map(_said, results)))
     if report is not None:
         write_text(report, write_report(done, _command(context, name), report))
         note(f"Wrote {report}.")
@@ -96,8 +86,17 @@ def benchmark(
         show_table(f"{name}: {model}, {choice['system'] or index}", columns(done), rows(done))
         for sentence in sentences(done):
             note(sentence)
-    if all(result.problem for result in found):
+    if all(result.problem for result in done.tasks):
         raise NotFoundError(f"No task of {name} could be measured: connect once, or give its data with --data.")
+
+
+def _said(result: TaskResult) -> TaskResult:
+    """The result of a task, once it is told."""
+    if result.problem:
+        note(f"{result.task} was not measured: {result.problem}")
+    elif result.interval is not None:
+        note(f"{result.task}: {result.interval} (run {result.run.id if result.run else ''})")
+    return result
 
 
 def _say_downloads(chosen: Any, names: tuple[str, ...], data: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Option
 
 from engine.errors import BusyError, InputError
 from engine.plugins import imported
@@ -134,7 +135,7 @@ def demo(
     port: PortOption = 7860,
     public_name: PublicOption = None,
     no_browser: NoBrowserOption = False,
-    table_only: Annotated[bool, typer.Option("--table-only", help="Print the table, open no page.")] = False,
+    table_only: Annotated[bool, Option("--table-only", help="Print the table, open no page.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Search the documentation of the installed Python in a browser, and measure four ways to do it.
@@ -193,7 +194,7 @@ def demo(
 
 def dashboard(
     host: Annotated[
-        str, typer.Option("--host", help="Address of this machine alone to listen on: the dashboard has no login.")
+        str, Option(help="Address of this machine alone to listen on: the dashboard has no login.")
     ] = "127.0.0.1",
     port: PortOption = 8501,
     public_name: PublicOption = None,
@@ -213,7 +214,7 @@ def dashboard(
 def notebooks(
     port: PortOption = 8888,
     no_browser: NoBrowserOption = False,
-    listed: Annotated[bool, typer.Option("--list", help="Print what there is, open nothing.")] = False,
+    listed: Annotated[bool, Option("--list", help="Print what there is, open nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Open the tutorials in JupyterLab, from a copy that you can change.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from engine.errors import InputError
-from workbench.cli.options import JsonOption
+from workbench.cli.options import JsonOption, Several
 from workbench.cli.output import note, show_json, show_table
 
 UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
@@ -18,18 +18,15 @@ NOT = " (too much)"
 
 def plan(
     documents: Annotated[
-        list[str] | None,
-        typer.Option("--documents", help="Repeatable: how many documents, 1e8 or 100M; 1e7, 1e8 and 1e9 if not given."),
+        Several, Option(help="Repeatable: how many documents, 1e8 or 100M; 1e7, 1e8 and 1e9 if not given.")
     ] = None,
-    tokens: Annotated[float, typer.Option("--tokens", help="Vectors a document, after pooling.")] = 80.0,
-    dim: Annotated[int, typer.Option("--dim", help="Dimensions of a vector.")] = 128,
-    bits: Annotated[int, typer.Option("--bits", help="Bits a dimension that PLAID stores.")] = 4,
-    nodes: Annotated[int, typer.Option("--nodes", help="Machines; 0 takes as few as hold the index in memory.")] = 0,
-    memory: Annotated[str, typer.Option("--memory", help="Memory of a machine, 64G.")] = "64G",
-    cores: Annotated[int, typer.Option("--cores", help="Processors of a machine.")] = 16,
-    rate: Annotated[
-        float, typer.Option("--rate", help="Tokens that a machine encodes in a second; 0 takes what was measured.")
-    ] = 0.0,
+    tokens: Annotated[float, Option(help="Vectors a document, after pooling.")] = 80.0,
+    dim: Annotated[int, Option(help="Dimensions of a vector.")] = 128,
+    bits: Annotated[int, Option(help="Bits a dimension that PLAID stores.")] = 4,
+    nodes: Annotated[int, Option(help="Machines; 0 takes as few as hold the index in memory.")] = 0,
+    memory: Annotated[str, Option(help="Memory of a machine, 64G.")] = "64G",
+    cores: Annotated[int, Option(help="Processors of a machine.")] = 16,
+    rate: Annotated[float, Option(help="Tokens that a machine encodes in a second; 0 takes what was measured.")] = 0.0,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a large collection needs, machines, memory, disk, time of a query and of a build, with the assumptions.

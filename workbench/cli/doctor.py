@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
-import typer
+from typer import Option
 
 from workbench.cli.options import JsonOption
 from workbench.cli.output import show_json, show_table
@@ -42,10 +42,7 @@ def packages() -> dict[str, str | None]:
 
 def doctor(
     model: Annotated[
-        str | None,
-        typer.Option(
-            "--model", help="Also hold this model, in each dtype and on each device, to float32 on the processor."
-        ),
+        str | None, Option(help="Also hold this model, in each dtype and on each device, to float32 on the processor.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

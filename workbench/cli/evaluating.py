@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Option
 
 from engine.errors import InputError
 from workbench.cli.options import (
@@ -20,6 +21,7 @@ from workbench.cli.options import (
     PoolOption,
     SameIdsOption,
     ScorerOption,
+    Several,
     SystemOption,
     WhereOption,
     check_place,
@@ -42,10 +44,9 @@ def evaluate(
     index: IndexOption = "plaid",
     k: KOption = 100,
     metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--metric",
-            help="Repeatable: a name of ranx (ndcg@10) or ir-measures (nDCG@10); nDCG@10 and recall@100 if not given.",
+        Several,
+        Option(
+            help="Repeatable: a name of ranx (ndcg@10) or ir-measures (nDCG@10); nDCG@10 and recall@100 if not given."
         ),
     ] = None,
     scorer: ScorerOption = "index",
@@ -56,13 +57,13 @@ def evaluate(
     device: DeviceOption = "auto",
     force: ForceOption = False,
     run_file: Annotated[
-        Path | None, typer.Option("--run", help="Score the rankings of this TREC run file instead of searching.")
+        Path | None, Option("--run", help="Score the rankings of this TREC run file instead of searching.")
     ] = None,
     save_run: Annotated[
-        Path | None, typer.Option("--save-run", help="Write the rankings as a TREC run file.", callback=check_place)
+        Path | None, Option(help="Write the rankings as a TREC run file.", callback=check_place)
     ] = None,
     save_qrels: Annotated[
-        Path | None, typer.Option("--save-qrels", help="Write the judgements as a TREC file.", callback=check_place)
+        Path | None, Option(help="Write the judgements as a TREC file.", callback=check_place)
     ] = None,
     as_json: JsonOption = False,
     output: OutputOption = None,
@@ -81,19 +82,16 @@ def evaluate(
     from workbench.experiments.prepare import prepare
 
     if run_file is not None:
-        if wrong := given_ones(context, *SEARCHING, "save_run"):
-            raise InputError(f"A run file holds its rankings, so {wrong} beside --run means nothing: leave it out.")
-        _score_file(run_file, collection, metric, same_ids, save_qrels, as_json, output)
+        _score_file(context, run_file, collection, metric, same_ids, save_qrels, as_json, output)
         return
     metrics = tuple(check_metrics(metric or DEFAULT_METRICS))
-    asked = search_fields(context, index, system, scorer, pool, k)
-    asked |= {"metrics": metrics, "same_ids": same_ids, "where": where}
+    asked: dict[str, Any] = {"metrics": metrics, "same_ids": same_ids, "where": where}
+    asked |= search_fields(context, index, system, scorer, pool, k)
     Experiment(**asked)  # a mistake is known before anything is loaded
     prepared = prepare(collection, model, device=device)
     require_judgements(prepared.collection)
-    wanted = prepared.experiment(**asked)
     with progress_bars() as report:
-        found = run(wanted, report, prepared=prepared, force=force)
+        found = run(prepared.experiment(**asked), report, prepared=prepared, force=force)
     if save_run is not None:
         note(f"Wrote {write_run(found.rankings(), save_run, found.id)}.")
     if save_qrels is not None:
@@ -140,8 +138,8 @@ def _show(
 
 
 def _score_file(
-    path: Path, source: str, metric: list[str] | None, same_ids: Any, save_qrels: Path | None, as_json: bool,
-    output: Path | None,
+    context: typer.Context, path: Path, source: str, metric: Several, same_ids: Any, save_qrels: Path | None,
+    as_json: bool, output: Path | None,
 ) -> None:  # fmt: skip
     """Score a TREC run file."""
     from engine import load_collection
@@ -149,6 +147,8 @@ def _score_file(
     from engine.reading.trec import write_qrels
     from workbench.runs.foreign import read_foreign
 
+    if wrong := given_ones(context, *SEARCHING, "save_run"):
+        raise InputError(f"A run file holds its rankings, so {wrong} beside --run means nothing: leave it out.")
     collection = load_collection(source)
     found = read_foreign(path, collection, metric or DEFAULT_METRICS, same_ids, source=source)
     if save_qrels is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from engine.errors import InputError
 from engine.typed import yaml_value
@@ -15,6 +15,7 @@ from workbench.cli.options import (
     LengthOption,
     SameIdsOption,
     ScorerOption,
+    Several,
     SplitOption,
     SystemOption,
     WhereOption,
@@ -25,8 +26,8 @@ from workbench.cli.runs import show_run
 
 
 def run(
-    experiment: Annotated[Path, typer.Argument(help="A YAML file; `workbench run --example` prints one.")] = Path("-"),
-    name: Annotated[str, typer.Option("--name", help="What to call the run; what it measures if not given.")] = "",
+    experiment: Annotated[Path, Argument(help="A YAML file; `workbench run --example` prints one.")] = Path("-"),
+    name: Annotated[str, Option(help="What to call the run; what it measures if not given.")] = "",
     force: ForceOption = False,
     scorer: ScorerOption = "",
     same_ids: SameIdsOption = "",
@@ -35,7 +36,7 @@ def run(
     split: SplitOption = None,
     windows: WindowsOption = None,
     document_length: LengthOption = None,
-    example: Annotated[bool, typer.Option("--example", help="Print an experiment with every setting.")] = False,
+    example: Annotated[bool, Option("--example", help="Print an experiment with every setting.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run an experiment and keep it; what was computed before is not computed again.
@@ -70,21 +71,14 @@ def run(
 
 
 def sweep(
-    experiment: Annotated[Path, typer.Argument(help="A YAML file with what stays the same.", exists=True)],
+    experiment: Annotated[Path, Argument(help="A YAML file with what stays the same.", exists=True)],
     over: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--over", help="Repeatable: a setting and its values, pool_factor=1,2,4; every combination is run."
-        ),
+        Several, Option(help="Repeatable: a setting and its values, pool_factor=1,2,4; every combination is run.")
     ] = None,
-    system: Annotated[
-        list[str] | None, typer.Option("--system", help="Repeatable: each system is run with every combination.")
-    ] = None,
-    processes: Annotated[
-        int | None, typer.Option("--processes", help="Runs at once; as memory and cores allow if not given.")
-    ] = None,
+    system: Annotated[Several, Option(help="Repeatable: each system is run with every combination.")] = None,
+    processes: Annotated[int | None, Option(help="Runs at once; as memory and cores allow if not given.")] = None,
     same_ids: SameIdsOption = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost, run nothing.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Say what it would cost, run nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run every combination of some settings; stages that runs share are computed once, finished runs are found again.

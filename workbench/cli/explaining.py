@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from engine.errors import InputError
 from workbench.cli.browser import app_of
@@ -14,22 +14,15 @@ from workbench.cli.output import note, progress_bars, show_json, show_table
 
 
 def explain(
-    question: Annotated[str, typer.Argument(help="The question.")],
-    document: Annotated[
-        str, typer.Option("--document", help="Id of the document; the best one for the question if not given.")
-    ] = "",
+    question: Annotated[str, Argument(help="The question.")],
+    document: Annotated[str, Option(help="Id of the document; the best one for the question if not given.")] = "",
     save: Annotated[
         Path | None,
-        typer.Option(
-            "--save",
-            help="Also write a picture: .html, .svg or .png; .gif or .webm with the steps one after the other.",
-        ),
+        Option(help="Also write a picture: .html, .svg or .png; .gif or .webm with the steps one after the other."),
     ] = None,
-    level: Annotated[
-        str, typer.Option("--level", help="What a row is: words, or the pieces that the model reads.")
-    ] = "words",
-    dark: Annotated[bool, typer.Option("--dark", help="Draw the picture in the dark theme.")] = False,
-    width: Annotated[int, typer.Option("--width", help="Width of the picture, in pixels.")] = 1000,
+    level: Annotated[str, Option(help="What a row is: words, or the pieces that the model reads.")] = "words",
+    dark: Annotated[bool, Option("--dark", help="Draw the picture in the dark theme.")] = False,
+    width: Annotated[int, Option(help="Width of the picture, in pixels.")] = 1000,
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
     index: IndexOption = "plaid",

@@ -5,53 +5,47 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-import typer
+from typer import Option
 
 from workbench.cli.options import (
     CollectionOption,
     DeviceOption,
+    FigureOption,
     ForceOption,
     JsonOption,
     KOption,
+    MaxQueriesOption,
     ModelOption,
     OutputOption,
     PoolOption,
+    Several,
 )
-from workbench.cli.output import note, out, progress_bars, show_json, show_table
+from workbench.cli.output import note, out, progress_bars, show_json, show_table, until_stopped
 
 if TYPE_CHECKING:
     from workbench.experiments.views.indexes import IndexRow
+    from workbench.experiments.views.recommendation import Recommendation
 
 
 def compare_indexes(
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
     index: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--index",
-            help="Repeatable: plaid, or plaid:bits=2,n_probe=8, ...; exact, plaid, hnsw and fast-plaid if not given.",
+        Several,
+        Option(
+            help="Repeatable: plaid, or plaid:bits=2,n_probe=8, ...; exact, plaid, hnsw and fast-plaid if not given."
         ),
     ] = None,
     pool: PoolOption = "",
     k: KOption = 100,
     matched: Annotated[
-        float,
-        typer.Option(
-            "--matched",
-            help="Also try the fastest settings that find this share of what exact search finds; 0 does not.",
-        ),
+        float, Option(help="Also try the fastest settings that find this share of what exact search finds; 0 does not.")
     ] = 0.95,
-    threads: Annotated[
-        int | None, typer.Option("--threads", help="Threads of every index; all of the machine if not given.")
-    ] = None,
-    max_queries: Annotated[
-        int | None, typer.Option("--max-queries", help="Ask only so many questions, the first ones; all if not given.")
-    ] = None,
-    figure: Annotated[Path | None, typer.Option("--figure", help="Also draw it: an .html, .svg or .png file.")] = None,
+    threads: Annotated[int | None, Option(help="Threads of every index; all of the machine if not given.")] = None,
+    max_queries: MaxQueriesOption = None,
+    figure: FigureOption = None,
     against: Annotated[
-        Path | None,
-        typer.Option("--against", help="A file that --output wrote before: say what has changed since."),
+        Path | None, Option(help="A file that --output wrote before: say what has changed since.")
     ] = None,
     device: DeviceOption = "auto",
     force: ForceOption = False,
@@ -74,19 +68,12 @@ def compare_indexes(
     specs = [parse_spec(text) for text in index] if index else default_indexes()
     parse_pool(pool)
     before = read_rows(against) if against is not None else []
-    if figure is not None:
-        figures.check_place(figure)
-    rows: list[IndexRow] = []
     prepared = prepare(collection, model, device=device)
-    try:
-        with progress_bars() as report:
-            for row in compare(
-                prepared, specs, k, matched or None, max_queries, threads, progress=report, force=force, pool=pool
-            ):
-                rows.append(row)
-                note(f"{row.name}: {row.error or 'measured'}")
-    except KeyboardInterrupt:
-        note("Stopped: what follows was finished.")
+    with progress_bars() as report:
+        measured = compare(
+            prepared, specs, k, matched or None, max_queries, threads, progress=report, force=force, pool=pool
+        )
+        rows = until_stopped(measured, lambda row: (row.name, row.error))
     if figure is not None and any(not row.error for row in rows):
         note(f"Wrote {figures.export(figures.index_frontier(rows), figure)}.")
     if output is not None or as_json:
@@ -118,34 +105,21 @@ def recommend(
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
     max_bytes: Annotated[
-        int | None, typer.Option("--max-bytes", help="At most so many bytes in the files that a search reads.", min=1)
+        int | None, Option(help="At most so many bytes in the files that a search reads.", min=1)
     ] = None,
-    max_ms: Annotated[
-        float | None, typer.Option("--max-ms", help="At most so many milliseconds for a question, in the median.")
-    ] = None,
-    min_quality: Annotated[
-        float, typer.Option("--min-quality", help="Share of exact search's nDCG@10 to keep, 0 to 1.")
-    ] = 0.99,
+    max_ms: Annotated[float | None, Option(help="At most so many milliseconds for a question, in the median.")] = None,
+    min_quality: Annotated[float, Option(help="Share of exact search's nDCG@10 to keep, 0 to 1.")] = 0.99,
     prefer: Annotated[
-        str | None,
-        typer.Option("--prefer", help="small or fast; if not given, fast with --max-bytes and small otherwise."),
+        str | None, Option(help="small or fast; if not given, fast with --max-bytes and small otherwise.")
     ] = None,
-    index: Annotated[
-        list[str] | None, typer.Option("--index", help="Repeatable: kinds to try; exact, plaid and hnsw if not given.")
-    ] = None,
+    index: Annotated[Several, Option(help="Repeatable: kinds to try; exact, plaid and hnsw if not given.")] = None,
     system: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--system", help='Repeatable: whole systems to try, "bm25 + single"; a few if no --index is given.'
-        ),
+        Several, Option(help='Repeatable: whole systems to try, "bm25 + single"; a few if no --index is given.')
     ] = None,
-    seconds: Annotated[float, typer.Option("--seconds", help="Seconds that trying may take, after encoding.")] = 120.0,
+    seconds: Annotated[float, Option(help="Seconds that trying may take, after encoding.")] = 120.0,
     k: KOption = 100,
     pool: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--pool", help="Repeatable: fewer vectors a document to try too, tokens=64, once, distance=.3, ..."
-        ),
+        Several, Option(help="Repeatable: fewer vectors a document to try too, tokens=64, once, distance=.3, ...")
     ] = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -155,13 +129,11 @@ def recommend(
 
     Example: `workbench recommend --collection ../scifact --min-quality 0.99 --max-ms 5`
     """
-    from engine.metrics import metric_name
     from engine.pooling import parse_pool
-    from workbench.experiments.plan import RECOMMENDED, TRIED_SYSTEMS, format_spec
+    from workbench.experiments.plan import RECOMMENDED, TRIED_SYSTEMS
     from workbench.experiments.prepare import prepare
     from workbench.experiments.studies import recommend as search
     from workbench.experiments.system_studies import installed
-    from workbench.experiments.views.index_tables import number
     from workbench.systems.text import parse_system
 
     for text in pool or ():
@@ -177,24 +149,16 @@ def recommend(
         )  # fmt: skip
     if as_json or output:
         show_json(found.to_dict(), output)
-        return
-    columns = ("index or system", "pool\nfactor", "MB", "p50\nms", metric_name(found.metric).replace("@", "\n@"),
-               "of exact", "difference\n(95%)", "R@10", "build\ns")  # fmt: skip
-    rows = [
-        (
-            ("> " if option is found.chosen else "")
-            + format_spec(option.kind, option.changed).replace(":", ":\n", 1).replace(" > ", "\n> "),
-            option.run.experiment.pool or f"{option.factor:g}", number(option.bytes / 1e6), number(option.p50_ms),
-            f"{option.value:.3f}",
-            f"{option.quality:.1%}", f"{option.difference.mean:+.3f}\n({option.difference.low:+.3f} to "
-            f"{option.difference.high:+.3f})", "" if option.recall_10 is None else f"{option.recall_10:.3f}",
-            number(option.build_seconds),
-        )
-        for option in found.tried
-    ]  # fmt: skip
-    show_table(
-        f"{collection}: {len(rows)} ways tried in {found.seconds:.0f} s", columns, rows, f"quality: {found.metric}"
-    )
+    else:
+        _show_recommendation(found, collection)
+
+
+def _show_recommendation(found: Recommendation, collection: str) -> None:
+    """Print what was tried, the choice, its code and how to repeat it."""
+    from workbench.experiments.views.recommendation import options_table
+
+    table = options_table(found, collection)
+    show_table(table.title, table.columns, table.rows, f"quality: {found.metric}")
     out.print(found.reason, soft_wrap=True)
     if found.skipped:
         note(f"Not tried, for lack of time: {'; '.join(found.skipped)}.")

@@ -5,32 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from engine.errors import InputError
-from workbench.cli.options import DeviceOption, JsonOption
+from workbench.cli.options import DeviceOption, JsonOption, Several
 from workbench.cli.output import note, progress_bars, show_json, show_table
 
 
 def merge(
-    model: Annotated[Path, typer.Option("--model", help="Folder of a trained model.")],
+    model: Annotated[Path, Option(help="Folder of a trained model.")],
     base: Annotated[
-        str | None,
-        typer.Option("--base", help="The model that it was trained from; what its record says if not given."),
+        str | None, Option(help="The model that it was trained from; what its record says if not given.")
     ] = None,
-    share: Annotated[
-        float, typer.Option("--share", help="How far --output goes: 0 is the base, 1 the trained model.")
-    ] = 0.5,
-    destination: Annotated[Path | None, typer.Option("--output", help="Folder for the model at --share.")] = None,
+    share: Annotated[float, Option(help="How far --output goes: 0 is the base, 1 the trained model.")] = 0.5,
+    destination: Annotated[Path | None, Option("--output", help="Folder for the model at --share.")] = None,
     collection: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--collection",
-            help="Repeatable: a collection on which every share is measured; give one that is new and one that is not.",
+        Several,
+        Option(
+            help="Repeatable: a collection on which every share is measured; give one that is new and one that is not."
         ),
     ] = None,
-    shares: Annotated[str, typer.Option("--shares", help="The shares that are measured.")] = "0,0.25,0.5,0.75,1",
-    replace: Annotated[bool, typer.Option("--replace", help="Replace the model that --output holds already.")] = False,
+    shares: Annotated[str, Option(help="The shares that are measured.")] = "0,0.25,0.5,0.75,1",
+    replace: Annotated[bool, Option("--replace", help="Replace the model that --output holds already.")] = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -63,14 +59,7 @@ def merge(
     if as_json:
         show_json({
             "base": between.base, "model": str(model), "output": None if destination is None else str(destination),
-            "points": [
-                {"share": point.share, "collections": {
-                    name: {"ndcg@10": score.ndcg, "low": score.low, "high": score.high,
-                           "difference": list(point.differences[name]), "p_value": point.p_values[name],
-                           "run": score.run}
-                    for name, score in point.scores.items()}}
-                for point in points
-            ],
+            "points": [point.to_dict() for point in points],
         })  # fmt: skip
         return
     names = [collection.name for collection in loaded]

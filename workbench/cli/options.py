@@ -9,40 +9,42 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Option
 
 from engine.errors import InputError
 from engine.files import require_place
 from workbench.links import check_public_name
 
+Several = list[str] | None  # an option that may be given more than once
 CollectionOption = Annotated[
     str,
-    typer.Option(
+    Option(
         "--collection",
         help="What to search: embedded, a BEIR folder, a folder of texts, PDF, HTML and .docx files, a table, "
         "owner/name on the hub, irds:NAME, or a benchmark's task, nanobeir:scifact.",
     ),
 ]
-ModelOption = Annotated[str, typer.Option("--model", help="embedded, a model's folder, or owner/name on the hub.")]
+ModelOption = Annotated[str, Option("--model", help="embedded, a model's folder, or owner/name on the hub.")]
 BaseOption = Annotated[
-    str, typer.Option("--model", help="What to train: embedded, a model's folder, or owner/name on the hub.")
+    str, Option("--model", help="What to train: embedded, a model's folder, or owner/name on the hub.")
 ]
 IndexOption = Annotated[
-    str, typer.Option("--index", help="Kind of index, and settings: exact, plaid, plaid:bits=2, hnsw, ...")
+    str, Option("--index", help="Kind of index, and settings: exact, plaid, plaid:bits=2, hnsw, ...")
 ]
-KOption = Annotated[int, typer.Option("--k", help="How many documents are returned for a question.", min=1)]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
-DeviceOption = Annotated[str, typer.Option("--device", help="Where to compute: auto, cpu, cuda, cuda:1 or mps.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+KOption = Annotated[int, Option("--k", help="How many documents are returned for a question.", min=1)]
+SeedOption = Annotated[int, Option("--seed", help="Seed of everything random.")]
+DeviceOption = Annotated[str, Option("--device", help="Where to compute: auto, cpu, cuda, cuda:1 or mps.")]
+JsonOption = Annotated[bool, Option("--json", help="Print JSON instead of a table.")]
 ScorerOption = Annotated[
     str,
-    typer.Option(
+    Option(
         "--scorer",
         help="What ranks: index, as it finds them; exact (MaxSim on the original vectors), xtr, smooth-maxsim, ...",
     ),
 ]
 SameIdsOption = Annotated[
     str,
-    typer.Option(
+    Option(
         "--same-ids",
         help="A document with its question's id: keep it in rankings, or leave-out as BEIR does; auto leaves it out "
         "where it is the question itself.",
@@ -51,20 +53,18 @@ SameIdsOption = Annotated[
 ]
 PoolOption = Annotated[
     str,
-    typer.Option(
+    Option(
         "--pool", help="Fewer vectors a document: factor=2, tokens=64, distance=.3, once, importance=.5, or several."
     ),
 ]
 SystemOption = Annotated[
     str,
-    typer.Option(
-        "--system", help='A whole system, in place of index and scorer: "bm25:k=1000 > maxsim", "bm25 + single".'
-    ),
+    Option("--system", help='A whole system, in place of index and scorer: "bm25:k=1000 > maxsim", "bm25 + single".'),
 ]
 WhereOption = Annotated[
-    str, typer.Option("--where", help='Search only documents whose fields fit a condition: "year >= 2020".')
+    str, Option("--where", help='Search only documents whose fields fit a condition: "year >= 2020".')
 ]
-ForceOption = Annotated[bool, typer.Option("--force", help="Measure again what a kept run has already.")]
+ForceOption = Annotated[bool, Option("--force", help="Measure again what a kept run has already.")]
 
 
 def check_place(path: Path | None) -> Path | None:
@@ -128,48 +128,62 @@ def search_fields(context: typer.Context, index: str, system: str, scorer: str, 
 
 
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", help="Write the result to this file, as JSON.", callback=check_place)
+    Path | None, Option("--output", help="Write the result to this file, as JSON.", callback=check_place)
+]
+
+
+def check_figure(path: Path | None) -> Path | None:
+    """Refuse a figure that could not be written, before the work.
+
+    Raises:
+        InputError: another suffix than .html, .svg and .png, or a folder that is not there.
+    """
+    if path is not None:
+        from workbench.figures import check_place as check
+
+        check(path)
+    return path
+
+
+FigureOption = Annotated[
+    Path | None, Option("--figure", help="Also draw it: an .html, .svg or .png file.", callback=check_figure)
+]
+MaxQueriesOption = Annotated[
+    int | None, Option("--max-queries", help="Ask only so many questions, the first ones; all if not given.", min=1)
 ]
 HostOption = Annotated[
     str,
-    typer.Option(
-        "--host", help="Address to listen on; beyond this machine only with a login, WORKBENCH_AUTH=user:password."
-    ),
+    Option("--host", help="Address to listen on; beyond this machine only with a login, WORKBENCH_AUTH=user:password."),
 ]
-PortOption = Annotated[int, typer.Option("--port", help="Port to listen on; 0 takes a free one.", min=0, max=65535)]
+PortOption = Annotated[int, Option("--port", help="Port to listen on; 0 takes a free one.", min=0, max=65535)]
 PublicOption = Annotated[
-    list[str] | None,
-    typer.Option(
+    Several,
+    Option(
         "--public-name",
         help="Repeatable: a name under which a proxy in front is asked.",
         callback=lambda names: [check_public_name(name) for name in names or ()],  # before anything is loaded
     ),
 ]
-NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")]
+NoBrowserOption = Annotated[bool, Option("--no-browser", help="Do not open the browser.")]
 RecipeOption = Annotated[
-    str | None, typer.Option("--settings", help="A YAML file, or a recipe: contrastive, gradcache, distillation, ...")
+    str | None, Option("--settings", help="A YAML file, or a recipe: contrastive, gradcache, distillation, ...")
 ]
 TrainSettingOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Repeatable: a field of TrainSettings, batch=64, learning_rate=1e-5, ..."),
+    Several, Option("--set", help="Repeatable: a field of TrainSettings, batch=64, learning_rate=1e-5, ...")
 ]
 MapOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--map", help="Which column of the data is what: query=question,positive=answer,negative=n1+n2,scores=."
-    ),
+    Several,
+    Option("--map", help="Which column of the data is what: query=question,positive=answer,negative=n1+n2,scores=."),
 ]
 SplitOption = Annotated[
     str | None,
-    typer.Option(
-        "--split", help="Which judgements of the collection, such as dev; if not given test, where it is there."
-    ),
+    Option("--split", help="Which judgements of the collection, such as dev; if not given test, where it is there."),
 ]
 
 
 PassagesOption = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--passages",
         help="Cut long documents into passages, as 200:40: at most 200 words, 40 of them shared with the one before; "
         "256:32:tokens counts the model's tokens.",
@@ -177,19 +191,19 @@ PassagesOption = Annotated[
 ]
 QrelsOption = Annotated[
     str | None,
-    typer.Option("--qrels", help="Judgements of this file (BEIR, TREC or a table) in place of the collection's own."),
+    Option("--qrels", help="Judgements of this file (BEIR, TREC or a table) in place of the collection's own."),
 ]
 JUDGING = ("evaluate", "compare", "pool_study", "compare_indexes", "compare_systems", "recommend")
 WindowsOption = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--windows",
         help="Read all of a long document, as 256:32: in windows of 256 tokens that share 32; else it is cut.",
     ),
 ]
 LengthOption = Annotated[
     int | None,
-    typer.Option("--document-length", help="Tokens of a document that are read, in place of the model's own limit."),
+    Option("--document-length", help="Tokens of a document that are read, in place of the model's own limit."),
 ]
 CHOICES: dict[str, tuple[Any, tuple[str, ...]]] = {  # option -> its annotation, and the parameters that it is about
     "split": (SplitOption, ("collection", "development")),

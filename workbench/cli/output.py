@@ -7,10 +7,10 @@ import logging
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -24,6 +24,9 @@ from workbench.exports import visible
 if TYPE_CHECKING:
     from workbench.experiments.prepare import Prepared
     from workbench.runs import Run
+
+
+Row = TypeVar("Row")
 
 
 class _Terminal(Console):
@@ -190,6 +193,24 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
             progress.update(tasks[stage], completed=done, total=total)
 
         yield report
+
+
+def until_stopped(rows: Iterable[Row], said: Callable[[Row], tuple[str, str]]) -> list[Row]:
+    """Say of each row that it was measured, or why not; Ctrl-C ends it, and keeps those that were finished.
+
+    Args:
+        rows: As they are measured.
+        said: What to call a row, and why it was not measured, "" where it was.
+    """
+    found: list[Row] = []
+    try:
+        for row in rows:
+            found.append(row)
+            name, error = said(row)
+            note(f"{name}: {error or 'measured'}")
+    except KeyboardInterrupt:
+        note("Stopped: what follows was finished.")
+    return found
 
 
 def _label(stage: str) -> str:

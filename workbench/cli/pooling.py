@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Option
 
 from engine.errors import InputError
-from workbench.cli.options import DeviceOption, ForceOption, JsonOption, ModelOption, OutputOption, SeedOption
+from workbench.cli.options import (
+    DeviceOption,
+    FigureOption,
+    ForceOption,
+    JsonOption,
+    ModelOption,
+    OutputOption,
+    SeedOption,
+    Several,
+)
 from workbench.cli.output import note, out, progress_bars, show_json, show_table, show_warnings
 from workbench.experiments.progress import Steps
 
@@ -21,61 +29,41 @@ if TYPE_CHECKING:
 
 def pool_study(
     collection: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--collection",
-            help="Repeatable: a BEIR folder, a folder of texts, a table, a name, ...; embedded if not given.",
-        ),
+        Several,
+        Option(help="Repeatable: a BEIR folder, a folder of texts, a table, a name, ...; embedded if not given."),
     ] = None,
     model: ModelOption = "embedded",
     against: Annotated[
-        str | None,
-        typer.Option("--against", help="Another model, measured in the same way and drawn beside the first."),
-    ] = None,
-    factor: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--factor",
-            help="Repeatable: a pool factor, 2 keeps half of the vectors and inf one; some from 1 to inf if not given.",
-        ),
+        str | None, Option(help="Another model, measured in the same way and drawn beside the first.")
     ] = None,
     pool: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--pool",
-            help="Repeatable: another way to keep fewer, beside the factors: tokens=64, once, distance=.3, ...",
+        Several,
+        Option(
+            help="Repeatable: factor=2 keeps half of the vectors and factor=inf one, some from 1 to inf if not given; "
+            "or a budget beside the factors: tokens=64, once, distance=.3, ..."
         ),
     ] = None,
+    factor: Annotated[Several, Option(hidden=True)] = None,
     method: Annotated[
-        list[str] | None,
-        typer.Option("--method", help="Repeatable: hierarchical (what is alike merges) or sequential (neighbours do)."),
+        Several, Option(help="Repeatable: hierarchical (what is alike merges) or sequential (neighbours do).")
     ] = None,
     dims: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--dims", help="Leading dimensions to keep, 32,64,96: each with each factor and bits; for nested models."
-        ),
+        Several, Option(help="Leading dimensions to keep, 32,64,96: each with each factor and bits; for nested models.")
     ] = None,
     bits: Annotated[
-        list[str] | None,
-        typer.Option("--bits", help="Bits a dimension, 16,4,2: 32 and 16 are exact search, 8, 4, 2 and 1 are PLAID."),
+        Several, Option(help="Bits a dimension, 16,4,2: 32 and 16 are exact search, 8, 4, 2 and 1 are PLAID.")
     ] = None,
-    budget: Annotated[
-        str | None, typer.Option("--budget", help="Mark the best measured point under it: 2MB, 256B/document.")
-    ] = None,
+    budget: Annotated[str | None, Option(help="Mark the best measured point under it: 2MB, 256B/document.")] = None,
     report: Annotated[
         Path | None,
-        typer.Option(
-            "--report",
-            help="Folder for figures, tables and numbers; also measures both methods and 8, 4, 2 and 1 bits.",
-        ),
+        Option(help="Folder for figures, tables and numbers; also measures both methods and 8, 4, 2 and 1 bits."),
     ] = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     force: ForceOption = False,
     as_json: JsonOption = False,
     output: OutputOption = None,
-    figure: Annotated[Path | None, typer.Option("--figure", help="Also draw it: an .html, .svg or .png file.")] = None,
+    figure: FigureOption = None,
 ) -> None:
     """Measure what fewer token vectors cost: quality with intervals, questions won and lost, bytes, milliseconds.
 
@@ -85,54 +73,51 @@ def pool_study(
     """
     from engine import Encoder
     from workbench import figures
-    from workbench.experiments import plan
-    from workbench.experiments.experiment import Experiment
-    from workbench.experiments.pool_studies import planned
-    from workbench.experiments.views.pool_document import collections_curve, numbers, write_report
+    from workbench.experiments.views.pool_document import figure_of, write_report
     from workbench.experiments.views.pooling import bytes_of_budget
 
-    if figure is not None:
-        figures.check_place(figure)
-    asked: dict[str, Any] = {
-        "factors": [_number(value) for value in factor] if factor else None,
-        "methods": method or (["hierarchical", "sequential"] if report and not (dims or pool) else ["hierarchical"]),
-        "bits": _whole_numbers("--bits", bits) if bits else (list(plan.BITS) if report and not (dims or pool) else []),
-        "dims": _whole_numbers("--dims", dims or []), "pools": pool or [],
-    }  # fmt: skip
-    planned(Experiment(), joint_factors=plan.JOINT_FACTORS, **asked)  # what cannot be is said before anything is loaded
+    asked = _asked([*(factor or ()), *(pool or ())], method, dims, bits, report is not None)
     if budget is not None:
         bytes_of_budget(budget, 1)
     encoders = [Encoder.load(name, device=device) for name in dict.fromkeys(filter(None, (model, against)))]
-    names = collection or ["embedded"]
-    studies = [_study(name, encoder, asked, seed, force) for name in names for encoder in encoders]
+    studies = [_study(name, encoder, asked, seed, force) for name in collection or ["embedded"] for encoder in encoders]
     if report is not None:
         written = write_report(studies[:: len(encoders)], report)  # of the first model
         note(f"Wrote {len(written)} files into {report}.")
     if figure is not None:
-        if asked["dims"] or asked["pools"] or against:
-            most = None if budget is None else bytes_of_budget(budget, studies[0].records[0].documents)
-            drawn = figures.budget_curves([record for study in studies for record in study.records], most)
-        else:
-            several = len(studies) > 1
-            curves = figures.group_curves(collections_curve(studies)) if several else None
-            drawn = curves or figures.pool_curve(studies[0].curve)
-        note(f"Wrote {figures.export(drawn, figure)}.")
-    best = {} if budget is None else {id(entry): _best(entry, budget) for entry in studies}
+        by_bytes = bool(asked["dims"] or asked["pools"] or against)
+        note(f"Wrote {figures.export(figure_of(studies, by_bytes, budget), figure)}.")
     if as_json or output:
-        rows = [
-            numbers(record) | ({"best_under_budget": record is best[id(entry)]} if best else {})
-            for entry in studies for record in entry.records
-        ]  # fmt: skip
-        show_json(rows, output)
+        show_json([row for entry in studies for row in entry.rows(budget)], output)
         return
     for entry in studies:
-        _show(entry, best.get(id(entry)), budget)
+        _show(entry, budget)
 
 
-def _best(entry: Study, budget: str) -> PoolPoint | None:
-    from workbench.experiments.views.pooling import best_under, bytes_of_budget
+def _asked(pools: list[str], methods: Several, dims: Several, bits: Several, reported: bool) -> dict[str, Any]:
+    """What is to be measured, as `pool_study` takes it; a report has both methods and several bits where it can.
 
-    return best_under(entry.records, bytes_of_budget(budget, entry.records[0].documents))
+    Raises:
+        InputError: what cannot be, before anything is loaded.
+    """
+    from engine.pooling import PoolSettings, parse_pool
+    from workbench.experiments import plan
+    from workbench.experiments.experiment import Experiment
+    from workbench.experiments.pool_studies import planned
+
+    ways = {text: parse_pool(text) for text in pools}
+    factors = [way.factor for way in ways.values() if way == PoolSettings(way.factor)]
+    budgets = [text for text, way in ways.items() if way != PoolSettings(way.factor)]
+    full = reported and not (dims or budgets)
+    asked: dict[str, Any] = {
+        "factors": factors or None,
+        "methods": methods or (["hierarchical", "sequential"] if full else ["hierarchical"]),
+        "bits": _whole_numbers("--bits", bits) if bits else (list(plan.BITS) if full else []),
+        "dims": _whole_numbers("--dims", dims or []),
+        "pools": budgets,
+    }
+    planned(Experiment(), joint_factors=plan.JOINT_FACTORS, **asked)
+    return asked
 
 
 def _study(name: str, encoder: Encoder, asked: dict[str, Any], seed: int, force: bool) -> Study:
@@ -173,9 +158,10 @@ def _warn_of_dimensions(encoder: Encoder, dims: list[int]) -> None:
         note(f"{encoder.name} was not trained for {names} of its {encoder.dim} dimensions: they may be poor vectors.")
 
 
-def _show(entry: Study, best: PoolPoint | None, budget: str | None) -> None:
+def _show(entry: Study, budget: str | None) -> None:
     from workbench.experiments.views.pooling import sentence
 
+    best = entry.best_under(budget)
     columns = ("pool\nfactor", "vectors", "nDCG@10", "95%", "recall\n@100", "better /\nworse", "MB", "ms")
     first = entry.records[0]
     title = f"{entry.collection.name}: {first.queries:,} judged questions, {entry.model}, {first.method} pooling"
@@ -198,13 +184,6 @@ def _row(record: PoolPoint, first: PoolPoint, best: bool) -> tuple[str, ...]:
         f"{low:.3f} to {high:.3f}", f"{record.mean['recall@100']:.3f}", f"{len(record.better)} / {len(record.worse)}",
         f"{record.bytes / 1e6:.1f}", f"{record.latency_ms:.1f}",
     )  # fmt: skip
-
-
-def _number(value: str) -> float:
-    try:
-        return math.inf if value in ("inf", "one") else float(value)
-    except ValueError:
-        raise InputError(f"Expected --factor as a number or inf, got {value!r}: 2 halves the vectors.") from None
 
 
 def _whole_numbers(option: str, texts: list[str]) -> list[int]:

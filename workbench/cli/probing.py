@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from workbench.cli.options import DeviceOption, JsonOption, ModelOption, OutputOption
 from workbench.cli.output import note, show_json, show_table
@@ -20,14 +20,9 @@ def probe(
     model: ModelOption = "embedded",
     pairs: Annotated[
         Path | None,
-        typer.Option(
-            "--pairs",
-            help="File with pairs of your own: question, right, wrong, and where you like phenomenon, mirror.",
-        ),
+        Option(help="File with pairs of your own: question, right, wrong, and where you like phenomenon, mirror."),
     ] = None,
-    only_own: Annotated[
-        bool, typer.Option("--only-own", help="Ask only your own pairs, not those of this project.")
-    ] = False,
+    only_own: Annotated[bool, Option("--only-own", help="Ask only your own pairs, not those of this project.")] = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     output: OutputOption = None,

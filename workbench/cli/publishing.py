@@ -5,35 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
-from workbench.cli.options import CollectionOption, DeviceOption, JsonOption, ModelOption
+from workbench.cli.options import CollectionOption, DeviceOption, JsonOption, ModelOption, PoolOption
 from workbench.cli.output import out, progress_bars, show_json
 from workbench.links import registered
 
 
 def publish(
-    output: Annotated[Path, typer.Option("--output", help="A new folder for the site, or a site to replace.")],
+    output: Annotated[Path, Option(help="A new folder for the site, or a site to replace.")],
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
     dim: Annotated[
-        int | None,
-        typer.Option("--dim", help="Dimensions to keep, for a model with nested ones; all if not given.", min=1),
+        int | None, Option(help="Dimensions to keep, for a model with nested ones; all if not given.", min=1)
     ] = None,
-    pool_factor: Annotated[
-        float,
-        typer.Option("--pool-factor", help="Keep one of so many vectors a document: 2 keeps half of them.", min=1),
-    ] = 1.0,
-    bits: Annotated[int, typer.Option("--bits", help="Bits a dimension, 2 to 12.")] = 8,
-    questions: Annotated[
-        int, typer.Option("--questions", help="How many questions of the collection are answered beforehand.", min=1)
-    ] = 12,
-    lessons: Annotated[bool, typer.Option("--lessons/--no-lessons", help="Whether the lessons are in it.")] = True,
+    pool: PoolOption = "",
+    pool_factor: Annotated[float | None, Option(hidden=True, min=1)] = None,
+    bits: Annotated[int, Option(help="Bits a dimension, 2 to 12.")] = 8,
+    questions: Annotated[int, Option(help="How many questions of the collection are answered beforehand.", min=1)] = 12,
+    lessons: Annotated[bool, Option("--lessons/--no-lessons", help="Whether the lessons are in it.")] = True,
     no_model: Annotated[
         bool,
-        typer.Option(
-            "--no-model", help="Leave the model out: only finished searches can be read, and npm is not needed."
-        ),
+        Option("--no-model", help="Leave the model out: only finished searches can be read, and npm is not needed."),
     ] = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -44,9 +37,12 @@ def publish(
     """
     from dataclasses import asdict
 
+    from engine.pooling import parse_pool
+
+    pooling = parse_pool(",".join(filter(None, [f"factor={pool_factor:g}" if pool_factor else "", pool])))
     with progress_bars() as report:
         site = registered("publish")(
-            output, collection, model, dim, pool_factor, bits, lessons, not no_model, questions, device, report
+            output, collection, model, dim, str(pooling), bits, lessons, not no_model, questions, device, report
         )  # fmt: skip
     if as_json:
         show_json({**asdict(site), "folder": str(site.folder)})

@@ -5,25 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from engine.errors import InputError
 from engine.files import require_new
-from workbench.cli.options import CollectionOption, JsonOption, SeedOption
+from workbench.cli.options import CollectionOption, JsonOption, SeedOption, Several
 from workbench.cli.output import note, out, progress_bars, show_json, show_table
 
 
 def questions(
-    output: Annotated[Path, typer.Option("--output", help="A new folder for the collection with its questions.")],
+    output: Annotated[Path, Option(help="A new folder for the collection with its questions.")],
     collection: CollectionOption = "embedded",
-    count: Annotated[int, typer.Option("--count", help="How many questions, at most.", min=1)] = 100,
-    questions_from: Annotated[
-        str, typer.Option("--questions-from", help="Address of an OpenAI-compatible server; texts are sent to it.")
-    ] = "",
-    questions_model: Annotated[
-        str, typer.Option("--questions-model", help="The name of the model on that server.")
-    ] = "default",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, send and write nothing.")] = False,
+    count: Annotated[int, Option(help="How many questions, at most.", min=1)] = 100,
+    questions_from: Annotated[str, Option(help="Address of an OpenAI-compatible server; texts are sent to it.")] = "",
+    questions_model: Annotated[str, Option(help="The name of the model on that server.")] = "default",
+    dry_run: Annotated[bool, Option("--dry-run", help="Say what would be sent, send and write nothing.")] = False,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -67,17 +63,12 @@ def questions(
 
 def check_questions(
     judged: Annotated[
-        Path,
-        typer.Option(
-            "--judged", help="File with the judgements of a person, as JudgingWidget of the notebooks saves them."
-        ),
+        Path, Option(help="File with the judgements of a person, as JudgingWidget of the notebooks saves them.")
     ],
-    runs: Annotated[list[str] | None, typer.Argument(help="Runs on the collection, to be put in order.")] = None,
+    runs: Annotated[Several, Argument(help="Runs on the collection, to be put in order.")] = None,
     collection: CollectionOption = "embedded",
-    metric: Annotated[str, typer.Option("--metric", help="What the runs are ordered by.")] = "ndcg@10",
-    output: Annotated[
-        Path | None, typer.Option("--output", help="A new folder: the collection with the person's judgements.")
-    ] = None,
+    metric: Annotated[str, Option(help="What the runs are ordered by.")] = "ndcg@10",
+    output: Annotated[Path | None, Option(help="A new folder: the collection with the person's judgements.")] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from engine.errors import CorruptDataError, InputError
-from workbench.cli.options import JsonOption, check_place
+from workbench.cli.options import JsonOption, Several, check_place
 from workbench.cli.output import note, out, progress_bars, show_json, show_table, write_text
 
 if TYPE_CHECKING:
@@ -43,14 +44,11 @@ def runs_default(context: typer.Context) -> None:
 
 @runs.command("list")
 def list_all(
-    collection: Annotated[
-        str | None, typer.Option("--collection", help="Only runs on this collection, by its name.")
-    ] = None,
+    collection: Annotated[str | None, Option(help="Only runs on this collection, by its name.")] = None,
     status: Annotated[
-        str | None,
-        typer.Option("--status", help="Only runs in this state: complete, running, interrupted or unreadable."),
+        str | None, Option(help="Only runs in this state: complete, running, interrupted or unreadable.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", help="Rows of the table; 0 shows all.", min=0)] = 50,
+    limit: Annotated[int, Option(help="Rows of the table; 0 shows all.", min=0)] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List runs, the newest first.
@@ -83,7 +81,7 @@ def list_all(
 
 @runs.command("show")
 def show(
-    run_id: Annotated[str, typer.Argument(help="A run, or the beginning of its name.")], as_json: JsonOption = False
+    run_id: Annotated[str, Argument(help="A run, or the beginning of its name.")], as_json: JsonOption = False
 ) -> None:
     """Show one run.
 
@@ -100,7 +98,7 @@ def show(
 
 @runs.command("resume")
 def resume(
-    run_id: Annotated[str, typer.Argument(help="An interrupted run, or the beginning of its name.")],
+    run_id: Annotated[str, Argument(help="An interrupted run, or the beginning of its name.")],
     as_json: JsonOption = False,
 ) -> None:
     """Take up an interrupted run: what it kept is used, the rest is computed.
@@ -118,7 +116,7 @@ def resume(
 
 
 @runs.command("delete")
-def delete(run_id: Annotated[str, typer.Argument(help="The whole name of a run.")]) -> None:
+def delete(run_id: Annotated[str, Argument(help="The whole name of a run.")]) -> None:
     """Delete a run.
 
     Example: `workbench runs delete 3f2a91c0b7d4e5f6`
@@ -131,8 +129,8 @@ def delete(run_id: Annotated[str, typer.Argument(help="The whole name of a run."
 
 @runs.command("export")
 def export(
-    run_id: Annotated[str, typer.Argument(help="A run, or the beginning of its name.")],
-    path: Annotated[Path, typer.Argument(help="A .zip for another machine, or a .trec file of its rankings.")],
+    run_id: Annotated[str, Argument(help="A run, or the beginning of its name.")],
+    path: Annotated[Path, Argument(help="A .zip for another machine, or a .trec file of its rankings.")],
 ) -> None:
     """Write a run to a file: a zip that another machine imports, or rankings in TREC format.
 
@@ -146,7 +144,7 @@ def export(
 
 
 @runs.command("import")
-def import_run(path: Annotated[Path, typer.Argument(help="A zip from `workbench runs export`.", exists=True)]) -> None:
+def import_run(path: Annotated[Path, Argument(help="A zip from `workbench runs export`.", exists=True)]) -> None:
     """Import a run that another machine exported.
 
     Example: `workbench runs import run.zip`
@@ -158,37 +156,25 @@ def import_run(path: Annotated[Path, typer.Argument(help="A zip from `workbench 
 
 
 def compare(
-    runs: Annotated[list[str], typer.Argument(help="Two or more: runs, beginnings of their names, TREC run files.")],
-    name: Annotated[
-        list[str] | None, typer.Option("--name", help="Repeatable: what to call the runs, in their order.")
-    ] = None,
+    runs: Annotated[list[str], Argument(help="Two or more: runs, beginnings of their names, TREC run files.")],
+    name: Annotated[Several, Option(help="Repeatable: what to call the runs, in their order.")] = None,
     metric: Annotated[
-        list[str] | None,
-        typer.Option("--metric", help="Repeatable: what to compare; all metrics that the runs share if not given."),
+        Several, Option(help="Repeatable: what to compare; all metrics that the runs share if not given.")
     ] = None,
     test: Annotated[
-        str, typer.Option("--test", help="Significance test, paired by query: student (t-test) or randomization.")
+        str, Option(help="Significance test, paired by query: student (t-test) or randomization.")
     ] = "student",
     correction: Annotated[
-        str,
-        typer.Option("--correction", help="Correction of p for the number of comparisons: holm, bonferroni or none."),
+        str, Option(help="Correction of p for the number of comparisons: holm, bonferroni or none.")
     ] = "holm",
     collection: Annotated[
-        str,
-        typer.Option(
-            "--collection", help="Collection by which TREC run files are judged; that of the first run if not given."
-        ),
+        str, Option(help="Collection by which TREC run files are judged; that of the first run if not given.")
     ] = "",
-    latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX table.")] = False,
-    html: Annotated[
-        Path | None, typer.Option("--html", help="Also write the comparison to this file.", callback=check_place)
-    ] = None,
+    latex: Annotated[bool, Option("--latex", help="Print a LaTeX table.")] = False,
+    html: Annotated[Path | None, Option(help="Also write the comparison to this file.", callback=check_place)] = None,
     seeds: Annotated[
         int,
-        typer.Option(
-            "--seeds",
-            help="Also repeat each run under so many seeds, to see whether a difference is more than their noise.",
-        ),
+        Option(help="Also repeat each run under so many seeds, to see whether a difference is more than their noise."),
     ] = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -215,22 +201,21 @@ def compare(
         note(f"Wrote {html}.")
     if as_json:
         show_json(asdict(comparison))
-        return
-    if latex:
+    elif latex:
         out.print(comparison.to_latex(), soft_wrap=True)
-        return
+    else:
+        _show_comparison(comparison)
+        if seeds:
+            _show_noise(found, list(comparison.scores), comparison, seeds)
+
+
+def _show_comparison(comparison: Comparison) -> None:
+    """Print the table, then a sentence a pair."""
     head, *rows = comparison.rows()
     title = f"{comparison.collection}: {comparison.queries} judged queries, {comparison.test}"
     show_table(title, tuple(head), rows, f"letters: significantly above these systems, {comparison.corrected}")
     for pair in comparison.pairs:
-        out.print(
-            f"{pair.second} against {pair.first}, {pair.metric}: {pair.difference}, corrected p "
-            f"{pair.p_corrected:.3g}, {len(pair.wins)} better, {len(pair.losses)} worse, overlap of the first ten "
-            f"{pair.overlap:.2f}",
-            soft_wrap=True,
-        )
-    if seeds:
-        _show_noise(found, list(comparison.scores), comparison, seeds)
+        out.print(str(pair), soft_wrap=True)
 
 
 def _readable(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument
 
 from engine.errors import InputError
 from engine.files import require_new
@@ -34,7 +35,7 @@ SNIPPET = 90  # characters of a document in a table
 
 def search(
     context: typer.Context,
-    question: Annotated[str, typer.Argument(help="What to look for.")],
+    question: Annotated[str, Argument(help="What to look for.")],
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
     index: IndexOption = "plaid",
@@ -102,8 +103,8 @@ def opened(
 
 
 def encode(
-    texts: Annotated[Path, typer.Argument(help="A collection: a folder or a file.", exists=True)],
-    destination: Annotated[Path, typer.Argument(help="New folder for the token vectors.")],
+    texts: Annotated[Path, Argument(help="A collection: a folder or a file.", exists=True)],
+    destination: Annotated[Path, Argument(help="New folder for the token vectors.")],
     model: ModelOption = "embedded",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -152,7 +153,7 @@ def encode(
 
 
 def index(
-    destination: Annotated[Path, typer.Argument(help="New folder for the index.")],
+    destination: Annotated[Path, Argument(help="New folder for the index.")],
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
     kind: IndexOption = "plaid",

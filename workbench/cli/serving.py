@@ -5,29 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from workbench.cli.browser import app_of, free_port
-from workbench.cli.options import DeviceOption, ModelOption, PublicOption, ScorerOption
+from workbench.cli.options import DeviceOption, ModelOption, PublicOption, ScorerOption, Several
 from workbench.cli.output import note, progress_bars
 
 PORT = 8765
 CollectionsOption = Annotated[
-    list[str] | None,
-    typer.Option(
+    Several,
+    Option(
         "--collection", help="Repeatable: a collection to answer from; the first is meant where a request names none."
     ),
 ]
 IndexesOption = Annotated[
-    list[str] | None,
-    typer.Option(
+    Several,
+    Option(
         "--index",
         help="The kind of index over collections, plaid:bits=2; or, repeatable, a folder that `workbench index` wrote.",
     ),
 ]
 SystemsOption = Annotated[
-    list[str] | None,
-    typer.Option(
+    Several,
+    Option(
         "--system", help="Repeatable: a system over the first collection, built now and not when it is first asked for."
     ),
 ]
@@ -38,33 +38,26 @@ def serve(
     index: IndexesOption = None,
     store: Annotated[
         Path | None,
-        typer.Option(
-            "--store", help="Folder in which requests may make, change and remove collections; without it they may not."
-        ),
+        Option(help="Folder in which requests may make, change and remove collections; without it they may not."),
     ] = None,
     model: ModelOption = "embedded",
     scorer: ScorerOption = "index",
     system: SystemsOption = None,
     device: DeviceOption = "auto",
-    host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; beyond this machine only with --key-file.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option("--port", help="Port to listen on; 0 takes a free one.", min=0, max=65535)
-    ] = PORT,
+    host: Annotated[str, Option(help="Address to listen on; beyond this machine only with --key-file.")] = "127.0.0.1",
+    port: Annotated[int, Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = PORT,
     key_file: Annotated[
-        Path | None,
-        typer.Option("--key-file", help="File with a key a line, or a name and a key; requests then need one of them."),
+        Path | None, Option(help="File with a key a line, or a name and a key; requests then need one of them.")
     ] = None,
     public_name: PublicOption = None,
     shared_batches: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--shared-batches",
             help="Encode together what waits: faster, but numbers differ a little with who else asks.",
         ),
     ] = False,
-    mcp: Annotated[bool, typer.Option("--mcp", help="Also answer the Model Context Protocol, at /mcp.")] = False,
+    mcp: Annotated[bool, Option("--mcp", help="Also answer the Model Context Protocol, at /mcp.")] = False,
 ) -> None:
     """Answer programs over HTTP: encode, search, rerank, explain, trace, and collections that change; /docs lists all.
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-import typer
+from typer import Option
 
 from workbench.cli.options import with_more
 from workbench.cli.output import note
@@ -15,7 +15,7 @@ from workbench.cluster.addresses import LOCAL, is_meant_as_address
 RAY = "--ray"
 RayOption = Annotated[
     str,
-    typer.Option(
+    Option(
         RAY,
         metavar="[ADDRESS]",
         help="Share the work out with Ray: in a cluster of its own on this machine, or in the one at ADDRESS.",

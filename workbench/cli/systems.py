@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from workbench.cli.options import (
     CollectionOption,
     DeviceOption,
+    FigureOption,
     ForceOption,
     JsonOption,
     KOption,
+    MaxQueriesOption,
     ModelOption,
     OutputOption,
+    Several,
 )
-from workbench.cli.output import note, out, progress_bars, show_json, show_table
+from workbench.cli.output import note, out, progress_bars, show_json, show_table, until_stopped
 
 if TYPE_CHECKING:
     from workbench.systems import System
@@ -27,21 +29,15 @@ def compare_systems(
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
     system: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--system", help='Repeatable: bm25, "bm25 + single", "bm25:k=1000 > maxsim", ...; a usual set if not given.'
-        ),
+        Several,
+        Option(help='Repeatable: bm25, "bm25 + single", "bm25:k=1000 > maxsim", ...; a usual set if not given.'),
     ] = None,
     k: KOption = 100,
     metric: Annotated[
-        list[str] | None,
-        typer.Option("--metric", help="Repeatable: nDCG@10 and recall@100 if not given; the first one decides."),
+        Several, Option(help="Repeatable: nDCG@10 and recall@100 if not given; the first one decides.")
     ] = None,
-    max_queries: Annotated[
-        int | None,
-        typer.Option("--max-queries", help="Ask only so many questions, the first ones; all if not given.", min=1),
-    ] = None,
-    figure: Annotated[Path | None, typer.Option("--figure", help="Also draw it: an .html, .svg or .png file.")] = None,
+    max_queries: MaxQueriesOption = None,
+    figure: FigureOption = None,
     device: DeviceOption = "auto",
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -59,22 +55,15 @@ def compare_systems(
     from workbench.experiments.prepare import prepare
     from workbench.experiments.system_studies import compare_systems as compare
     from workbench.experiments.system_studies import compared
-    from workbench.experiments.views.systems import SystemRow
     from workbench.systems.text import parse_system
 
     metrics = tuple(check_metrics(metric or DEFAULT_METRICS))
     for text in system or ():
         parse_system(text)  # a mistake is known before anything is loaded
-    if figure is not None:
-        figures.check_place(figure)
-    prepared, rows = prepare(collection, model, device=device), list[SystemRow]()
-    try:
-        with progress_bars() as report:
-            for row in compare(prepared, system, k, metrics, max_queries, report, force=force):
-                rows.append(row)
-                note(f"{row.text}: {row.error or 'measured'}")
-    except KeyboardInterrupt:
-        note("Stopped: what follows was finished.")
+    prepared = prepare(collection, model, device=device)
+    with progress_bars() as report:
+        measured = compare(prepared, system, k, metrics, max_queries, report, force=force)
+        rows = until_stopped(measured, lambda row: (row.text, row.error))
     found = compared(prepared, rows, metrics, k, max_queries)
     if figure is not None and found.measured:
         note(f"Wrote {figures.export(figures.system_frontier(found), figure)}.")

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from engine.errors import InputError
 from workbench.cli.options import (
@@ -31,15 +32,12 @@ SHOWN = 10  # lost documents that are named
 def trace(
     context: typer.Context,
     question: Annotated[
-        str | None,
-        typer.Argument(help="A question, or the id of one of the collection's; none traces all that are judged."),
+        str | None, Argument(help="A question, or the id of one of the collection's; none traces all that are judged.")
     ] = None,
-    document: Annotated[str | None, typer.Argument(help="The id of the document to follow.")] = None,
+    document: Annotated[str | None, Argument(help="The id of the document to follow.")] = None,
     collection: CollectionOption = "embedded",
     model: ModelOption = "embedded",
-    index: Annotated[
-        str, typer.Option("--index", help="Kind of index with its settings: plaid, or plaid:bits=2,n_probe=1.")
-    ] = "plaid",
+    index: Annotated[str, Option(help="Kind of index with its settings: plaid, or plaid:bits=2,n_probe=1.")] = "plaid",
     system: SystemOption = "",
     k: KOption = 10,
     device: DeviceOption = "auto",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Option
 
 from engine.errors import InputError
 from engine.typed import yaml_value
@@ -26,38 +27,30 @@ from workbench.cli.options import (
 from workbench.cli.output import note, progress_bars, show_json, show_table
 
 if TYPE_CHECKING:
-    from engine import Collection
-    from engine.training import TrainingData, TrainSettings
+    from engine.training import Event, Report
 
 
 def train(
     data: Annotated[
         Path | None,
-        typer.Option(
-            "--data",
-            help="File of pairs, triplets or scored lists; without it the texts of --collection are learned from.",
-        ),
+        Option(help="File of pairs, triplets or scored lists; without it the texts of --collection are learned from."),
     ] = None,
     model: BaseOption = "embedded",
-    destination: Annotated[Path, typer.Option("--output", help="Folder for the trained model.")] = Path("model"),
-    max_steps: Annotated[
-        int, typer.Option("--max-steps", help="Steps at most; 0 takes as many as the epochs need.", min=0)
-    ] = 0,
+    destination: Annotated[Path, Option("--output", help="Folder for the trained model.")] = Path("model"),
+    max_steps: Annotated[int, Option(help="Steps at most; 0 takes as many as the epochs need.", min=0)] = 0,
     development: Annotated[
-        str | None, typer.Option("--collection", help="Collection with judgements, measured before, during and after.")
+        str | None, Option("--collection", help="Collection with judgements, measured before, during and after.")
     ] = None,
     settings: RecipeOption = None,
     setting: TrainSettingOption = None,
     learns: Annotated[
         str | None,
-        typer.Option(
-            "--learns", help="What learns, with settings for a first run: head (minutes on two cores), lora, or all."
-        ),
+        Option(help="What learns, with settings for a first run: head (minutes on two cores), lora, or all."),
     ] = None,
     mapping: MapOption = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    resume: Annotated[bool, Option("--resume", help="Go on from the last checkpoint.")] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Train anew where --output holds a model or checkpoints already.")
+        bool, Option("--replace", help="Train anew where --output holds a model or checkpoints already.")
     ] = False,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
@@ -68,66 +61,57 @@ def train(
     Example: `workbench train --data pairs.jsonl --collection embedded --max-steps 100 --output my-model`
     """
     from engine import load_collection
-    from engine.training import (
-        Evaluated,
-        Event,
-        Started,
-        Step,
-        Stop,
-        TrainSettings,
-        fine_tune,
-        read_training_data,
-    )
+    from engine.training import Stop, TrainSettings, fine_tune, read_training_data
     from engine.training.first import first_settings
     from engine.training.loop import is_first_process
-    from engine.training.report import ALREADY
-    from workbench.experiments.training import as_runs
+    from workbench.experiments.training import as_runs, own_texts, values_of
 
     if resume and replace:
         raise InputError("--resume goes on and --replace starts anew: choose one of the two.")
     options = {"base": model, "seed": seed, "device": device, "max_steps": max_steps}
     first = first_settings(learns) if learns else {}
-    values = first | settings_from(settings, setting or [], options) | {"output": str(destination)}
-    chosen = TrainSettings.from_dict(values)
-    loaded = load_collection(development) if development else None
-    choosing = None
+    chosen = TrainSettings.from_dict(
+        first | settings_from(settings, setting or [], options) | {"output": str(destination)}
+    )
+    loaded, choosing = load_collection(development) if development else None, None
     if data is not None:
         rows = read_training_data(data, column_map(mapping))
     else:
-        rows, choosing, loaded = _own_texts(loaded, chosen)
-    stop = Stop()
+        rows, choosing, loaded = own_texts(loaded, chosen)
+    stop, measure = Stop(), as_runs(chosen, development or "")
     with progress_bars() as report, stopping(stop):
-
-        def show(event: Event) -> None:
-            if isinstance(event, Started):
-                note(f"{event.rows:,} rows, {event.steps:,} steps: {event.counts}")
-            elif isinstance(event, Step):
-                report("steps", event.step, event.steps)
-            elif isinstance(event, Evaluated):
-                told = " on questions set apart" if event.chooses else ""
-                note(f"step {event.step}: nDCG@10 {event.ndcg:.4f} ({event.low:.3f} to {event.high:.3f}){told}")
-
-        measure = as_runs(chosen, development or "")
-        done = fine_tune(chosen, rows, show, loaded, resume, stop, (), replace, measure, choosing)
+        done = fine_tune(chosen, rows, _telling(report), loaded, resume, stop, (), replace, measure, choosing)
     if not is_first_process():  # torchrun starts several, and one result is enough
         return
-    scores = {name: score for name, score in (("before", done.before), ("after", done.after)) if score is not None}
-    runs = {name: score.run for name, score in scores.items()}
     if as_json:
-        means = {name: scores[name].ndcg if name in scores else None for name in ("before", "after")}
-        show_json(
-            {
-                "folder": done.folder, "reason": done.reason, "steps": done.steps, "seconds": done.seconds,
-                "losses": done.losses, "ndcg@10": means, "runs": runs, "p_value": done.p_value, "better": done.better,
-                "kept": done.kept, "measured": {str(step): value for step, value in done.measured.items()},
-                "pool_factors": {when: {f"{factor:g}": score.ndcg for factor, score in curve.items()}
-                                 for when, curve in done.curves.items()},
-                "worse": done.worse, "counts": done.counts, "settings": done.settings, "versions": done.versions,
-            }
-        )  # fmt: skip
-        return
+        show_json(values_of(done))
+    else:
+        _show(done)
+
+
+def _telling(report: Callable[[str, int, int], None]) -> Callable[[Event], None]:
+    """What says how far a training is."""
+    from engine.training import Evaluated, Started, Step
+
+    def show(event: Event) -> None:
+        if isinstance(event, Started):
+            note(f"{event.rows:,} rows, {event.steps:,} steps: {event.counts}")
+        elif isinstance(event, Step):
+            report("steps", event.step, event.steps)
+        elif isinstance(event, Evaluated):
+            told = " on questions set apart" if event.chooses else ""
+            note(f"step {event.step}: nDCG@10 {event.ndcg:.4f} ({event.low:.3f} to {event.high:.3f}){told}")
+
+    return show
+
+
+def _show(done: Report) -> None:
+    """Print what a training came to."""
+    from engine.training.report import ALREADY
+
     table = [
-        (name, f"{score.ndcg:.4f}", f"{score.low:.3f} to {score.high:.3f}", score.run) for name, score in scores.items()
+        (name, f"{score.ndcg:.4f}", f"{score.low:.3f} to {score.high:.3f}", score.run)
+        for name, score in done.scores.items()
     ]
     caption = f"{done.reason} after {done.steps:,} steps and {done.seconds:.0f} s, kept in {done.folder}"
     if done.reason == ALREADY:
@@ -137,40 +121,31 @@ def train(
     if done.p_value is not None:
         caption += f"; p {done.p_value:.3g}, {len(done.better)} questions better, {len(done.worse)} worse"
     show_table("Trained", ("", "nDCG@10", "95% interval", "run"), table, caption)
-    if runs:
-        note(f"Both are runs: `workbench compare {' '.join(runs.values())} --test randomization`, or the dashboard.")
+    if done.scores:
+        runs = " ".join(score.run for score in done.scores.values())
+        note(f"Both are runs: `workbench compare {runs} --test randomization`, or the dashboard.")
 
 
 def mine(
-    data: Annotated[Path, typer.Option("--data", help="File of pairs.")],
-    destination: Annotated[Path, typer.Option("--output", help="File for the rows with negatives, as JSON lines.")],
+    data: Annotated[Path, Option(help="File of pairs.")],
+    destination: Annotated[Path, Option("--output", help="File for the rows with negatives, as JSON lines.")],
     model: ModelOption = "embedded",
     corpus: Annotated[
         str | None,
-        typer.Option(
-            "--collection", help="Also look among the documents of this collection, not only among the positives."
-        ),
+        Option("--collection", help="Also look among the documents of this collection, not only among the positives."),
     ] = None,
     index: IndexOption = "exact",
-    negatives: Annotated[int, typer.Option("--negatives", help="Hard negatives to add to a row.", min=1)] = 1,
-    depth: Annotated[int, typer.Option("--depth", help="How many of the best documents are looked at.", min=1)] = 50,
+    negatives: Annotated[int, Option(help="Hard negatives to add to a row.", min=1)] = 1,
+    depth: Annotated[int, Option(help="How many of the best documents are looked at.", min=1)] = 50,
     skip: Annotated[
-        int,
-        typer.Option(
-            "--skip", help="How many of the best to pass over: they are often answers that nobody judged.", min=0
-        ),
+        int, Option(help="How many of the best to pass over: they are often answers that nobody judged.", min=0)
     ] = 0,
-    margin: Annotated[
-        float, typer.Option("--margin", help="Pass over what scores more than this share of the positive's score.")
-    ] = 0.95,
+    margin: Annotated[float, Option(help="Pass over what scores more than this share of the positive's score.")] = 0.95,
     teacher: Annotated[
-        str | None,
-        typer.Option(
-            "--teacher", help="A cross-encoder, owner/name or a folder, by whose scores the margin must hold too."
-        ),
+        str | None, Option(help="A cross-encoder, owner/name or a folder, by whose scores the margin must hold too.")
     ] = None,
     mapping: MapOption = None,
-    scores: Annotated[bool, typer.Option("--scores", help="Add the teacher's scores, for distillation.")] = False,
+    scores: Annotated[bool, Option("--scores", help="Add the teacher's scores, for distillation.")] = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -257,16 +232,3 @@ class stopping:  # used as a context manager, like a function
         note(f"{self.told} Ctrl+C again ends at once.")
         self.stop.set()
         signal.signal(signal.SIGINT, self.previous)
-
-
-def _own_texts(
-    collection: Collection | None, settings: TrainSettings
-) -> tuple[TrainingData, Collection | None, Collection]:
-    """Rows of a collection's own texts, the judged questions that choose the step, and those that measure."""
-    from engine.training import document_pairs
-    from engine.training.validation import judged_apart
-
-    if collection is None:
-        raise InputError("There is nothing to train on: give pairs with --data, or texts with --collection.")
-    choosing, measuring = judged_apart(collection, settings.seed) if settings.validation else (None, collection)
-    return document_pairs(collection), choosing, measuring

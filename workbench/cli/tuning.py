@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from engine.errors import InputError
 from workbench.cli.options import (
@@ -23,23 +23,16 @@ from workbench.cli.training import settings_from, stopping
 
 
 def tune(
-    data: Annotated[Path, typer.Option("--data", help="File of pairs, triplets or scored lists.")],
+    data: Annotated[Path, Option(help="File of pairs, triplets or scored lists.")],
     over: Annotated[
-        list[str],
-        typer.Option(
-            "--over", help="Repeatable: values or a range of a setting, batch=16,32 or learning_rate=1e-5..1e-3."
-        ),
+        list[str], Option(help="Repeatable: values or a range of a setting, batch=16,32 or learning_rate=1e-5..1e-3.")
     ],
     model: BaseOption = "embedded",
-    destination: Annotated[Path, typer.Option("--output", help="Folder for the models of the trials.")] = Path(
-        "trials"
-    ),
-    trials: Annotated[int, typer.Option("--trials", help="How many trials, in all.", min=1)] = 10,
-    max_steps: Annotated[
-        int, typer.Option("--max-steps", help="Steps of a trial at most; 0 takes as many as the epochs need.", min=0)
-    ] = 0,
+    destination: Annotated[Path, Option("--output", help="Folder for the models of the trials.")] = Path("trials"),
+    trials: Annotated[int, Option(help="How many trials, in all.", min=1)] = 10,
+    max_steps: Annotated[int, Option(help="Steps of a trial at most; 0 takes as many as the epochs need.", min=0)] = 0,
     development: Annotated[
-        str | None, typer.Option("--collection", help="Collection with judgements: each trial becomes a run on it.")
+        str | None, Option("--collection", help="Collection with judgements: each trial becomes a run on it.")
     ] = None,
     settings: RecipeOption = None,
     setting: TrainSettingOption = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from engine import Collection
 from engine.statistics import Interval, p_value, paired
@@ -30,6 +31,17 @@ class MergePoint:
     scores: dict[str, Score]
     differences: dict[str, Interval]
     p_values: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values as JSON has them."""
+        collections = {
+            name: {
+                "ndcg@10": score.ndcg, "low": score.low, "high": score.high, "run": score.run,
+                "difference": list(self.differences[name]), "p_value": self.p_values[name],
+            }
+            for name, score in self.scores.items()
+        }  # fmt: skip
+        return {"share": self.share, "collections": collections}
 
 
 def merge_curve(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from engine import Collection, Encoder
 from engine.errors import InputError
 from engine.maxsim import scorers
+from engine.training import Report, TrainingData, TrainSettings, document_pairs
 from engine.training.development import METRIC, Measure, Score
-from engine.training.settings import TrainSettings
+from engine.training.validation import judged_apart
 from workbench.experiments.execute import run
 from workbench.experiments.experiment import INDEX, Experiment
 from workbench.experiments.prepare import Prepared, prepare
@@ -56,3 +58,40 @@ def _scorer(name: str, model: str) -> str:
     except InputError:
         return INDEX
     return name
+
+
+def own_texts(
+    collection: Collection | None, settings: TrainSettings
+) -> tuple[TrainingData, Collection | None, Collection]:
+    """Rows to train on where nobody has pairs: a collection's own texts.
+
+    Args:
+        collection: With judgements.
+        settings: Of the training.
+
+    Returns:
+        The rows, the part of the collection whose questions choose the step, and the part that measures.
+
+    Raises:
+        InputError: no collection.
+    """
+    if collection is None:
+        raise InputError("There is nothing to train on: give pairs with --data, or texts with --collection.")
+    choosing, measuring = judged_apart(collection, settings.seed) if settings.validation else (None, collection)
+    return document_pairs(collection), choosing, measuring
+
+
+def values_of(done: Report) -> dict[str, Any]:
+    """What a training came to, as JSON values."""
+    record, scores = done.as_dict(), done.scores
+    same = ("reason", "steps", "seconds", "losses", "p_value", "better", "worse", "kept", "measured", "counts",
+            "settings", "versions")  # fmt: skip
+    return {
+        "folder": done.folder,
+        **{name: record[name] for name in same},
+        "ndcg@10": {name: scores[name].ndcg if name in scores else None for name in ("before", "after")},
+        "runs": {name: score.run for name, score in scores.items()},
+        "pool_factors": {
+            when: {f"{factor:g}": score.ndcg for factor, score in curve.items()} for when, curve in done.curves.items()
+        },
+    }

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from apps.publish.codec import FINER, Codes, GradedCodes, differences, pack, unpack, usual
 from apps.publish.size import MOST_BYTES, check_size, fetched
 from engine.errors import InputError
+from engine.pooling import parse_pool
 
 
 @settings(deadline=None, max_examples=40)
@@ -76,13 +77,15 @@ def test_a_kind_that_is_rare_has_no_usual_codes() -> None:
 def test_a_collection_that_is_too_large_is_told_what_would_fit() -> None:
     check_size(272_511, 128, 8, (32, 64, 96, 128))
     with pytest.raises(
-        InputError, match=r"would hold .* MB .*--pool-factor 2 or --dim 64 or --bits 4 would fit"
+        InputError, match=r"would hold .* MB .*--pool factor=2 or --dim 64 or --bits 4 would fit"
     ) as told:
         check_size(3_900_000, 128, 8, (32, 64, 128))
     assert f"{fetched(3_900_000, 128, 8) / 1e6:,.0f} MB" in str(told.value)
-    with pytest.raises(InputError, match="--pool-factor 16 --dim 32 --bits 4 together would fit"):
+    with pytest.raises(InputError, match="--pool factor=16 --dim 32 --bits 4 together would fit"):
         check_size(200_000_000, 128, 8, (32, 64, 128))
     with pytest.raises(InputError, match="publish fewer documents, at most"):
         check_size(10**11, 128, 8, ())
+    with pytest.raises(InputError, match="--pool factor=4,once or --dim 64 or --bits 4 would fit"):
+        check_size(3_900_000, 128, 8, (32, 64, 128), parse_pool("factor=2,once"))
     assert fetched(1, 128, 2) > 0
     assert fetched(2_200_000, 128, 8) < MOST_BYTES

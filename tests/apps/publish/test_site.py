@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -247,6 +248,9 @@ def test_the_same_site_is_written_twice_and_a_foreign_folder_is_kept(
     publish(tmp_path / "site", published_texts, fake_encoder, **options)  # a site of ours may be replaced
     assert _content(tmp_path / "site") == first
     assert sorted(path.name for path in tmp_path.iterdir()) == ["site"]
+    shorter = publish(tmp_path / "once", published_texts, fake_encoder, pool="once,factor=2", **options)
+    assert 0 < shorter.tokens < publish(tmp_path / "once", published_texts, fake_encoder, pool=2, **options).tokens
+    shutil.rmtree(tmp_path / "once")
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "site.json").write_text('{"format": "another"}')
     with pytest.raises(InputError, match="holds other things than a site"):

@@ -55,6 +55,14 @@ class Pair:
         """Whether the corrected p is below .05."""
         return self.p_corrected < LEVEL
 
+    def __str__(self) -> str:
+        """The pair in a sentence."""
+        return (
+            f"{self.second} against {self.first}, {self.metric}: {self.difference}, corrected p "
+            f"{self.p_corrected:.3g}, {len(self.wins)} better, {len(self.losses)} worse, overlap of the first ten "
+            f"{self.overlap:.2f}"
+        )
+
 
 @dataclass(frozen=True)
 class Comparison:

@@ -13,7 +13,7 @@ from engine import Collection, TokenEmbeddings
 from engine.errors import InputError
 from engine.metrics import metric_name
 from engine.storage import replace_text
-from workbench.experiments.views.pooling import PoolPoint, Trade, front, trades
+from workbench.experiments.views.pooling import PoolPoint, Trade, best_under, bytes_of_budget, front, trades
 from workbench.experiments.views.question_groups import GroupPoint, by_document_length, by_query_type, group_curve
 from workbench.exports import Strong, markdown_table
 
@@ -58,6 +58,18 @@ class Study:
         found = [record for record in self.records if alike(record) == alike(self.records[0]) and not record.pool]
         return sorted(found, key=lambda record: record.factor)
 
+    def best_under(self, budget: str | None) -> PoolPoint | None:
+        """The best record under a budget, as `bytes_of_budget` reads it; None where nothing fits, or without one."""
+        if budget is None:
+            return None
+        return best_under(self.records, bytes_of_budget(budget, self.records[0].documents))
+
+    def rows(self, budget: str | None = None) -> list[dict[str, Any]]:
+        """Each record as JSON values; with a budget, whether it is the best under it."""
+        best = self.best_under(budget)
+        marked = lambda record: {} if budget is None else {"best_under_budget": record is best}  # noqa: E731
+        return [numbers(record) | marked(record) for record in self.records]
+
     @property
     def groups(self) -> dict[str, dict[str, list[str]]]:
         """Ways to group the questions that leave at least two groups: by document length, by query type."""
@@ -88,6 +100,27 @@ def write_report(studies: Sequence[Study], folder: str | Path) -> list[Path]:
     replace_text(written[-2], results(studies))
     replace_text(written[-1], json.dumps([numbers(r) for study in studies for r in study.records], indent=0) + "\n")
     return written
+
+
+def figure_of(studies: Sequence[Study], by_bytes: bool, budget: str | None = None) -> Any:
+    """One figure of what was measured.
+
+    Args:
+        studies: At least one.
+        by_bytes: Quality over bytes, for dimensions, budgets and models; else over the factors.
+        budget: Marked among the bytes.
+
+    Returns:
+        A plotly figure.
+    """
+    from workbench import figures
+
+    if by_bytes:
+        most = None if budget is None else bytes_of_budget(budget, studies[0].records[0].documents)
+        return figures.budget_curves([record for study in studies for record in study.records], most)
+    if len(studies) > 1:
+        return figures.group_curves(collections_curve(studies))
+    return figures.pool_curve(studies[0].curve)
 
 
 def _figures(studies: Sequence[Study], folder: Path) -> list[Path]:

@@ -8,7 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from engine.indexes import changed_settings
+from engine.metrics import metric_name
 from engine.statistics import Interval, paired
+from workbench.experiments.plan import format_spec
+from workbench.experiments.views.index_tables import Table, number, share
 from workbench.runs.record import Run
 
 
@@ -138,6 +141,28 @@ class Recommendation:
         chosen = None if self.chosen is None else self.chosen.to_dict()
         options = {"exact": self.exact.to_dict(), "tried": [option.to_dict() for option in self.tried]}
         return {**vars(self), **options, "chosen": chosen}
+
+
+def options_table(found: Recommendation, collection: str) -> Table:
+    """Every way that was tried, the chosen one marked by ">".
+
+    Args:
+        found: The recommendation.
+        collection: What the title calls it.
+    """
+    columns = ("index or system", "pool\nfactor", "MB", "p50\nms", metric_name(found.metric).replace("@", "\n@"),
+               "of exact", "difference\n(95%)", "R@10", "build\ns")  # fmt: skip
+    rows = []
+    for option in found.tried:
+        name = format_spec(option.kind, option.changed).replace(":", ":\n", 1).replace(" > ", "\n> ")
+        difference = option.difference
+        rows.append((
+            f"{'> ' if option is found.chosen else ''}{name}", option.run.experiment.pool or f"{option.factor:g}",
+            number(option.bytes / 1e6), number(option.p50_ms), f"{option.value:.3f}", f"{option.quality:.1%}",
+            f"{difference.mean:+.3f}\n({difference.low:+.3f} to {difference.high:+.3f})", share(option.recall_10),
+            number(option.build_seconds),
+        ))  # fmt: skip
+    return Table(f"{collection}: {len(rows)} ways tried in {found.seconds:.0f} s", columns, tuple(rows))
 
 
 def choose(
