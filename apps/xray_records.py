@@ -12,7 +12,7 @@ from apps.text import segments, visible
 from engine import Collection
 from engine.indexes.trace import Trace
 from engine.tokens import Token
-from workbench.experiments.views.tracing import STORAGE, LostReport, blame, remedy
+from workbench.systems.lost_in_index import STORAGE, IndexLosses, blame, lost_by_index, remedy
 
 MOST_LOST = 100  # documents that are listed
 
@@ -88,7 +88,7 @@ def _cells(trace: Trace, text: str, query: Sequence[Token], document: Sequence[T
     }
 
 
-def lost_record(report: LostReport, collection: Collection) -> dict[str, Any]:
+def lost_record(report: IndexLosses, collection: Collection) -> dict[str, Any]:
     """Where an index loses relevant documents.
 
     Args:
@@ -100,11 +100,11 @@ def lost_record(report: LostReport, collection: Collection) -> dict[str, Any]:
     """
     ordered = sorted(report.lost, key=lambda entry: (entry.rank_exact, entry.query, entry.document))
     return {
-        "k": report.k, "relevant": report.relevant, "found": report.found, "by_index": report.lost_by_index,
+        "k": report.k, "relevant": report.relevant, "found": report.found, "by_index": lost_by_index(report),
         "costs": [
             {"stage": cost.stage, "lost": cost.lost, "share": cost.share, "queries": cost.queries,
              "remedy": cost.remedy}
-            for cost in report.costs
+            for cost in report.stages
         ],
         "lost": [
             {"question": visible(collection.queries[entry.query]), "document": entry.document, "stage": entry.stage,

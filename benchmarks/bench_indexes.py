@@ -21,7 +21,7 @@ from workbench.experiments.prepare import prepare
 from workbench.experiments.studies import compare_indexes
 from workbench.experiments.views.index_tables import as_markdown
 from workbench.experiments.views.indexes import write_rows
-from workbench.experiments.views.tracing import costs_as_markdown, lost_documents
+from workbench.systems.lost_in_index import costs_as_markdown, lost_documents
 
 
 def part_of(everything: Embedded, name: str) -> Embedded:

@@ -21,9 +21,9 @@ from apps.xray_records import lost_record
 from engine import Encoder
 from engine.errors import InputError, NotFoundError
 from engine.explain import explain
-from workbench.experiments.views.tracing import lost_documents
 from workbench.probe import own_pairs, probe
 from workbench.probe.probe import as_json
+from workbench.systems.lost_in_index import lost_documents
 
 MOST_TEXTS = 6
 FACTORS = ("1", "1.5", "2", "3", "4", "6", "8")

@@ -17,7 +17,7 @@ from engine.errors import InputError, NotFoundError
 from engine.indexes import Index, classes
 from workbench.cache import cached_index
 from workbench.experiments.plan import parse_spec
-from workbench.experiments.views.tracing import lost_documents
+from workbench.systems.lost_in_index import lost_documents
 
 K = 10
 MOST_OPEN = 6  # indexes

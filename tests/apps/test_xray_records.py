@@ -11,7 +11,7 @@ import pytest
 from apps.xray_records import lost_record, trace_record
 from engine import Collection, TokenEmbeddings, create_index
 from tests.conftest import FakeEncoder
-from workbench.experiments.views.tracing import lost_documents
+from workbench.systems.lost_in_index import lost_documents
 
 
 @pytest.fixture

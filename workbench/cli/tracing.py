@@ -22,8 +22,8 @@ from workbench.cli.output import note, out, progress_bars, show_json, show_table
 
 if TYPE_CHECKING:
     from engine.indexes.trace import Trace
-    from workbench.experiments.views.tracing import LostReport
     from workbench.systems import System
+    from workbench.systems.lost_in_index import IndexLosses
     from workbench.workspace import Workspace
 
 SHOWN = 10  # lost documents that are named
@@ -99,7 +99,7 @@ def _one(workspace: Workspace, question: str, document: str, k: int, as_json: bo
 
 def _verdict(found: Trace, documents: int) -> str:
     """What became of the document, in a sentence or two."""
-    from workbench.experiments.views.tracing import MODEL, REMEDIES, blame, remedy
+    from workbench.systems.lost_in_index import MODEL, REMEDIES, blame, remedy
 
     if found.rank is not None:
         return f"{found.document} is result {found.rank} of {found.k}."
@@ -115,7 +115,7 @@ def _verdict(found: Trace, documents: int) -> str:
 
 def _all(workspace: Workspace, k: int, as_json: bool) -> None:
     from workbench.experiments.progress import Steps
-    from workbench.experiments.views.tracing import lost_documents, won_back
+    from workbench.systems.lost_in_index import lost_documents, won_back
 
     collection = workspace.collection
     with progress_bars() as report:
@@ -127,20 +127,20 @@ def _all(workspace: Workspace, k: int, as_json: bool) -> None:
         returns = won_back(workspace.index, collection, queries, found)
     if as_json:
         lost = [{name: value for name, value in vars(entry).items() if name != "trace"} for entry in found.lost]
-        show_json({"k": k, "relevant": found.relevant, "found": found.found, "costs": [asdict(c) for c in found.costs],
+        show_json({"k": k, "relevant": found.relevant, "found": found.found, "costs": [asdict(c) for c in found.stages],
                    "lost": lost, "won_back": returns})  # fmt: skip
         return
     _show_costs(found, collection.name, returns)
 
 
-def _show_costs(found: LostReport, name: str, returns: list[tuple[dict[str, Any], int]]) -> None:
+def _show_costs(found: IndexLosses, name: str, returns: list[tuple[dict[str, Any], int]]) -> None:
     from workbench.experiments.plan import format_spec
-    from workbench.experiments.views.tracing import MODEL
+    from workbench.systems.lost_in_index import MODEL, lost_by_index
 
-    rows = [(c.stage, f"{c.lost:,}", f"{c.share:.1%}", f"{c.queries:,}", c.remedy) for c in found.costs]
+    rows = [(c.stage, f"{c.lost:,}", f"{c.share:.1%}", f"{c.queries:,}", c.remedy) for c in found.stages]
     title = f"{name}: relevant documents that are not among the first {found.k}"
     show_table(title, ("lost to", "documents", "of all\nrelevant", "questions", "what wins them back"), rows)
-    by_index = found.lost_by_index
+    by_index = lost_by_index(found)
     out.print(
         f"Of {found.relevant:,} relevant documents {found.found:,} are found; the index lost {by_index:,} that exact "
         f"search returns.", soft_wrap=True,

@@ -9,11 +9,12 @@ from engine import Collection, create_index, maxsim
 from engine.errors import InputError
 from engine.retrieval import rank_of
 from tests.conftest import ragged
-from workbench.experiments.views.tracing import (
+from workbench.systems.lost_in_index import (
     MODEL,
     STORAGE,
     blame,
     costs_as_markdown,
+    lost_by_index,
     lost_documents,
     won_back,
 )
@@ -44,8 +45,8 @@ def report_of(folder, judged, kind, **settings):
 
 def test_exact_search_loses_only_what_the_model_loses(tmp_path, judged):
     _, report = report_of(tmp_path / "i", judged, "exact", dtype="float32")
-    assert (report.relevant, report.found, report.lost_by_index) == (88, 80, 0)
-    assert [(cost.stage, cost.lost, cost.queries) for cost in report.costs] == [(MODEL, 8, 8)]
+    assert (report.relevant, report.found, lost_by_index(report)) == (88, 80, 0)
+    assert [(cost.stage, cost.lost, cost.queries) for cost in report.stages] == [(MODEL, 8, 8)]
     assert all(entry.rank_exact == 150 for entry in report.lost)
 
 
@@ -55,7 +56,7 @@ def test_exact_search_loses_only_what_the_model_loses(tmp_path, judged):
 )
 def test_hnsw_loses_at_the_stage_that_is_too_tight(tmp_path, judged, settings, stage):
     index, report = report_of(tmp_path / "i", judged, "hnsw", dtype="float32", **settings)
-    counted = {cost.stage: cost.lost for cost in report.costs}
+    counted = {cost.stage: cost.lost for cost in report.stages}
     assert counted[stage] > 0
     assert sum(counted.values()) == report.relevant - report.found == len(report.lost)
     for entry in report.lost:
@@ -71,26 +72,26 @@ def test_plaid_with_one_bit_loses_to_quantisation_and_more_bits_win_them_back(tm
     wide = {"n_probe": 1000, "n_candidates": 1000, "n_full_scores": 1000, "n_centroids": 4}
     _, coarse = report_of(tmp_path / "one", judged, "plaid", bits=1, **wide)
     _, fine = report_of(tmp_path / "eight", judged, "plaid", bits=8, **wide)
-    lost = {cost.stage: cost for cost in coarse.costs}
+    lost = {cost.stage: cost for cost in coarse.stages}
     assert lost[STORAGE].lost > 5
     assert "bits" in lost[STORAGE].remedy
-    assert fine.lost_by_index < coarse.lost_by_index / 3
+    assert lost_by_index(fine) < lost_by_index(coarse) / 3
 
 
 def test_raising_the_named_setting_wins_documents_back(tmp_path, judged):
     index, tight = report_of(tmp_path / "i", judged, "plaid", bits=8, n_probe=1, n_candidates=20, n_full_scores=10)
-    cost = max((cost for cost in tight.costs if cost.stage != MODEL), key=lambda cost: cost.lost)
+    cost = max((cost for cost in tight.stages if cost.stage != MODEL), key=lambda cost: cost.lost)
     wider = index.tuned(**{cost.setting: 150})
     after = lost_documents(wider, judged, DOCUMENTS, QUERIES, k=10)
-    assert {c.stage: c.lost for c in after.costs}.get(cost.stage, 0) < cost.lost
+    assert {c.stage: c.lost for c in after.stages}.get(cost.stage, 0) < cost.lost
     assert cost.remedy == f"raise {cost.setting}"
 
 
 def test_a_library_that_cannot_be_looked_into_has_one_stage(tmp_path, judged):
     pytest.importorskip("fast_plaid")
     _, report = report_of(tmp_path / "i", judged, "fast-plaid", nbits=2, n_ivf_probe=1)
-    assert {cost.stage for cost in report.costs} <= {"search", STORAGE, MODEL}
-    assert report.lost_by_index > 0
+    assert {cost.stage for cost in report.stages} <= {"search", STORAGE, MODEL}
+    assert lost_by_index(report) > 0
 
 
 def test_order_of_storage_does_not_matter(tmp_path, judged):
@@ -143,9 +144,9 @@ def test_settings_that_win_documents_back_are_found_by_trying_them(tmp_path, jud
     index, report = report_of(tmp_path / "i", judged, "hnsw", **settings)
     returns = won_back(index, judged, QUERIES, report)
     numbers = [number for _, number in returns]
-    assert report.lost_by_index > 0
+    assert lost_by_index(report) > 0
     assert numbers == sorted(numbers)
-    assert numbers[-1] == report.lost_by_index  # reranked on float32: every one can come back
+    assert numbers[-1] == lost_by_index(report)  # reranked on float32: every one can come back
     assert set(returns[-1][0]) == {"neighbours", "candidates"}
     exact, nothing = report_of(tmp_path / "e", judged, "exact", dtype="float32")
     assert won_back(exact, judged, QUERIES, nothing) == []

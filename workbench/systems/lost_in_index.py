@@ -1,21 +1,21 @@
-"""Where relevant documents were lost: the stage that dropped each one, counted over a collection."""
+"""The relevant documents that an index loses: the stage inside it that dropped each, and what wins them back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from engine import Collection, TokenEmbeddings, maxsim
-from engine.collection import require_judgements
 from engine.errors import InputError
 from engine.indexes import Index
 from engine.indexes.trace import Trace
 from engine.retrieval import check_k, id_order, rank_of
 from workbench.experiments.progress import Progress, Stop
 from workbench.exports import markdown_table
+from workbench.systems.lost import Losses, Lost, StageLoss, counted, losses_of
 
 MODEL, STORAGE = "exact MaxSim", "quantisation"
 REMEDIES = {
@@ -25,25 +25,19 @@ REMEDIES = {
 
 
 @dataclass(frozen=True, eq=False)
-class LostDocument:
-    """A relevant document that is not among the k results of its query.
+class LostDocument(Lost):
+    """A relevant document that an index does not return.
+
+    Its stage is one inside the index, "quantisation" (its original vectors would have kept it), or "exact MaxSim" (not
+    even exact search returns it: the model lost it).
 
     Args:
-        query: Its id.
-        document: Its id.
-        grade: How relevant it is judged.
-        stage: What dropped it: the name of a stage of the search, "quantisation" (its original vectors would have
-            kept it), or "exact MaxSim" (not even exact search returns it: the model lost it).
         setting: The setting that bounds the stage, or the stage where no setting does.
         rank_exact: Its rank by exact MaxSim on the original vectors, 1 is best.
         rank_stored: Its rank by exact MaxSim on the stored vectors; None when the model lost it.
         trace: What the search did with it; None when the model lost it, since no index could have helped.
     """
 
-    query: str
-    document: str
-    grade: int
-    stage: str
     setting: str
     rank_exact: int
     rank_stored: int | None = None
@@ -51,48 +45,24 @@ class LostDocument:
 
 
 @dataclass(frozen=True)
-class StageCost:
-    """What one stage costs over a collection.
+class StageCost(StageLoss):
+    """What one stage of an index costs.
 
     Args:
-        stage: Its name.
         setting: See `LostDocument`.
-        lost: Relevant documents that it dropped.
-        share: Share of all relevant documents.
-        queries: How many queries lost at least one here.
         remedy: Which setting would win them back.
     """
 
-    stage: str
     setting: str
-    lost: int
-    share: float
-    queries: int
     remedy: str
 
 
-@dataclass(frozen=True, eq=False)
-class LostReport:
-    """The lost documents of a collection and the stages that lost them.
+IndexLosses = Losses[LostDocument, StageCost]
 
-    Args:
-        k: Results a query.
-        relevant: Relevant documents of all queries looked at.
-        found: How many are among the k results.
-        lost: The others.
-        costs: One entry a stage that lost something, in the order of the search, the model last.
-    """
 
-    k: int
-    relevant: int
-    found: int
-    lost: tuple[LostDocument, ...]
-    costs: tuple[StageCost, ...]
-
-    @property
-    def lost_by_index(self) -> int:
-        """How many exact search would have returned."""
-        return sum(document.stage != MODEL for document in self.lost)
+def lost_by_index(found: IndexLosses) -> int:
+    """How many of the lost documents exact search would have returned."""
+    return sum(entry.stage != MODEL for entry in found.lost)
 
 
 def blame(trace: Trace) -> tuple[str, str]:
@@ -134,7 +104,7 @@ def lost_documents(
     k: int = 10,
     progress: Progress | None = None,
     stop: Stop | None = None,
-) -> LostReport:
+) -> IndexLosses:
     """Trace every relevant document that an index does not return.
 
     Args:
@@ -161,32 +131,29 @@ def lost_documents(
         )
     position, ties = {name: number for number, name in enumerate(ids)}, id_order(ids)
     numbers = {query: number for number, query in enumerate(collection.queries)}
-    require_judgements(collection)
-    chosen = collection.judged_queries
-    relevant, lost = 0, []
-    for done, query in enumerate(chosen, start=1):
-        grades = collection.relevant(query)
+
+    def lost(query: str, grades: Mapping[str, int]) -> Iterator[LostDocument]:
         vectors = queries.select([numbers[query]])
-        results = set(index.search(vectors, k)[0].ids)
-        relevant += len(grades)
-        missing = sorted(grades.keys() - results)
+        missing = sorted(grades.keys() - set(index.search(vectors, k)[0].ids))
         scores = maxsim(vectors, documents)[0] if missing else np.empty(0, np.float32)
         for name in missing:
             rank = rank_of(position[name], scores, ties)
             if rank > k:
-                lost.append(LostDocument(query, name, grades[name], MODEL, MODEL, rank))
+                yield LostDocument(query, name, grades[name], MODEL, MODEL, rank)
             else:
                 trace = index.trace(vectors, name, k)
-                lost.append(LostDocument(query, name, grades[name], *blame(trace), rank, trace.stored_rank, trace))
+                yield LostDocument(query, name, grades[name], *blame(trace), rank, trace.stored_rank, trace)
+
+    def told(done: int, total: int) -> bool:
         if progress is not None:
-            progress("trace", done, len(chosen))
-        if stop is not None and stop():
-            break
-    return LostReport(k, relevant, relevant - len(lost), tuple(lost), _costs(lost, relevant))
+            progress("trace", done, total)
+        return stop is not None and stop()
+
+    return losses_of(collection, k, lambda *asked: list(lost(*asked)), _costs, told)
 
 
 def won_back(
-    index: Index, collection: Collection, queries: TokenEmbeddings, report: LostReport
+    index: Index, collection: Collection, queries: TokenEmbeddings, report: IndexLosses
 ) -> list[tuple[dict[str, Any], int]]:
     """Try the search settings of a kind, cheapest first, on the questions that the index lost documents of.
 
@@ -220,26 +187,19 @@ def _costs(lost: Sequence[LostDocument], relevant: int) -> tuple[StageCost, ...]
     for entry in lost:
         groups.setdefault((entry.stage, entry.setting), []).append(entry)
 
-    def along_the_search(pair: tuple[str, str]) -> int:
-        trace = groups[pair][0].trace
-        return 1000 if trace is None else len(trace.stages) + 100 * (pair[0] == STORAGE)
+    def along_the_search(group: tuple[tuple[str, str], list[LostDocument]]) -> int:
+        (stage, _), (first, *_) = group
+        return 1000 if first.trace is None else len(first.trace.stages) + 100 * (stage == STORAGE)
 
     return tuple(
-        StageCost(
-            stage,
-            setting,
-            len(groups[stage, setting]),
-            len(groups[stage, setting]) / relevant,
-            len({entry.query for entry in groups[stage, setting]}),
-            remedy(setting, groups[stage, setting][0].trace),
-        )
-        for stage, setting in sorted(groups, key=along_the_search)
+        StageCost(*counted(stage, here, relevant), setting, remedy(setting, here[0].trace))
+        for (stage, setting), here in sorted(groups.items(), key=along_the_search)
     )
 
 
-def costs_as_markdown(report: LostReport) -> str:
+def costs_as_markdown(report: IndexLosses) -> str:
     """The table of a report in Markdown, with a line that sums it up."""
     head = ("stage", "relevant documents lost", "share", "queries", "what wins them back")
-    rows = [(cost.stage, cost.lost, f"{cost.share:.1%}", cost.queries, cost.remedy) for cost in report.costs]
+    rows = [(cost.stage, cost.lost, f"{cost.share:.1%}", cost.queries, cost.remedy) for cost in report.stages]
     total = f"Of {report.relevant} relevant documents {report.found} are among the first {report.k}; "
-    return markdown_table(head, rows) + f"\n{total}the index lost {report.lost_by_index} that exact search returns."
+    return markdown_table(head, rows) + f"\n{total}the index lost {lost_by_index(report)} that exact search returns."
