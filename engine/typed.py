@@ -23,7 +23,9 @@ def yaml_value(text: str) -> Any:
 
 
 def number_or_same(value: Any) -> Any:
-    """A text that is a number as that number, anything else as it is."""
+    """A text that is a number as that number, in lists too; anything else as it is."""
+    if isinstance(value, list):
+        return [number_or_same(entry) for entry in value]
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:

@@ -22,6 +22,7 @@ from engine.errors import CorruptDataError, InputError
 from engine.files import replace_text
 from engine.maxsim.exact import maxsim
 from engine.model_names import ModelName
+from engine.typed import json_or_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -173,12 +174,12 @@ def parse(name: str) -> tuple[str, dict[str, float]]:
     settings: dict[str, float] = {}
     for text in tail.split(",") if tail else ():
         key, found, value = text.partition("=")
-        try:
-            settings[key.strip()] = json.loads(value)
-        except ValueError:
-            found = ""
-        if not found or isinstance(settings[key.strip()], bool) or not isinstance(settings[key.strip()], (int, float)):
+        number = json_or_text(value)
+        if not found or isinstance(number, bool) or not isinstance(number, (int, float)):
             raise InputError(f"Expected settings of a scorer as name=number, got {text!r}: write {head}:name=2.")
+        if (key := key.strip()) in settings:
+            raise InputError(f"{name!r} gives {key} twice: keep one of the two.")
+        settings[key] = number
     return head, settings
 
 

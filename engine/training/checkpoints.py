@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from engine.collection import Collection
 from engine.errors import CorruptDataError, InputError, NotFoundError
-from engine.files import make_folder, replace_text, require_place, writing
+from engine.files import file_lock, make_folder, missing_folders, remove_empty, replace_text, require_place, writing
 from engine.training.data import TrainingData
 from engine.training.settings import TrainSettings
 
@@ -77,10 +77,33 @@ def check_new(output: Path, replace: bool) -> None:
     trained = {"modules.json", REPORT} & set(held)
     if (trained or any((output / CHECKPOINTS).glob("checkpoint-*"))) and not replace:
         what = "a model" if trained else "the checkpoints of a run"
+        goes_on = "resume goes on from its last checkpoint, " if (output / CHECKPOINTS).is_dir() else ""
         raise InputError(
-            f"{output} holds {what}: resume goes on from its last checkpoint, replace trains anew in its place, or "
-            "give another output folder."
+            f"{output} holds {what}: {goes_on}replace puts a new one in its place, or give another output folder."
         )
+
+
+@contextmanager
+def begun(output: Path) -> Iterator[None]:
+    """Hold the folder of a run; when the run fails before its first checkpoint, nothing of it is left behind.
+
+    Raises:
+        BusyError: another run writes to the folder.
+    """
+    new = missing_folders(output)
+    try:
+        with file_lock(output / LOCK, 0.0):
+            try:
+                yield
+            except BaseException:
+                if last_checkpoint(output) is None:
+                    start_anew(output)
+                raise
+    except BaseException:
+        if new and set(os.listdir(output)) <= {LOCK}:
+            (output / LOCK).unlink(missing_ok=True)
+            remove_empty(new)
+        raise
 
 
 def start_anew(output: Path) -> None:

@@ -29,6 +29,20 @@ def check_fit(settings: TrainSettings, data: TrainingData) -> None:
         raise InputError(f"Expected two rows or more, got {len(data)}: add data.")
     if not math.isfinite(settings.learning_rate):
         raise InputError("Expected a finite learning rate: correct it.")
+    _check_trackers(settings.report_to)
+
+
+def _check_trackers(names: tuple[str, ...]) -> None:
+    """Begin each tracker once: an unknown one, or one that is not installed, says so when it begins."""
+    from transformers.integrations import get_reporting_integration_callbacks
+
+    for name in names if names not in (("all",), ("none",)) else ():
+        try:
+            for begin in get_reporting_integration_callbacks([name]):
+                begin()
+        except (ValueError, RuntimeError, ImportError) as error:
+            reason = str(error).partition(". ")[0].rstrip(".")
+            raise InputError(f"The tracker {name!r} cannot be used ({reason}): install it, or name another.") from None
 
 
 def check_texts(encoder: Encoder, data: TrainingData) -> None:

@@ -61,12 +61,18 @@ class TrainingData:
         columns = {name: [texts[i] for i in rows] for name, texts in self.columns.items()}
         return replace(self, columns=columns, scores=None if self.scores is None else [self.scores[i] for i in rows])
 
-    def check(self, encoder: Encoder | None = None, development: Collection | None = None) -> TrainingData:
+    def check(
+        self,
+        encoder: Encoder | None = None,
+        development: Collection | None = None,
+        lengths: Mapping[str, int] | None = None,
+    ) -> TrainingData:
         """Count over-long texts and drop rows that leak what the development collection asks or holds as answers.
 
         Args:
             encoder: Its lengths say what is over-long; None leaves that uncounted.
             development: Its judged questions and the documents that answer them must not be trained on.
+            lengths: "query" or "document" -> tokens after which training cuts, in place of the encoder's.
 
         Returns:
             The data without leaking rows, with the counts filled in.
@@ -93,7 +99,7 @@ class TrainingData:
         found = self.counts.get("leaking", 0) + len(leaking)  # a second check does not forget the first
         counts = {**self.counts, "leaking": found, "kept": len(kept)}
         if encoder is not None:
-            counts["over_long"] = _count_over_long(kept, encoder)
+            counts["over_long"] = _count_over_long(kept, encoder, lengths or {})
         return replace(kept, counts=counts)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -256,17 +262,19 @@ def _assemble(name: str, examples: Sequence[Example], counts: dict[str, int]) ->
     return TrainingData(by_column, scores or None, {**counts, "kept": len(kept)}, name)
 
 
-def _count_over_long(data: TrainingData, encoder: Encoder) -> int:
+def _count_over_long(data: TrainingData, encoder: Encoder, lengths: Mapping[str, int]) -> int:
     tokenizer = encoder.model.tokenizer
     over = 0
     for column, texts in data.columns.items():
-        limit = encoder.max_length("query" if column == "query" else "document")
+        task = "query" if column == "query" else "document"
+        limit = lengths.get(task, encoder.max_length(task))
         if limit is None or tokenizer is None:
             continue
-        # Only texts that could be too long are tokenised: a token is at least one character.
-        long = [text for text in texts if len(text) > limit]
-        lengths = tokenizer(long, truncation=False)["input_ids"] if long else []
-        over += sum(len(ids) > limit for ids in lengths)
+        # Only texts that could be too long are tokenised: a token that is no special one is at least one byte.
+        most = limit - tokenizer.num_special_tokens_to_add()
+        long = [text for text in texts if len(text.encode()) > most]
+        found = tokenizer(long, truncation=False)["input_ids"] if long else []
+        over += sum(len(ids) > limit for ids in found)
     return over
 
 

@@ -13,9 +13,10 @@ import torch
 
 from engine import nested
 from engine.encoder import Encoder
-from engine.errors import InputError
+from engine.errors import InputError, NotFoundError
 from engine.files import make_folder
 from engine.maxsim import scorers
+from engine.model_names import ModelName
 from engine.training.checkpoints import REPORT, check_new, writing_tensors
 from engine.training.frozen import remembered_backbone
 from engine.training.layout import use_shared_layout
@@ -25,9 +26,12 @@ def base_of(trained: str | Path) -> str:
     """The model that a trained one began as, by the record in its folder.
 
     Raises:
+        NotFoundError: there is no such folder.
         InputError: the folder has no such record.
     """
     path = Path(trained) / REPORT
+    if not path.parent.is_dir():
+        raise NotFoundError(f"There is no folder {trained}: give that of a trained model.")
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["settings"]["base"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -43,7 +47,7 @@ class Interpolation:
         device: A torch device.
 
     Raises:
-        InputError: the two have other weights than each other.
+        InputError: the two have other weights or tokens than each other.
 
     Source:
         Wortsman and others, 2022 (WiSE-FT), arXiv 2109.01903.
@@ -52,12 +56,15 @@ class Interpolation:
     def __init__(self, trained: str | Path, base: str | None = None, device: str = "auto") -> None:
         self.folder, self.base = Path(trained), base or base_of(trained)
         self.encoder = Encoder.load(str(trained), device=device, dtype="float32")
-        first = Encoder.load(self.base, device=device, dtype="float32").model.state_dict()
-        last = self.encoder.model.state_dict()
-        if {name: value.shape for name, value in first.items()} != {name: value.shape for name, value in last.items()}:
+        begun = Encoder.load(self.base, device=device, dtype="float32").model
+        first, last = begun.state_dict(), self.encoder.model.state_dict()
+        same = {name: value.shape for name, value in first.items()} == {
+            name: value.shape for name, value in last.items()
+        }
+        if not same or begun.tokenizer.get_vocab() != self.encoder.model.tokenizer.get_vocab():
             raise InputError(
-                f"Expected a base with the weights of {trained}, got {self.base}, which has others: merge a model with "
-                "the one that it was trained from."
+                f"Expected a base with the {'tokens' if same else 'weights'} of {trained}, got {self.base}, which has "
+                "others: merge a model with the one that it was trained from."
             )
         self._first = {name: value.clone() for name, value in first.items()}
         self._last = {name: value.clone() for name, value in last.items()}
@@ -110,8 +117,9 @@ class Interpolation:
             InputError: a share outside 0 to 1, or a folder that holds something.
         """
         path = Path(output)
-        if path.resolve() == self.folder.resolve():
-            raise InputError(f"{output} is the trained model itself: give another folder.")
+        for what, folder in (("the trained model", self.folder), ("the base", Path(ModelName.parse(self.base).name))):
+            if path.resolve() == folder.resolve():
+                raise InputError(f"{output} is {what} itself: give another folder.")
         check_new(path, replace)
         model = self.at(share).model
         make_folder(path)

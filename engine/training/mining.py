@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from engine.encoder import Encoder
 from engine.errors import InputError
-from engine.indexes import create_index
+from engine.indexes import create_index, index_class
 from engine.training.data import TrainingData
 
 Teacher = Callable[[Sequence[tuple[str, str]]], np.ndarray]
@@ -27,6 +28,7 @@ class MiningSettings:
         skip: Best ranks that are passed over, since they are often unjudged answers.
         margin: A negative must score below this share of the positive's score, by the model and by the teacher.
         index: Kind of the index.
+        index_settings: Of the index, by name.
     """
 
     negatives: int = 1
@@ -34,8 +36,10 @@ class MiningSettings:
     skip: int = 0
     margin: float = 0.95
     index: str = "exact"
+    index_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        index_class(self.index, self.index_settings).parse_settings(self.index_settings)
         if self.negatives < 1 or self.skip < 0 or self.depth < self.skip + self.negatives:
             raise InputError(
                 f"Expected one negative or more among ranks {self.skip + 1} to {self.depth}: raise depth or lower skip."
@@ -78,7 +82,7 @@ def mine(
     for query, positive in zip(data.columns["query"], data.columns["positive"], strict=True):
         answers.setdefault(query, set()).add(positive)
     with tempfile.TemporaryDirectory() as folder:
-        index = create_index(settings.index, Path(folder) / "index")
+        index = create_index(settings.index, Path(folder) / "index", **settings.index_settings)
         index.add([str(i) for i in range(len(texts))], documents)
         rankings = index.search(queries, k=min(settings.depth, len(texts)))
         own = [

@@ -11,6 +11,7 @@ from engine.encoder import Encoder
 from engine.errors import InputError, missing_extra
 from engine.maxsim import scorers
 from engine.merging import added_tokens
+from engine.model_names import context_of
 from engine.nested import check_dimensions, nested_dimensions
 from engine.training.losses import LOSSES, LateInteractionLoss
 from engine.training.probe import USUAL_MINI_BATCH
@@ -51,6 +52,13 @@ def load_for_training(settings: TrainSettings) -> Encoder:
     _pin_lengths(model)
     check_dimensions(settings.dimensions, model.get_embedding_dimension(), settings.base)
     return encoder
+
+
+def cut_at(model: MultiVectorEncoder, settings: TrainSettings) -> dict[str, int]:
+    """Tokens after which the texts of a task are cut, where the settings say: at most as many as the model reads."""
+    most = context_of(model)
+    given = {"query": settings.query_length, "document": settings.document_length}
+    return {task: min(length, most or length) for task, length in given.items() if length}
 
 
 def has_new_projection(encoder: Encoder) -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 
 from engine.collection import Collection, require_judgements
 from engine.encoder import Encoder
-from engine.files import file_lock
 from engine.nested import remember
 from engine.statistics import p_value
 from engine.training import checkpoints
@@ -22,7 +21,7 @@ from engine.training.dropout import fast_dropout_on_cpu
 from engine.training.events import Evaluated, Finished, OnEvent, Saved, Stop
 from engine.training.frozen import remembered_backbone
 from engine.training.loop import Run, is_first_process
-from engine.training.model import has_new_projection, load_for_training, require_training_packages
+from engine.training.model import cut_at, has_new_projection, load_for_training, require_training_packages
 from engine.training.report import ALREADY, Report
 from engine.training.saving import load_report, save_model, save_report
 from engine.training.settings import TrainSettings
@@ -85,7 +84,7 @@ def fine_tune(
     emit: OnEvent = on_event or (lambda event: None)
     encoder = load_for_training(settings)
     encoder.model.eval()
-    data = data.check(encoder, development)
+    data = data.check(encoder, development, cut_at(encoder.model, settings))
     if choosing is not None:
         data = data.check(None, choosing)
     with remembered_backbone(encoder.model) if settings.train_only == "head" else nullcontext():
@@ -103,7 +102,7 @@ def fine_tune(
         rows, apart = (data, choosing) if choosing is not None else set_apart(data, settings.validation, settings.seed)
         choice = Choice(apart, output, settings.pool_factors, settings.patience)
         run = Run(settings, rows, encoder, development, emit, stop or Stop(), tuple(pinned), choice, noise)
-        with file_lock(output / checkpoints.LOCK, 0.0) if is_first_process() else nullcontext():
+        with checkpoints.begun(output) if is_first_process() else nullcontext():
             return _complete(run, origin, record, measure)
 
 

@@ -49,7 +49,8 @@ class TrainSettings:
         mine_every: Steps after which hard negatives are mined again with the model of that step, the first time before
             the first step; 0 keeps the data's.
         mini_batch_tokens: Tokens encoded together, padding included; 0 takes what the probe found fastest.
-        query_length: Tokens after which training questions are cut; 0 keeps the model's.
+        query_length: Tokens after which training questions are cut, at most those that the model has positions for; 0
+            keeps the model's.
         document_length: The same for documents.
         projection: Dimensions that a plain backbone is brought to.
         pool_factors: Pool factors that the loss is taken at, as an index will pool the documents; (1,) pools nothing.
@@ -118,6 +119,9 @@ class TrainSettings:
             raise InputError(f"Expected warmup below 1, a share of the steps, got {self.warmup}: try 0.1.")
         for name, least in (("batch", 1), ("projection", 1), *((name, 0) for name in _COUNTS)):
             require_whole(name, getattr(self, name), least)
+        for kind, names in _TYPED.items():
+            for name in names:
+                _of_type(name, getattr(self, name), kind)
         if self.validation > 0.5:
             raise InputError(f"Expected validation of .5 or less, got {self.validation}: lower it.")
         if (self.validation and not self.evaluate_every) or (self.patience and not self.validation):
@@ -169,6 +173,7 @@ class TrainSettings:
 
 
 _LISTS = ("report_to", "pool_factors", "pool_weights", "dimensions")
+_TYPED = {bool: ("gradient_checkpointing", "gather"), str: ("base", "device", "output")}
 _COUNTS = ("max_steps", "lora_rank", "seed", "evaluate_every", "save_every", "mine_every", "patience",
            "mini_batch_tokens", "query_length", "document_length")  # fmt: skip
 
@@ -177,6 +182,12 @@ def _listed(name: str, value: object) -> tuple[Any, ...]:
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
         raise InputError(f"Expected {name} as a list, got {value!r}: write it in brackets, such as [1, 2, 4].")
     return tuple(value)
+
+
+def _of_type(name: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind) or value == "":
+        what = "true or false" if kind is bool else "a text"
+        raise InputError(f"Expected {name} as {what}, got {value!r}: correct it.")
 
 
 def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:

@@ -16,6 +16,7 @@ from engine.training.batches import Features, text_of
 from engine.training.checkpoints import CHECKPOINTS, load_weights, save_weights, writing_tensors
 from engine.training.data import TrainingData
 from engine.training.losses import LOSSES, LateInteractionLoss
+from engine.training.model import cut_at
 from engine.training.settings import TrainSettings
 from engine.training.watch import Watcher
 
@@ -48,7 +49,6 @@ def build_trainer(
     in_batch = LOSSES[settings.loss].loss.in_batch
     if settings.dtype == "bfloat16" and model.device.type == "mps":
         raise InputError("bfloat16 training does not work on mps: choose float32.")
-    lengths = {"query": settings.query_length, "document": settings.document_length}
     arguments = MultiVectorEncoderTrainingArguments(
         output_dir=str(Path(settings.output) / CHECKPOINTS),
         max_steps=steps,
@@ -69,7 +69,7 @@ def build_trainer(
         dataloader_drop_last=in_batch,  # a last batch of one row would have no negatives
         batch_sampler=BatchSamplers.NO_DUPLICATES if in_batch else BatchSamplers.BATCH_SAMPLER,
         prompts=column_prompts(model, list(rows.columns)),
-        max_length={task: length for task, length in lengths.items() if length} or None,
+        max_length=cut_at(model, settings) or None,
         report_to=list(settings.report_to) or "none",
         disable_tqdm=True,
         remove_unused_columns=False,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.errors import InputError
+from engine.training import TrainSettings
 from workbench import runs as stored
 from workbench.cli import main
 
@@ -50,7 +52,9 @@ def test_mined_rows_train_and_a_finished_run_stays(
     (judged / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + grades)
     mined = tmp_path / "mined.jsonl"
     asked = ["mine", "--data", str(pairs), "--output", str(mined), "--negatives", "2", "--depth", "8", "--json"]
-    assert run([*asked, "--margin", "0.99"]) == 0
+    assert run(["mine", "--data", str(pairs), "--output", str(pairs)]) == 2
+    assert "is the file of pairs itself" in capsys.readouterr().err
+    assert run([*asked, "--margin", "0.99", "--index", "sharded:of=exact,shards=2"]) == 0
     told = json.loads(capsys.readouterr().out)
     rows = [json.loads(line) for line in mined.read_text().splitlines()]
     assert told["counts"]["kept"] == len(rows) >= 4
@@ -131,7 +135,7 @@ def test_a_trained_model_is_merged_with_its_base(
     assert all(0 <= point["collections"]["judged"]["ndcg@10"] <= 1 for point in told["points"])
     assert "share of 0.25" in (merged / "README.md").read_text()
     for wrong, sentence in (
-        (["--output", str(merged)], "replace trains anew"),
+        (["--output", str(merged)], "replace puts a new one in its place"),
         ([], "nothing to do"),
         (["--collection", str(judged), "--shares", "0,2"], "from 0 to 1"),
         (["--collection", str(judged), "--shares", "half"], "numbers from 0 to 1"),
@@ -171,3 +175,28 @@ def test_texts_alone_are_enough_and_nothing_is_not(
     assert "nothing to train on" in capsys.readouterr().err
     assert run([*asked, "--collection", str(judged), "--learns", "everything"]) == 2
     assert "head, lora, all" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["train", "tune"])
+def test_what_is_typed_wins_over_a_recipe_and_set_over_both(
+    command: str, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[TrainSettings] = []
+
+    def stop(settings: TrainSettings, *arguments: object) -> None:
+        asked.append(settings)
+        raise InputError("enough")
+
+    monkeypatch.setattr("engine.training.fine_tune", stop)
+    monkeypatch.setattr("workbench.experiments.tuning.tune", stop)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("seed: 5\nmax_steps: 3\nbase: other\noutput: kept\nbatch: 4\n")
+    begin = [command, "--data", str(pairs), *(("--over", "batch=4,8") if command == "tune" else ())]
+    assert run([*begin, "--settings", str(recipe)]) == 2
+    typed = ["--seed", "0", "--model", "embedded", "--max-steps", "0", "--output", "model"]
+    assert run([*begin, "--settings", str(recipe), *typed]) == 2
+    assert run([*begin, *typed, "--set", "seed=7", "--set", "output=elsewhere"]) == 2
+    found = [(one.seed, one.max_steps, one.base, one.output) for one in asked]
+    assert found == [(5, 3, "other", "kept"), (0, 0, "embedded", "model"), (7, 0, "embedded", "elsewhere")]
+    assert run(begin) == 2
+    assert asked[-1].output == ("trials" if command == "tune" else "model")

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Option
+from typer import Context, Option
 
 from engine.errors import InputError
 from engine.typed import yaml_value
@@ -23,6 +23,7 @@ from workbench.cli.options import (
     TrainSettingOption,
     check_place,
     column_map,
+    given_ones,
 )
 from workbench.cli.output import note, progress_bars, show_json, show_table
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 
 def train(
+    context: Context,
     data: Annotated[
         Path | None,
         Option(help="File of pairs, triplets or scored lists; without it the texts of --collection are learned from."),
@@ -68,11 +70,8 @@ def train(
 
     if resume and replace:
         raise InputError("--resume goes on and --replace starts anew: choose one of the two.")
-    options = {"base": model, "seed": seed, "device": device, "max_steps": max_steps}
     first = first_settings(learns) if learns else {}
-    chosen = TrainSettings.from_dict(
-        first | settings_from(settings, setting or [], options) | {"output": str(destination)}
-    )
+    chosen = TrainSettings.from_dict(first | settings_from(context, settings, setting or []))
     loaded, choosing = load_collection(development) if development else None, None
     if data is not None:
         rows = read_training_data(data, column_map(mapping))
@@ -157,12 +156,15 @@ def mine(
     from engine.training import CachedTeacher, MiningSettings, add_teacher_scores, read_training_data
     from engine.training import mine as add_negatives
     from workbench.elsewhere import spread_encoder
+    from workbench.experiments.plan import parse_spec
     from workbench.experiments.unread import remedy
 
     if scores and teacher is None:
         raise InputError("--scores needs the teacher that gives them: name a cross-encoder with --teacher.")
     check_place(destination)
-    chosen = MiningSettings(negatives, depth, skip, margin, index)
+    if destination.resolve() == data.resolve():
+        raise InputError(f"{destination} is the file of pairs itself: give another file for the mined rows.")
+    chosen = MiningSettings(negatives, depth, skip, margin, *parse_spec(index))
     rows = read_training_data(data, column_map(mapping))
     texts = list(load_collection(corpus).documents.values()) if corpus else None
     judge = None
@@ -188,8 +190,16 @@ def _device(name: str) -> str | None:
     return None if name == "auto" else name
 
 
-def settings_from(recipe: str | None, given: list[str], options: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a recipe, overridden by options that were given, then by --set.
+OPTIONS = {"base": "model", "seed": "seed", "device": "device", "max_steps": "max_steps", "output": "destination"}
+
+
+def settings_from(context: Context, recipe: str | None, given: list[str]) -> dict[str, Any]:
+    """Settings of a recipe, overridden by options that were typed, then by --set.
+
+    Args:
+        context: The call of the command, which knows what was typed.
+        recipe: As --settings has it.
+        given: Each "name=value" of --set.
 
     Raises:
         InputError: the recipe is no mapping, or a setting is not name=value.
@@ -198,9 +208,11 @@ def settings_from(recipe: str | None, given: list[str], options: dict[str, Any])
     from engine.training import TrainSettings
     from engine.training.recipes import recipe_values
 
-    usual = TrainSettings().to_dict()
-    values = {} if recipe is None else recipe_values(recipe)
-    values |= {name: value for name, value in options.items() if value != usual[name]}
+    values, usual = {} if recipe is None else recipe_values(recipe), TrainSettings().to_dict()
+    for name, option in OPTIONS.items():
+        value = str(found) if isinstance(found := context.params[option], Path) else found
+        if given_ones(context, option) or (name not in values and value != usual[name]):
+            values[name] = value
     known = ", ".join(entry.name for entry in fields(TrainSettings))
     for text in given:
         name, found, value = text.partition("=")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option
+from typer import Context, Option
 
-from engine.errors import InputError
 from workbench.cli.options import (
     BaseOption,
     DeviceOption,
@@ -23,6 +22,7 @@ from workbench.cli.training import settings_from, stopping
 
 
 def tune(
+    context: Context,
     data: Annotated[Path, Option(help="File of pairs, triplets or scored lists.")],
     over: Annotated[
         list[str], Option(help="Repeatable: values or a range of a setting, batch=16,32 or learning_rate=1e-5..1e-3.")
@@ -53,11 +53,8 @@ def tune(
     from workbench.experiments.tuning import tune as search
 
     usual = {"validation": 0.2, "evaluate_every": max(max_steps // 5, 1) if max_steps else 10}
-    options = {"base": model, "seed": seed, "device": device, "max_steps": max_steps}
-    values = usual | settings_from(settings, setting or [], options) | {"output": str(destination)}
-    wanted, chosen = read_choices(over), TrainSettings.from_dict(values)
-    if "output" in wanted or "device" in wanted:
-        raise InputError("Expected settings that change the weights, got output or device: search others.")
+    chosen = TrainSettings.from_dict(usual | settings_from(context, settings, setting or []))
+    wanted = read_choices(over)
     rows = read_training_data(data, column_map(mapping))
     loaded, stop = load_collection(development) if development else None, Stop()
     with progress_bars() as report, stopping(stop, "Stopping; the trials that are finished are kept."):

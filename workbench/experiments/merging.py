@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import Collection
+from engine.errors import InputError
 from engine.statistics import Interval, p_value, paired
 from engine.training.development import Score
 from engine.training.interpolation import Interpolation, check_shares
@@ -62,9 +63,12 @@ def merge_curve(
         One point a share, ascending.
 
     Raises:
-        InputError: a share outside 0 to 1.
+        InputError: a share outside 0 to 1, or two collections of one name.
     """
     wanted, points = check_shares([0.0, *shares]), []
+    names = [collection.name for collection in collections]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"Expected collections of different names, got {twice!r} twice: rename or leave one out.")
     first: dict[str, Score] = {}
     with between.same_backbone():
         for number, share in enumerate(wanted, start=1):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,18 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import Collection
+from engine.collection import require_judgements
 from engine.errors import InputError, TrainingError, missing_extra
 from engine.files import make_folder, require_place
 from engine.training import Evaluated, Event, Report, Stop, TrainingData, TrainSettings, fine_tune
-from engine.training.checkpoints import CHECKPOINTS, origin_of
+from engine.training.checkpoints import CHECKPOINTS, FREE, origin_of
 from engine.training.validation import set_apart
-from engine.typed import number_or_same, yaml_value
+from engine.typed import yaml_value
 from workbench.experiments.training import as_runs
 
 if TYPE_CHECKING:
     import optuna
 
 FILE = "trials.db"  # of optuna, in the folder of the search: what an interrupted one goes on from
+UNFIT = (*FREE, "validation", "patience", "seed")  # no weight depends on them, or the questions that are set apart do
 LOGARITHMIC = 10  # a range whose ends lie this far apart is searched by its logarithm
 
 
@@ -54,7 +58,7 @@ class Choice:
                 if not found.low < found.high:
                     raise ValueError
                 return found
-            values = [number_or_same(value) for value in yaml_value(f"[{text}]")]
+            values = yaml_value(f"[{text}]")
             if not values or None in values:
                 raise ValueError
             return cls(tuple(values))
@@ -122,7 +126,7 @@ def tune(
         over: Setting -> what it may be.
         data: Rows.
         development: Each trial's model is measured on it, as a run.
-        trials: How many in all, those of an interrupted search among them.
+        trials: How many in all, those of an interrupted search among them; each combination of values comes once.
         collection: What `load_collection` takes for `development`, where something does.
         on_trial: Called after each.
         stop: Ends the search after the step that it is in; the trial under way is not kept.
@@ -137,11 +141,17 @@ def tune(
     Source:
         Sampler: Bergstra and others, 2011 (TPE). Ending trials early: Golovin and others, 2017 (median stopping).
     """
-    study = _study(settings, over, data)
+    if development is not None:
+        require_judgements(development)
+    study, trials = _study(settings, over, data, trials), min(trials, _combinations(over))
+    from optuna import TrialPruned
+
     report, halt = on_trial or (lambda done, total, trial: None), stop or Stop()
 
     def objective(trial: optuna.Trial) -> float:
         chosen = {name: choice.suggest(trial, name) for name, choice in over.items()}
+        if any(chosen == known.settings for known in _finished(study)):
+            raise TrialPruned  # trained already: the sampler proposes another
         folder = Path(settings.output) / f"trial-{trial.number}"
         own = replace(settings, **chosen, output=str(folder))
         ending, measure = Stop(), as_runs(own, collection) if development is not None else None
@@ -178,7 +188,12 @@ class _Halted(Exception):
     """Ends the trial under way."""
 
 
-def _study(settings: TrainSettings, over: Mapping[str, Choice], data: TrainingData) -> optuna.Study:
+def _combinations(over: Mapping[str, Choice]) -> int:
+    """How many trials can differ."""
+    return math.prod(len({json.dumps(value) for value in choice.values}) or sys.maxsize for choice in over.values())
+
+
+def _study(settings: TrainSettings, over: Mapping[str, Choice], data: TrainingData, trials: int) -> optuna.Study:
     try:
         import optuna
     except ImportError:
@@ -188,6 +203,11 @@ def _study(settings: TrainSettings, over: Mapping[str, Choice], data: TrainingDa
     set_apart(data, settings.validation)
     if not over:
         raise InputError("Expected a setting to search: name one, such as learning_rate=1e-5..1e-3.")
+    if unfit := next((name for name in over if name in UNFIT), None):
+        raise InputError(
+            f"Expected settings that change the weights and not what trials are measured with, got {unfit}: search "
+            "others."
+        )
     for name, choice in over.items():
         for value in choice.values or (choice.low, choice.high):
             whole = int(value) if not choice.values and float(value).is_integer() else value
@@ -209,8 +229,9 @@ def _study(settings: TrainSettings, over: Mapping[str, Choice], data: TrainingDa
             load_if_exists=True,
             pruner=optuna.pruners.MedianPruner(n_startup_trials=3),
         )
-        # A search that goes on must not propose again what it began with.
-        study.sampler = optuna.samplers.TPESampler(seed=settings.seed + len(study.trials))
+        # A search that goes on must not propose again what it began with; one that tries everything needs no wisdom.
+        sampler = optuna.samplers.RandomSampler if _combinations(over) <= trials else optuna.samplers.TPESampler
+        study.sampler = sampler(seed=settings.seed + len(study.trials))
     return study
 
 

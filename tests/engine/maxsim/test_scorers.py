@@ -335,6 +335,7 @@ def test_another_package_adds_a_scorer(monkeypatch: pytest.MonkeyPatch) -> None:
         ("smooth-maxsim:temperature=NaN", "above 0"),
         ("xtr:retrieved", "name=number"),
         ("xtr:retrieved=true", "name=number"),
+        ("xtr:retrieved=2,retrieved=3", "gives retrieved twice"),
     ],
 )
 def test_mistakes_are_named(name: str, sentence: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from engine import Collection, Encoder
-from engine.errors import InputError
+from engine.errors import InputError, NotFoundError
 from engine.late_head import LateHead
 from engine.training import TrainingData, TrainSettings, fine_tune
 from engine.training.interpolation import Interpolation, base_of, check_shares
@@ -85,6 +86,19 @@ def test_mistakes_are_named(settings: TrainSettings, pairs: TrainingData, tmp_pa
             own.at(share)
     with pytest.raises(InputError, match="is the trained model itself"):
         own.save(0.5, found)
+    own.base = settings.base
+    with pytest.raises(InputError, match="is the base itself"):
+        own.save(0.5, settings.base, replace=True)
+    with pytest.raises(NotFoundError, match="There is no folder"):
+        base_of(tmp_path / "nosuch")
+    with pytest.raises(InputError, match="'one' twice"):
+        merge_curve(own, [Collection({"a": "x"}, {"q": text}, {"q": {"a": 1}}, "one") for text in ("y", "z")])
+    with pytest.raises(InputError, match="replace puts a new one in its place"):
+        own.save(0.5, Path(shutil.copytree(found, tmp_path / "again")))
+    words = tmp_path / "again" / "tokenizer.json"
+    words.write_text(words.read_text().replace('"find"', '"seek"'))
+    with pytest.raises(InputError, match="a base with the tokens of"):
+        Interpolation(found, str(tmp_path / "again"), "cpu")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="something else than a model"):

@@ -77,6 +77,21 @@ def test_what_is_no_choice_is_refused(text: str) -> None:
         read_choices([text])
 
 
+def test_each_combination_of_values_is_trained_once(settings: TrainSettings) -> None:
+    over = {"pool_factors": Choice(([1], [2], [2]))}
+    found = tune(replace(settings, max_steps=1), over, read_training_data(ROWS), trials=10)
+    assert sorted(trial.settings["pool_factors"] for trial in found) == [[1], [2]]
+
+
+def test_a_collection_that_measures_nothing_is_refused_before_the_search(settings: TrainSettings) -> None:
+    unjudged = replace(
+        DEVELOPMENT, qrels={query: dict.fromkeys(grades, 0) for query, grades in DEVELOPMENT.qrels.items()}
+    )
+    with pytest.raises(InputError, match="nothing is relevant"):
+        tune(settings, OVER, read_training_data(ROWS), unjudged)
+    assert not Path(settings.output).exists()
+
+
 @pytest.mark.parametrize(
     ("over", "changes", "sentence"),
     [
@@ -85,6 +100,9 @@ def test_what_is_no_choice_is_refused(text: str) -> None:
         ({"pool_factors": Choice(([0.5],))}, {}, "1 or more, got 0.5"),
         ({"learning_rate": Choice(low=-1.0, high=1.0)}, {}, "above 0"),
         ({}, {}, "a setting to search"),
+        ({"validation": Choice((0, 0.4))}, {}, "got validation"),
+        ({"seed": Choice((0, 1))}, {}, "got seed"),
+        ({"device": Choice(("cpu", "cuda"))}, {}, "got device"),
         (OVER, {"validation": 0.0}, "Expected validation"),
     ],
 )
