@@ -208,13 +208,6 @@
       );
       select(token);
     };
-    const read = (chosen) =>
-      new Promise((resolve, reject) => {
-        const reader = new FileReader();
-        reader.onload = () => resolve(reader.result);
-        reader.onerror = () => reject(reader.error);
-        reader.readAsDataURL(chosen);
-      });
     const run = async () => {
       remember();
       const ticket = ++asked,
@@ -231,7 +224,7 @@
           : await ask.picture({
               question: question.value,
               model: model.value.trim(),
-              image: chosen ? await read(chosen) : "",
+              image: chosen ? (await LIW.sent(chosen)).data : "",
               page: Number(find(".page-number").value) || 1,
             });
       if (ticket !== asked) return;

@@ -1,6 +1,6 @@
 /* The page Indexes: a comparison that fills in, its frontier, and the facts of one index. */
 LIW.pages.indexes = ({ element, props, send, watch, setup }) => {
-  const { el, fixed, count, address, milliseconds, parts, bytes, duration } = LIW;
+  const { el, fixed, count, given, address, milliseconds, parts, bytes, duration } = LIW;
   const find = (selector) => element.querySelector(selector);
   const [kinds, extra, matched, limit, start, stop, said] = [
     ".kinds",
@@ -39,7 +39,6 @@ LIW.pages.indexes = ({ element, props, send, watch, setup }) => {
     ),
   );
 
-  const dash = (value, format) => (value === null || value === undefined ? "" : format(value));
   const plot = parts.plot({
     change: (figure) => LIW.withMark(figure, chosen, LIW.colour("accent2")),
     onPoint: (name) => choose(name),
@@ -53,88 +52,42 @@ LIW.pages.indexes = ({ element, props, send, watch, setup }) => {
       [
         "found of exact MaxSim",
         [
-          ["first 10", (row) => dash(row.recall_10, three)],
-          ["first 100", (row) => dash(row.recall_100, three)],
+          ["first 10", (row) => given(row.recall_10, three)],
+          ["first 100", (row) => given(row.recall_100, three)],
         ],
       ],
       [
         "against judgements",
         metrics.map(
           (name) =>
-            /** @type {[string, any]} */ ([name.replace("ndcg", "nDCG"), (row) => dash(row.metrics[name], three)]),
+            /** @type {[string, any]} */ ([name.replace("ndcg", "nDCG"), (row) => given(row.metrics[name], three)]),
         ),
       ],
       [
         "ms a question",
         [
-          ["median", (row) => dash(row.p50, milliseconds)],
-          ["95%", (row) => dash(row.p95, milliseconds)],
+          ["median", (row) => given(row.p50, milliseconds)],
+          ["95%", (row) => given(row.p95, milliseconds)],
         ],
       ],
-      ["together", [["questions/s", (row) => dash(row.per_second, (v) => count(Math.round(v)))]]],
+      ["together", [["questions/s", (row) => given(row.per_second, (v) => count(Math.round(v)))]]],
       [
         "size",
         [
-          ["bytes a token", (row) => dash(row.per_token, (v) => fixed(v, v < 100 ? 1 : 0))],
-          ["on disk", (row) => dash(row.bytes, bytes)],
-          ["at 1 M documents", (row) => dash(row.million_bytes, bytes)],
+          ["bytes a token", (row) => given(row.per_token, (v) => fixed(v, v < 100 ? 1 : 0))],
+          ["on disk", (row) => given(row.bytes, bytes)],
+          ["at 1 M documents", (row) => given(row.million_bytes, bytes)],
         ],
       ],
       [
         "to make it",
         [
-          ["build", (row) => dash(row.build, duration)],
-          ["memory", (row) => dash(row.memory, bytes)],
+          ["build", (row) => given(row.build, duration)],
+          ["memory", (row) => given(row.memory, bytes)],
         ],
       ],
     ];
-    const shown = groups.filter(([, columns]) => columns.length);
-    const all = shown.flatMap(([, columns]) => columns);
-    return el(
-      "div",
-      { class: "scroll", tabindex: "0", role: "region", "aria-label": "Measured indexes" },
-      el(
-        "table",
-        { class: "plain records" },
-        el("caption", { class: "hidden" }, "Measured indexes"),
-        el(
-          "thead",
-          {},
-          el(
-            "tr",
-            {},
-            el("td", {}),
-            shown.map(([name, columns]) =>
-              el("th", { scope: "colgroup", colspan: String(columns.length), class: "n group" }, name),
-            ),
-          ),
-          el(
-            "tr",
-            {},
-            el("th", { scope: "col" }, "Index"),
-            all.map(([head]) => el("th", { scope: "col", class: "n" }, head)),
-          ),
-        ),
-        el(
-          "tbody",
-          {},
-          rows.map((row) =>
-            el(
-              "tr",
-              { class: row.name === chosen ? "on" : "", on: { click: () => choose(row.name) } },
-              el(
-                "th",
-                { scope: "row" },
-                el("button", { type: "button", "aria-pressed": String(row.name === chosen) }, row.name),
-              ),
-              row.error
-                ? el("td", { colspan: String(all.length) }, row.error)
-                : all.map(([, cell]) => el("td", { class: "n" }, cell(row))),
-            ),
-          ),
-        ),
-      ),
-    );
+    return parts.measured({ label: "Measured indexes", head: "Index", groups, rows, chosen, choose });
   };
 
   const facts = (row) => {
@@ -193,53 +146,33 @@ LIW.pages.indexes = ({ element, props, send, watch, setup }) => {
     draw();
   };
   const draw = () => {
-    const { status, rows, step, error } = current,
-      running = status === "running" || pending;
-    start.disabled = running;
-    stop.hidden = !running;
-    said.textContent = LIW.stage(
-      pending ? "pending" : status,
-      step,
-      "Nothing measured yet. It takes a minute or two; rows fill in as they finish.",
-    );
-    if (!rows.length)
-      find(".result").replaceChildren(...(error ? [el("div", { class: "problem", role: "alert" }, error)] : []));
+    const { rows, error, figures } = current;
+    const empty = "Nothing measured yet. It takes a minute or two; rows fill in as they finish.";
+    parts.running({ start, stop, said, run: current, pending, empty });
+    const problem = error ? el("div", { class: "problem", role: "alert" }, error) : "";
+    if (!rows.length) find(".result").replaceChildren(problem);
     else {
-      const figures = current.figures,
-        shown = figures.find((one) => one.name === quality) || figures[0];
-      const choice = el(
-        "select",
-        {
-          "aria-label": "Quality",
-          on: {
-            change: () => {
-              quality = choice.value;
-              address.write({ y: quality === "recall_10" ? "" : quality });
-              draw();
-            },
-          },
+      const frontier = parts.frontier({
+        figures,
+        key: (one) => one.name,
+        shown: quality,
+        label: "Quality",
+        alt: (one) => `${one.label} against milliseconds a question; the table below holds the numbers`,
+        plot,
+        change: (name) => {
+          quality = name;
+          address.write({ y: quality === "recall_10" ? "" : quality });
+          draw();
         },
-        figures.map(({ name, label }) => el("option", { value: name }, label)),
-      );
-      if (shown) {
-        choice.value = shown.name;
-        plot.show(shown.figure, `${shown.label} against milliseconds a question; the table below holds the numbers`);
-      }
+      });
       find(".result").replaceChildren(
-        shown
-          ? el(
-              "div",
-              { class: "card" },
-              el("div", { class: "head" }, el("h2", {}, "Up and to the left is better"), choice),
-              plot.node,
-            )
-          : "",
+        frontier || "",
         el(
           "div",
           { class: "card" },
           el("h2", {}, "All that was measured; choose a row for its facts and its trace"),
           table(rows),
-          error ? el("div", { class: "problem", role: "alert" }, error) : "",
+          problem,
         ),
       );
     }

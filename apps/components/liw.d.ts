@@ -73,6 +73,7 @@ interface Liw {
   /** The text of plotly.js. */
   plotly: () => Promise<string>;
   fixed: (value: number, digits?: number) => string;
+  given: (value: any, words: (value: any) => string) => string;
   signed: (value: number, digits?: number) => string;
   count: (value: number) => string;
   isSite: () => boolean;

@@ -1,6 +1,6 @@
 /* The page Systems: which systems to compare, the answer, the frontier and the table; see pair.js of systems below. */
 LIW.pages.systems = ({ element, props, ask, send, watch, setup }) => {
-  const { el, fixed, count, address, milliseconds, bytes, duration, parts } = LIW;
+  const { el, fixed, count, given, address, milliseconds, bytes, duration, parts } = LIW;
   const find = (selector) => element.querySelector(selector);
   const [picked, first, second, rerank, typed, add, limit, start, stop, said] = [
     ".picked",
@@ -68,7 +68,6 @@ LIW.pages.systems = ({ element, props, ask, send, watch, setup }) => {
     limit.append(option(String(most), most ? `${count(most)} questions` : `all ${count(setup.asked)} questions`)),
   );
 
-  const dash = (value, format) => (value === null || value === undefined ? "" : format(value));
   const plot = parts.plot({
     change: (figure) => LIW.withMark(figure, chosen, LIW.colour("accent2")),
     onPoint: (name) => choose(name),
@@ -82,53 +81,25 @@ LIW.pages.systems = ({ element, props, ask, send, watch, setup }) => {
       ...metrics.flatMap(
         (metric) =>
           /** @type {[string, (row: any) => string][]} */ ([
-            [metric.replace("ndcg", "nDCG"), (row) => dash(row.means[metric], ([mean]) => fixed(mean, 3))],
-            ["95% interval", (row) => dash(row.means[metric], interval)],
+            [metric.replace("ndcg", "nDCG"), (row) => given(row.means[metric], ([mean]) => fixed(mean, 3))],
+            ["95% interval", (row) => given(row.means[metric], interval)],
           ]),
       ),
-      ["ms a question", (row) => dash(row.p50, milliseconds)],
-      ["ms by stage", (row) => row.stages.map((stage) => dash(stage.p50_ms, milliseconds)).join(" + ")],
-      ["size", (row) => dash(row.bytes, bytes)],
-      ["build", (row) => dash(row.build, duration)],
+      ["ms a question", (row) => given(row.p50, milliseconds)],
+      ["ms by stage", (row) => row.stages.map((stage) => given(stage.p50_ms, milliseconds)).join(" + ")],
+      ["size", (row) => given(row.bytes, bytes)],
+      ["build", (row) => given(row.build, duration)],
     ];
-    const heads = ["", "System", ...columns.map(([head]) => head)];
-    return el(
-      "div",
-      { class: "scroll", tabindex: "0", role: "region", "aria-label": "Measured systems" },
-      el(
-        "table",
-        { class: "plain records" },
-        el("caption", { class: "hidden" }, "Measured systems"),
-        el(
-          "thead",
-          {},
-          el(
-            "tr",
-            {},
-            heads.map((head, i) => el("th", { scope: "col", class: i > 1 ? "n" : "" }, head)),
-          ),
-        ),
-        el(
-          "tbody",
-          {},
-          rows.map((row) =>
-            el(
-              "tr",
-              { class: row.name === chosen ? "on" : "", on: { click: () => choose(row.name) } },
-              el("td", { class: "mono" }, row.letter),
-              el(
-                "th",
-                { scope: "row" },
-                el("button", { type: "button", class: "mono", "aria-pressed": String(row.name === chosen) }, row.name),
-              ),
-              row.error
-                ? el("td", { colspan: String(columns.length) }, row.error)
-                : columns.map(([, cell]) => el("td", { class: "n" }, cell(row))),
-            ),
-          ),
-        ),
-      ),
-    );
+    const letter = (row) => row.letter;
+    return parts.measured({
+      label: "Measured systems",
+      head: "System",
+      groups: [["", columns]],
+      rows,
+      chosen,
+      choose,
+      letter,
+    });
   };
 
   /* What the stages of one system do. */
@@ -148,15 +119,15 @@ LIW.pages.systems = ({ element, props, ask, send, watch, setup }) => {
             el(
               "span",
               { class: "num" },
-              dash(stage.p50_ms, (value) => milliseconds(value) + " ms"),
+              given(stage.p50_ms, (value) => milliseconds(value) + " ms"),
             ),
             el(
               "small",
               {},
               [
-                dash(stage.entered, (value) => `looks at ${count(Math.round(value))} documents`),
-                dash(stage.sent, (value) => `sends on ${count(Math.round(value))}`),
-                dash(stage.bytes, bytes),
+                given(stage.entered, (value) => `looks at ${count(Math.round(value))} documents`),
+                given(stage.sent, (value) => `sends on ${count(Math.round(value))}`),
+                given(stage.bytes, bytes),
                 Object.entries(stage.options)
                   .map(([name, value]) => `${name} ${value}`)
                   .join(", "),
@@ -170,34 +141,20 @@ LIW.pages.systems = ({ element, props, ask, send, watch, setup }) => {
       row.notes.map((note) => el("p", { class: "note" }, note)),
     );
 
-  const frontier = () => {
-    const figures = current.figures;
-    if (!figures.length) return null;
-    const key = (figure) => `${figure.metric} ${figure.cost}`;
-    const figure = figures.find((one) => key(one) === shown) || figures[0];
-    const choice = el(
-      "select",
-      {
-        "aria-label": "Quality and cost",
-        on: {
-          change: () => {
-            shown = choice.value;
-            address.write({ y: shown === "ndcg@10 p50" ? "" : shown });
-            draw();
-          },
-        },
+  const frontier = () =>
+    parts.frontier({
+      figures: current.figures,
+      key: (figure) => `${figure.metric} ${figure.cost}`,
+      shown,
+      label: "Quality and cost",
+      alt: (figure) => `${figure.label}; the table below holds the numbers`,
+      plot,
+      change: (name) => {
+        shown = name;
+        address.write({ y: shown === "ndcg@10 p50" ? "" : shown });
+        draw();
       },
-      figures.map((one) => option(key(one), one.label)),
-    );
-    choice.value = key(figure);
-    plot.show(figure.figure, `${figure.label}; the table below holds the numbers`);
-    return el(
-      "div",
-      { class: "card" },
-      el("div", { class: "head" }, el("h2", {}, "Up and to the left is better"), choice),
-      plot.node,
-    );
-  };
+    });
 
   /* A cross-encoder behind the best system: what it would add is measured, not guessed. */
   const measureBehind = async (best, model) => {
@@ -212,15 +169,9 @@ LIW.pages.systems = ({ element, props, ask, send, watch, setup }) => {
     draw();
   };
   const draw = () => {
-    const { status, rows, step, error } = current,
-      running = status === "running" || pending;
-    start.disabled = running;
-    stop.hidden = !running;
-    said.textContent = LIW.stage(
-      pending ? "pending" : status,
-      step,
-      "Nothing measured yet. Rows fill in as they finish.",
-    );
+    const { rows, error } = current;
+    const empty = "Nothing measured yet. Rows fill in as they finish.";
+    const running = parts.running({ start, stop, said, run: current, pending, empty });
     find(".verdict").replaceChildren(
       parts.verdict(current.verdict, { see: (pair) => beside.open(pair[0], pair[1]), behind: measureBehind }),
     );

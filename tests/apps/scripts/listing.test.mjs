@@ -1,11 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { load } from "./load.mjs";
-
-/* The elements of a tag below a node, in their order. */
-const all = (node, tag) =>
-  typeof node === "string" ? [] : [...(node.tag === tag ? [node] : []), ...node.children.flatMap((c) => all(c, tag))];
-const texts = (nodes) => nodes.map((node) => node.children[0]);
+import { all, load, texts } from "./load.mjs";
 
 test("a table names its columns and its rows, and numbers stand in columns of numbers", () => {
   const table = load().LIW.parts.listing(

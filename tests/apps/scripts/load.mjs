@@ -6,7 +6,8 @@ const FOLDER = new URL("../../../apps/components/", import.meta.url);
 
 /* As much of an element as `LIW.el` needs. */
 const createElement = (tag) => {
-  const node = { tag, className: "", children: [], attributes: {} };
+  const node = { tag, className: "", children: [], attributes: {}, heard: {} };
+  node.addEventListener = (name, run) => (node.heard[name] = run);
   node.append = (...children) => node.children.push(...children);
   node.setAttribute = (name, value) => (node.attributes[name] = value);
   return node;
@@ -33,6 +34,11 @@ export const load = (search = "", saved = null) => {
   for (const name of names) runInContext(readFileSync(new URL(name, FOLDER), "utf8"), context, { filename: name });
   return { LIW: window.LIW, pushed, location };
 };
+
+/* The elements of a tag below a node, in their order, and what each begins with. */
+export const all = (node, tag) =>
+  typeof node === "string" ? [] : [...(node.tag === tag ? [node] : []), ...node.children.flatMap((c) => all(c, tag))];
+export const texts = (nodes) => nodes.map((node) => node.children[0]);
 
 /* A value of the context as one of ours: deepEqual compares prototypes too. */
 export const plain = (value) => JSON.parse(JSON.stringify(value));
