@@ -92,3 +92,19 @@ def answering(function: Callable[[Any, dict[str, Any]], dict[str, Any]]) -> Call
             return {"error": sentence(error)}
 
     return call
+
+
+def step_of(what: str, done: int, total: int) -> str:
+    """How far a run is, in words."""
+    return f"{what}, {done:,} of {total:,}" if total > 1 else what
+
+
+def questions_at_most(value: Any) -> int | None:
+    """How many questions a page asked for; None for all.
+
+    Raises:
+        InputError: no whole number of 0, for all, or more.
+    """
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise InputError(f"Expected a whole number of questions, 0 for all, got {str(value)[:60]!r}: correct it.")
+    return value or None

@@ -8,7 +8,7 @@ from typing import Any
 from apps.components import component
 from apps.index_records import conditions, frontiers, index_row
 from apps.live import follow
-from apps.pages import Functions, answering, bar, live, sentence
+from apps.pages import Functions, answering, bar, live, questions_at_most, sentence, step_of
 from apps.text import asked
 from apps.workspaces import Workspaces, check_named
 from engine import machine
@@ -78,7 +78,7 @@ class IndexPage(Functions):
             if not workspace.collection.queries:
                 raise InputError(f"{workspace.collection.name!r} has no questions to compare indexes with: add some.")
             yield {"run": _run("running", rows, step)}
-            most = _most(request.get("queries"))
+            most = questions_at_most(request.get("queries"))
             target = TARGET if request.get("matched") else None
             running = follow(
                 lambda report: compare_indexes(
@@ -93,7 +93,7 @@ class IndexPage(Functions):
                     figures = frontiers(records)
                     shared = conditions(told)
                 else:
-                    step = _step(*told)
+                    step = step_of(*told)
                 yield {"run": _run("running", rows, step, shared, figures)}
             if stop.is_set():
                 yield {"run": _run("stopped", rows, "", shared, figures)}
@@ -122,10 +122,6 @@ def _refused(request: dict[str, Any], told: str) -> dict[str, Any]:
     return {"run": {**_run("error", []), "error": told}}
 
 
-def _step(what: str, done: int, total: int) -> str:
-    return f"{what}, {done:,} of {total:,}" if total > 1 else what
-
-
 def _specs(texts: Any) -> list[tuple[str, dict[str, Any]]]:
     words = [str(text).strip() for text in texts if str(text).strip()] if isinstance(texts, list) else []
     if not 1 <= len(words) <= MOST_SPECS:
@@ -134,12 +130,6 @@ def _specs(texts: Any) -> list[tuple[str, dict[str, Any]]]:
     for _, settings in specs:
         check_named(settings)
     return specs
-
-
-def _most(value: Any) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        raise InputError(f"Expected a whole number of queries, 0 for all, got {str(value)[:60]!r}: correct it.")
-    return value or None
 
 
 def _missing(kind: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from apps.components import component
 from apps.live import follow
-from apps.pages import Functions, answering, bar, live, sentence
+from apps.pages import Functions, answering, bar, live, questions_at_most, sentence, step_of
 from apps.pages.search import question_of
 from apps.system_records import (
     answer,
@@ -105,7 +105,7 @@ class SystemsPage(Functions):
         step, stop = "Reading the vectors", self.stops.begin(session)
         try:
             texts = _texts(request.get("systems"))
-            workspace, most = self.workspaces.of(request), _most(request.get("queries"))
+            workspace, most = self.workspaces.of(request), questions_at_most(request.get("queries"))
             if not workspace.collection.judged_queries:
                 name = workspace.collection.name
                 raise InputError(f"{name!r} has no questions with judgements, so no system can be better: add some.")
@@ -121,7 +121,7 @@ class SystemsPage(Functions):
                     rows.append(told)
                     shown.append(system_row(told, len(shown), beside=self.workspaces.training.busy()))
                 else:
-                    step = _step(*told)
+                    step = step_of(*told)
                 yield {"run": _run("running", shown, step)}
             status = "stopped" if stop.is_set() else "done"
             finished = {**_run(status, shown), "figures": frontiers(shown), "verdict": answer(rows)}
@@ -196,7 +196,7 @@ class SystemsPage(Functions):
             running = follow(lambda report: iter([losses(system, K, steps=Steps.of(report, stop.is_set))]), stop)
             for kind, told in running:
                 status, found = ("done", losses_record(told)) if kind == "record" else ("running", None)
-                step, value = "" if found else _step(*told), {}
+                step, value = "" if found else step_of(*told), {}
                 if found and asked(request, "on") in self.finished:  # a saved copy of the page holds both
                     value = {"run": self.finished[asked(request, "on")]}
                 yield {**value, "losses": {"status": status, "step": step, "error": "", "found": found}}
@@ -235,18 +235,8 @@ def _refused(request: dict[str, Any], told: str) -> dict[str, Any]:
     return {"run": {**_run("error", []), "error": told}}
 
 
-def _step(what: str, done: int, total: int) -> str:
-    return f"{what}, {done:,} of {total:,}" if total > 1 else what
-
-
 def _texts(texts: Any) -> list[str]:
     words = [str(text).strip() for text in texts if str(text).strip()] if isinstance(texts, list) else []
     if not 2 <= len(words) <= MOST_SYSTEMS:
         raise InputError(f"Expected 2 to {MOST_SYSTEMS} systems, got {len(words)}: tick those to compare.")
     return list(dict.fromkeys(map(allowed, words)))
-
-
-def _most(value: Any) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        raise InputError(f"Expected a whole number of questions, 0 for all, got {str(value)[:60]!r}: correct it.")
-    return value or None
