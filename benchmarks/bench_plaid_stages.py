@@ -23,6 +23,7 @@ from engine.indexes.plaid import PlaidIndex, search
 from engine.indexes.plaid.budget import SAMPLE_PER_CENTROID
 from engine.indexes.plaid.groups import products
 from engine.indexes.plaid.loops import LISTS, PROBE, ROWS, SCORES
+from engine.indexes.plaid.probing import list_weights
 from engine.indexes.plaid.query import HEAVY_MARGIN, HEAVY_REACH, byte_range, set_range
 from engine.indexes.plaid.settings import PlaidSettings, for_documents, wanted_centroids
 from engine.simd.threads import use_threads
@@ -64,7 +65,7 @@ def stages(index: PlaidIndex, queries: list[np.ndarray]) -> tuple[dict[str, floa
         crew = clock.run("query", search._crew, layout, query, room, settings.n_probe, 1)
         clock.run("probe", crew.work, PROBE, len(query))
         probes = crew.probes
-        search._weigh(probes, crew.listed)
+        crew.listed.weights[:] = list_weights(probes.scores, query @ codec.centre)
         clock.run("lists", crew.work, LISTS, len(crew.listed.counts))
         found, points = search._collected(crew.listed, layout.alive)
         entries.append((lists.offsets[probes.found + 1] - lists.offsets[probes.found]).sum())

@@ -15,6 +15,8 @@ from engine.simd import levels
 
 I1, I8, I16, I32, I64, F32 = *(ir.IntType(bits) for bits in (1, 8, 16, 32, 64)), ir.FloatType()
 
+COLUMNS = 32  # lanes of a row of a table of centroid scores
+
 Builder = Any  # llvmlite.ir.IRBuilder
 Value = Any  # llvmlite.ir.Value
 
@@ -184,3 +186,17 @@ def panels(b: Builder, columns: Value, lanes: int, body: Callable[[Value, int], 
     for vectors in (1, 2, 3):
         with b.if_then(b.icmp_signed("==", rest, i64(vectors * lanes))):
             body(whole, vectors)
+
+
+def for_each_width(b: Builder, width: Value, lanes: int, body: Callable[[int], None]) -> None:
+    """Emit code for every number of registers that 32 lanes can need, and go to the one of `width` lanes.
+
+    Args:
+        b: The builder.
+        width: int64, a multiple of `lanes` up to 32.
+        lanes: Lanes of a register.
+        body: Called with each number of registers.
+    """
+    for vectors in range(1, COLUMNS // lanes + 1):
+        with b.if_then(b.icmp_signed("==", width, i64(vectors * lanes))):
+            body(vectors)

@@ -96,17 +96,44 @@ def multiply_rows(values, first, last, dim, panel, out):
 
 
 @register_jitable
-def byte_rows(values, first, last, groups, query, factor, shift, rows):
-    """See `engine.simd.centroids.byte_rows`."""
+def multiply_chosen(values, numbers, first, last, dim, panel, width, out):
+    """See `engine.simd.centroids.multiply_chosen`."""
     for row in range(first, last):
-        for lane in range(32):
-            total = np.int32(0)
+        start = numbers[row] * dim
+        for lane in range(width):
+            total = np.float32(0)
+            for d in range(dim):
+                total += values[start + d] * panel[32 * d + lane]
+            out[32 * row + lane] = total
+
+
+@register_jitable
+def whole_rows(values, first, last, groups, query, width, shift, sums, best):
+    """See `engine.simd.centroids.whole_rows`."""
+    for row in range(first, last):
+        for lane in range(width):
+            total = np.int64(0)
             for g in range(groups):
                 for i in range(4):
-                    weight = np.int32(query[(g * 32 + lane) * 4 + i])
-                    total += np.int32(values[(row * groups + g) * 4 + i]) * weight
-            y = np.float32(total) * factor[lane] + shift[lane]
+                    weight = np.int64(query[(g * 32 + lane) * 4 + i])
+                    total += np.int64(values[(row * groups + g) * 4 + i]) * weight
+            sums[32 * row + lane] = total >> shift
+            best[lane] = max(best[lane], sums[32 * row + lane])
+
+
+@register_jitable
+def byte_rows(sums, first, last, width, factor, shift, limits, rows, numbers, masks):
+    """See `engine.simd.centroids.byte_rows`."""
+    count = 0
+    for row in range(first, last):
+        mask = np.int64(0)
+        for lane in range(width):
+            y = np.float32(sums[32 * row + lane]) * factor[lane] + shift[lane]
             rows[32 * row + lane] = np.uint8(min(max(y, np.float32(0)), np.float32(255)))
+            mask |= np.int64(sums[32 * row + lane] >= limits[lane]) << lane
+        numbers[first + count], masks[first + count] = row, mask
+        count += mask != 0
+    return count
 
 
 @register_jitable
@@ -135,12 +162,16 @@ def lanes_above(sums, at, limits, width):
 
 
 @register_jitable
-def lanes_equal(rows, at, best):
-    """See `engine.simd.residuals.lanes_equal`."""
-    mask = 0
-    for lane in range(32):
-        mask |= np.int64(rows[at + lane] == best[lane]) << lane
-    return mask
+def winners(rows, codes, start, end, best, wanted, tokens, at):
+    """See `engine.simd.residuals.winners`."""
+    for t in range(start, end):
+        row, won = 32 * np.int64(codes[t]), False
+        for lane in range(32):
+            won |= bool(wanted >> lane & 1) and rows[row + lane] == best[lane]
+        if won:
+            tokens[at] = t
+            at += 1
+    return at
 
 
 @register_jitable

@@ -12,6 +12,7 @@ from numba.extending import intrinsic
 
 from engine.simd import plain
 from engine.simd.build import (
+    COLUMNS,
     F32,
     I1,
     I8,
@@ -20,6 +21,7 @@ from engine.simd.build import (
     by_level,
     call,
     each,
+    for_each_width,
     full,
     i64,
     load,
@@ -32,15 +34,7 @@ from engine.simd.floating import fma
 from engine.simd.integer import arithmetic_of, bytes_of, index_of
 from engine.simd.levels import Level
 
-COLUMNS = 32  # lanes of a row of a table of centroid scores
 DOT_LANES = 8  # of every level, so that float32 sums have one order everywhere
-
-
-def _for_each_width(b: Any, width: Any, lanes: int, body: Callable[[int], None]) -> None:
-    """Emit code for every number of registers that 32 lanes can need, and go to the one of `width` lanes."""
-    for vectors in range(1, COLUMNS // lanes + 1):
-        with b.if_then(b.icmp_signed("==", width, i64(vectors * lanes))):
-            body(vectors)
 
 
 def _token_scores(level: Level, b: Any, width, short, values, n, *rest: Any) -> None:
@@ -58,7 +52,7 @@ def _token_scores(level: Level, b: Any, width, short, values, n, *rest: Any) -> 
         else:
             emit(vectors, False)
 
-    _for_each_width(b, width, level.lanes, chosen)
+    for_each_width(b, width, level.lanes, chosen)
 
 
 def _scores(
@@ -121,7 +115,7 @@ def _compared(level: Level, b: Any, sums, at, limits, width) -> Any:
         b.store(b.zext(b.bitcast(above, ir.IntType(lanes)), I64), found)
 
     b.store(i64(0), found)
-    _for_each_width(b, width, level.lanes, emit)
+    for_each_width(b, width, level.lanes, emit)
     return b.load(found)
 
 
@@ -215,16 +209,33 @@ def _add_bits(_, packed, at, n, out, out_at, bits):
     return signature(types.void, packed, at, n, out, out_at, bits), by_level(_raised, plain.add_bits)
 
 
-def _equal(level: Level, b: Any, rows, at, best) -> Any:
-    vector = ir.VectorType(I8, COLUMNS)
-    mine, theirs = load(b, rows, at, vector), load(b, best, i64(0), vector)
-    return b.zext(b.bitcast(b.icmp_unsigned("==", mine, theirs), ir.IntType(COLUMNS)), I64)
+def _won(level: Level, b: Any, rows, codes, start, end, best, wanted, tokens, at) -> Any:
+    count, vector = alloca_once(b, I64), ir.VectorType(I8, COLUMNS)
+    theirs, lanes, nothing = load(b, best, i64(0), vector), b.trunc(wanted, I32), ir.Constant(I32, 0)
+
+    def turn(k: Any, carried: list[Any]) -> list[Any]:
+        token = b.add(start, k)
+        mine = load(b, rows, b.mul(index_of(b, b.load(b.gep(codes, [token]))), i64(COLUMNS)), vector)
+        equal = b.bitcast(b.icmp_unsigned("==", mine, theirs), ir.IntType(COLUMNS))
+        b.store(token, b.gep(tokens, [carried[0]]))  # without a branch: whether a token has won is hard to predict
+        won = b.icmp_unsigned("!=", b.and_(equal, lanes), nothing)
+        return [b.add(carried[0], b.zext(won, I64))]
+
+    b.store(at, count)
+    with b.if_then(b.icmp_signed(">", end, start)):
+        b.store(loop(b, b.sub(end, start), 1, [at], turn)[0], count)
+    return b.load(count)
 
 
 @intrinsic
-def _lanes_equal(_, rows, at, best):
-    """int64 with bit j set where rows[at + j] == best[j]; uint8, best of 32."""
-    return signature(types.int64, rows, at, best), by_level(_equal, plain.lanes_equal)
+def _winners(_, rows, codes, start, end, best, wanted, tokens, at):
+    """The tokens t from start to end with rows[codes[t], j] == best[j] for a bit j of `wanted`, from tokens[at] on.
+
+    Returns one past the place of the last. rows is [n, 32] uint8, codes any unsigned integers, best uint8 [32], tokens
+    int64 with room for one more than all.
+    """
+    called = signature(types.int64, rows, codes, start, end, best, wanted, tokens, at)
+    return called, by_level(_won, plain.winners)
 
 
 def _near(level: Level, b: Any, packed, at, n) -> None:
@@ -241,7 +252,7 @@ def _fetch(_, packed, at, n):
 
 token_scores: Any = _token_score_rows  # numba adds the first argument
 lanes_above: Any = _lanes_above
-lanes_equal: Any = _lanes_equal
+winners: Any = _winners
 lowest_bit: Any = _lowest_bit
 dot: Any = _dot
 unpack: Any = _unpack

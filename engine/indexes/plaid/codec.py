@@ -144,6 +144,11 @@ class Codec(ABC):
         """The centroids in 7 bits a dimension."""
         return RoundedCentroids.of(self.centroids)
 
+    @cached_property
+    def rooms(self) -> list[Any]:
+        """Memory of searches that are over, for those to come; see `room.Room`."""
+        return []
+
     @property
     def dim(self) -> int:
         """Dimension of a vector."""

@@ -16,7 +16,6 @@ from numba.extending import overload
 
 from engine.indexes.plaid.codec import Codec
 from engine.indexes.plaid.codecs import CODECS
-from engine.indexes.plaid.groups import Panels
 from engine.indexes.plaid.inverted import NO_LISTS, Lists
 from engine.indexes.plaid.loops import (
     COARSE,
@@ -25,22 +24,24 @@ from engine.indexes.plaid.loops import (
     HEAVY,
     LINE,
     LISTS,
-    PROBE,
     RANGE,
     ROWS,
+    ROWS_AT_ONCE,
+    RUN,
     SCORES,
+    SUMS,
     Listed,
     Tables,
     coarse_scores,
     collect,
     number_centroids,
 )
-from engine.indexes.plaid.probing import Probes, probe, probes_of
-from engine.indexes.plaid.query import heavy_lanes
+from engine.indexes.plaid.room import Results, Room, results_of, tables_of
 from engine.simd import atomic
-from engine.simd.centroids import COLUMNS, byte_rows, multiply_rows
+from engine.simd.centroids import COLUMNS, byte_rows, multiply_chosen, whole_rows
 from engine.simd.jit import kernel
 from engine.simd.machine_code import OPTIONS
+from engine.simd.residuals import fetch
 from engine.simd.threads import submit
 
 fetch_add: Any = atomic.fetch_add
@@ -48,9 +49,19 @@ put: Any = atomic.put
 read: Any = atomic.read
 
 STAGES = 8
-STEPS = (2, 1, 1024, 64, 64, 16, 64, 8)  # items that a thread takes at once, by stage: see `Crew.work`
+STEPS = (
+    ROWS_AT_ONCE,
+    ROWS_AT_ONCE,
+    1,
+    64,
+    64,
+    16,
+    128,
+    8,
+)  # items that a thread takes at once, by stage: see `Crew.work`
 CLAIMED, FINISHED, NOW = 0, STAGES, 2 * STAGES  # places of the shared numbers; NOW counts the stages that began
 OVER = 99
+NEAR = 16  # centroids that are brought near together
 PATIENCE = 20_000_000  # looks at the shared numbers before a helper gives up, some 20 ms
 
 
@@ -58,42 +69,22 @@ class Centroids(NamedTuple):
     """What scores of centroids are made of.
 
     Args:
-        panels: The centroids by group, a `groups.Panels`.
         flat: float32 [c * dim].
+        bytes: The same as uint8.
         query: float32 [blocks, dim * 32], 32 query tokens a block, zeros behind the last.
         codes: uint8, the centroids in 7 bits, from `codec.rounded`.
         rounded: int8 [blocks, groups * 32 * 4], the query for them.
+        shift: Bits of their sums that are dropped.
         dim: Dimensions of a vector.
     """
 
-    panels: Panels
     flat: np.ndarray
+    bytes: np.ndarray
     query: np.ndarray
     codes: np.ndarray
     rounded: np.ndarray
+    shift: int
     dim: int
-
-
-class Results(NamedTuple):
-    """Documents of three stages, and the scores that they get there.
-
-    Args:
-        slots: int64, for each of COARSE, FINE and EXACT.
-        highest: uint8 [documents of COARSE, blocks, 32], the best byte of each query token.
-        chosen: The same for the documents of FINE.
-        coarse: int64.
-        heavy: float32, of the same documents.
-        fine: float32.
-        exact: float32.
-    """
-
-    slots: tuple[np.ndarray, np.ndarray, np.ndarray]
-    highest: np.ndarray
-    chosen: np.ndarray
-    coarse: np.ndarray
-    heavy: np.ndarray
-    fine: np.ndarray
-    exact: np.ndarray
 
 
 class Job(NamedTuple):
@@ -103,7 +94,6 @@ class Job(NamedTuple):
         numbers: int64, read and changed by all; CLAIMED, FINISHED and NOW are its places.
         counts: int64 [STAGES], items of each stage that began.
         centroids: What scores of centroids are made of.
-        probes: What is asked of the centroids, and the best of them.
         listed: What the inverted lists give to documents.
         tables: Scores of centroids.
         stored: The tokens of the index, from `Codec.stored`.
@@ -114,7 +104,6 @@ class Job(NamedTuple):
     numbers: np.ndarray
     counts: np.ndarray
     centroids: Centroids
-    probes: Probes
     listed: Listed
     tables: Tables
     stored: Any
@@ -145,41 +134,24 @@ class Crew:
         n_probe: int,
         threads: int,
     ) -> None:
-        m, (n, dim) = len(query), codec.centroids.shape
+        m, dim = len(query), codec.dim
         self.blocks = blocks = -(-m // COLUMNS)
         self.rounded = codec.rounded.asked(query)
-        self.probes = probes_of(codec.groups, query, n_probe)
-        self.listed = listed_by(lists, self.probes, len(stored.offsets) - 1)
+        self._memory, self._rooms = codec.rooms.pop() if codec.rooms else Room(), codec.rooms
+        self._memory.begin()
+        slots = len(stored.offsets) - 1
+        places = self._memory.take((slots,), np.int32), self._memory.take((slots,), np.int32)
+        self.listed = listed_by(lists, np.zeros((m, n_probe), np.int64), *places)
         padded = np.zeros((blocks, COLUMNS, dim), np.float32)
         padded.reshape(-1, dim)[:m] = query
         columns = np.ascontiguousarray(padded.transpose(0, 2, 1)).reshape(blocks, -1)
-        self.tables = Tables(
-            _table(blocks, n * COLUMNS),
-            np.zeros((blocks, COLUMNS), np.float32),  # byte 0 in lanes without a token
-            np.zeros((blocks, COLUMNS), np.float32),
-            np.zeros((blocks, COLUMNS), np.float32),
-            np.zeros((blocks, COLUMNS), np.int64),
-            np.zeros((blocks, COLUMNS), np.float32),
-            heavy_lanes(query),
-            np.empty((blocks, n * COLUMNS if codec.refines else 0), np.float32),
-            np.full(n if codec.refines else 0, -1, np.int32),
-            np.empty(n if codec.refines else 0, np.int64),
-        )
-        self.results = Results(
-            (np.empty(room[0], np.int64), np.empty(room[1], np.int64), np.empty(room[2], np.int64)),
-            np.empty((room[0], blocks, COLUMNS), np.uint8),
-            np.empty((room[1], blocks, COLUMNS), np.uint8),
-            np.zeros(room[0], np.int64),
-            np.zeros(room[0], np.float32),
-            np.zeros(room[1], np.float32),
-            np.zeros(room[2], np.float32),
-        )
-        centroids = (codec.groups.panels, codec.centroids.reshape(-1), columns, codec.rounded.flat, self.rounded.values)
+        self.tables = tables_of(codec, query, self._memory)
+        self.results = results_of(room, blocks, self._memory)
+        flat, rounded = codec.centroids.reshape(-1), self.rounded
         self.job = Job(
             np.zeros(2 * STAGES + 1, np.int64),
             np.zeros(STAGES, np.int64),
-            Centroids(*centroids, dim),
-            self.probes,
+            Centroids(flat, flat.view(np.uint8), columns, codec.rounded.flat, rounded.values, rounded.shift, dim),
             self.listed,
             self.tables,
             stored,
@@ -206,14 +178,15 @@ class Crew:
     def heavy(self, positions: np.ndarray) -> np.ndarray:
         """Score the documents at some positions of `coarse` again, with residuals for heavy query tokens; float32."""
         count, results = len(positions), self.results
-        results.slots[0][:count], results.highest[:count] = results.slots[0][positions], results.highest[positions]
+        results.slots[0][:count] = results.slots[0][positions]
+        results.highest[:count] = results.highest.take(positions, axis=0)
         self.work(HEAVY, count)
         return results.heavy[:count]
 
     def fine(self, slots: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Refine the scores of some documents, which stood at these positions in `coarse` or `heavy`; float32."""
         self.results.slots[1][: len(slots)] = slots
-        self.results.chosen[: len(slots)] = self.results.highest[positions]
+        self.results.chosen[: len(slots)] = self.results.highest.take(positions, axis=0)
         self.work(FINE, len(slots))
         return self.results.fine[: len(slots)]
 
@@ -226,20 +199,27 @@ class Crew:
         self.work(EXACT, len(slots))
         return self.results.exact[: len(slots)]
 
-    def close(self) -> None:
-        """Let the helpers go."""
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, failed: Any, *_: object) -> None:
+        """Let the helpers go; after all stages none of them looks at the memory of this search any more."""
         self.job.numbers[NOW] = OVER
         for helper in self.helpers:
             if not helper.cancel() and helper.done():
                 helper.result()  # raises what went wrong there
+        if failed is None:
+            self._rooms.append(self._memory)
 
 
-def listed_by(lists: tuple[Lists, ...], probes: Probes, slots: int) -> Listed:
-    """Ask inverted lists, one or two sets of them, for probes; the weights are still to be set."""
+def listed_by(lists: tuple[Lists, ...], probes: np.ndarray, found: np.ndarray, points: np.ndarray) -> Listed:
+    """Ask inverted lists, one or two sets of them, for probes, int64 [m, n_probe]; the weights are still to be set.
+
+    The last two are room for what comes out, int32 [slots].
+    """
     offsets, documents = zip(*((each.offsets, each.documents) for each in (*lists, NO_LISTS)[:2]), strict=True)
-    found, points = np.empty(slots, np.int32), np.empty(slots, np.int32)
-    counts = np.zeros(-(-slots // RANGE), np.int64)
-    return Listed(probes.found, np.ones(probes.found.shape, np.int32), offsets, documents, found, points, counts)
+    counts = np.zeros(-(-len(found) // RANGE), np.int64)
+    return Listed(probes, np.ones(probes.shape, np.int32), offsets, documents, found, points, counts)
 
 
 def score_documents(stage, stored, asked, tables, b, slots, highest, first, last, out):
@@ -255,13 +235,6 @@ def score_documents(stage, stored, asked, tables, b, slots, highest, first, last
 @overload(score_documents, jit_options=OPTIONS)
 def _scores_of_codec(stage, stored, asked, tables, b, slots, highest, first, last, out):
     return next(codec.scores for codec in CODECS.values() if codec.stored_class is stored.instance_class)
-
-
-def _table(blocks: int, size: int) -> np.ndarray:
-    """Room for bytes, uint8 [blocks, size], in which no row of 32 lies across two lines of the cache."""
-    room = np.empty(blocks * size + LINE, np.uint8)
-    start = -room.ctypes.data % LINE
-    return room[start : start + blocks * size].reshape(blocks, size)
 
 
 @kernel
@@ -295,18 +268,19 @@ def _take(stage, job):
         last = min(first + step, job.counts[stage])
         if first >= last:
             return
-        if stage == PROBE:
-            probe(job.centroids.panels, job.probes, first, last)
-        elif stage == LISTS:
+        if stage == LISTS:
             collect(job.listed, first, last)
         elif stage == SCORES:
             _score_centroids(job.centroids, tables, first, last)
         else:
             for b in range(job.asked.blocks):
-                if stage == ROWS:
-                    values, groups = job.centroids.codes, (job.centroids.dim + 3) // 4
-                    asked, factor, shift = job.centroids.rounded[b], tables.factor[b], tables.shift[b]
-                    byte_rows(values, first, last, groups, asked, factor, shift, tables.rows[b])
+                if stage == SUMS:
+                    _sum_rows(job.centroids, tables, b, first, last)
+                elif stage == ROWS:
+                    sums, width, factor, shift = tables.sums[b], tables.widths[b], tables.factor[b], tables.shift[b]
+                    limits, reached, masks = tables.limits[b], tables.reached[b], tables.masks[b]
+                    count = byte_rows(sums, first, last, width, factor, shift, limits, tables.rows[b], reached, masks)
+                    tables.counts[b, first // ROWS_AT_ONCE] = count
                 elif stage == COARSE:
                     places, rows, weight = results.slots[0], tables.rows[b], tables.weight[b]
                     offsets, codes, highest = stored.offsets, stored.codes, results.highest
@@ -322,13 +296,28 @@ def _take(stage, job):
 
 
 @kernel
+def _sum_rows(centroids, tables, b, first, last):
+    """Whole numbers for the centroids first to last, and the highest of each run."""
+    values, groups, query = centroids.codes, (centroids.dim + 3) // 4, centroids.rounded[b]
+    for start in range(first, last, RUN):
+        end, highest = min(start + RUN, last), tables.highest[b, start // RUN]
+        whole_rows(values, start, end, groups, query, tables.widths[b], centroids.shift, tables.sums[b], highest)
+
+
+@kernel
 def _score_centroids(centroids, tables, first, last):
-    """Exact scores of the centroids that `Tables.numbers` names from place first to last."""
-    dim = centroids.dim
-    some, out = np.empty((last - first) * dim, np.float32), np.empty((last - first) * COLUMNS, np.float32)
-    for i in range(first, last):
-        start = tables.numbers[i] * dim
-        some[(i - first) * dim : (i - first + 1) * dim] = centroids.flat[start : start + dim]
-    for b in range(len(centroids.query)):
-        multiply_rows(some, 0, last - first, dim, centroids.query[b], out)
-        tables.scores[b, first * COLUMNS : last * COLUMNS] = out
+    """Exact scores of the centroids that `Tables.numbers` names from place first to last.
+
+    They lie anywhere in memory: some are on their way while those before them are multiplied.
+    """
+    dim, size, ahead = centroids.dim, 4 * centroids.dim, first
+    for start in range(first, last, NEAR):
+        while ahead < min(start + 2 * NEAR, last):
+            at = tables.numbers[ahead] * size
+            for line in range(at, at + size, LINE):
+                fetch(centroids.bytes, line, 1)
+            ahead += 1
+        end = min(start + NEAR, last)
+        for b in range(len(centroids.query)):
+            query, width, out = centroids.query[b], tables.widths[b], tables.scores[b]
+            multiply_chosen(centroids.flat, tables.numbers, start, end, dim, query, width, out)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +16,7 @@ from engine.indexes.plaid.assign import with_half_squares
 from engine.simd import choice
 from engine.simd.centroids import COLUMNS, multiply_rows
 from engine.simd.jit import kernel
-from engine.simd.kernels import best_products, query_panels
+from engine.simd.kernels import best_products
 from engine.simd.threads import run_parts
 
 LEAST = 4096  # centroids below which one table over all of them is no slower
@@ -48,28 +46,6 @@ def bytes_of_thread(centroids: int, dim: int) -> int:
     return part_of(groups) * (4 * (dim + 1) + 12 * min(LOOKED, groups) + 20) + 4 * COLUMNS * (groups + 3 * dim)
 
 
-class Panels(NamedTuple):
-    """Centroids for the compiled loops of a search, by group; see `engine.simd.kernels.query_panels`.
-
-    Args:
-        dim: Dimension of a centroid.
-        middles: float32, the middles of the groups.
-        width: Their number, padded to whole registers.
-        members: int64 [c], the numbers of the centroids, those of one group together.
-        starts: int64 [g + 1]; group i owns members[starts[i] : starts[i + 1]].
-        centroids: float32, the members of each group.
-        places: int64 [g + 1]; those of group i are centroids[dim * places[i] : dim * places[i + 1]].
-    """
-
-    dim: int
-    middles: np.ndarray
-    width: int
-    members: np.ndarray
-    starts: np.ndarray
-    centroids: np.ndarray
-    places: np.ndarray
-
-
 @dataclass(frozen=True, eq=False)
 class Groups:
     """Centroids by group.
@@ -97,19 +73,6 @@ class Groups:
         """The mean of each group, float32 [g, dim]."""
         sums = np.add.reduceat(self.centroids[self.members], self.starts[:-1], axis=0, dtype=np.float64)
         return (sums / np.diff(self.starts)[:, None]).astype(np.float32)
-
-    @cached_property
-    def panels(self) -> Panels:
-        """Laid out for a search."""
-        level, counts = choice.chosen(), np.diff(self.starts)
-        places = np.concatenate([[0], np.cumsum(-(-counts // level.lanes) * level.lanes)])
-        dim = self.centroids.shape[1]
-        laid = np.empty(dim * int(places[-1]), np.float32)
-        for group, (start, end) in enumerate(pairwise(self.starts.tolist())):
-            some = query_panels(self.centroids[self.members[start:end]], 1, level)
-            laid[dim * places[group] : dim * places[group + 1]] = some
-        middles = query_panels(self.middles, 1, level)
-        return Panels(dim, middles, len(middles) // dim, self.members, self.starts, laid, places)
 
     @cached_property
     def _wide(self) -> tuple[np.ndarray, np.ndarray]:

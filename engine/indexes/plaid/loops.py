@@ -15,8 +15,10 @@ from engine.simd.jit import kernel
 from engine.simd.kernels import max_rows
 from engine.simd.residuals import fetch
 
-PROBE, LISTS, ROWS, COARSE, HEAVY, FINE, SCORES, EXACT = range(8)  # the stages that threads share
+SUMS, ROWS, LISTS, COARSE, HEAVY, FINE, SCORES, EXACT = range(8)  # the stages that threads share
 AHEAD, LINE = 8, 64  # documents whose codes are brought near before their turn; bytes that come at once
+RUN = 64  # centroids of which only the highest score is looked at first
+ROWS_AT_ONCE = 1024  # centroids that a thread takes at once, a multiple of it
 RANGE = 1 << 17  # slots whose points are collected together: 1 MiB
 
 
@@ -24,7 +26,14 @@ class Tables(NamedTuple):
     """Scores of centroids, in blocks of 32 query tokens.
 
     Args:
-        rows: uint8 [blocks, c * 32], the scores of all centroids as bytes.
+        widths: int64 [blocks], lanes that are worked on: those with a query token, padded to whole registers.
+        sums: int16 [blocks, c * 32], the scores of all centroids as whole numbers, in steps of the rounded query.
+        highest: int16 [blocks, runs, 32], the highest of each run of RUN centroids.
+        limits: int16 [blocks, 32], what a sum has to reach so that its centroid may be a probe.
+        reached: int32 [blocks, c], the centroids that reach one, those of each ROWS_AT_ONCE from their first place on.
+        masks: uint32 [blocks, c], for which query tokens they do, a bit each.
+        counts: int64 [blocks, c / ROWS_AT_ONCE], how many there are.
+        rows: uint8 [blocks, c * 32], the scores as bytes.
         factor: float32 [blocks, 32], bytes of one step of the rounded query.
         shift: float32 [blocks, 32], bytes at the codes 0, and a half.
         unit: float32 [blocks, 32], score of one byte.
@@ -36,6 +45,13 @@ class Tables(NamedTuple):
         numbers: int64 [c], the centroids in `scores`.
     """
 
+    widths: np.ndarray
+    sums: np.ndarray
+    highest: np.ndarray
+    limits: np.ndarray
+    reached: np.ndarray
+    masks: np.ndarray
+    counts: np.ndarray
     rows: np.ndarray
     factor: np.ndarray
     shift: np.ndarray

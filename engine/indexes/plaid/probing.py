@@ -1,129 +1,108 @@
-"""The first stage of a search: for each query token the centroids with the highest scores, looked for by group.
+"""The first stage of a search: for each query token the centroids with the highest scores.
 
-A query token meets the middles of all groups and then the members of the groups that score highest. The scores of what
-it meets are float32 products, as a table over all centroids would have them.
+The scores of all centroids are whole numbers (`rounded`), made once for all stages. While they are made, the highest of
+each run of centroids is noted. The n-th highest of those is a bound that at least n centroids reach, and few others do:
+they are noted while the scores become bytes, and sorted. So the probes are the best of all centroids, whatever the
+instructions and the threads.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
-from engine.indexes.plaid.groups import Groups
+from engine.indexes.plaid.loops import ROWS_AT_ONCE, Tables
+from engine.simd.centroids import COLUMNS
 from engine.simd.jit import kernel
-from engine.simd.kernels import max_products
 
-LEAST = 16  # groups whose members a query token meets, at least
 FEW = 64  # up to so many probes are kept in order while they are found
+MISSING = 0.1  # how far towards the mean centroid a document lies that no probe of a query token lists
+STEPS = 1e4  # of the largest weight
+LOWEST = np.iinfo(np.int16).min
 
 
-class Probes(NamedTuple):
-    """What is asked of the centroids, and what comes out.
+def list_weights(scores: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """What the probes of a query token give to the documents that they list, over a document that none of them lists.
 
-    Args:
-        query: float32, flat [m, dim].
-        looked: int64 [1], groups whose members a query token meets.
-        found: int64 [m, n_probe], centroids by falling score, the lower number first among equals.
-        scores: float32 [m, n_probe].
-    """
-
-    query: np.ndarray
-    looked: np.ndarray
-    found: np.ndarray
-    scores: np.ndarray
-
-
-def groups_looked_into(n_probe: int, starts: np.ndarray) -> int:
-    """How many groups a query token looks into, for so many probes: enough to hold them, whichever they are.
+    A document that is not listed still has some score for the query token: a little less than that of the last probe
+    (what is not retrieved gets a score all the same in XTR, Lee et al., 2023, and WARP, Scheerer et al., 2025). Taken
+    as 0, it would make long query tokens decide alone who is a candidate.
 
     Args:
-        n_probe: Probes of each query token.
-        starts: int64 [g + 1], where each group of centroids begins.
+        scores: float32 [m, n_probe], falling.
+        middle: float32 [m], the score of the mean of the centroids.
+
+    Returns:
+        int32 [m, n_probe], 1 or more, in 10,000 steps of the largest.
     """
-    held = np.cumsum(np.sort(np.diff(starts)))
-    return min(len(held), max(LEAST, 2 * n_probe, int(np.searchsorted(held, n_probe)) + 1))
+    last = scores[:, -1:]
+    gains = scores - (last - np.float32(MISSING) * np.maximum(last - middle[:, None], 0))
+    return (gains * np.float32(STEPS / max(float(gains.max()), 1e-30))).astype(np.int32) + np.int32(1)
 
 
-def probes_of(groups: Groups, query: np.ndarray, n_probe: int) -> Probes:
-    """Ask for probes, n_probe at most as many as there are centroids; `query` is float32 [m, dim]."""
-    looked = np.array([groups_looked_into(n_probe, groups.starts)])
-    shape = (len(query), n_probe)
-    return Probes(
-        np.ascontiguousarray(query).reshape(-1), looked, np.empty(shape, np.int64), np.empty(shape, np.float32)
-    )
+def set_limits(tables: Tables, m: int, n_probe: int) -> np.ndarray:
+    """Choose what a centroid has to reach, once the stage SUMS is done.
+
+    Args:
+        tables: Those of the search; `limits` is written.
+        m: Query tokens.
+        n_probe: Probes of each.
+
+    Returns:
+        The highest sum of each query token, int16 [m].
+    """
+    runs = tables.highest.shape[1]
+    highest = tables.highest.transpose(0, 2, 1).reshape(-1, runs)[:m]
+    limits = np.full(m, LOWEST)
+    if n_probe <= min(runs, FEW):
+        limits = np.partition(highest, runs - n_probe, axis=1)[:, runs - n_probe]
+    tables.limits.reshape(-1)[:m] = limits
+    return highest.max(axis=1)
 
 
-@kernel
-def probe(panels, probes, first, last):
-    """Find the probes of the query tokens first to last; `panels` is a `groups.Panels`."""
-    groups, looked, dim = len(panels.starts) - 1, probes.looked[0], panels.dim
-    middles, best = np.empty(panels.width, np.float32), np.empty(looked, np.float32)
-    chosen, widest = np.empty(looked, np.int64), 0
-    for g in range(groups):
-        widest = max(widest, panels.places[g + 1] - panels.places[g])
-    values = np.empty(widest, np.float32)
-    for token in range(first, last):
-        if looked < groups:
-            middles[:] = -np.inf
-            max_products(probes.query, token, token + 1, dim, panels.middles, panels.width, middles)
-            best[:] = -np.inf
-            for g in range(groups):
-                if middles[g] > best[looked - 1]:
-                    insert(best, chosen, middles[g], g)
-        else:
-            for g in range(groups):
-                chosen[g] = g
-        found, scores = probes.found[token], probes.scores[token]
-        if len(found) <= FEW:
-            scores[:] = -np.inf
-            found[:] = len(panels.members)
-            for k in range(looked):
-                _meet(panels, probes.query, token, chosen[k], values)
-                start = panels.starts[chosen[k]]
-                for j in range(panels.starts[chosen[k] + 1] - start):
-                    number = panels.members[start + j]
-                    last_score = scores[len(scores) - 1]
-                    if values[j] > last_score or (values[j] == last_score and number < found[len(found) - 1]):
-                        insert(scores, found, values[j], number)
-        else:
-            _sorted_members(panels, probes.query, token, chosen, values, found, scores)
+def best_probes(tables: Tables, m: int, n_probe: int) -> tuple[np.ndarray, np.ndarray]:
+    """The probes, once the stage ROWS is done.
+
+    Args:
+        tables: Those of the search.
+        m: Query tokens.
+        n_probe: At most as many as there are centroids.
+
+    Returns:
+        int64 [m, n_probe], centroids by falling score, the lower number first among equals, and their sums, the same.
+    """
+    found, sums = np.full((m, n_probe), -1, np.int64), np.full((m, n_probe), LOWEST - 1, np.int64)
+    if n_probe <= FEW:
+        _best_reached(tables, found, sums)
+    for token in np.flatnonzero(found[:, -1] < 0):  # more are wanted than were noted
+        column = tables.sums[token // COLUMNS][token % COLUMNS :: COLUMNS].astype(np.int64)
+        found[token] = np.argsort(-column, kind="stable")[:n_probe]
+        sums[token] = column[found[token]]
+    return found, sums
 
 
 @kernel
-def _meet(panels, query, token, group, values):
-    """values[j] = the score of member j of a group."""
-    place, dim = panels.places[group], panels.dim
-    width = panels.places[group + 1] - place
-    values[:width] = -np.inf
-    some = panels.centroids[dim * place : dim * (place + width)]
-    max_products(query, token, token + 1, dim, some, width, values)
+def _best_reached(tables, found, sums):
+    """Sort the centroids that the stage ROWS has noted into the probes; equal sums stay in the order of numbers."""
+    m = len(found)
+    for b in range(tables.counts.shape[0]):
+        lanes = min(COLUMNS, m - b * COLUMNS)
+        for part in range(tables.counts.shape[1]):
+            first = part * ROWS_AT_ONCE
+            for k in range(first, first + tables.counts[b, part]):
+                number, mask = np.int64(tables.reached[b, k]), np.int64(tables.masks[b, k])
+                for lane in range(lanes):
+                    if mask >> lane & 1:
+                        token, value = b * COLUMNS + lane, np.int64(tables.sums[b, number * COLUMNS + lane])
+                        _insert(sums[token], found[token], value, number)
 
 
 @kernel
-def _sorted_members(panels, query, token, chosen, values, found, scores):
-    """All members of the groups chosen, sorted; the first of them are the probes."""
-    total = 0
-    for g in chosen:
-        total += panels.starts[g + 1] - panels.starts[g]
-    numbers, met, at = np.empty(total, np.int64), np.empty(total, np.float32), 0
-    for g in chosen:
-        _meet(panels, query, token, g, values)
-        start, count = panels.starts[g], panels.starts[g + 1] - panels.starts[g]
-        for j in range(count):
-            numbers[at + j], met[at + j] = panels.members[start + j], values[j]
-        at += count
-    order = np.argsort(numbers)
-    order = order[np.argsort(-met[order], kind="mergesort")]
-    for rank in range(len(found)):
-        found[rank], scores[rank] = numbers[order[rank]], met[order[rank]]
-
-
-@kernel
-def insert(best, which, value, number):
-    """Put a value into a falling sequence, of equals the lower number first; the last of the sequence drops out."""
+def _insert(best, which, value, number):
+    """Put a value into a falling sequence, behind those equal to it; the last of the sequence drops out."""
     at = len(best) - 1
-    while at > 0 and (value > best[at - 1] or (value == best[at - 1] and number < which[at - 1])):
+    if value <= best[at]:
+        return
+    while at > 0 and value > best[at - 1]:
         best[at] = best[at - 1]
         which[at] = which[at - 1]
         at -= 1

@@ -104,7 +104,7 @@ def set_range(tables: Tables, found: ByteRange, rounded: RoundedQuery) -> None:
         (tables.low, found.low),
         (tables.unit, found.unit),
         (tables.weight, found.weight),
-        (tables.factor, factor / rounded.scale),
+        (tables.factor, rounded.unit * factor),
         (tables.shift, (rounded.origin - found.low) * factor + np.float32(0.5)),
     ):
         table.reshape(-1)[:m] = values

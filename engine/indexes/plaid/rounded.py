@@ -23,13 +23,19 @@ class RoundedQuery(NamedTuple):
 
     Args:
         values: int8 [blocks, groups * 32 * 4], four dimensions of one query token beside each other.
-        scale: float32 [m], steps of each rounded query token in one of it.
-        origin: float32 [m], the score of the codes 0.
+        shift: How many of the lowest bits of a sum are dropped, so that it fits int16.
+        unit: float32 [m], the score of 1 in what is left.
+        origin: float32 [m], the score of the codes 0, and what the dropped bits are on average.
     """
 
     values: np.ndarray
-    scale: np.ndarray
+    shift: int
+    unit: np.ndarray
     origin: np.ndarray
+
+    def scores(self, sums: np.ndarray) -> np.ndarray:
+        """What whole numbers [m, n] stand for, float32 [m, n]."""
+        return sums.astype(np.float32) * self.unit[:, None] + self.origin[:, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +72,18 @@ class RoundedCentroids:
     def asked(self, query: np.ndarray) -> RoundedQuery:
         """Round a query, float32 [m, dim]."""
         m, blocks, padded = len(query), -(-len(query) // COLUMNS), self.codes.shape[1]
+        whole = np.zeros((blocks * COLUMNS, padded), np.int8)
+        whole[:m, : query.shape[1]], scale = self.whole(query)
+        parts = whole.astype(np.int64)
+        highest = TOP * int(max(np.maximum(parts, 0).sum(axis=1).max(), np.maximum(-parts, 0).sum(axis=1).max()))
+        shift = max(0, highest.bit_length() - 15)
+        values = whole.reshape(blocks, COLUMNS, padded // 4, 4).transpose(0, 2, 1, 3)
+        unit = np.float32(1 << shift) / scale
+        origin = query @ self.low + unit * np.float32(0.5 if shift else 0)
+        return RoundedQuery(np.ascontiguousarray(values).reshape(blocks, -1), shift, unit, origin)
+
+    def whole(self, query: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rounded query, float32 [m, dim] of whole numbers up to 127, and how many make 1 of it, float32 [m]."""
         weights = query * self.step
         scale = np.float32(TOP) / np.maximum(np.abs(weights).max(axis=1), np.float32(1e-30))
-        whole = np.zeros((blocks * COLUMNS, padded), np.int8)
-        whole[:m, : query.shape[1]] = np.rint(weights * scale[:, None])
-        values = whole.reshape(blocks, COLUMNS, padded // 4, 4).transpose(0, 2, 1, 3)
-        return RoundedQuery(np.ascontiguousarray(values).reshape(blocks, -1), scale, query @ self.low)
+        return np.rint(weights * scale[:, None]), scale

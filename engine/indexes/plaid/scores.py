@@ -16,7 +16,7 @@ from engine.indexes.plaid.loops import EXACT, HEAVY
 from engine.indexes.plaid.rows import fetch, unpack, width_of
 from engine.simd.centroids import COLUMNS
 from engine.simd.jit import kernel
-from engine.simd.residuals import dot, lanes_above, lanes_equal, lowest_bit, token_scores
+from engine.simd.residuals import dot, lanes_above, lowest_bit, token_scores, winners
 
 
 class Block(NamedTuple):
@@ -85,46 +85,56 @@ def refined_scores(stored, asked, slots, highest, b, which, first, last, out):
         last: One past the last.
         out: float32.
     """
-    offsets, codes, rows, low, step = stored.offsets, stored.codes, asked.rows, asked.low, asked.step
+    codes, rows, low, step = stored.codes, asked.rows, asked.low, asked.step
     width, lanes, size = asked.width, asked.lanes, width_of(stored)
-    longest = 0
-    for i in range(first, last):
-        longest = max(longest, offsets[slots[i] + 1] - offsets[slots[i]])
+    tokens, ends = _looked_at(stored, asked, slots, highest, b, which, first, last)
+    longest = np.diff(ends).max()
     best, table = np.empty(width, np.float32), np.empty(longest * COLUMNS, np.float32)
     values, lengths = np.empty(longest * size, np.uint8), np.empty(longest, np.float32)
     sums, near = np.empty(longest * width, np.float32), np.arange(longest)
-    tokens, ahead, n, wanted = np.empty(longest + 1, np.int64), np.empty(longest + 1, np.int64), 0, 0
-    for i in range(first, last + 1):
-        found, above = 0, 0
-        if i < last:  # the tokens of the next document are chosen, and on their way, while those of this one are scored
-            start, end = offsets[slots[i]], offsets[slots[i] + 1]
-            top = highest[i, b]
-            for lane in range(lanes):
-                above |= np.int64(top[lane] > 0) << lane
-            for t in range(start, end):
-                ahead[found] = t
-                found += (lanes_equal(rows, np.int64(codes[t]) * COLUMNS, top) & above & which) != 0
-            for j in range(found):
-                fetch(stored, ahead[j])
-        if i > first:
-            unpack(stored, 0, tokens, n, values, lengths)
-            for j in range(n):
-                row, at = np.int64(codes[tokens[j]]) * COLUMNS, j * COLUMNS
-                for lane in range(COLUMNS):
-                    table[at + lane] = np.float32(rows[row + lane]) * step[lane] + low[lane]
-            best[:] = -np.inf
-            token_scores(
-                width, asked.short, values, n, size // 4, asked.query, table, asked.shift, asked.unit, near, lengths,
-                sums, best,
-            )  # fmt: skip
-            total, top = out[i - 1], highest[i - 1, b]
-            for lane in range(lanes):
-                if which >> lane & 1:
-                    total += max(best[lane], low[lane]) if wanted >> lane & 1 else low[lane]
-                else:
-                    total += np.float32(top[lane]) * step[lane] + low[lane]
-            out[i - 1] = total
-        tokens, ahead, n, wanted = ahead, tokens, found, above
+    for i in range(first, last):
+        chosen = tokens[ends[i - first] : ends[i - first + 1]]
+        n = len(chosen)
+        unpack(stored, 0, chosen, n, values, lengths)
+        for j in range(n):
+            row, at = np.int64(codes[chosen[j]]) * COLUMNS, j * COLUMNS
+            for lane in range(COLUMNS):
+                table[at + lane] = np.float32(rows[row + lane]) * step[lane] + low[lane]
+        best[:] = -np.inf
+        token_scores(
+            width, asked.short, values, n, size // 4, asked.query, table, asked.shift, asked.unit, near, lengths, sums,
+            best,
+        )  # fmt: skip
+        total, top = out[i], highest[i, b]
+        for lane in range(lanes):
+            if which >> lane & 1:
+                total += max(best[lane], low[lane]) if top[lane] > 0 else low[lane]
+            else:
+                total += np.float32(top[lane]) * step[lane] + low[lane]
+        out[i] = total
+
+
+@kernel
+def _looked_at(stored, asked, slots, highest, b, which, first, last):
+    """The tokens that `refined_scores` looks at, document after document, and where those of each end, from 0 on.
+
+    They lie anywhere in memory or in a mapped file, so all of them are on their way before the first is read.
+    """
+    offsets, codes, rows = stored.offsets, stored.codes, asked.rows
+    room, ends = 1, np.zeros(last - first + 1, np.int64)
+    for i in range(first, last):
+        room += offsets[slots[i] + 1] - offsets[slots[i]]
+    tokens, found = np.empty(room, np.int64), 0
+    for i in range(first, last):
+        top, wanted, before = highest[i, b], np.int64(0), found
+        for lane in range(asked.lanes):
+            wanted |= np.int64(top[lane] > 0) << lane
+        start, end = offsets[slots[i]], offsets[slots[i] + 1]
+        found = winners(rows, codes, start, end, top, wanted & which, tokens, found)
+        for j in range(before, found):
+            fetch(stored, tokens[j])
+        ends[i - first + 1] = found
+    return tokens, ends
 
 
 @kernel

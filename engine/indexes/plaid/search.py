@@ -13,9 +13,9 @@ import numpy as np
 from engine.indexes.plaid.codec import Codec
 from engine.indexes.plaid.crew import Crew, listed_by
 from engine.indexes.plaid.inverted import Lists
-from engine.indexes.plaid.loops import LISTS, PROBE, RANGE, ROWS, Listed, collect
-from engine.indexes.plaid.probing import Probes, probe, probes_of
-from engine.indexes.plaid.query import HEAVY_MARGIN, HEAVY_REACH, byte_range, set_range
+from engine.indexes.plaid.loops import LISTS, RANGE, ROWS, SUMS, Listed, collect
+from engine.indexes.plaid.probing import best_probes, list_weights, set_limits
+from engine.indexes.plaid.query import HEAVY_MARGIN, HEAVY_REACH, ByteRange, byte_range, set_range
 from engine.indexes.plaid.settings import PlaidSettings
 from engine.simd.threads import thread_count
 
@@ -104,15 +104,11 @@ def run(
     ties = np.arange(slots) if ties is None else ties
     refines, most = codec.refines, max(settings.n_refined, n_full)
     room = (max(settings.n_candidates, wanted), most, n_full if refines else most)
-    crew = _crew(
-        layout, query, (min(room[0], slots), min(room[1], slots), min(room[2], slots)), settings.n_probe, threads
-    )
-    try:
-        probes, top, found, points, notes = _probe(layout, settings, crew, query, wanted, allowed)
+    counts = (min(room[0], slots), min(room[1], slots), min(room[2], slots))
+    with _crew(layout, query, counts, settings.n_probe, threads) as crew:
+        scale = _score_all(layout, settings, crew, query)
+        probes, found, points, notes = _probe(layout, crew, query, wanted, allowed)
         candidates = np.sort(found[best_positions(points, room[0], ties, found)]).astype(np.int64)
-        scale = byte_range(codec.centre, query, top, settings.centroid_threshold)
-        set_range(crew.tables, scale, crew.rounded)
-        crew.work(ROWS, len(codec.centroids))
         sums = crew.coarse(candidates)
         if n_full > settings.n_full_scores:
             notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
@@ -129,8 +125,6 @@ def run(
         fine = crew.fine(refined, chosen) if refines and len(refined) > n_full else None
         survivors = refined if fine is None else refined[best_positions(fine, n_full, ties, refined)]
         scores = crew.exact(survivors)
-    finally:
-        crew.close()
     return Stages(query, probes, found, points, candidates, coarse, refined, fine, survivors, scores, notes)
 
 
@@ -141,38 +135,42 @@ def _crew(layout: Layout, query: np.ndarray, room: tuple[int, int, int], n_probe
     return Crew(layout.codec, stored, layout.lists, query, room, min(n_probe, len(layout.codec.centroids)), threads)
 
 
+def _score_all(layout: Layout, settings: PlaidSettings, crew: Crew, query: np.ndarray) -> ByteRange:
+    """Score all centroids, and note those that may be probes; returns what their bytes stand for."""
+    codec, m = layout.codec, len(query)
+    crew.work(SUMS, len(codec.centroids))
+    highest = set_limits(crew.tables, m, crew.listed.probes.shape[1])
+    top = crew.rounded.scores(highest[:, None])[:, 0]
+    scale = byte_range(codec.centre, query, top, settings.centroid_threshold)
+    set_range(crew.tables, scale, crew.rounded)
+    crew.work(ROWS, len(codec.centroids))
+    return scale
+
+
 def _probe(
-    layout: Layout, settings: PlaidSettings, crew: Crew, query: np.ndarray, wanted: int, allowed: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
+    layout: Layout, crew: Crew, query: np.ndarray, wanted: int, allowed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
     """Probe, and probe wider until there are as many documents as wanted.
 
     Returns:
-        The probes, the highest score of each query token, the documents found with their points, and notes.
+        The probes, the documents found with their points, and notes.
     """
-    n, probes, listed = len(layout.codec.centroids), crew.probes, crew.listed
-    crew.work(PROBE, len(query))
-    _weigh(probes, listed)
+    n, listed, middle = len(layout.codec.centroids), crew.listed, query @ layout.codec.centre
+    asked = n_probe = listed.probes.shape[1]
+    listed.probes[:], sums = best_probes(crew.tables, len(query), n_probe)
+    listed.weights[:] = list_weights(crew.rounded.scores(sums), middle)
     crew.work(LISTS, len(listed.counts))
-    asked = n_probe = probes.found.shape[1]
     while True:
         found, points = _collected(listed, allowed)
         if n_probe == n or len(found) >= wanted:
             break
         n_probe = min(2 * n_probe, n)
-        probes = probes_of(layout.codec.groups, query, n_probe)
-        probe(layout.codec.groups.panels, probes, 0, len(query))
-        listed = listed_by(layout.lists, probes, len(allowed))
-        _weigh(probes, listed)
+        probes, sums = best_probes(crew.tables, len(query), n_probe)
+        listed = listed_by(layout.lists, probes, listed.found, listed.points)
+        listed.weights[:] = list_weights(crew.rounded.scores(sums), middle)
         collect(listed, 0, len(listed.counts))
     notes = (f"n_probe widened from {asked} to {n_probe} to find {wanted} documents",) if n_probe > asked else ()
-    return probes.found, probes.scores[:, 0].copy(), found, points, notes
-
-
-def _weigh(probes: Probes, listed: Listed) -> None:
-    """Set the weights of probes: their scores above the lowest, in 10,000 steps and from 1."""
-    lowest = probes.scores.min()
-    unit = np.float32(1e4 / max(float(probes.scores.max() - lowest), 1e-30))
-    listed.weights[:] = ((probes.scores - lowest) * unit).astype(np.int32) + np.int32(1)
+    return listed.probes, found, points, notes
 
 
 def _collected(listed: Listed, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -197,11 +195,8 @@ def exact(layout: Layout, query: np.ndarray, slots: np.ndarray) -> np.ndarray:
     """
     scores = np.full(len(slots), -np.inf, np.float32)
     some = np.flatnonzero(layout.offsets[slots + 1] > layout.offsets[slots])  # the kernel takes no others
-    crew = _crew(layout, query.astype(np.float32), (0, 0, len(some)), 1, 0)
-    try:
+    with _crew(layout, query.astype(np.float32), (0, 0, len(some)), 1, 0) as crew:
         scores[some] = crew.exact(slots[some])
-    finally:
-        crew.close()
     return scores
 
 

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 
 from engine.indexes.plaid.codec import Codec
-from engine.indexes.plaid.probing import groups_looked_into
+from engine.indexes.plaid.probing import list_weights
 from engine.indexes.plaid.query import HEAVY_MARGIN, HEAVY_REACH, ByteRange, byte_range, heavy_lanes
+from engine.indexes.plaid.rounded import RoundedQuery
 from engine.indexes.plaid.search import Layout
 from engine.indexes.plaid.settings import PlaidSettings
 from engine.simd.centroids import COLUMNS
@@ -102,11 +103,14 @@ def run(
     ties = torch.from_numpy(order).to(layout.device)
     query = query.astype(np.float32)
     wanted = min(k, int(permitted.sum()))
-    points, top, notes = _probe(layout, settings, asked, wanted, permitted)
+    rounded = layout.codec.rounded.asked(query)
+    sums = _sums(layout, query, rounded)
+    points, notes = _probe(layout, settings, query, rounded, sums, wanted, permitted)
     found = torch.nonzero(points).ravel()
     candidates = found[_best(points[found], max(settings.n_candidates, wanted), ties[found])]
-    scale = byte_range(layout.codec.centre, query, top.cpu().numpy(), settings.centroid_threshold)
-    rows = _rounded(layout, query, scale)
+    top = rounded.scores(sums.max(dim=0, keepdim=True).values.T.cpu().numpy())[:, 0]
+    scale = byte_range(layout.codec.centre, query, top, settings.centroid_threshold)
+    rows = _bytes(layout, sums, rounded, scale)
     sums = _coarse(layout, candidates, rows, torch.from_numpy(scale.weight).to(layout.device))
     n_full = max(settings.n_full_scores, wanted)
     if n_full > settings.n_full_scores:
@@ -128,18 +132,31 @@ def run(
     return survivors.cpu().numpy(), scores.float().cpu().numpy(), notes
 
 
+def _sums(layout: DeviceLayout, query: np.ndarray, rounded: RoundedQuery) -> torch.Tensor:
+    """The scores of all centroids as whole numbers, int64 [c, m]; see `engine.simd.centroids.whole_rows`."""
+    centroids = layout.codec.rounded
+    codes = torch.from_numpy(centroids.codes[:, : query.shape[1]]).to(layout.device)
+    whole = torch.from_numpy(centroids.whole(query)[0]).to(layout.device)
+    return (codes.double() @ whole.double().T).long() >> rounded.shift  # of integers: exact
+
+
 def _probe(
-    layout: DeviceLayout, settings: PlaidSettings, query: torch.Tensor, wanted: int, permitted: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
-    """For each slot the points of `loops.collect`, int64; the highest score of each query token; and notes."""
-    table, count = layout.centroids @ query.T, len(layout.centroids)
+    layout: DeviceLayout,
+    settings: PlaidSettings,
+    query: np.ndarray,
+    rounded: RoundedQuery,
+    sums: torch.Tensor,
+    wanted: int,
+    permitted: torch.Tensor,
+) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """For each slot the points of `loops.collect`, int64; and notes."""
+    count, middle = len(layout.centroids), query @ layout.codec.centre
     asked = n_probe = min(settings.n_probe, count)
+    order = torch.sort(sums.T, dim=1, descending=True, stable=True)
     while True:
-        order = torch.sort(_met(layout, table, query, n_probe), dim=1, descending=True, stable=True)
-        probes, scores = order.indices[:, :n_probe], order.values[:, :n_probe]
-        lowest = scores.min()
-        unit = 1e4 / max(float(scores.max() - lowest), 1e-30)
-        weights = ((scores - lowest) * unit).int().long() + 1
+        probes = order.indices[:, :n_probe]
+        scores = rounded.scores(order.values[:, :n_probe].cpu().numpy())
+        weights = torch.from_numpy(list_weights(scores, middle)).long().to(layout.device)
         best = torch.zeros(len(probes), len(permitted), dtype=torch.long, device=layout.device)
         for offsets, documents in layout.lists:
             inside = probes + 1 < len(offsets)  # centroids that came after these lists were written
@@ -155,33 +172,15 @@ def _probe(
             break
         n_probe = min(2 * n_probe, count)
     notes = (f"n_probe widened from {asked} to {n_probe} to find {wanted} documents",) if n_probe > asked else ()
-    return points, scores[:, 0], notes
+    return points, notes
 
 
-def _met(layout: DeviceLayout, table: torch.Tensor, query: torch.Tensor, n_probe: int) -> torch.Tensor:
-    """Scores of the centroids that each query token meets, [m, c]; minus infinity for the others. See `probing`."""
-    groups = layout.codec.groups
-    looked = groups_looked_into(n_probe, groups.starts)
-    if looked == len(groups.middles):
-        return table.T
-    near = torch.from_numpy(groups.middles).to(layout.device) @ query.T
-    chosen = torch.sort(near.T, dim=1, descending=True, stable=True).indices[:, :looked]
-    met = torch.zeros(len(query), len(groups.middles), dtype=torch.bool, device=layout.device)
-    met.scatter_(1, chosen, True)
-    group = torch.from_numpy(groups.group.astype(np.int64)).to(layout.device)
-    return torch.where(met[:, group], table.T, -torch.inf)
-
-
-def _rounded(layout: DeviceLayout, query: np.ndarray, scale: ByteRange) -> torch.Tensor:
+def _bytes(layout: DeviceLayout, sums: torch.Tensor, rounded: RoundedQuery, scale: ByteRange) -> torch.Tensor:
     """The scores of all centroids in bytes, uint8 [c, m]."""
-    centroids, asked = layout.codec.rounded, layout.codec.rounded.asked(query)
     factor = np.float32(1) / scale.unit
-    whole = torch.from_numpy(np.rint(query * centroids.step * asked.scale[:, None])).to(layout.device)
-    codes = torch.from_numpy(centroids.codes[:, : query.shape[1]]).to(layout.device)
-    sums = (codes.double() @ whole.double().T).float()  # of integers: exact
-    steps = torch.from_numpy(factor / asked.scale).to(layout.device)
-    shift = torch.from_numpy((asked.origin - scale.low) * factor + np.float32(0.5)).to(layout.device)
-    return (sums * steps + shift).clamp(0, 255).to(torch.uint8)
+    steps = torch.from_numpy(rounded.unit * factor).to(layout.device)
+    shift = torch.from_numpy((rounded.origin - scale.low) * factor + np.float32(0.5)).to(layout.device)
+    return (sums.float() * steps + shift).clamp(0, 255).to(torch.uint8)
 
 
 def _coarse(layout: DeviceLayout, slots: torch.Tensor, rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from engine.simd import centroids, floating, integer, levels, linear, residuals,
 from engine.simd.build import F32, I8, I16, I32, I64
 from engine.simd.levels import ARM, LEVELS
 
-BYTES, HALVES, INTS, FLOATS = (kind.as_pointer() for kind in (I8, I16, I32, F32))
+BYTES, HALVES, INTS, LONGS, FLOATS = (kind.as_pointer() for kind in (I8, I16, I32, I64, F32))
 EMITTERS = {  # what every level with vectors emits: the function and the types of its arguments
     "products": (floating._products, [FLOATS, I64, I64, I64, FLOATS, I64, FLOATS, INTS]),
     "widen": (floating._widened, [HALVES, I64, I64, FLOATS]),
@@ -22,25 +22,28 @@ EMITTERS = {  # what every level with vectors emits: the function and the types 
         [I64, I8, BYTES, I64, I64, BYTES, FLOATS, FLOATS, FLOATS, HALVES, FLOATS, FLOATS, FLOATS],
     ),
     "unpack": (residuals._spread, [BYTES, I64, I64, BYTES, I64, I64]),
-    "table": (centroids._multiplied, [FLOATS, I64, I64, I64, FLOATS, FLOATS]),
-    "bytes": (centroids._bytes, [BYTES, I64, I64, I64, BYTES, FLOATS, FLOATS, BYTES]),
+    "table": (centroids._multiplied_all, [FLOATS, I64, I64, I64, FLOATS, FLOATS]),
+    "chosen": (centroids._multiplied, [FLOATS, LONGS, I64, I64, I64, FLOATS, I64, FLOATS]),
+    "sums": (centroids._whole, [BYTES, I64, I64, I64, BYTES, I64, I64, HALVES, HALVES]),
+    "bytes": (centroids._bytes, [HALVES, I64, I64, I64, FLOATS, FLOATS, HALVES, BYTES, INTS, INTS]),
+    "won": (residuals._won, [BYTES, HALVES, I64, I64, BYTES, I64, LONGS, I64]),
     "layer": (linear._multiplied, [BYTES, I64, I64, BYTES, FLOATS, I64, FLOATS, FLOATS, I64]),
 }
 EXPECTED = {  # instructions that must be there, and registers or instructions that must not
     ("avx512-vnni", "scan"): (r"vpdpbusd\s.*zmm", r"vpmaddubsw"),
     ("avx512-vnni", "scores"): (r"vpdpbusd\s.*zmm", r"vpmaddubsw"),
-    ("avx512-vnni", "bytes"): (r"vpdpbusd\s.*zmm", r"vpmaddubsw"),
+    ("avx512-vnni", "sums"): (r"vpdpbusd\s.*zmm", r"vpmaddubsw"),
     ("avx512-vnni", "layer"): (r"vpdpbusd\s.*zmm", r"vpmaddubsw"),
     ("avx512-vnni", "products"): (r"vfmadd\d+ps\s.*zmm", r"\bfmaf\b"),
     ("avx512-vnni", "table"): (r"vfmadd\d+ps\s.*zmm", r"\bfmaf\b"),
     ("avx512-vnni", "widen"): (r"vcvtph2ps\s.*zmm", r"__extendhfsf2|__gnu_h2f"),
     ("avx-vnni", "scan"): (r"vpdpbusd\s.*ymm", r"zmm|vpmaddubsw"),
     ("avx-vnni", "scores"): (r"vpdpbusd\s.*ymm", r"zmm|vpmaddubsw"),
-    ("avx-vnni", "bytes"): (r"vpdpbusd\s.*ymm", r"zmm|vpmaddubsw"),
+    ("avx-vnni", "sums"): (r"vpdpbusd\s.*ymm", r"zmm|vpmaddubsw"),
     ("avx-vnni", "layer"): (r"vpdpbusd\s.*ymm", r"zmm|vpmaddubsw"),
     ("avx2", "scan"): (r"vpmaddubsw\s.*ymm", r"zmm|vpdpbusd"),
     ("avx2", "scores"): (r"vpmaddubsw\s.*ymm", r"zmm|vpdpbusd"),
-    ("avx2", "bytes"): (r"vpmaddubsw\s.*ymm", r"zmm|vpdpbusd"),
+    ("avx2", "sums"): (r"vpmaddubsw\s.*ymm", r"zmm|vpdpbusd"),
     ("avx2", "layer"): (r"vpmaddubsw\s.*ymm", r"zmm|vpdpbusd"),
     ("avx2", "products"): (r"vfmadd\d+ps\s.*ymm", r"zmm|\bfmaf\b"),
     ("avx2", "widen"): (r"vcvtph2ps\s.*ymm", r"zmm|__extendhfsf2"),

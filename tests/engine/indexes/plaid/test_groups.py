@@ -8,11 +8,10 @@ import pytest
 
 from engine import TokenEmbeddings, create_index, open_index, storage
 from engine.errors import CorruptDataError
-from engine.indexes.plaid import PlaidIndex, assign, changes, groups, kmeans, probing
+from engine.indexes.plaid import PlaidIndex, assign, changes, groups, kmeans
 from engine.indexes.plaid.codec import Codec
 from engine.indexes.plaid.groups import Groups
 from engine.simd.threads import use_threads
-from tests.conftest import ragged
 
 
 @pytest.fixture
@@ -20,7 +19,6 @@ def small(monkeypatch):
     """Groups where there are few centroids, and few of them are met."""
     monkeypatch.setattr(groups, "LEAST", 32)
     monkeypatch.setattr(groups, "MEMBERS", 8)
-    monkeypatch.setattr(probing, "LEAST", 4)
 
 
 def clustered(rng, n, dim=12, clusters=40):
@@ -75,22 +73,6 @@ def test_groups_of_centroids_stand_together_and_none_is_empty(small):
     assert np.bincount(group).min() > 0
     assert groups.group_count(31) == 1
     assert (kmeans.group(centroids[:31]) == 0).all()
-
-
-def test_probes_are_the_best_of_the_groups_that_a_query_token_meets(small):
-    rng = np.random.default_rng(2)
-    centroids = kmeans.train(clustered(rng, 400).values, 200, 2, 0)
-    laid, query = Groups(centroids, kmeans.group(centroids)), ragged(rng, [37], 12)[0]
-    for n_probe in (1, 4, 100, 200):  # in order as they are found, and sorted at the end
-        probes = probing.probes_of(laid, query, n_probe)
-        probing.probe(laid.panels, probes, 0, len(query))
-        looked, scores = int(probes.looked[0]), query @ centroids.T
-        met = np.argsort(-(query @ laid.middles.T), axis=1, kind="stable")[:, :looked]
-        scores[~(laid.group[None, :, None] == met[:, None]).any(axis=2)] = -np.inf
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :n_probe]
-        np.testing.assert_array_equal(probes.found, best)
-        np.testing.assert_allclose(probes.scores, np.take_along_axis(scores, best, axis=1), atol=1e-5)
-    assert looked == len(laid.starts) - 1
 
 
 def test_an_index_in_groups_finds_its_documents_after_changes(tmp_path, small, monkeypatch):

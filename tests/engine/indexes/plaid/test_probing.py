@@ -1,0 +1,70 @@
+"""Which centroids a query token probes, and what a document gets for being listed."""
+
+import numpy as np
+import pytest
+
+from engine import create_index
+from engine.indexes.plaid import search
+from engine.indexes.plaid.probing import list_weights
+from engine.simd.threads import use_threads
+from tests.conftest import ragged
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory):
+    """An index of 1,500 centroids, so that several parts of its table are made."""
+    rng = np.random.default_rng(0)
+    index = create_index("plaid", tmp_path_factory.mktemp("probing") / "index", n_centroids=1500, iterations=1)
+    index.add([f"d{i}" for i in range(900)], ragged(rng, rng.integers(6, 12, 900).tolist(), 12))
+    return index, index.layout
+
+
+@pytest.mark.parametrize("m", [1, 17, 32, 33, 70])
+@pytest.mark.parametrize("n_probe", [1, 4, 20, 100, 1500])
+def test_probes_are_the_best_of_all_centroids(layout, m, n_probe):
+    index, arrays = layout
+    query = ragged(np.random.default_rng(m), [m], 12)[0]
+    query[m // 2] *= 9
+    codec = arrays.codec
+    asked = codec.rounded.asked(query)
+    sums = (codec.rounded.codes[:, :12].astype(np.int64) @ codec.rounded.whole(query)[0].astype(np.int64).T).T
+    expected = np.argsort(-(sums >> asked.shift), axis=1, kind="stable")[:, :n_probe]
+    for threads in (1, 2):
+        with use_threads(threads):
+            found = index.tuned(n_probe=n_probe).stages(query, 5).probes
+        np.testing.assert_array_equal(found, expected)
+    near = asked.scores(sums >> asked.shift)  # the whole numbers stand for the scores
+    size = np.linalg.norm(query, axis=1, keepdims=True)
+    assert (np.abs(near - query @ codec.centroids.T) / size).max() < 0.03
+
+
+def test_a_probe_wider_than_what_was_noted_looks_at_all_centroids(layout):
+    index, _arrays = layout
+    query = ragged(np.random.default_rng(5), [3], 12)[0]
+    left = index.tuned(n_probe=1).stages(query, 800)
+    assert left.notes
+    wider = index.tuned(n_probe=left.probes.shape[1]).stages(query, 800)
+    np.testing.assert_array_equal(left.probes, wider.probes)
+    np.testing.assert_array_equal(np.sort(left.found), np.sort(wider.found))
+
+
+def test_what_is_not_listed_is_taken_to_lie_just_below_the_last_probe():
+    scores = np.array([[1.0, 0.8, 0.7], [9.0, 8.9, 8.0]], np.float32)
+    weights = list_weights(scores, np.array([0.2, 2.0], np.float32))
+    gains = np.array([[0.35, 0.15, 0.05], [1.6, 1.5, 0.6]])
+    np.testing.assert_allclose(weights / weights.max(), gains / gains.max(), atol=2e-3)
+    assert weights.min() >= 1
+    assert (list_weights(np.zeros((2, 3), np.float32), np.zeros(2, np.float32)) == 1).all()
+    assert (list_weights(scores, np.array([5.0, 50.0], np.float32)) >= 1).all()
+
+
+def test_the_memory_of_a_search_is_used_again(layout):
+    index, arrays = layout
+    query = ragged(np.random.default_rng(6), [40], 12)[0]
+    alive = arrays.alive
+    first = search.run(arrays, index.searching, query, 5, alive)
+    rooms = list(arrays.codec.rooms)
+    second = search.run(arrays, index.searching, query, 5, alive)
+    assert [id(room) for room in arrays.codec.rooms] == [id(room) for room in rooms]
+    for name in ("probes", "found", "points", "candidates", "coarse", "refined", "survivors", "scores"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
