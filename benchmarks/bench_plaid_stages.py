@@ -22,9 +22,9 @@ from engine import open_index
 from engine.indexes.plaid import PlaidIndex, search
 from engine.indexes.plaid.budget import SAMPLE_PER_CENTROID
 from engine.indexes.plaid.groups import products
-from engine.indexes.plaid.loops import LISTS, PROBE, ROWS, SCORES
-from engine.indexes.plaid.probing import list_weights
-from engine.indexes.plaid.query import HEAVY_MARGIN, HEAVY_REACH, byte_range, set_range
+from engine.indexes.plaid.loops import LISTS, SCORES
+from engine.indexes.plaid.probing import best_probes, list_weights
+from engine.indexes.plaid.query import HEAVY_MARGIN, HEAVY_REACH
 from engine.indexes.plaid.settings import PlaidSettings, for_documents, wanted_centroids
 from engine.simd.threads import use_threads
 
@@ -63,22 +63,19 @@ def stages(index: PlaidIndex, queries: list[np.ndarray]) -> tuple[dict[str, floa
     room = (settings.n_candidates, max(settings.n_refined, settings.n_full_scores), settings.n_full_scores)
     for query in queries * REPEATS:
         crew = clock.run("query", search._crew, layout, query, room, settings.n_probe, 1)
-        clock.run("probe", crew.work, PROBE, len(query))
-        probes = crew.probes
-        crew.listed.weights[:] = list_weights(probes.scores, query @ codec.centre)
+        scale = clock.run("table of bytes", search._score_all, layout, settings, crew, query)
+        probes, sums = clock.run("probe", best_probes, crew.tables, len(query), settings.n_probe)
+        crew.listed.probes[:] = probes
+        crew.listed.weights[:] = list_weights(crew.rounded.scores(sums), query @ codec.centre)
         clock.run("lists", crew.work, LISTS, len(crew.listed.counts))
         found, points = search._collected(crew.listed, layout.alive)
-        entries.append((lists.offsets[probes.found + 1] - lists.offsets[probes.found]).sum())
+        entries.append((lists.offsets[probes + 1] - lists.offsets[probes]).sum())
         candidates = clock.run(
             "candidates",
             lambda f, p: np.sort(f[search.best_positions(p, settings.n_candidates)]).astype(np.int64),
             found,
             points,
         )
-        top = probes.scores[:, 0].copy()
-        scale = byte_range(codec.centre, query, top, settings.centroid_threshold)
-        set_range(crew.tables, scale, crew.rounded)
-        clock.run("table of bytes", crew.work, ROWS, len(codec.centroids))
         sums = clock.run("centroid scores", crew.coarse, candidates)
         near, margin = np.arange(len(candidates)), settings.centroid_margin * len(query) / scale.step
         if crew.tables.heavy.any():
@@ -91,7 +88,7 @@ def stages(index: PlaidIndex, queries: list[np.ndarray]) -> tuple[dict[str, floa
         survivors = refined[search.best_positions(fine, settings.n_full_scores)]
         clock.run("exact scores", crew.exact, survivors)
         exact_centroids.append(int(crew.job.counts[SCORES]))
-        crew.close()
+        crew.__exit__(None)
         clock.run("all stages", search.run, layout, settings, query, 100, layout.alive, 1)
         for name, slots in (("candidates", candidates), ("refined", refined), ("survivors", survivors)):
             count(name, slots)
@@ -128,7 +125,7 @@ def on_paper(
         return min(documents, documents_of_stage) * tokens_each / n[f"tokens of {name}"]
 
     found = {
-        "probe": ms["probe"] * products(centroids) / products(int(n["centroids"])),
+        "probe": ms["probe"],
         "table of bytes": ms["table of bytes"] * centroids / n["centroids"],
         "lists and candidates": (ms["lists"] + ms["candidates"]) * lists,
         "centroid scores": ms["centroid scores"] * share(settings.n_candidates, "candidates"),
