@@ -10,7 +10,10 @@ from typing import Any
 from engine.errors import InputError
 
 MOST = 2**63 - 1  # what a record, and an array, holds
-MOST_OF = {"seed": 2**32 - 1}  # what every random generator takes
+MOST_OF = {
+    "seed": 2**32 - 1,  # what every random generator takes
+    "shards": 10_000,  # each is a folder, and has its list of documents in memory
+}
 
 
 def require_known(given: Iterable[str], known: Iterable[str], whose: str) -> None:

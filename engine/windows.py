@@ -93,6 +93,12 @@ def check_reading(encoder: Encoder) -> None:
             what, do = f"windows of at most {at_once:,} tokens", "take smaller ones"
         raise InputError(f"Expected {what}, which {encoder.name!r} reads at once, got {size:,}: {do}.")
     if windows is None:
+        special = getattr(encoder.model.tokenizer, "num_special_tokens_to_add", int)()
+        if size is not None and size <= special:
+            raise InputError(
+                f"A document length of {size} leaves nothing to read beside the {special} special tokens that "
+                f"{encoder.name!r} writes: take more."
+            )
         return
     front, behind, _ = _around(encoder, encoder.preprocess(["a"], "document"), 0)
     if windows.size - front - behind <= windows.overlap:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from engine.errors import InputError
+from engine.indexes.plaid.settings import BITS
 
 MEASURED = Path(__file__).with_name("measured.json")  # `python -m benchmarks.plan_parts` writes it
 DRAWS = 20_000  # queries of the simulation
@@ -21,6 +22,7 @@ GROWTH = (
     1.5  # exponent of a build's time, where only one size was measured: tokens times centroids, which are sqrt(tokens)
 )
 THREADS = 2  # of one shard's search and build: what the parts were measured with
+MOST = 1e18  # of anything: what is in proportion to several of them stays a number
 KEPT_FREE = 0.3  # of a machine's memory, for the system, the model and results
 
 
@@ -35,7 +37,7 @@ class Wanted:
         bits: Bits a dimension that PLAID stores.
         nodes: Machines; 0 takes as few as hold the index in memory.
         memory: Bytes of memory of a machine.
-        cores: Processors of a machine.
+        cores: Processors of a machine; a shard that has only one takes twice as long.
         rate: Tokens a second that one machine encodes; 0 takes the measured rate of a processor.
     """
 
@@ -53,11 +55,15 @@ class Wanted:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 1):
                 raise InputError(f"Expected {name} of 1 or more, got {value:g}: correct it.")
-        for name in ("nodes", "rate"):
+        for name in ("nodes", "rate", "documents", "tokens", "memory", "dim", "cores"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise InputError(f"Expected {name} of 0 or more, got {getattr(self, name):g}: 0 decides by itself.")
-        if self.bits > 16:
-            raise InputError(f"Expected bits up to 16, got {self.bits}: 16 stores the vectors themselves.")
+            if getattr(self, name) > MOST:
+                raise InputError(f"Expected {name} of at most {MOST:g}, got {getattr(self, name):g}: lower it.")
+        if self.bits not in BITS:
+            raise InputError(
+                f"Expected bits among {', '.join(map(str, BITS))}, got {self.bits}: 16 stores the vectors themselves."
+            )
 
 
 @dataclass(frozen=True)
@@ -121,9 +127,9 @@ def plan(wanted: Wanted, parts: Mapping[str, Any] | None = None) -> Plan:
     memory = index_bytes * known["memory_by_index"]["value"]
     usable = wanted.memory * (1 - KEPT_FREE)
     nodes = wanted.nodes or max(1, math.ceil(memory / usable))
-    shards = nodes * max(1, wanted.cores // THREADS)
-    shard_tokens = vectors / shards
-    shard_ms = search_ms(shard_tokens, known)
+    shards = min(nodes * max(1, wanted.cores // THREADS), math.ceil(wanted.documents))  # none is empty
+    shard_tokens, slower = vectors / shards, THREADS / min(THREADS, wanted.cores)
+    shard_ms = slower * search_ms(shard_tokens, known)
     relative = np.array(known["latencies_ms"]["values"]) / np.median(known["latencies_ms"]["values"])
     slowest = slowest_of(relative * shard_ms, shards) + known.get("call_ms", {"value": 0.0})["value"]
     rate = wanted.rate or known["encode"]["tokens_a_second"] / known["encode"]["threads"] * wanted.cores
@@ -131,7 +137,7 @@ def plan(wanted: Wanted, parts: Mapping[str, Any] | None = None) -> Plan:
         wanted, vectors, nodes, shards, shard_tokens, index_bytes, index_bytes + 2 * wanted.dim * vectors,
         memory / nodes, memory / nodes <= usable,
         {f"p{p}": float(np.percentile(slowest, p)) for p in (50, 95, 99)}, shard_ms,
-        vectors / (rate * nodes) / 3600, build_seconds(shard_tokens, known) / 3600,
+        vectors / (rate * nodes) / 3600, slower * build_seconds(shard_tokens, known) / 3600,
     )  # fmt: skip
 
 

@@ -114,10 +114,19 @@ def write_qrels(qrels: Qrels, path: str | Path) -> Path:
     return _write(path, lines)
 
 
+def check_ids(names: Iterable[str]) -> None:
+    """Refuse ids that TREC files cannot hold, before the work whose result is written to one.
+
+    Raises:
+        InputError: an id has a space.
+    """
+    all(map(_fit, names))
+
+
 def _fit(*names: str) -> bool:
     if any(character.isspace() for name in names for character in name):
         listed = " or ".join(map(repr, names))
-        raise InputError(f"TREC files cannot hold the id {listed}: it has a space in it.")
+        raise InputError(f"TREC files cannot hold the id {listed}: it has a space in it; rename it.")
     return True
 
 

@@ -227,3 +227,10 @@ def test_what_a_model_cannot_read_is_said_at_once(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(made, "preprocess", lambda *texts, **options: Silent(input_ids=torch.ones(1, 3)))
     with pytest.raises(UnsupportedError, match="--passages"):
         Encoder(made, windows=WINDOWS)
+
+
+def test_a_length_that_leaves_no_word_is_refused(tmp_path: Path) -> None:
+    make_model(tmp_path / "backbone").save_pretrained(str(tmp_path / "model"))
+    with pytest.raises(InputError, match="leaves nothing to read beside the 2 special tokens"):
+        Encoder.load(str(tmp_path / "model"), "cpu", document_length=2)
+    assert Encoder.load(str(tmp_path / "model"), "cpu", document_length=3).max_length("document") == 3

@@ -115,7 +115,10 @@ def test_the_command_prints_a_table_and_its_assumptions(capsys):
         (["--documents", "0"], "Expected documents of 1 or more"),
         (["--memory", "64X"], "Expected memory as a number"),
         (["--tokens", "nan"], "Expected tokens of 1 or more"),
-        (["--bits", "17"], "Expected bits up to 16"),
+        (["--bits", "17"], "Expected bits among 1, 2, 4, 8, 16"),
+        (["--bits", "3"], "Expected bits among 1, 2, 4, 8, 16"),
+        (["--documents", "1e300"], "Expected documents of at most 1e+18"),
+        (["--tokens", "1e200"], "Expected tokens of at most 1e+18"),
         (["--nodes", "-1"], "Expected nodes of 0 or more"),
     ],
 )
@@ -128,3 +131,11 @@ def test_what_makes_no_sense_is_one_sentence(capsys, arguments, words):
 def test_a_plan_for_what_cannot_be_is_refused():
     with pytest.raises(InputError, match="Expected dim of 1 or more"):
         plan(Wanted(1e6, dim=0), PARTS)
+
+
+def test_no_shard_is_empty_and_one_processor_takes_twice_as_long_as_two():
+    assert plan(Wanted(3, nodes=5), PARTS).shards == 3
+    one, two = (plan(Wanted(1e6, nodes=1, cores=cores), PARTS) for cores in (1, 2))
+    assert one.shards == two.shards == 1
+    assert one.shard_ms == 2 * two.shard_ms
+    assert one.build_hours == 2 * two.build_hours

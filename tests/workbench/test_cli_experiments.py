@@ -147,6 +147,16 @@ def test_rankings_go_out_and_come_back_as_the_same_scores(folder, capsys) -> Non
     assert "--index, --k beside --run means nothing" in said(capsys)
 
 
+def test_ids_that_trec_files_cannot_hold_are_refused_before_the_run(folder, capsys) -> None:
+    corpus = folder / "tiny" / "corpus.jsonl"
+    corpus.write_text(corpus.read_text().rstrip() + "\n" + json.dumps({"_id": "a b", "text": "Add two numbers"}) + "\n")
+    asked = ("evaluate", "--collection", "tiny", "--model", "fake", "--index", "exact")
+    assert run(*asked, "--save-run", "mine.trec") == 2
+    assert "cannot hold the id 'a b'" in said(capsys)
+    assert not stored.list_runs()
+    assert run(*asked, "--save-qrels", "mine.qrels") == 0, "what is judged has no space"
+
+
 def test_a_run_file_is_compared_with_runs_that_are_kept(folder, capsys) -> None:
     run("run", "exp.yaml")
     kept = stored.list_runs()[0].id

@@ -76,7 +76,7 @@ def evaluate(
     """
     from engine.collection import require_judgements
     from engine.metrics import DEFAULT_METRICS, check_metrics
-    from engine.reading.trec import write_qrels, write_run
+    from engine.reading.trec import check_ids, write_qrels, write_run
     from workbench.experiments.execute import run
     from workbench.experiments.experiment import Experiment
     from workbench.experiments.prepare import prepare
@@ -90,6 +90,10 @@ def evaluate(
     Experiment(**asked)  # a mistake is known before anything is loaded
     prepared = prepare(collection, model, device=device)
     require_judgements(prepared.collection)
+    if save_run is not None:
+        check_ids([*prepared.collection.queries, *prepared.collection.documents])
+    if save_qrels is not None:
+        check_ids(name for query, grades in prepared.collection.qrels.items() for name in (query, *grades))
     with progress_bars() as report:
         found = run(prepared.experiment(**asked), report, prepared=prepared, force=force)
     if save_run is not None:

@@ -1,8 +1,10 @@
 """Which shard a document goes to."""
 
 import numpy as np
+import pytest
 
-from engine import TokenEmbeddings
+from engine import TokenEmbeddings, create_index
+from engine.errors import InputError
 from engine.indexes.sharded.placing import shards_of
 from tests.conftest import ragged
 
@@ -27,3 +29,9 @@ def test_documents_that_no_float16_holds_and_those_without_vectors_have_a_shard_
     huge = TokenEmbeddings.from_list([np.full((2, 4), 1e30, np.float32), np.empty((0, 4), np.float32)])
     assert set(shards_of(huge, 3).tolist()) <= {0, 1, 2}
     assert shards_of(huge, 1).tolist() == [0, 0]
+
+
+def test_more_shards_than_memory_can_list_are_refused(tmp_path):
+    with pytest.raises(InputError, match="shards as a whole number of 10000 at most"):
+        create_index("sharded", tmp_path / "index", of="exact", shards=10**9)
+    assert not (tmp_path / "index").exists()
