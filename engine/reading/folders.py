@@ -134,7 +134,7 @@ def read_judgements(paths: list[Path]) -> Judgements:
     Raises:
         InputError: the columns are others.
     """
-    if len(paths) == 1 and paths[0].name.lower().removesuffix(".gz").endswith(QRELS_TEXTS):
+    if len(paths) == 1 and table_kind(paths[0]) in (None, ".tsv"):
         return read_qrels(paths[0])
     found = judgements_of([read_table(path, JUDGEMENT_NAMES) for path in paths])
     if found is None:

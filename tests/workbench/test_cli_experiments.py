@@ -137,7 +137,8 @@ def test_rankings_go_out_and_come_back_as_the_same_scores(folder, capsys) -> Non
     assert run(*asked, "--save-run", "mine.trec", "--save-qrels", "mine.qrels", "--json") == 0
     mine = json.loads(capsys.readouterr().out)
     assert list(mine["mean"]) == ["nDCG@10"]
-    judged = ("--qrels", "mine.qrels", "--metric", "nDCG@10")
+    (folder / "mine.qrels").rename(folder / "mine.judged")
+    judged = ("--qrels", "mine.judged", "--metric", "nDCG@10")
     assert run("evaluate", "--collection", "tiny", "--run", "mine.trec", *judged, "--json") == 0
     again = json.loads(capsys.readouterr().out)
     assert again["per_query"] == mine["per_query"]

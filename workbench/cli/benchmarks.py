@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
-from engine.errors import NotFoundError
+from engine.errors import InputError, NotFoundError
 from workbench.cli.options import (
     DeviceOption,
     ForceOption,
@@ -28,6 +28,12 @@ from workbench.cli.output import note, progress_bars, show_json, show_table, wri
 
 if TYPE_CHECKING:
     from workbench.benchmarks.run import TaskResult
+
+
+def _check_report(path: Path | None) -> Path | None:
+    if path is not None and path.suffix.lower() not in (".md", ".json"):
+        raise InputError(f"Expected a file ending in .md or .json, got {str(path)!r}: change the name.")
+    return check_place(path)
 
 
 def benchmark(
@@ -53,7 +59,7 @@ def benchmark(
     force: ForceOption = False,
     report: Annotated[
         Path | None,
-        Option(help="Also write a .md or .json file from which others can repeat it.", callback=check_place),
+        Option(help="Also write a .md or .json file from which others can repeat it.", callback=_check_report),
     ] = None,
     as_json: JsonOption = False,
     output: OutputOption = None,

@@ -25,9 +25,7 @@ def plan(
     bits: Annotated[int, Option(help="Bits a dimension that PLAID stores.")] = 4,
     nodes: Annotated[int, Option(help="Machines; 0 takes as few as hold the index in memory.")] = 0,
     memory: Annotated[str, Option(help="Memory of a machine, 64G.")] = "64G",
-    cores: Annotated[
-        int, Option(help="Processors of a machine; a shard alone on one takes twice as long.")
-    ] = 16,
+    cores: Annotated[int, Option(help="Processors of a machine; a shard alone on one takes twice as long.")] = 16,
     rate: Annotated[float, Option(help="Tokens that a machine encodes in a second; 0 takes what was measured.")] = 0.0,
     as_json: JsonOption = False,
 ) -> None:

@@ -41,6 +41,8 @@ def test_tasks_are_runs_that_are_found_again_and_one_table(folder, tiny_collecti
     assert run(*asked, "--dry-run") == 0
     assert "a folder here" in said(capsys)
     assert not stored.list_runs()
+    assert run(*asked, "--report", str(folder / "nano.txt")) == 2
+    assert "ending in .md or .json" in said(capsys)
     assert run(*asked, "--report", str(folder / "nano.md"), "--metric", "nDCG@10") == 0
     shown = said(capsys)
     found = {found.name: found for found in stored.list_runs()}
