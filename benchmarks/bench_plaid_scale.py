@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,7 @@ def search(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Open, search and watch the memory; for a process of its own."""
     documents, ids, queries = task(options)
     best = truth(options.work / f"truth-{options.set}-{len(documents)}.npy", documents, queries)
+    import_module("engine.indexes.plaid")  # numba comes with it, which is no part of opening
     opening = timed(lambda: open_index(folder))
     index = open_index(folder)
     asked = [TokenEmbeddings.from_list([query]) for query in queries]
