@@ -60,7 +60,4 @@ class ExactIndex(StoredVectorsIndex):
             ties[among] = self.state.ids.tie_order
         best, scores = maxsim_topk(queries, self.codes.after(len(queries)), k, ties, among)
         best = np.searchsorted(self.slots, best)
-        return [
-            Ranking([self.state.ids[int(i)] for i in row], row_scores)
-            for row, row_scores in zip(best, scores, strict=True)
-        ]
+        return [Ranking(self.state.ids.at(row), row_scores) for row, row_scores in zip(best, scores, strict=True)]

@@ -231,7 +231,7 @@ class ForeignIndex(Index):
         """Order storage positions by the scores that the other library gave."""
         scores = np.asarray(scores, np.float32)
         best = top_positions(scores, self.state.ids.tie_order[positions], k)
-        return Ranking([self.state.ids[int(i)] for i in positions[best]], scores[best], notes)
+        return Ranking(self.state.ids.at(positions[best]), scores[best], notes)
 
 
 class NumberedIndex(ForeignIndex):

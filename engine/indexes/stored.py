@@ -183,4 +183,4 @@ class StoredVectorsIndex(Index):
     def _ranking(self, positions: np.ndarray, scores: np.ndarray, k: int, notes: tuple[str, ...] = ()) -> Ranking:
         """Order scored storage positions."""
         best = top_positions(scores, self.state.ids.tie_order[positions], k)
-        return Ranking([self.state.ids[int(i)] for i in positions[best]], scores[best], notes)
+        return Ranking(self.state.ids.at(positions[best]), scores[best], notes)

@@ -182,7 +182,7 @@ class PlaidIndex(Index):
         """A query without tokens scores 0 wherever there are vectors."""
         positions = np.flatnonzero(self._allowed(subset)[self.slots])
         best = positions[top_positions(np.zeros(len(positions)), self.state.ids.tie_order[positions], k)]
-        return Ranking([self.state.ids[int(i)] for i in best], np.zeros(len(best), np.float32))
+        return Ranking(self.state.ids.at(best), np.zeros(len(best), np.float32))
 
     def stages(self, query: np.ndarray, k: int, subset: np.ndarray | None = None, threads: int = 0) -> Stages:
         """Run one query and keep what every stage left.
@@ -217,7 +217,7 @@ class PlaidIndex(Index):
     def _rank(self, slots: np.ndarray, scores: np.ndarray, notes: tuple[str, ...], k: int) -> Ranking:
         positions = np.searchsorted(self.slots, slots)
         best = top_positions(scores, self.state.ids.tie_order[positions], k)
-        return Ranking([self.state.ids[int(i)] for i in positions[best]], scores[best], notes)
+        return Ranking(self.state.ids.at(positions[best]), scores[best], notes)
 
     def _changed(self) -> None:
         if self.layout is not None and len(self):

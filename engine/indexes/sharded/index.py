@@ -203,7 +203,7 @@ class ShardedIndex(Index):
             return
         shards, changes = self.shard[positions], {}
         for i in np.unique(shards).tolist():
-            names = [self.state.ids[int(p)] for p in positions[shards == i]]
+            names = self.state.ids.at(positions[shards == i])
             changes[i] = ("remove", (names,)) if len(names) < len(self.members[i]) else None
         self._change(changes, self.state.ids.without(positions), left, {})
 

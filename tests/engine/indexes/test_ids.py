@@ -37,6 +37,7 @@ def check(table, names, strangers):
     assert len(table) == len(names)
     assert table.names == names
     assert [table[i] for i in range(len(names))] == names
+    assert table.at(np.arange(len(names))[::-2]) == names[::-2]
     np.testing.assert_array_equal(table.positions(names), np.arange(len(names)))
     assert (table.positions(strangers) == -1).all()
     assert not any(name in table for name in strangers)
