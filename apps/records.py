@@ -113,10 +113,10 @@ def snippet(text: str, tokens: Sequence[Token], weight: np.ndarray) -> list[dict
     Returns:
         Dictionaries with "text" and "weight" (0 between tokens), an ellipsis where the text goes on.
     """
-    placed = [i for i, token in enumerate(tokens) if token.start >= 0]
+    placed, weights = [i for i, token in enumerate(tokens) if token.start >= 0], weight.tolist()
     if not placed:
         return [{"text": visible(text[:SNIPPET]), "weight": 0}]
-    first = _window(text, tokens, placed, weight)
+    first = _window(text, tokens, placed, weights)
     start = tokens[first].start
     start, stop = (0 if start < SNIPPET // 3 else start), min(start + SNIPPET, len(text))
     inside = [i for i in placed if tokens[i].start >= start and tokens[i].end <= stop]
@@ -124,11 +124,11 @@ def snippet(text: str, tokens: Sequence[Token], weight: np.ndarray) -> list[dict
     shifted = [Token(tokens[i].text, tokens[i].start - start, tokens[i].end - start, "text") for i in inside]
     for piece in segments(text[start:stop], shifted, [[i] for i in range(len(shifted))]):
         numbers: Any = piece["units"]
-        parts.append({"text": piece["text"], "weight": round(float(sum(weight[inside[i]] for i in numbers)), 3)})
+        parts.append({"text": piece["text"], "weight": round(sum(weights[inside[i]] for i in numbers), 3)})
     return [*parts, {"text": " …", "weight": 0}] if stop < len(text) else parts
 
 
-def _window(text: str, tokens: Sequence[Token], placed: list[int], weight: np.ndarray) -> int:
+def _window(text: str, tokens: Sequence[Token], placed: list[int], weight: list[float]) -> int:
     """The token to begin a snippet at, a word's first: where most of the score falls within its length."""
     best, found, stop, total = -1.0, placed[0], 0, 0.0
     for begin in range(len(placed)):

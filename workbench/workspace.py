@@ -30,6 +30,7 @@ from workbench.systems.material import Material
 from workbench.systems.text import late, leaves
 
 CANDIDATES = 100  # documents of the index that a scorer reranks, or k where that is more: as experiments do
+SHORT = 2000  # characters of a document up to which the tokens of many are kept
 
 
 class Workspace:
@@ -60,7 +61,8 @@ class Workspace:
         self._positions = {name: position for position, name in enumerate(self.collection.documents)}
         self._among = lru_cache(maxsize=16)(self._select)
         self._query = lru_cache(maxsize=256)(self._encode_query)
-        self._document_tokens = lru_cache(maxsize=128)(lambda text: self.encoder.tokens(text, "document"))
+        short, long = (lru_cache(maxsize=count)(self._name_tokens) for count in (1024, 64))  # of 100 MB at most
+        self._document_tokens = lambda text: (short if len(text) <= SHORT else long)(text)
         self.explain = lru_cache(maxsize=64)(self._explain)  # a page explains what it has just found
         self.ranked_by = lru_cache(maxsize=8)(self._ranked_by)
 
@@ -85,6 +87,9 @@ class Workspace:
             on = " on the original vectors" if scorer == EXACT else ""
             found[scorer] = scorers.about(name) + on
         return found
+
+    def _name_tokens(self, text: str) -> list[Token]:
+        return self.encoder.tokens(text, "document")
 
     def _encode_query(self, question: str) -> tuple[TokenEmbeddings, list[Token]]:
         if not question.strip():

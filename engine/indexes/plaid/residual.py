@@ -20,7 +20,7 @@ import numpy as np
 
 from engine.indexes.plaid.codec import SCALES, Codec
 from engine.indexes.plaid.query import ResidualQuery, rounded_query
-from engine.indexes.plaid.rows import Packed, RowLayout, code_of, put_code
+from engine.indexes.plaid.rows import Packed, RowLayout, code_of, put_code, unpack, width_of
 from engine.indexes.plaid.scores import residual_scores
 from engine.indexes.plaid.settings import PlaidSettings
 from engine.simd.jit import kernel
@@ -162,16 +162,8 @@ class ResidualCodec(Codec):
 
         def work(part: int) -> None:
             rows = slice(part * PART, (part + 1) * PART)
-            _decode(
-                codes[rows],
-                packed[rows],
-                self.centroids,
-                self.step,
-                self.middle,
-                self.scales,
-                *self._packing,
-                out[rows],
-            )
+            some = self.stored(np.zeros(1, np.int64), codes[rows], np.ascontiguousarray(packed[rows]))
+            _decode(some, self.centroids, self.step, self.middle, out[rows])
 
         run_parts(work, -(-len(codes) // PART))
         return out
@@ -250,12 +242,14 @@ def _encode(vectors, codes, centroids, share, inverse, middle, scales, edges, ba
 
 
 @kernel
-def _decode(codes, packed, centroids, step, middle, scales, base, bits, wide, wider, out):
-    for i in range(len(codes)):
-        c, scale = np.int64(codes[i]), scales[packed[i, -1]]
+def _decode(stored, centroids, step, middle, out):
+    """Write the vectors of all tokens of `rows.Packed`; its offsets are not looked at."""
+    values, length, first = np.empty(width_of(stored), np.uint8), np.empty(1, np.float32), np.zeros(1, np.int64)
+    for i in range(len(out)):
+        unpack(stored, i, first, 1, values, length)
+        c, scale = np.int64(stored.codes[i]), length[0]
         for d in range(out.shape[1]):
-            code = np.float32(code_of(packed[i], d, base, bits, wide, wider))
-            out[i, d] = centroids[c, d] + scale * (step[d] * (code - middle[d]))
+            out[i, d] = centroids[c, d] + scale * (step[d] * (np.float32(values[d]) - middle[d]))
 
 
 @kernel
