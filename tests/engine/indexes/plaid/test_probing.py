@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine import create_index
-from engine.indexes.plaid import search
+from engine.indexes.plaid import PlaidIndex, search
 from engine.indexes.plaid.probing import list_weights
 from engine.simd.threads import use_threads
 from tests.conftest import ragged
@@ -16,6 +16,7 @@ def layout(tmp_path_factory):
     rng = np.random.default_rng(0)
     index = create_index("plaid", tmp_path_factory.mktemp("probing") / "index", n_centroids=1500, iterations=1)
     index.add([f"d{i}" for i in range(900)], ragged(rng, rng.integers(6, 12, 900).tolist(), 12))
+    assert isinstance(index, PlaidIndex)
     return index, index.layout
 
 
