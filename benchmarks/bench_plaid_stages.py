@@ -88,7 +88,7 @@ def stages(index: PlaidIndex, queries: list[np.ndarray]) -> tuple[dict[str, floa
         survivors = refined[search.best_positions(fine, settings.n_full_scores)]
         clock.run("exact scores", crew.exact, survivors)
         exact_centroids.append(int(crew.job.counts[SCORES]))
-        crew.__exit__(None)
+        crew.__exit__(None, None, None)
         clock.run("all stages", search.run, layout, settings, query, 100, layout.alive, 1)
         for name, slots in (("candidates", candidates), ("refined", refined), ("survivors", survivors)):
             count(name, slots)

@@ -49,16 +49,8 @@ put: Any = atomic.put
 read: Any = atomic.read
 
 STAGES = 8
-STEPS = (
-    ROWS_AT_ONCE,
-    ROWS_AT_ONCE,
-    1,
-    64,
-    64,
-    16,
-    128,
-    8,
-)  # items that a thread takes at once, by stage: see `Crew.work`
+# Items that a thread takes at once, by stage: see `Crew.work`.
+STEPS = (ROWS_AT_ONCE, ROWS_AT_ONCE, 1, 64, 64, 16, 128, 8)
 CLAIMED, FINISHED, NOW = 0, STAGES, 2 * STAGES  # places of the shared numbers; NOW counts the stages that began
 OVER = 99
 NEAR = 16  # centroids that are brought near together
@@ -137,7 +129,7 @@ class Crew:
         m, dim = len(query), codec.dim
         self.blocks = blocks = -(-m // COLUMNS)
         self.rounded = codec.rounded.asked(query)
-        self._memory, self._rooms = codec.rooms.pop() if codec.rooms else Room(), codec.rooms
+        self._memory, self._rooms = Room.of(codec.rooms), codec.rooms
         self._memory.begin()
         slots = len(stored.offsets) - 1
         places = self._memory.take((slots,), np.int32), self._memory.take((slots,), np.int32)

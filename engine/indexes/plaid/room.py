@@ -25,6 +25,14 @@ class Room:
     def __init__(self) -> None:
         self._bytes, self._wanted = np.empty(0, np.uint8), 0
 
+    @classmethod
+    def of(cls, spare: list[Room]) -> Room:
+        """One of those that nobody uses, or a new one; other threads may take from the same list meanwhile."""
+        try:
+            return spare.pop()
+        except IndexError:
+            return cls()
+
     def begin(self) -> None:
         """Let the arrays of the last use go."""
         if self._wanted > len(self._bytes):

@@ -1,11 +1,15 @@
 """Which centroids a query token probes, and what a document gets for being listed."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import numpy as np
 import pytest
 
 from engine import create_index
 from engine.indexes.plaid import PlaidIndex, search
 from engine.indexes.plaid.probing import list_weights
+from engine.indexes.plaid.room import Room
 from engine.simd.threads import use_threads
 from tests.conftest import ragged
 
@@ -57,6 +61,23 @@ def test_what_is_not_listed_is_taken_to_lie_just_below_the_last_probe():
     assert weights.min() >= 1
     assert (list_weights(np.zeros((2, 3), np.float32), np.zeros(2, np.float32)) == 1).all()
     assert (list_weights(scores, np.array([5.0, 50.0], np.float32)) >= 1).all()
+
+
+def test_searches_at_once_have_memory_of_their_own(layout):
+    """However often two threads want the last room that is spare."""
+    index, arrays = layout
+    queries = [ragged(np.random.default_rng(seed), [9], 12)[0] for seed in range(8)]
+    expected = [search.run(arrays, index.searching, query, 5, arrays.alive, 1).scores for query in queries]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            del arrays.codec.rooms[1:]
+            run = partial(search.run, arrays, index.searching, k=5, allowed=arrays.alive, threads=1)
+            found = list(pool.map(run, queries))
+            for left, scores in zip(found, expected, strict=True):
+                np.testing.assert_array_equal(left.scores, scores)
+    assert len({id(room) for room in arrays.codec.rooms}) == len(arrays.codec.rooms)
+    spare = [Room()]
+    assert Room.of(spare) is not Room.of(spare)
 
 
 def test_the_memory_of_a_search_is_used_again(layout):
