@@ -22,6 +22,7 @@ from engine.models import load_model, resolve_device
 from engine.naming import named_tokens
 from engine.nested import nested_dimensions, shorten
 from engine.precision import DTYPES, choose_dtype, computed_in, instructions, round_weights
+from engine.short_texts import ShortTexts, short_texts
 from engine.tokens import Token
 from engine.windows import check_reading, encode_in_windows
 
@@ -63,6 +64,7 @@ class Encoder:
         use_local_attention(model)  # of long texts on a CPU, after the fingerprint: it changes no vector
         self.choice = "given"  # why this dtype
         self._pool: dict[Any, Any] | None = None  # processes of `spread`
+        self._short: ShortTexts | None = None  # what reads questions in place of the transformer
         self.tokenizing = threading.RLock()  # the length at which a tokenizer cuts is its state, not its argument
         check_reading(self)
 
@@ -131,6 +133,7 @@ class Encoder:
         Raises:
             InputError: int8 away from a CPU with AVX2 or AVX-512.
         """
+        self._short = short_texts(self.model, dtype)
         round_weights(self.model, dtype)
         return self
 
@@ -174,6 +177,11 @@ class Encoder:
         How documents are read follows where it is not the model's own way.
         """
         return f"{self._identity}-{self.dtype}{self.shortened}{self.reading}"
+
+    @property
+    def questions(self) -> str:
+        """How questions are computed where that is another way than documents; see engine/short_texts.py."""
+        return "" if self._short is None else self._short.name
 
     @property
     def reading(self) -> str:
@@ -221,6 +229,7 @@ class Encoder:
             "device": self.device,
             "dtype": self.dtype,
             "dtype_choice": self.choice,
+            "questions": self.questions,
             "batch_tokens": self.batch_tokens,
             "fingerprint": self.fingerprint,
         }
@@ -318,12 +327,14 @@ class Encoder:
         import torch
 
         with torch.inference_mode():
+            if task == "query" and self._short is not None and self._short.takes(features):
+                return run_modules(self.model, self._short.read(features), task, first=1)
             return run_modules(self.model, features, task)
 
     def _encode(self, texts: Sequence[str], task: Task, progress: Progress | None) -> TokenEmbeddings:
         texts = check_texts(texts)
         storage = np.float32 if self.dtype == "float32" else np.float16
-        if self._pool is not None:
+        if self._pool is not None and not (task == "query" and self.questions):  # elsewhere they differ a little
             found = encode_on_devices(self, self._pool, texts, task, storage, progress)
         elif self.windows is not None and task == "document":
             found = encode_in_windows(self, self.windows, texts, storage, progress)

@@ -303,7 +303,8 @@ def prepare(
 
 
 def _encoded(collection: Collection, encoder: Encoder, vectors: str, source: tuple[str, str] | None) -> Prepared:
-    identity = content_key(encoder.fingerprint, encoder.dtype, encoder.device.partition(":")[0], vectors)
+    way = [encoder.questions] if encoder.questions else []
+    identity = content_key(encoder.fingerprint, encoder.dtype, encoder.device.partition(":")[0], vectors, *way)
     return Prepared(collection, identity, encoder.describe(), vectors, encoder, source=source)
 
 
