@@ -69,8 +69,8 @@ def read_request(request: Mapping[str, Any], collection: Collection) -> Asked:
     """What a person asked for, checked.
 
     Args:
-        request: "source" ("texts", "judgements" or "file"), "file" (name and text), "base", "way" ("head", "lora",
-            "all"), "loss", "scorer", "steps", "batch", "rate", "every", "factors", "seed" and "name".
+        request: "source" ("questions", "texts", "judgements" or "file"), "file" (name and text), "base", "way" ("head",
+            "lora", "all"), "loss", "scorer", "steps", "batch", "rate", "every", "factors", "seed" and "name".
         collection: That is open: its judgements are the data, or what the run is measured with.
 
     Returns:
@@ -86,7 +86,9 @@ def read_request(request: Mapping[str, Any], collection: Collection) -> Asked:
 
     check_room()
     choosing = None
-    if request.get("source") == "file":
+    if request.get("source") == "questions":
+        data, development = _questions(collection), collection
+    elif request.get("source") == "file":
         data, development = _uploaded(request.get("file")), collection if collection.judged_queries else None
     elif request.get("source") == "texts":
         data, development = document_pairs(collection), collection if collection.judged_queries else None
@@ -110,14 +112,25 @@ def read_request(request: Mapping[str, Any], collection: Collection) -> Asked:
     return Asked(settings, data, watched, choosing)
 
 
-def first_request(way: str) -> dict[str, Any]:
+def _questions(collection: Collection) -> TrainingData:
+    from workbench.embedded.train_questions import train_questions
+
+    found = train_questions(collection)
+    if found is None:
+        raise InputError(f"{collection.name!r} has no training questions of its own: choose its texts, or a file.")
+    return found
+
+
+def first_request(way: str, collection: Collection) -> dict[str, Any]:
     """What the page asks for when nothing is changed but what learns."""
     from engine.training.first import first_settings
+    from workbench.embedded.train_questions import count
 
     usual = first_settings(way)
     numbers = {"steps": "max_steps", "batch": "batch", "rate": "learning_rate", "every": "evaluate_every"}
     return {
-        "source": "texts", "way": way, "loss": "contrastive", "seed": "0", "name": "my model", "factors": "1",
+        "source": "questions" if count(collection) else "texts",
+        "way": way, "loss": "contrastive", "seed": "0", "name": "my model", "factors": "1",
         **{field: str(usual[name]) for field, name in numbers.items()},
     }  # fmt: skip
 

@@ -104,7 +104,7 @@ def first(arguments: argparse.Namespace) -> None:
     for seed in range(arguments.seeds):
         began = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
-            request = {**first_request(arguments.way), "seed": str(seed), "name": f"first-{seed}"}
+            request = {**first_request(arguments.way, collection), "seed": str(seed), "name": f"first-{seed}"}
             asked = read_request(request, collection)
             settings = replace(asked.settings, base=arguments.model, output=str(Path(folder) / "model"))
             report = fine_tune(settings, asked.data, development=asked.development, choosing=asked.choosing)

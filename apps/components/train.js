@@ -15,6 +15,12 @@ LIW.pages.train = ({ element, props, ask, send, watch, setup }) => {
     setup.questions >= 5
       ? `${count(setup.questions)} questions of ${setup.collection}: two of five are kept apart to measure with`
       : `${setup.collection} has fewer than five`;
+  const first = Object.values(setup.first)[0].source;
+  find(".of-questions").hidden = !setup.training;
+  find(".training").textContent =
+    `${count(setup.training)} questions written for it, each with the text that answers it; none of these texts answers ` +
+    `one of the ${count(setup.questions)} judged questions, which all measure`;
+  find(`input[value=${first}]`).checked = true;
   if (setup.questions < 5) {
     find("input[value=judgements]").disabled = true;
   }
@@ -50,14 +56,14 @@ LIW.pages.train = ({ element, props, ask, send, watch, setup }) => {
   begun();
   const usual = Object.fromEntries(Object.entries(FIELDS).map(([key, selector]) => [key, find(selector).value]));
   for (const [key, selector] of Object.entries(FIELDS)) if (from[key]) find(selector).value = from[key];
-  if (["file", "judgements"].includes(from.source)) find(`input[value=${from.source}]`).checked = true;
+  if (["texts", "file", "judgements"].includes(from.source)) find(`input[value=${from.source}]`).checked = true;
   const source = () => find("input[name=source]:checked").value;
   const values = () =>
     Object.fromEntries(Object.entries(FIELDS).map(([key, selector]) => [key, find(selector).value.trim()]));
   const arrange = () => {
     find(".of-file").hidden = source() !== "file";
     address.write({
-      source: source() === "texts" ? "" : source(),
+      source: source() === first ? "" : source(),
       ...Object.fromEntries(Object.entries(values()).map(([key, value]) => [key, value === usual[key] ? "" : value])),
     });
   };

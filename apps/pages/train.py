@@ -16,6 +16,7 @@ from apps.training_asked import TYPES, first_request, read_request
 from apps.workspaces import Workspaces
 from engine import Collection, load_collection
 from engine.errors import InputError, missing_extra
+from workbench.embedded.train_questions import count
 
 
 def page(workspaces: Workspaces) -> None:
@@ -51,7 +52,7 @@ class TrainPage(Functions):
         return {
             **self.workspaces.about(request), "missing": _missing(), "types": list(TYPES),
             "losses": [{"name": name, "about": kind.about} for name, kind in LOSSES.items()],
-            "first": {way: first_request(way) for way in FIRST},
+            "first": {way: first_request(way, collection) for way in FIRST}, "training": count(collection),
             "scorers": [{"name": name, "about": scorers.about(name)} for name in scorers.names()],
             "bases": [model for model in self.workspaces.models.offered() if model["name"].startswith("trained/")],
             "document": _example(collection)[1] if collection.judged_queries else "",

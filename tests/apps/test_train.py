@@ -11,7 +11,7 @@ import pytest
 from apps import training
 from apps.training import rehearse
 from apps.training_asked import first_request, held_out, read_request
-from engine import Collection
+from engine import Collection, load_collection
 from engine.errors import InputError
 from tests.apps.conftest import QUESTIONS
 
@@ -96,7 +96,7 @@ def test_a_mistake_is_one_sentence_before_anything_is_loaded(
 
 @pytest.mark.parametrize("way", ["head", "lora", "all"])
 def test_the_first_run_sets_questions_apart_to_choose_its_step(home: Path, way: str) -> None:
-    asked = {**first_request(way), "source": "judgements"}
+    asked = {**first_request(way, judged(5)), "source": "judgements"}
     settings, data, development, _ = read_request(asked, judged(200))
     assert settings.validation > 0
     assert settings.evaluate_every > 0
@@ -115,7 +115,7 @@ def test_texts_alone_are_trained_on_and_all_questions_measure(home: Path) -> Non
     texts = {name: f"name.{name}: First of all it says what. {text} has more to tell." for name, text in
              collection.documents.items()}  # fmt: skip
     whole = Collection(texts, collection.queries, collection.qrels, "whole")
-    settings, data, development, _ = read_request(first_request("head"), whole)
+    settings, data, development, _ = read_request(first_request("head", whole), whole)
     assert development is not None
     assert development.queries == whole.queries
     assert data.columns["query"] == ["First of all it says what"] * 30
@@ -123,7 +123,25 @@ def test_texts_alone_are_trained_on_and_all_questions_measure(home: Path) -> Non
     assert not set(data.columns["query"]) & set(whole.queries.values())
     assert settings.weights_rate > settings.learning_rate
     with pytest.raises(InputError, match="documents of two sentences"):
-        read_request(first_request("head"), collection)
+        read_request(first_request("head", collection), collection)
+
+
+def test_training_questions_are_trained_on_where_there_are_some_and_all_judged_ones_measure(
+    home: Path,
+) -> None:
+    embedded = load_collection("embedded")
+    request = first_request("head", embedded)
+    assert request["source"] == "questions"
+    settings, data, development, choosing = read_request(request, embedded)
+    assert development is not None
+    assert choosing is None
+    assert settings.validation > 0
+    assert {*development.judged_queries} <= {*embedded.judged_queries}
+    assert len(development.judged_queries) == 200
+    assert data.counts["leaking"] == 0
+    assert len(data) > 1500
+    with pytest.raises(InputError, match="no training questions of its own"):
+        read_request({**request, "source": "questions"}, judged(30))
 
 
 def test_a_rehearsal_measures_a_batch_and_keeps_nothing(home: Path) -> None:

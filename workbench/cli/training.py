@@ -35,7 +35,10 @@ def train(
     context: Context,
     data: Annotated[
         Path | None,
-        Option(help="File of pairs, triplets or scored lists; without it the texts of --collection are learned from."),
+        Option(
+            help="File of pairs, triplets or scored lists; without it the training questions of --collection are "
+            "learned from, or its texts where it has none."
+        ),
     ] = None,
     model: BaseOption = "embedded",
     destination: Annotated[Path, Option("--output", help="Folder for the trained model.")] = Path("model"),

@@ -12,6 +12,7 @@ from engine.maxsim import scorers
 from engine.training import Report, TrainingData, TrainSettings, document_pairs
 from engine.training.development import METRIC, Measure, Score
 from engine.training.validation import judged_apart
+from workbench.embedded.train_questions import train_questions
 from workbench.experiments.execute import run
 from workbench.experiments.experiment import INDEX, Experiment
 from workbench.experiments.prepare import Prepared, prepare
@@ -63,20 +64,23 @@ def _scorer(name: str, model: str) -> str:
 def own_texts(
     collection: Collection | None, settings: TrainSettings
 ) -> tuple[TrainingData, Collection | None, Collection]:
-    """Rows to train on where nobody has pairs: a collection's own texts.
+    """Rows to train on where nobody gives pairs: a collection's training questions, else its own texts.
 
     Args:
         collection: With judgements.
         settings: Of the training.
 
     Returns:
-        The rows, the part of the collection whose questions choose the step, and the part that measures.
+        The rows, the part of the collection whose questions choose the step (None where rows do), and the part that
+        measures.
 
     Raises:
         InputError: no collection.
     """
     if collection is None:
         raise InputError("There is nothing to train on: give pairs with --data, or texts with --collection.")
+    if (questions := train_questions(collection)) is not None:
+        return questions, None, collection
     choosing, measuring = judged_apart(collection, settings.seed) if settings.validation else (None, collection)
     return document_pairs(collection), choosing, measuring
 
