@@ -69,6 +69,7 @@ class Told:
         self.scores: list[dict[str, float]] = []
         self.maps: list[dict[str, Any]] = []
         self.now: dict[str, float] = {}
+        self.apart = False  # whether the scores are those of questions that choose a step
         self.figure = ""
         self._drawn = float("-inf")
 
@@ -85,6 +86,7 @@ class Told:
             self.now = {"seconds": event.seconds, "tokens": event.tokens_per_second, "memory": event.memory_bytes}
         elif isinstance(event, Evaluated):
             self.scores.append({"step": event.step, "ndcg": event.ndcg, "low": event.low, "high": event.high})
+            self.apart = event.chooses
         elif isinstance(event, Pinned) and event.alignments and len(self.maps) < MOST_PINNED:
             alignment = event.alignments[0]
             view = level(*self.pinned, alignment, whole=True)
@@ -97,7 +99,7 @@ class Told:
             self.draw()
         return {
             "started": self.started, "losses": list(self.losses), "scores": list(self.scores),
-            "maps": list(self.maps), "now": dict(self.now), "question": visible(self.pinned[0]),
+            "maps": list(self.maps), "now": dict(self.now), "apart": self.apart, "question": visible(self.pinned[0]),
             "figure": self.figure,
         }  # fmt: skip
 

@@ -9,17 +9,17 @@ LIW.pages.train = ({ element, props, ask, send, watch, setup }) => {
     busy = false;
 
   find(".intro").textContent =
-    "Start from a small model and your own questions. It runs on this machine, next to the other pages; the " +
-    `model of ${setup.collection} stays as it is.`;
+    `A model learns from questions and the texts that answer them${setup.questions ? ", and is measured before and after on judged questions that it has not seen" : ""}. ` +
+    `It trains on this machine, next to the other pages; the model of ${setup.collection} stays as it is.`;
   find(".judged").textContent =
     setup.questions >= 5
       ? `${count(setup.questions)} questions of ${setup.collection}: two of five are kept apart to measure with`
       : `${setup.collection} has fewer than five`;
   const first = Object.values(setup.first)[0].source;
-  find(".of-questions").hidden = !setup.training;
+  find(".of-questions").hidden = find("input[value=questions]").disabled = !setup.training;
   find(".training").textContent =
-    `${count(setup.training)} questions written for it, each with the text that answers it; none of these texts answers ` +
-    `one of the ${count(setup.questions)} judged questions, which all measure`;
+    `${count(setup.training)} written for it, each with the text that answers; none of these texts answers a judged ` +
+    "question, and judged questions measure";
   find(`input[value=${first}]`).checked = true;
   if (setup.questions < 5) {
     find("input[value=judgements]").disabled = true;
@@ -56,7 +56,8 @@ LIW.pages.train = ({ element, props, ask, send, watch, setup }) => {
   begun();
   const usual = Object.fromEntries(Object.entries(FIELDS).map(([key, selector]) => [key, find(selector).value]));
   for (const [key, selector] of Object.entries(FIELDS)) if (from[key]) find(selector).value = from[key];
-  if (["texts", "file", "judgements"].includes(from.source)) find(`input[value=${from.source}]`).checked = true;
+  const wanted = [...element.querySelectorAll("input[name=source]")].find(({ value }) => value === from.source);
+  if (wanted && !wanted.disabled) wanted.checked = true;
   const source = () => find("input[name=source]:checked").value;
   const values = () =>
     Object.fromEntries(Object.entries(FIELDS).map(([key, selector]) => [key, find(selector).value.trim()]));
@@ -74,7 +75,7 @@ LIW.pages.train = ({ element, props, ask, send, watch, setup }) => {
     kept: "kept",
     empty: "with an empty text",
     duplicate: "twice",
-    over_long: "longer than the model reads",
+    over_long: "longer than what training reads, and cut",
     several_positives: "with several answers, one row for each",
     contradicting: "negatives that are answers elsewhere, left out",
     without_positive: "of questions without an answer",
@@ -104,6 +105,12 @@ LIW.pages.train = ({ element, props, ask, send, watch, setup }) => {
         Object.keys(COUNTS)
           .filter((key) => key in counts)
           .map((key) => [el("dt", {}, COUNTS[key]), el("dd", { class: "num" }, count(counts[key]))]),
+        counts.kept > rows
+          ? [
+              el("dt", {}, "of these set apart, to choose the step"),
+              el("dd", { class: "num" }, count(counts.kept - rows)),
+            ]
+          : null,
         el("dt", {}, "one step"),
         el(
           "dd",
@@ -131,7 +138,12 @@ LIW.pages.train = ({ element, props, ask, send, watch, setup }) => {
           { class: "facts-row" },
           last ? fact(`${count(last[0])} of ${count(end)}`, "steps") : null,
           last ? fact(fixed(last[1], 3), "loss of the last batch") : null,
-          scores.length ? fact(fixed(scores[scores.length - 1].ndcg, 3), "nDCG@10, latest") : null,
+          scores.length
+            ? fact(
+                fixed(scores[scores.length - 1].ndcg, 3),
+                `nDCG@10, latest${told.apart ? ", of questions set apart" : ""}`,
+              )
+            : null,
           told.now.tokens ? fact(count(Math.round(told.now.tokens)), "tokens a second") : null,
           told.now.memory ? fact(bytes(told.now.memory), "memory of the process") : null,
         ),
@@ -229,7 +241,7 @@ LIW.pages.train = ({ element, props, ask, send, watch, setup }) => {
               report.kept
                 ? `The weights are those of step ${count(report.kept)}, the best of ${report.chosen} that were measured on `
                 : `No step was better than the start, so the weights are as they were, measured ${report.chosen} times on `,
-              `${report.chosen_on}: questions set apart for that.`,
+              `questions set apart for that (${report.chosen_on}).`,
             )
           : null,
         measured

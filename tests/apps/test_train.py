@@ -209,6 +209,29 @@ def test_a_run_is_checked_watched_and_its_model_merged_and_used(
 
 
 @pytest.mark.browser
+def test_the_page_opens_with_the_training_questions_where_there_are_some(
+    page: Page, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workbench.embedded import train_questions
+
+    def opened(address: str) -> str | None:
+        page.goto(f"{server.url}train{address}")
+        page.locator(".scorer option").first.wait_for(state="attached")  # the page fills them in after its choices
+        return page.locator("input[name=source]:checked").get_attribute("value")
+
+    monkeypatch.setattr(train_questions, "FEWEST", 1000)  # of a part of the collection: none
+    assert opened("?source=questions") == "texts"
+    assert page.locator(".of-questions").is_hidden()
+    monkeypatch.setattr(train_questions, "FEWEST", 10)
+    assert opened("") == "questions"
+    assert page.locator(".of-questions").is_visible()
+    count = train_questions.count(server.workspaces.first.collection)
+    assert f"{count} written for it" in page.locator(".training").inner_text()
+    asked = [opened(f"?source={name}") for name in ("texts", "file", "judgements", "other")]
+    assert asked == ["texts", "file", "questions", "questions"], "too few are judged here to train on"
+
+
+@pytest.mark.browser
 def test_stop_ends_a_run_and_keeps_its_model(page: Page, server: Server) -> None:
     from playwright.sync_api import expect
 
@@ -233,7 +256,7 @@ def test_maps_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
 
     from engine.explain import align
     from engine.tokens import Token
-    from engine.training import Pinned
+    from engine.training import Evaluated, Pinned
 
     tokens, vectors = [Token("a", 0, 1, "text"), Token("b", 2, 3, "text")], np.eye(2, dtype=np.float32)
     pair = align(vectors, vectors, tokens, tokens)
@@ -242,6 +265,9 @@ def test_maps_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
         told.listen(Pinned(step, (pair,)))
     assert len(told.maps) == training.MOST_PINNED
     assert told.maps[0]["score"] == pytest.approx(2.0)
+    for chooses in (True, False):
+        told.listen(Evaluated(step, 0.5, 0.4, 0.6, 3, chooses))
+        assert told.as_dict()["apart"] is chooses
 
 
 def test_a_merge_names_a_trained_model_and_a_share(home: Path, tiny_collection: Collection) -> None:

@@ -163,7 +163,7 @@ class TrainingControl(StaticFallback):
         elif isinstance(event, Evaluated):
             self.status.value = (
                 f"Step {event.step}: nDCG@10 {event.ndcg:.3f} ({event.low:.3f} to {event.high:.3f}), "
-                f"{event.queries} questions."
+                f"{event.queries} {'training questions set apart' if event.chooses else 'questions'}."
             )
         elif isinstance(event, Step):
             self.progress.value = event.step
