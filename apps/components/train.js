@@ -18,8 +18,8 @@ LIW.pages.train = ({ element, props, ask, send, watch, setup }) => {
   const first = Object.values(setup.first)[0].source;
   find(".of-questions").hidden = find("input[value=questions]").disabled = !setup.training;
   find(".training").textContent =
-    `${count(setup.training)} written for it, each with the text that answers; none of these texts answers a judged ` +
-    "question, and judged questions measure";
+    `${count(setup.training)} written for it, each with the text that answers; the judged questions, which share no ` +
+    "answer with them, measure";
   find(`input[value=${first}]`).checked = true;
   if (setup.questions < 5) {
     find("input[value=judgements]").disabled = true;
@@ -106,10 +106,7 @@ LIW.pages.train = ({ element, props, ask, send, watch, setup }) => {
           .filter((key) => key in counts)
           .map((key) => [el("dt", {}, COUNTS[key]), el("dd", { class: "num" }, count(counts[key]))]),
         counts.kept > rows
-          ? [
-              el("dt", {}, "of these set apart, to choose the step"),
-              el("dd", { class: "num" }, count(counts.kept - rows)),
-            ]
+          ? [el("dt", {}, "set apart, to choose the step"), el("dd", { class: "num" }, count(counts.kept - rows))]
           : null,
         el("dt", {}, "one step"),
         el(
