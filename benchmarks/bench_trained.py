@@ -151,7 +151,6 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=400, help="test questions, a sample")
     parser.add_argument("--documents", type=int, default=2400, help="test documents, a sample")
     parser.add_argument("--collections", default=",".join(COLLECTIONS))
-    parser.add_argument("--scorers", nargs="+", help="measure these and MaxSim, and keep what is there of the others")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=1e-3)

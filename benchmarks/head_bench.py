@@ -116,6 +116,6 @@ def origin(arguments: argparse.Namespace) -> dict[str, Any]:
     kept = {
         key: value
         for key, value in vars(arguments).items()
-        if key not in ("what", "pairs", "model", "threads", "scorers")
+        if key not in ("what", "pairs", "model", "threads", "seeds", "collections")
     }
     return {"settings": kept, "model": Path(arguments.model).name, "machine": describe()}

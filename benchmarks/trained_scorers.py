@@ -17,16 +17,19 @@ import numpy as np
 import torch
 
 from benchmarks.bench_scorers import write
+from benchmarks.data import cache_folder
 from benchmarks.head_bench import Bench, batches, domain, origin
-from benchmarks.machine import RESULTS, save
-from engine import load_collection
+from benchmarks.machine import save
+from engine import Collection, load_collection
 from engine.maxsim import scorers
 from engine.simd.threads import use_threads
 from engine.statistics import bootstrap, p_value, paired
+from engine.training import TrainingData
 from engine.training.batches import encode_columns, join
 from engine.training.frozen import remembered_backbone
 from engine.training.losses import ALL_TOKENS
 from engine.training.model import build_loss
+from workbench.cache import content_key
 
 REPEATS = 5
 TRAINED = (
@@ -37,10 +40,11 @@ LEARNED, ELSEWHERE = ("weighted-maxsim", "lite"), "the others together"  # weigh
 
 
 INTRODUCTION = """nDCG@10 of the embedded model whose head was trained with each scorer on {rows:,} pairs of medquad,
-{steps} steps of {batch}, the backbone as it was, and which is searched with that scorer; every scorer saw the same
-batches. In brackets the paired difference to MaxSim trained alike; a star where its 95% interval over questions leaves
-zero out. Written by `python -m benchmarks.bench_trained scorers`; intervals and p are in
-`benchmarks/results/trained-scorers.json`.
+{steps} steps of {batch}, the backbone as it was, and which is searched with that scorer. Each was trained {seeds}
+times, with other batches each time and the same ones for every scorer; a question counts with its mean over these. The
+mean of all medquad questions differs by {spread:.4f} (standard deviation) between seeds of one scorer. In brackets the
+paired difference to MaxSim trained alike; a star where its 95% interval over questions leaves zero out. Written by
+`python -m benchmarks.bench_trained scorers`; intervals and p are in `benchmarks/results/trained-scorers.json`.
 
 - `xtr` trains on what each query token retrieves in the batch (`in_batch`): what is not retrieved counts nothing, and
   the sum is divided by the number of query tokens that found something. Searches put the last retrieved similarity in
@@ -60,30 +64,60 @@ def trained_scorers(arguments: argparse.Namespace) -> None:
     collections = {folder.name: test}
     for name in filter(None, arguments.collections.split(",")):
         collections[name] = load_collection(name if name == "embedded" else str(folder.parent / name))
-    path = RESULTS / "trained-scorers.json"
     record = {**origin(arguments), "rows": len(data), "scorers": {}}
-    earlier = json.loads(path.read_text()) if path.exists() else {}
-    if all(earlier.get(key) == record[key] for key in ("settings", "model", "rows")):
-        record["scorers"] = earlier["scorers"]  # of the same command, for other scorers or stopped
-    usual: dict[str, dict[str, float]] = {}
+    runs: dict[str, list[dict[str, Any]]] = {}
     with remembered_backbone(bench.model, 8_000_000_000):
-        for name in dict.fromkeys((TRAINED[0], *(arguments.scorers or ("untrained", *TRAINED)))):
-            cpu, scorer = time.process_time(), scorers.get()
-            if name == "untrained":
-                bench.begin()
-            else:
-                scorer = bench.fit(data, replace(bench.settings, scorer=name))
-            seconds = time.process_time() - cpu
-            own = {key: bench.scores(part, (1,), scorer)[1].per_query for key, part in collections.items()}
-            elsewhere = [(key, values) for key, values in own.items() if key != folder.name]
-            own[ELSEWHERE] = {f"{key} {query}": value for key, values in elsewhere for query, value in values.items()}
-            usual = usual or own  # MaxSim comes first
-            record["scorers"][name] = {"training_seconds": seconds, "collections": _against(usual, own)}
-            print(name, {key: round(float(np.mean(list(part.values()))), 4) for key, part in own.items()}, flush=True)
-            path.write_text(json.dumps(record, indent=1) + "\n")
-    table = {name: record["scorers"][name] for name in ("untrained", *TRAINED) if name in record["scorers"]}
-    text = INTRODUCTION.format(**{**vars(arguments), "rows": len(data)})
+        for seed in range(arguments.seeds):  # a seed at a time, so that what is there after one is a whole table
+            for name in ("untrained", *TRAINED):
+                if name != "untrained" or seed == 0:
+                    run = kept_or_trained(bench, data, collections, name, seed)
+                    runs.setdefault(name, []).append(run)
+                    means = {key: round(float(np.mean(list(part.values()))), 4) for key, part in run["own"].items()}
+                    print(seed, name, means, flush=True)
+    usual = over_seeds(runs[TRAINED[0]])
+    for name, found in runs.items():
+        means = [{key: float(np.mean(list(part.values()))) for key, part in run["own"].items()} for run in found]
+        record["scorers"][name] = {
+            "training_seconds": [run["seconds"] for run in found], "seeds": means,
+            "collections": _against(usual, over_seeds(found)),
+        }  # fmt: skip
+    save("trained-scorers", record)
+    trained = [record["scorers"][name]["seeds"] for name in TRAINED]
+    spread = float(np.mean([np.std([run[folder.name] for run in found], ddof=1) for found in trained]))
+    text = INTRODUCTION.format(**{**vars(arguments), "rows": len(data), "spread": spread})
+    table = record["scorers"]
     write(trained=text + answer(table, folder.name) + "\n".join(scorer_table(table)))
+
+
+def kept_or_trained(
+    bench: Bench, data: TrainingData, collections: dict[str, Collection], name: str, seed: int
+) -> dict[str, Any]:
+    """One training and its nDCG@10 of every question of every collection; kept, so that a stopped command goes on."""
+    path = cache_folder() / "trained-scorers" / f"{content_key(origin(bench.arguments)['settings'], name, seed)}.json"
+    found = json.loads(path.read_text()) if path.exists() else {"seconds": 0.0, "own": {}}
+    missing = {key: part for key, part in collections.items() if key not in found["own"]}
+    if missing:
+        begun, scorer = time.process_time(), scorers.get()
+        if name == "untrained":
+            bench.begin()
+        else:
+            scorer = bench.fit(data, replace(bench.settings, scorer=name, seed=seed))
+        found["seconds"] = time.process_time() - begun
+        found["own"] |= {key: bench.scores(part, (1,), scorer)[1].per_query for key, part in missing.items()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(found))
+    return {**found, "own": {key: found["own"][key] for key in collections}}
+
+
+def over_seeds(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """The mean over seeds of each question, by collection; and of all questions but the first collection's."""
+    others = list(runs[0]["own"])[1:]
+    own = {
+        key: {query: float(np.mean([run["own"][key][query] for run in runs])) for query in values}
+        for key, values in runs[0]["own"].items()
+    }
+    own[ELSEWHERE] = {f"{key} {query}": value for key in others for query, value in own[key].items()}
+    return own
 
 
 def _against(other: dict[str, dict[str, float]], own: dict[str, dict[str, float]]) -> dict[str, dict[str, Any]]:
