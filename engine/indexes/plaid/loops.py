@@ -124,6 +124,17 @@ def collect(listed, first, last):
 
 
 @kernel
+def gather(listed, allowed, found, points):
+    """Copy the documents that are listed and allowed, and their points, range after range; returns how many."""
+    count = 0
+    for number in range(len(listed.counts)):
+        for i in range(number * RANGE, number * RANGE + listed.counts[number]):
+            found[count], points[count] = listed.found[i], listed.points[i]
+            count += allowed[listed.found[i]] != 0
+    return count
+
+
+@kernel
 def coarse_scores(candidates, first, last, offsets, codes, rows, weight, b, highest, out):
     """Add to out[i] the sum over 32 lanes of weight times the highest row value among the centroids of a document.
 

@@ -51,12 +51,25 @@ def set_limits(tables: Tables, m: int, n_probe: int) -> np.ndarray:
         The highest sum of each query token, int16 [m].
     """
     runs = tables.highest.shape[1]
-    highest = tables.highest.transpose(0, 2, 1).reshape(-1, runs)[:m]
-    limits = np.full(m, LOWEST)
-    if n_probe <= min(runs, FEW):
-        limits = np.partition(highest, runs - n_probe, axis=1)[:, runs - n_probe]
-    tables.limits.reshape(-1)[:m] = limits
-    return highest.max(axis=1)
+    top, limits = np.empty(m, np.int16), np.empty(m, np.int16)
+    _nth_highest(tables.highest, n_probe if n_probe <= min(runs, FEW) else 1, top, limits)
+    tables.limits.reshape(-1)[:m] = limits if n_probe <= min(runs, FEW) else LOWEST
+    return top
+
+
+@kernel
+def _nth_highest(highest, n, top, limits):
+    """The highest of the runs for each query token, and the n-th highest."""
+    m = len(top)
+    best, which = np.full((m, n), np.int64(LOWEST)), np.zeros((m, n), np.int64)
+    for b in range(highest.shape[0]):
+        first = b * COLUMNS
+        for run in range(highest.shape[1]):
+            for token in range(first, min(m, first + COLUMNS)):
+                value = np.int64(highest[b, run, token - first])
+                if value > best[token, n - 1]:
+                    _insert(best[token], which[token], value, run)
+    top[:], limits[:] = best[:, 0], best[:, n - 1]
 
 
 def best_probes(tables: Tables, m: int, n_probe: int) -> tuple[np.ndarray, np.ndarray]:

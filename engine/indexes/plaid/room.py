@@ -7,6 +7,7 @@ once.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ class Room:
     """Memory from which arrays are cut; when it is too small they are made anew, and it grows before its next use."""
 
     def __init__(self) -> None:
-        self._bytes, self._wanted = np.empty(0, np.uint8), 0
+        self._bytes, self._address, self._wanted = np.empty(0, np.uint8), 0, 0
 
     @classmethod
     def of(cls, spare: list[Room]) -> Room:
@@ -37,16 +38,18 @@ class Room:
         """Let the arrays of the last use go."""
         if self._wanted > len(self._bytes):
             self._bytes = np.empty(self._wanted, np.uint8)
+            self._address = self._bytes.ctypes.data
         self._wanted = 0
 
     def take(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """An array of anything, whose first byte begins a line of the cache."""
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        start = self._wanted + -(self._bytes.ctypes.data + self._wanted) % LINE
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        start = self._wanted + -(self._address + self._wanted) % LINE
         self._wanted += size + LINE
-        held = self._bytes if start + size <= len(self._bytes) else np.empty(size + LINE, np.uint8)
-        start = start if held is self._bytes else -held.ctypes.data % LINE
-        return held[start : start + size].view(dtype).reshape(shape)
+        if start + size <= len(self._bytes):
+            return np.ndarray(shape, dtype, self._bytes, start)
+        held = np.empty(size + LINE, np.uint8)
+        return np.ndarray(shape, dtype, held, -held.ctypes.data % LINE)
 
 
 class Results(NamedTuple):

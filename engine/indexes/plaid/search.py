@@ -13,7 +13,7 @@ import numpy as np
 from engine.indexes.plaid.codec import Codec
 from engine.indexes.plaid.crew import Crew, listed_by
 from engine.indexes.plaid.inverted import Lists
-from engine.indexes.plaid.loops import LISTS, RANGE, ROWS, SUMS, Listed, collect
+from engine.indexes.plaid.loops import LISTS, ROWS, SUMS, Listed, collect, gather
 from engine.indexes.plaid.probing import best_probes, list_weights, set_limits
 from engine.indexes.plaid.query import HEAVY_MARGIN, HEAVY_REACH, ByteRange, byte_range, set_range
 from engine.indexes.plaid.settings import PlaidSettings
@@ -175,11 +175,10 @@ def _probe(
 
 def _collected(listed: Listed, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The documents that are listed and allowed, int32, and their points, int32."""
-    places = [slice(number * RANGE, number * RANGE + int(count)) for number, count in enumerate(listed.counts)]
-    found = np.concatenate([listed.found[place] for place in places])
-    points = np.concatenate([listed.points[place] for place in places])
-    kept = allowed[found] != 0
-    return found[kept], points[kept]
+    most = int(listed.counts.sum()) + 1
+    found, points = np.empty(most, np.int32), np.empty(most, np.int32)
+    count = gather(listed, allowed, found, points)
+    return found[:count], points[:count]
 
 
 def exact(layout: Layout, query: np.ndarray, slots: np.ndarray) -> np.ndarray:
