@@ -196,7 +196,7 @@ def page() -> None:
             continue
         first = found["searches"][0]
         cells = [
-            path.stem.split("-")[2], f"{found['documents']:,}", f"{found['tokens'] / 1e6:.1f} M",
+            ", ".join([path.stem.split("-")[2], *map(str, path.stem.split("-")[4:])]), f"{found['documents']:,}", f"{found['tokens'] / 1e6:.1f} M",
             f"{found['build']['s']:,.0f}", f"{found['build']['processor_s']:,.0f}", f"{found['memory_peak'] / 1e9:.2f}",
             f"{found['bytes_per_token']:.1f}", f"{first['p50_ms']:.1f}", f"{first['p95_ms']:.1f}",
             f"{first['R10']:.3f}", f"{first['R100']:.3f}", f"{found['open']['s']:.2f}",
@@ -223,7 +223,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--documents", type=int, default=20_000)
     parser.add_argument("--tokens", type=int, default=80, help="of a made document")
     parser.add_argument("--memory-limit", type=int, default=6_000_000_000)
-    parser.add_argument("--settings", default="{}", help="of the index, JSON")
+    parser.add_argument("--settings", default="{}", help="of the index, JSON; a row of its own")
     parser.add_argument("--tuned", default="[]", help="more settings to search with, a JSON list")
     parser.add_argument("--parts", default="build,search,change", help="which of these")
     parser.add_argument("--part", choices=list(PARTS), help=argparse.SUPPRESS)
@@ -233,7 +233,8 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Run the parts, each in a process of its own, and write the record."""
     options = arguments()
-    name = f"{options.set}-{options.documents}"
+    settings = [f"{key}={value}" for key, value in json.loads(options.settings).items()]
+    name = "-".join([options.set, str(options.documents), *settings])
     folder = options.work / f"plaid-{name}"
     options.work.mkdir(parents=True, exist_ok=True)
     if options.part:

@@ -215,7 +215,9 @@ class PlaidIndex(Index):
         return stages, token_trace(left, layout, int(self.slots[position])), left.notes
 
     def _rank(self, slots: np.ndarray, scores: np.ndarray, notes: tuple[str, ...], k: int) -> Ranking:
-        positions = np.searchsorted(self.slots, slots)
+        assert self.layout is not None
+        whole = len(self.slots) == len(self.layout.alive)  # nothing was removed, so that a slot is a position
+        positions = slots if whole else np.searchsorted(self.slots, slots)
         best = top_positions(scores, self.state.ids.tie_order[positions], k)
         return Ranking(self.state.ids.at(positions[best]), scores[best], notes)
 
