@@ -195,8 +195,9 @@ def page() -> None:
         if not found.keys() >= WHOLE:
             continue
         first = found["searches"][0]
+        name, _, *settings = path.stem.removeprefix("plaid-scale-").split("-")
         cells = [
-            ", ".join([path.stem.split("-")[2], *map(str, path.stem.split("-")[4:])]), f"{found['documents']:,}", f"{found['tokens'] / 1e6:.1f} M",
+            ", ".join([name, *settings]), f"{found['documents']:,}", f"{found['tokens'] / 1e6:.1f} M",
             f"{found['build']['s']:,.0f}", f"{found['build']['processor_s']:,.0f}", f"{found['memory_peak'] / 1e9:.2f}",
             f"{found['bytes_per_token']:.1f}", f"{first['p50_ms']:.1f}", f"{first['p95_ms']:.1f}",
             f"{first['R10']:.3f}", f"{first['R100']:.3f}", f"{found['open']['s']:.2f}",
