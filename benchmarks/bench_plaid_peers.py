@@ -5,7 +5,8 @@
 runs each system in a process of its own under this one, one after the other, on the vectors of `bench_plaid_scale`. One
 that takes more than `--limit` seconds of processor time, which other work on the machine does not change, is stopped,
 and the table says so; `--systems` runs some of them again and keeps the other rows. It writes
-`results/plaid-peers.json`, replaces the table of docs/plaid.md and draws docs/plaid/latencies.svg; `--page` only does the last two.
+`results/plaid-peers.json`, replaces the table of docs/plaid.md and draws docs/plaid/latencies.svg; `--page` only does
+the last two.
 """
 
 from __future__ import annotations
