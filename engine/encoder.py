@@ -22,7 +22,7 @@ from engine.models import load_model, resolve_device
 from engine.naming import named_tokens
 from engine.nested import nested_dimensions, shorten
 from engine.precision import DTYPES, choose_dtype, computed_in, instructions, round_weights
-from engine.short_texts import ShortTexts, short_texts
+from engine.short_texts import QuestionReader
 from engine.tokens import Token
 from engine.windows import check_reading, encode_in_windows
 
@@ -64,7 +64,7 @@ class Encoder:
         use_local_attention(model)  # of long texts on a CPU, after the fingerprint: it changes no vector
         self.choice = "given"  # why this dtype
         self._pool: dict[Any, Any] | None = None  # processes of `spread`
-        self._short: ShortTexts | None = None  # what reads questions in place of the transformer
+        self._questions = QuestionReader(model)
         self.tokenizing = threading.RLock()  # the length at which a tokenizer cuts is its state, not its argument
         check_reading(self)
 
@@ -133,7 +133,7 @@ class Encoder:
         Raises:
             InputError: int8 away from a CPU with AVX2 or AVX-512.
         """
-        self._short = short_texts(self.model, dtype)
+        self._questions.keep(dtype)
         round_weights(self.model, dtype)
         return self
 
@@ -181,7 +181,7 @@ class Encoder:
     @property
     def questions(self) -> str:
         """How questions are computed where that is another way than documents; see engine/short_texts.py."""
-        return "" if self._short is None else self._short.name
+        return self._questions.name
 
     @property
     def reading(self) -> str:
@@ -327,8 +327,9 @@ class Encoder:
         import torch
 
         with torch.inference_mode():
-            if task == "query" and self._short is not None and self._short.takes(features):
-                return run_modules(self.model, self._short.read(features), task, first=1)
+            reader = self._questions.reader() if task == "query" else None
+            if reader is not None and reader.takes(features):
+                return run_modules(self.model, reader.read(features), task, first=1)
             return run_modules(self.model, features, task)
 
     def _encode(self, texts: Sequence[str], task: Task, progress: Progress | None) -> TokenEmbeddings:

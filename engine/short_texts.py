@@ -13,9 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.simd import threads
-from engine.simd.jit import flat
-
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import MultiVectorEncoder
@@ -34,6 +31,7 @@ class ShortTexts:
     def __init__(self, bert: Any, integers: bool) -> None:
         from engine.simd.bert import Bert, Shape
         from engine.simd.choice import chosen
+        from engine.simd.jit import flat
         from engine.simd.linear import TOKENS, WEIGHT_LIMIT
 
         level, config = chosen(), bert.config
@@ -77,6 +75,7 @@ class ShortTexts:
         """
         import torch
 
+        from engine.simd import threads
         from engine.simd.bert import read_text
 
         ids, mask = features["input_ids"].numpy(), features["attention_mask"].to(torch.int64).numpy()
@@ -134,7 +133,7 @@ def _tensors(layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def fits(bert: Any) -> bool:
-    """Whether `ShortTexts` computes what a transformer does: a plain BERT whose sizes are whole registers."""
+    """Whether `ShortTexts` computes what a transformer does: a plain BERT in float32, its sizes whole registers."""
     import torch
     from transformers import BertModel
 
@@ -143,26 +142,64 @@ def fits(bert: Any) -> bool:
     if getattr(bert.config, "position_embedding_type", None) not in (None, "absolute"):
         return False
     kinds, config = (torch.nn.Linear, torch.nn.LayerNorm, torch.nn.Embedding), bert.config
-    plain = all(type(part) is kind for kind, parts in zip(kinds, _parts(bert), strict=True) for part in parts)
+    parts = _parts(bert)
+    plain = all(type(part) is kind for kind, found in zip(kinds, parts, strict=True) for part in found)
+    here = parts[2][0].weight.dtype == torch.float32 and parts[2][0].weight.device.type == "cpu"
     sizes = (config.hidden_size // config.num_attention_heads, config.hidden_size, config.intermediate_size)
-    return plain and all(size % 16 == 0 for size in sizes) and bert.dtype == torch.float32
+    return plain and here and all(size % 16 == 0 for size in sizes)
 
 
-def short_texts(model: MultiVectorEncoder, dtype: str) -> ShortTexts | None:
-    """The reader of short texts of a model, or None where its transformer is of another kind.
+class QuestionReader:
+    """Finds what reads the questions of a model, as the model is at the moment.
+
+    A model in float32 may be trained, merged or given adapters after it was loaded, so each use looks where its weights
+    lie and how often they have changed. One whose layers are rounded stays as it is.
 
     Args:
-        model: In float32, its layers not rounded yet.
-        dtype: What it will compute in.
+        model: The model.
     """
-    from sentence_transformers.base.modules import Transformer
 
-    from engine.simd.choice import chosen
+    def __init__(self, model: MultiVectorEncoder) -> None:
+        self._model = model
+        self._rounded: ShortTexts | None = None
+        self._found: tuple[tuple[tuple[int, int], ...], ShortTexts] | None = None
 
-    first: Any = model[0]
-    if type(first) is not Transformer or first.module_output_name != "token_embeddings":
-        return None
-    method = first.modality_config.get("text", {})
-    plain = method.get("method") == "forward" and method.get("method_output_name") == "last_hidden_state"
-    here = model.device.type == "cpu" and chosen().vectors and dtype in ("float32", "bfloat16", "int8")
-    return ShortTexts(first.model, dtype == "int8") if plain and here and fits(first.model) else None
+    @property
+    def name(self) -> str:
+        """How questions are computed where that is another way than documents."""
+        return "" if self._rounded is None else self._rounded.name
+
+    def keep(self, dtype: str) -> None:
+        """Keep how questions will be read, before the layers are rounded.
+
+        Args:
+            dtype: What the model will compute in; float32 needs nothing kept.
+        """
+        bert = self._bert() if dtype in ("bfloat16", "int8") else None
+        self._rounded = None if bert is None else ShortTexts(bert, dtype == "int8")
+
+    def reader(self) -> ShortTexts | None:
+        """What reads questions now; None where the transformer itself does."""
+        if self._rounded is not None:
+            return self._rounded
+        bert = self._bert()
+        if bert is None or bert.training:
+            return None
+        weights = [tensor for parts in _parts(bert) for part in parts for tensor in part.parameters()]
+        stamp = tuple((tensor.data_ptr(), tensor._version) for tensor in weights)
+        if self._found is None or self._found[0] != stamp:
+            self._found = stamp, ShortTexts(bert, False)
+        return self._found[1]
+
+    def _bert(self) -> Any:
+        """The transformer of the model, if it `fits`."""
+        from sentence_transformers.base.modules import Transformer
+
+        from engine.simd.choice import chosen
+
+        first: Any = self._model[0]
+        if type(first) is not Transformer or first.module_output_name != "token_embeddings" or not chosen().vectors:
+            return None
+        method = first.modality_config.get("text", {})
+        plain = method.get("method") == "forward" and method.get("method_output_name") == "last_hidden_state"
+        return first.model if plain and fits(first.model) else None

@@ -38,7 +38,7 @@ def content_key(*parts: object) -> str:
 def embeddings_folder(encoder: Encoder, texts: Sequence[str], task: Task, dtype: str) -> Path:
     """Where the embeddings of these texts are kept."""
     added = [f"{encoder.added} added"] if encoder.added else []  # kept before that was written down: made again
-    way = [encoder.questions] if task == "query" and encoder.questions else []
+    way = [name] if task == "query" and (name := getattr(encoder, "questions", "")) else []
     key = content_key(encoder.fingerprint, encoder.dtype, task, dtype, *added, *way, *texts)
     return data_folder("cache", "embeddings") / key
 

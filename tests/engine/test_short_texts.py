@@ -159,7 +159,7 @@ def test_questions_of_the_embedded_model_are_near_float32_and_the_same_alone_and
     for number, text in enumerate(texts):
         assert np.allclose(encoder.encode_query([text])[0], found[number], atol=2e-3)  # the head is torch's, in float16
     assert encoder.describe()["questions"] == encoder.questions != ""
-    assert exact.questions == "float32"
+    assert exact.questions == ""
     by_library = [exact.model.encode_query([text], convert_to_numpy=True)[0] for text in texts]
     assert all(
         np.allclose(own, theirs, atol=2e-5) for own, theirs in zip(exact.encode_query(texts), by_library, strict=True)
@@ -194,3 +194,25 @@ def test_every_level_reads_them() -> None:
     numbers = [np.array(line[1].split(), float) for line in lines.values()]
     assert all(np.allclose(numbers[0], other, atol=0.02) for other in numbers)
     assert all(("64" in line[0]) == (level == "avx2") for level, line in lines.items())
+
+
+def test_a_model_that_changes_after_it_was_loaded_is_read_as_it_is_now() -> None:
+    encoder = Encoder.load("embedded", device="cpu", dtype="float32")
+    text, first = ["how do I sort a list"], encoder.model[0]
+    transformer: Any = first.model
+
+    def both() -> tuple[np.ndarray, np.ndarray]:
+        return encoder.encode_query(text)[0], encoder.model.encode_query(text, convert_to_numpy=True)[0]
+
+    before = both()[0]
+    with torch.no_grad():
+        transformer.encoder.layer[3].output.LayerNorm.weight.mul_(1.5)
+        transformer.encoder.layer[0].intermediate.dense.weight.add_(0.01)
+    own, expected = both()
+    assert np.abs(own - before).max() > 1e-2
+    assert np.allclose(own, expected, atol=2e-5)
+    layer = transformer.encoder.layer[1].attention.self
+    layer.query = torch.nn.Sequential(layer.query, torch.nn.Linear(384, 384))  # as an adapter does
+    own, expected = both()
+    assert np.allclose(own, expected, atol=2e-5)
+    assert encoder._questions.reader() is None

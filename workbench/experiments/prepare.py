@@ -303,7 +303,7 @@ def prepare(
 
 
 def _encoded(collection: Collection, encoder: Encoder, vectors: str, source: tuple[str, str] | None) -> Prepared:
-    way = [encoder.questions] if encoder.questions else []
+    way = [name] if (name := getattr(encoder, "questions", "")) else []  # another encoder may have none
     identity = content_key(encoder.fingerprint, encoder.dtype, encoder.device.partition(":")[0], vectors, *way)
     return Prepared(collection, identity, encoder.describe(), vectors, encoder, source=source)
 
