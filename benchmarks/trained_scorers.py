@@ -39,12 +39,14 @@ TRAINED = (
 LEARNED, ELSEWHERE = ("weighted-maxsim", "lite"), "the others together"  # weights of their own; not what is trained on
 
 
+SPREAD = """ The mean of all medquad
+questions differs by {spread:.4f} (standard deviation) between seeds of one scorer."""
 INTRODUCTION = """nDCG@10 of the embedded model whose head was trained with each scorer on {rows:,} pairs of medquad,
-{steps} steps of {batch}, the backbone as it was, and which is searched with that scorer. Each was trained {seeds}
-times, with other batches each time and the same ones for every scorer; a question counts with its mean over these. The
-mean of all medquad questions differs by {spread:.4f} (standard deviation) between seeds of one scorer. In brackets the
-paired difference to MaxSim trained alike; a star where its 95% interval over questions leaves zero out. Written by
-`python -m benchmarks.bench_trained scorers`; intervals and p are in `benchmarks/results/trained-scorers.json`.
+{steps} steps of {batch}, the backbone as it was, and which is searched with that scorer. Seeds: {seeds}, each with
+batches of its own and the same ones for every scorer; a question counts with its mean over them.{between}
+In brackets the paired difference to MaxSim trained alike; a star where its 95% interval over questions leaves zero out.
+Written by `python -m benchmarks.bench_trained scorers`; intervals and p are in
+`benchmarks/results/trained-scorers.json`.
 
 - `xtr` trains on what each query token retrieves in the batch (`in_batch`): what is not retrieved counts nothing, and
   the sum is divided by the number of query tokens that found something. Searches put the last retrieved similarity in
@@ -64,29 +66,36 @@ def trained_scorers(arguments: argparse.Namespace) -> None:
     collections = {folder.name: test}
     for name in filter(None, arguments.collections.split(",")):
         collections[name] = load_collection(name if name == "embedded" else str(folder.parent / name))
-    record = {**origin(arguments), "rows": len(data), "scorers": {}}
     runs: dict[str, list[dict[str, Any]]] = {}
     with remembered_backbone(bench.model, 8_000_000_000):
-        for seed in range(arguments.seeds):  # a seed at a time, so that what is there after one is a whole table
+        for seed in range(arguments.seeds):
             for name in ("untrained", *TRAINED):
                 if name != "untrained" or seed == 0:
                     run = kept_or_trained(bench, data, collections, name, seed)
                     runs.setdefault(name, []).append(run)
-                    means = {key: round(float(np.mean(list(part.values()))), 4) for key, part in run["own"].items()}
-                    print(seed, name, means, flush=True)
-    usual = over_seeds(runs[TRAINED[0]])
+                    print(seed, name, {key: round(value, 4) for key, value in means_of(run).items()}, flush=True)
+            report(arguments, len(data), runs, folder.name)  # a whole table after every seed
+
+
+def report(arguments: argparse.Namespace, rows: int, runs: dict[str, list[dict[str, Any]]], domain: str) -> None:
+    """Write the record and the page of the seeds so far."""
+    usual, table = over_seeds(runs[TRAINED[0]]), {}
     for name, found in runs.items():
-        means = [{key: float(np.mean(list(part.values()))) for key, part in run["own"].items()} for run in found]
-        record["scorers"][name] = {
-            "training_seconds": [run["seconds"] for run in found], "seeds": means,
+        table[name] = {
+            "training_seconds": [run["seconds"] for run in found], "seeds": [means_of(run) for run in found],
             "collections": _against(usual, over_seeds(found)),
         }  # fmt: skip
-    save("trained-scorers", record)
-    trained = [record["scorers"][name]["seeds"] for name in TRAINED]
-    spread = float(np.mean([np.std([run[folder.name] for run in found], ddof=1) for found in trained]))
-    text = INTRODUCTION.format(**{**vars(arguments), "rows": len(data), "spread": spread})
-    table = record["scorers"]
-    write(trained=text + answer(table, folder.name) + "\n".join(scorer_table(table)))
+    seeds = len(runs[TRAINED[0]])
+    save("trained-scorers", {**origin(arguments), "rows": rows, "scorers": table})
+    spread = [np.std([run[domain] for run in table[name]["seeds"]], ddof=1) for name in TRAINED] if seeds > 1 else []
+    between = SPREAD.format(spread=np.mean(spread)) if spread else ""
+    text = INTRODUCTION.format(**{**vars(arguments), "rows": rows, "seeds": seeds, "between": between})
+    write(trained=text + answer(table, domain) + "\n".join(scorer_table(table)))
+
+
+def means_of(run: dict[str, Any]) -> dict[str, float]:
+    """The mean over questions of each collection."""
+    return {key: float(np.mean(list(part.values()))) for key, part in run["own"].items()}
 
 
 def kept_or_trained(
