@@ -177,10 +177,25 @@ class TrainingControl(StaticFallback):
     def _draw(self) -> None:
         if not any(isinstance(event, Step) for event in self.events):
             return
-        old, self._drawn = self.curves.children, time.monotonic()
-        self.curves.children = (go.FigureWidget(self.figure()),)
-        for widget in old:
-            widget.close()
+        figure, self._drawn = self.figure(), time.monotonic()
+        if not self.curves.children:
+            self.curves.children = (go.FigureWidget(figure),)
+        else:
+            _redraw(self.curves.children[0], figure)
+
+
+def _redraw(shown: Any, figure: Any) -> None:
+    """Show another figure in a widget; a new widget would send all of plotly's code again, some 5 MB."""
+    own = ("type", "uid")
+    with shown.batch_update():
+        if [trace.name for trace in shown.data] == [trace.name for trace in figure.data]:
+            for trace, new in zip(shown.data, figure.data, strict=True):
+                parts = {key: value for key, value in new.to_plotly_json().items() if key not in own}
+                trace.update(parts, overwrite=True)
+        else:
+            shown.data = ()
+            shown.add_traces(figure.data)
+        shown.update_layout(figure.layout.to_plotly_json(), overwrite=True)
 
 
 def _points(event: Event) -> list[dict[str, Any]]:

@@ -6,12 +6,15 @@ import re
 import time
 from pathlib import Path
 
+import plotly.graph_objects as go
 import pytest
 
 from engine import Encoder
 from engine.errors import InputError, WorkbenchError
 from engine.training import Step, TrainingData, TrainSettings, read_training_data
+from workbench import figures
 from workbench.widgets import TrainingControl
+from workbench.widgets.training import _redraw
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -62,3 +65,16 @@ def test_a_failure_is_shown_and_raised(rows: TrainingData, tmp_path: Path) -> No
 def test_waiting_for_nothing_is_an_error(rows: TrainingData, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not started"):
         TrainingControl(settings(tmp_path, 2), rows).wait()
+
+
+def test_a_figure_is_drawn_into_the_widget_that_is_shown() -> None:
+    points = [{"step": step, "loss": 1 / step, "learning_rate": 0.1} for step in range(1, 6)]
+    shown = go.FigureWidget(figures.training_curves(points[:2]))
+    widget = shown.model_id
+    for more in (points, [*points, {"step": 5, "ndcg@10": 0.5}], [*points, {"step": 5, "ndcg@10": 0.5}]):
+        figure = figures.training_curves(more)
+        _redraw(shown, figure)
+        drawn = go.Figure(shown)
+        assert [(trace.name, len(trace.x)) for trace in drawn.data] == [(t.name, len(t.x)) for t in figure.data]
+        assert drawn.layout.to_plotly_json() == figure.layout.to_plotly_json()
+    assert shown.model_id == widget
