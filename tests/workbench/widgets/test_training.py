@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 import pytest
@@ -68,13 +69,13 @@ def test_waiting_for_nothing_is_an_error(rows: TrainingData, tmp_path: Path) -> 
 
 
 def test_a_figure_is_drawn_into_the_widget_that_is_shown() -> None:
-    points = [{"step": step, "loss": 1 / step, "learning_rate": 0.1} for step in range(1, 6)]
-    shown = go.FigureWidget(figures.training_curves(points[:2]))
+    points: list[dict[str, Any]] = [{"step": step, "loss": 1 / step, "learning_rate": 0.1} for step in range(1, 6)]
+    shown: Any = go.FigureWidget(figures.training_curves(points[:2]))
     widget = shown.model_id
     for more in (points, [*points, {"step": 5, "ndcg@10": 0.5}], [*points, {"step": 5, "ndcg@10": 0.5}]):
-        figure = figures.training_curves(more)
+        figure: Any = figures.training_curves(more)
         _redraw(shown, figure)
-        drawn = go.Figure(shown)
+        drawn: Any = go.Figure(shown)
         assert [(trace.name, len(trace.x)) for trace in drawn.data] == [(t.name, len(t.x)) for t in figure.data]
         assert drawn.layout.to_plotly_json() == figure.layout.to_plotly_json()
     assert shown.model_id == widget
