@@ -158,7 +158,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--way", default="head", help="what learns in the first run: head, lora or all")
+    parser.add_argument("--way", default="all", help="what learns in the first run: head, lora or all")
     arguments = parser.parse_args()
     ways = {"pooled": pooled, "scorers": trained_scorers, "first": first, "step": step,
             "scorer-steps": scorer_steps}  # fmt: skip

@@ -157,7 +157,8 @@ def test_a_rehearsal_measures_a_batch_and_keeps_nothing(home: Path) -> None:
 
 def upload(page: Page, server: Server, **state: str) -> None:
     query = "&".join(
-        f"{name}={value}" for name, value in {"source": "file", "batch": "3", "every": "1", **state}.items()
+        f"{name}={value}"
+        for name, value in {"source": "file", "way": "head", "batch": "3", "every": "1", **state}.items()
     )
     page.goto(f"{server.url}train?{query}")
     page.locator("input[type=file]").set_input_files(

@@ -50,7 +50,7 @@ def train(
     setting: TrainSettingOption = None,
     learns: Annotated[
         str | None,
-        Option(help="What learns, with settings for a first run: head (minutes on two cores), lora, or all."),
+        Option(help="What learns, with settings for a first run: all weights, lora, or head alone (half the time)."),
     ] = None,
     mapping: MapOption = None,
     resume: Annotated[bool, Option("--resume", help="Go on from the last checkpoint.")] = False,
