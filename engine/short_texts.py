@@ -61,8 +61,9 @@ class ShortTexts:
         ids, width = features.get("input_ids"), self.shape.width
         if ids is None or ids.ndim != 2 or not ids.numel() or features.get("modality", "text") != "text":
             return False
-        words, positions = len(self.bert.words) // width, len(self.bert.positions) // width
-        return ids.shape[1] <= positions and int(ids.min()) >= 0 and int(ids.max()) < words
+        words, positions, kinds = (len(table) // width for table in self.bert[:3])
+        known = "token_type_ids" not in features or 0 <= int(features["token_type_ids"].max()) < kinds
+        return known and ids.shape[1] <= positions and int(ids.min()) >= 0 and int(ids.max()) < words
 
     def read(self, features: dict[str, Any]) -> dict[str, Any]:
         """Put the vectors of each text's tokens into features, as the transformer does.

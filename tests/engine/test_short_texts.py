@@ -143,7 +143,7 @@ def test_what_the_transformer_refuses_is_left_to_it() -> None:
     assert short.takes({"input_ids": ids})
     for features in ({"input_ids": torch.zeros(1, 49, dtype=torch.int64)}, {"input_ids": ids + 43},
                      {"input_ids": ids - 1}, {"inputs_embeds": ids}, {"input_ids": ids[:0]},
-                     {"input_ids": ids, "modality": "image"}):  # fmt: skip
+                     {"input_ids": ids, "modality": "image"}, {"input_ids": ids, "token_type_ids": ids}):  # fmt: skip
         assert not short.takes(features), features
 
 
