@@ -133,8 +133,9 @@ class Encoder:
         Raises:
             InputError: int8 away from a CPU with AVX2 or AVX-512.
         """
-        self._questions.keep(dtype)
+        questions = self._questions.rounded(dtype)
         round_weights(self.model, dtype)
+        self._questions.keep(questions)  # not before: what was refused changes nothing
         return self
 
     @contextmanager

@@ -170,14 +170,18 @@ class QuestionReader:
         """How questions are computed where that is another way than documents."""
         return "" if self._rounded is None else self._rounded.name
 
-    def keep(self, dtype: str) -> None:
-        """Keep how questions will be read, before the layers are rounded.
+    def rounded(self, dtype: str) -> ShortTexts | None:
+        """How questions will be read, made before the layers are rounded and kept by `keep` afterwards.
 
         Args:
             dtype: What the model will compute in; float32 needs nothing kept.
         """
         bert = self._bert() if dtype in ("bfloat16", "int8") else None
-        self._rounded = None if bert is None else ShortTexts(bert, dtype == "int8")
+        return None if bert is None else ShortTexts(bert, dtype == "int8")
+
+    def keep(self, rounded: ShortTexts | None) -> None:
+        """Read questions so from now on."""
+        self._rounded = rounded
 
     def reader(self) -> ShortTexts | None:
         """What reads questions now; None where the transformer itself does."""

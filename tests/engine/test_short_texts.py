@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
 from engine import Encoder
+from engine.errors import InputError
 from engine.precision import INT8_LEVELS, instructions
 from engine.short_texts import ShortTexts, fits
 from engine.simd.bert import HIDDEN, attend, gelu
@@ -216,3 +217,17 @@ def test_a_model_that_changes_after_it_was_loaded_is_read_as_it_is_now() -> None
     own, expected = both()
     assert np.allclose(own, expected, atol=2e-5)
     assert encoder._questions.reader() is None
+
+
+def test_a_dtype_that_is_refused_leaves_questions_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = Encoder.load("embedded", device="cpu", dtype="float32")
+    before = encoder.encode_query(["how do I sort a list"])[0]
+
+    def refuse(*_: Any) -> None:
+        raise InputError("no integers here")
+
+    monkeypatch.setattr("engine.encoder.round_weights", refuse)
+    with pytest.raises(InputError):
+        encoder.compute_in("int8")
+    assert encoder.questions == ""
+    assert np.array_equal(encoder.encode_query(["how do I sort a list"])[0], before)
