@@ -54,9 +54,7 @@ class Encoder:
         self, model: MultiVectorEncoder, name: str = "model", note: str = "", batch_tokens: int | None = None,
         windows: Windows | None = None, document_length: int | None = None,
     ) -> None:  # fmt: skip
-        self.model = model
-        self.name = name
-        self.note = note
+        self.model, self.name, self.note = model, name, note
         self.windows, self.document_length = windows, document_length
         self.batch_tokens = batch_tokens or BATCH_TOKENS.get(model.device.type, 2048)
         self.shortened = ""

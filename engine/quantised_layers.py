@@ -24,16 +24,11 @@ class Int8Linear(torch.nn.Module):
 
     def __init__(self, layer: torch.nn.Linear) -> None:
         super().__init__()
-        from engine.simd.linear import WEIGHT_LIMIT, weight_panels
+        from engine.simd.linear import WEIGHT_LIMIT
 
-        weight = layer.weight.detach().float().numpy()
-        scale = np.abs(weight).max(axis=1) / WEIGHT_LIMIT
-        scale[scale == 0] = 1.0
-        rounded = np.rint(weight / scale[:, None])
-        bias = layer.bias.detach().float().numpy() if layer.bias is not None else np.zeros(len(weight), np.float32)
         self.in_features, self.out_features = layer.in_features, layer.out_features
-        terms = np.concatenate([scale, rounded.sum(axis=1) * scale, bias]).astype(np.float32)
-        self.register_buffer("weights", torch.from_numpy(weight_panels(rounded.astype(np.int8))))
+        weights, terms = rounded_layers((layer,), WEIGHT_LIMIT)
+        self.register_buffer("weights", torch.from_numpy(weights))
         self.register_buffer("terms", torch.from_numpy(terms))
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
@@ -54,6 +49,27 @@ class Int8Linear(torch.nn.Module):
 
         threads.run_parts(part, parts)
         return out
+
+
+def rounded_layers(layers: tuple[torch.nn.Linear, ...], limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of linear layers beside each other as whole numbers with a scale for each output feature.
+
+    Args:
+        layers: Float32 layers of the same input.
+        limit: The largest weight, 64 or 127.
+
+    Returns:
+        int8 from `linear.weight_panels`, and float32 [3 * features]: scales, sums and biases.
+    """
+    from engine.simd.linear import weight_panels
+
+    weight = np.concatenate([layer.weight.detach().float().numpy() for layer in layers])
+    biases = [np.zeros(len(p.weight)) if p.bias is None else p.bias.detach().float().numpy() for p in layers]
+    scale = np.abs(weight).max(axis=1) / limit
+    scale[scale == 0] = 1.0
+    rounded = np.rint(weight / scale[:, None])
+    terms = np.concatenate([scale, rounded.sum(axis=1) * scale, *biases]).astype(np.float32)
+    return weight_panels(rounded.astype(np.int8)), terms
 
 
 def quantise_layers(model: torch.nn.Module) -> int:

@@ -29,6 +29,7 @@ class ShortTexts:
     """
 
     def __init__(self, bert: Any, integers: bool) -> None:
+        from engine.quantised_layers import rounded_layers
         from engine.simd.bert import Bert, Shape
         from engine.simd.choice import chosen
         from engine.simd.jit import flat
@@ -45,7 +46,7 @@ class ShortTexts:
         panels, terms = [np.empty(0, np.int8)], [np.empty(0, np.float32)]
         self._read: list[torch.Tensor] = []  # what `addresses` point at
         if integers:
-            panels, terms = zip(*(quantised_layer(parts, limit) for parts in layers), strict=True)
+            panels, terms = zip(*(rounded_layers(parts, limit) for parts in layers), strict=True)
         else:
             self._read = [tensor for parts in layers for part in parts for tensor in _tensors(part)]
         self.bert = Bert(
@@ -91,27 +92,6 @@ class ShortTexts:
         vectors = out.reshape(len(ids), rows, self.shape.width)[:, : ids.shape[1]]
         features["token_embeddings"] = torch.from_numpy(vectors)
         return features
-
-
-def quantised_layer(layers: tuple[torch.nn.Linear, ...], limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weights of linear layers beside each other as whole numbers with a scale for each output feature.
-
-    Args:
-        layers: Float32 layers of the same input.
-        limit: The largest weight, 64 or 127.
-
-    Returns:
-        int8 from `linear.weight_panels`, and float32 [3 * features]: scales, sums and biases.
-    """
-    from engine.simd.linear import weight_panels
-
-    weight = np.concatenate([layer.weight.detach().float().numpy() for layer in layers])
-    biases = [np.zeros(len(p.weight)) if p.bias is None else p.bias.detach().float().numpy() for p in layers]
-    scale = np.abs(weight).max(axis=1) / limit
-    scale[scale == 0] = 1.0
-    rounded = np.rint(weight / scale[:, None])
-    terms = np.concatenate([scale, rounded.sum(axis=1) * scale, *biases]).astype(np.float32)
-    return weight_panels(rounded.astype(np.int8)), terms
 
 
 def _parts(bert: Any) -> tuple[list[Any], list[Any], list[Any]]:

@@ -18,9 +18,10 @@ from engine import Encoder
 from engine.errors import InputError
 from engine.precision import INT8_LEVELS, instructions
 from engine.short_texts import ShortTexts, fits
-from engine.simd.bert import HIDDEN, attend, gelu
+from engine.simd.bert import attend
 from engine.simd.choice import chosen
 from engine.simd.jit import kernel
+from engine.simd.layers import HIDDEN, gelu
 
 pytestmark = pytest.mark.skipif(
     not instructions("cpu") & {*INT8_LEVELS, "amx"}, reason="no integer products on this processor"

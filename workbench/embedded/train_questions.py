@@ -20,8 +20,7 @@ FEWEST = 50  # documents of the collection that are asked for; with fewer it is 
 
 def count(collection: Collection) -> int:
     """How many training questions a collection has that is the embedded one, or a part of it; 0 for others."""
-    found = len(_rows(collection)) if collection.name.partition(",")[0] == "embedded" else 0
-    return found if found >= FEWEST else 0
+    return len(_rows(collection))
 
 
 def train_questions(collection: Collection) -> TrainingData | None:
@@ -38,15 +37,17 @@ def train_questions(collection: Collection) -> TrainingData | None:
     """
     from engine.training import read_training_data
 
-    if not count(collection):
-        return None
-    return replace(read_training_data(_rows(collection)), name=f"{collection.name}, training questions")
+    rows = _rows(collection)
+    return replace(read_training_data(rows), name=f"{collection.name}, training questions") if rows else None
 
 
 def _rows(collection: Collection, path: Path = FILE) -> list[dict[str, str]]:
+    if collection.name.partition(",")[0] != "embedded":
+        return []
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         pairs = [(line["text"], collection.documents.get(line["document"])) for line in lines]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorruptDataError(f"Expected questions in {path.name}, got {error!r}: reinstall the project.") from error
-    return [{"query": question, "positive": answer} for question, answer in pairs if answer is not None]
+    rows = [{"query": question, "positive": answer} for question, answer in pairs if answer is not None]
+    return rows if len(rows) >= FEWEST else []

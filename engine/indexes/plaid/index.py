@@ -209,10 +209,9 @@ class PlaidIndex(Index):
     ) -> tuple[tuple[Stage, ...], TokenTrace, tuple[str, ...]]:
         left, layout = self.stages(query.values, k), self.layout
         assert layout is not None
-        stages = describe_stages(
-            left, self.searching, self.slots, self.state.ids.tie_order, int(self.slots[position]), k
-        )
-        return stages, token_trace(left, layout, int(self.slots[position])), left.notes
+        slot = int(self.slots[position])
+        stages = describe_stages(left, self.searching, self.slots, self.state.ids.tie_order, slot, k)
+        return stages, token_trace(left, layout, slot), left.notes
 
     def _rank(self, slots: np.ndarray, scores: np.ndarray, notes: tuple[str, ...], k: int) -> Ranking:
         assert self.layout is not None
