@@ -24,7 +24,9 @@ from engine.indexes.plaid.loops import (
     HEAVY,
     LINE,
     LISTS,
+    NARROWEST,
     RANGE,
+    RANGES,
     ROWS,
     ROWS_AT_ONCE,
     RUN,
@@ -129,16 +131,15 @@ class Crew:
         m, dim = len(query), codec.dim
         self.blocks = blocks = -(-m // COLUMNS)
         self.rounded = codec.rounded.asked(query)
-        self._memory, self._rooms = Room.of(codec.rooms), codec.rooms
-        self._memory.begin()
+        self.memory, self._rooms = Room.of(codec.rooms), codec.rooms
+        self.memory.begin()
         slots = len(stored.offsets) - 1
-        places = self._memory.take((slots,), np.int32), self._memory.take((slots,), np.int32)
-        self.listed = listed_by(lists, np.zeros((m, n_probe), np.int64), *places)
+        self.listed = listed_by(lists, np.zeros((m, n_probe), np.int64), slots, self.memory)
         padded = np.zeros((blocks, COLUMNS, dim), np.float32)
         padded.reshape(-1, dim)[:m] = query
         columns = np.ascontiguousarray(padded.transpose(0, 2, 1)).reshape(blocks, -1)
-        self.tables = tables_of(codec, query, self._memory)
-        self.results = results_of(room, blocks, self._memory)
+        self.tables = tables_of(codec, query, self.memory)
+        self.results = results_of(room, blocks, self.memory)
         flat, rounded = codec.centroids.reshape(-1), self.rounded
         self.job = Job(
             np.zeros(2 * STAGES + 1, np.int64),
@@ -201,17 +202,18 @@ class Crew:
             if not helper.cancel() and helper.done():
                 helper.result()  # raises what went wrong there
         if failed is None:
-            self._rooms.append(self._memory)
+            self._rooms.append(self.memory)
 
 
-def listed_by(lists: tuple[Lists, ...], probes: np.ndarray, found: np.ndarray, points: np.ndarray) -> Listed:
-    """Ask inverted lists, one or two sets of them, for probes, int64 [m, n_probe]; the weights are still to be set.
-
-    The last two are room for what comes out, int32 [slots].
-    """
+def listed_by(lists: tuple[Lists, ...], probes: np.ndarray, slots: int, memory: Room) -> Listed:
+    """Ask inverted lists, one or two sets of them, for probes, int64 [m, n_probe]; the weights are still to be set."""
     offsets, documents = zip(*((each.offsets, each.documents) for each in (*lists, NO_LISTS)[:2]), strict=True)
-    counts = np.zeros(-(-len(found) // RANGE), np.int64)
-    return Listed(probes, np.ones(probes.shape, np.int32), offsets, documents, found, points, counts)
+    span = min(RANGE, max(NARROWEST, -(-slots // RANGES)))
+    counts = np.zeros(-(-slots // span), np.int64)
+    places = (memory.take((len(counts) * (span + 1),), np.int32) for _ in range(2))
+    return Listed(
+        probes, np.ones(probes.shape, np.int32), offsets, documents, *places, memory.zeros(slots), span, counts
+    )
 
 
 def score_documents(stage, stored, asked, tables, b, slots, highest, first, last, out):

@@ -19,7 +19,8 @@ SUMS, ROWS, LISTS, COARSE, HEAVY, FINE, SCORES, EXACT = range(8)  # the stages t
 AHEAD, LINE = 8, 64  # documents whose codes are brought near before their turn; bytes that come at once
 RUN = 64  # centroids of which only the highest score is looked at first
 ROWS_AT_ONCE = 1024  # centroids that a thread takes at once, a multiple of it
-RANGE = 1 << 17  # slots whose points are collected together: 1 MiB
+RANGE = 1 << 17  # slots whose points are collected together, at most: 1 MiB
+RANGES, NARROWEST = 4, 1 << 13  # ranges of a smaller index, for threads to share, and the slots of one, at least
 
 
 class Tables(NamedTuple):
@@ -72,9 +73,11 @@ class Listed(NamedTuple):
         weights: int32 [m, n_probe], 1 or more.
         offsets: Two int64 arrays, where the list of each centroid begins; the second lists cover later slots, or none.
         documents: Two int32 arrays, the slots of each list, rising.
-        found: int32 [slots], the documents that are listed, those of each range from its first place on.
-        points: int32 [slots], what each of them got.
-        counts: int64 [ranges], how many there are in each range of RANGE slots.
+        found: int32 [ranges * (span + 1)], the documents that are listed, those of each range from its first place on.
+        points: int32, the same, what each of them got.
+        state: int64 [slots], zeros before and after a stage.
+        span: Slots of a range.
+        counts: int64 [ranges], how many there are in each.
     """
 
     probes: np.ndarray
@@ -83,6 +86,8 @@ class Listed(NamedTuple):
     documents: tuple[np.ndarray, np.ndarray]
     found: np.ndarray
     points: np.ndarray
+    state: np.ndarray
+    span: int
     counts: np.ndarray
 
 
@@ -93,10 +98,9 @@ def collect(listed, first, last):
     A range is so short that what its documents have so far stays in the cache: 1 + the last query token that gave some,
     and below it the points.
     """
-    slots = len(listed.found)
-    state = np.zeros(min(RANGE, slots), np.int64)
+    span, state = listed.span, listed.state
     for number in range(first, last):
-        low, high, count = number * RANGE, min(slots, (number + 1) * RANGE), 0
+        low, high, here, count = number * span, min(len(state), (number + 1) * span), number * (span + 1), 0
         for token in range(listed.probes.shape[0]):
             mark = np.int64(token + 1) << 32
             for rank in range(listed.probes.shape[1]):
@@ -108,16 +112,14 @@ def collect(listed, first, last):
                         if low > 0:
                             start += np.searchsorted(documents[start:end], low)
                         while start < end and documents[start] < high:
-                            at = documents[start] - low
+                            at = documents[start]  # without branches: who is named before is hard to predict
                             before = state[at]
-                            if before < mark:
-                                if before == 0:
-                                    listed.found[low + count] = documents[start]
-                                    count += 1
-                                state[at] = mark | ((before & 0xFFFFFFFF) + weight)
+                            state[at] = mark | ((before & 0xFFFFFFFF) + weight) if before < mark else before
+                            listed.found[here + count] = at
+                            count += before == 0
                             start += 1
-        for i in range(low, low + count):
-            at = listed.found[i] - low
+        for i in range(here, here + count):
+            at = listed.found[i]
             listed.points[i] = state[at] & 0xFFFFFFFF
             state[at] = 0
         listed.counts[number] = count
@@ -128,7 +130,8 @@ def gather(listed, allowed, found, points):
     """Copy the documents that are listed and allowed, and their points, range after range; returns how many."""
     count = 0
     for number in range(len(listed.counts)):
-        for i in range(number * RANGE, number * RANGE + listed.counts[number]):
+        first = number * (listed.span + 1)
+        for i in range(first, first + listed.counts[number]):
             found[count], points[count] = listed.found[i], listed.points[i]
             count += allowed[listed.found[i]] != 0
     return count

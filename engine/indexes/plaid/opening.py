@@ -21,6 +21,10 @@ from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.search import Layout
 from engine.indexes.plaid.settings import PlaidSettings
 
+# Codes up to so many bytes are read instead of mapped: a search reads pieces of them from everywhere, and memory in
+# large pages spares it the walk to a page for each.
+HELD = 1 << 26
+
 
 class Opened(NamedTuple):
     """A generation that is open, and its manifest."""
@@ -66,7 +70,8 @@ def read(
         codec = codec_class(settings.bits).load(arrays, settings, largest)
     earlier = same("ends")
     offsets = earlier.offsets if earlier else np.concatenate([[0], array("ends", False)])
-    codes, packed = array("codes"), array("residuals")
+    codes, packed = array("codes", manifest.files.get("codes", {}).get("bytes", 0) > HELD), array("residuals")
+    codes.flags.writeable = False  # as mapped ones are: one type for the compiled loops
     earlier = same("list_offsets", "list_documents")
     base = earlier.lists[0] if earlier else Lists(array("list_offsets", False), array("list_documents"))
     known = _rows_before(manifest, before) if earlier and same(*TRAINED) else 0

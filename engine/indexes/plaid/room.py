@@ -25,6 +25,7 @@ class Room:
 
     def __init__(self) -> None:
         self._bytes, self._address, self._wanted = np.empty(0, np.uint8), 0, 0
+        self._zeros = np.zeros(0, np.int64)
 
     @classmethod
     def of(cls, spare: list[Room]) -> Room:
@@ -50,6 +51,12 @@ class Room:
             return np.ndarray(shape, dtype, self._bytes, start)
         held = np.empty(size + LINE, np.uint8)
         return np.ndarray(shape, dtype, held, -held.ctypes.data % LINE)
+
+    def zeros(self, count: int) -> np.ndarray:
+        """int64 [count] zeros, which whoever takes them leaves as zeros."""
+        if len(self._zeros) < count:
+            self._zeros = np.zeros(count, np.int64)
+        return self._zeros[:count]
 
 
 class Results(NamedTuple):

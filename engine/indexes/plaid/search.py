@@ -166,7 +166,7 @@ def _probe(
             break
         n_probe = min(2 * n_probe, n)
         probes, sums = best_probes(crew.tables, len(query), n_probe)
-        listed = listed_by(layout.lists, probes, listed.found, listed.points)
+        listed = listed_by(layout.lists, probes, len(layout.alive), crew.memory)
         listed.weights[:] = list_weights(crew.rounded.scores(sums), middle)
         collect(listed, 0, len(listed.counts))
     notes = (f"n_probe widened from {asked} to {n_probe} to find {wanted} documents",) if n_probe > asked else ()

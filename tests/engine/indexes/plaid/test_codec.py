@@ -30,10 +30,19 @@ def fitted(rng, n=3000, dim=24, bits=4, wide_share=0.5, centroids=32) -> tuple[A
     return codec_class(bits).fit(vectors, codes, some, settings), vectors, codes
 
 
+def both(codec, vectors, codes):
+    """What is stored of the residuals, and the residuals, float64 [n, dim] each."""
+    stored = codec.decode(codes, codec.encode(vectors, codes)).astype(np.float64) - codec.centroids[codes]
+    return stored, vectors.astype(np.float64) - codec.centroids[codes]
+
+
 def error(codec, vectors, codes):
-    stored = codec.decode(codes, codec.encode(vectors, codes))
-    residuals = vectors - codec.centroids[codes]
-    return float(np.mean(((stored - vectors) ** 2).sum(axis=1) / (residuals**2).sum(axis=1)))
+    """What the codes lose of a residual with the length that is best for them, on average."""
+    stored, residuals = both(codec, vectors, codes)
+    there = np.flatnonzero((stored != 0).any(axis=1))  # a length can be nearer to 0 than to any other
+    stored, residuals = stored[there], residuals[there]
+    kept = (stored * residuals).sum(axis=1) ** 2 / ((stored**2).sum(axis=1) * (residuals**2).sum(axis=1))
+    return float(1 - kept.mean())
 
 
 # Distortion of the best uniform quantiser of a Gaussian (Max, 1960, table II), by bits; the published values.
@@ -47,6 +56,33 @@ def test_error_is_that_of_a_uniform_quantiser_on_a_gaussian_whatever_the_lengths
     wide, wider = made[0].layout.wide * 8 / 96, made[0].layout.wider * 8 / 96
     expected = (1 - wide) * UNIFORM[bits] + (wide - wider) * UNIFORM[bits + 1] + wider * UNIFORM[bits + 2]
     assert error(*made) == pytest.approx(expected, rel=0.06)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_the_length_errs_little_along_the_vector_which_is_what_its_own_query_tokens_see(bits):
+    rng = np.random.default_rng(8)
+    some, codes = rng.normal(size=(32, 96)).astype(np.float32), rng.integers(0, 32, 3000)
+    vectors = (some[codes] + np.exp(0.3 * rng.normal(size=(3000, 1))) * rng.normal(size=(3000, 96))).astype(np.float32)
+    codec = codec_class(bits).fit(vectors, codes, some, PlaidSettings(bits=bits))
+    stored, residuals = both(codec, vectors, codes)
+    directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    along = ((stored - residuals) * directions).sum(axis=1)
+    any_way = np.sqrt(((stored - residuals) ** 2).mean(axis=1))
+    assert np.sqrt(np.mean(along**2)) < 0.4 * np.sqrt(np.mean(any_way**2))
+
+
+@given(st.integers(0, 400), st.sampled_from([1, 2, 4]))
+@settings(max_examples=40, deadline=None)
+def test_no_other_length_errs_less(seed, bits):
+    codec, vectors, codes = fitted(np.random.default_rng(seed), 60, 16, bits, 0.5, 4)
+    stored, residuals = both(codec, vectors, codes)
+    rows = codec.encode(vectors, codes)
+    for i in np.flatnonzero(rows[:, -1])[::7]:
+        lengths, unit = codec.scales.astype(np.float64), stored[i] / codec.scales[rows[i, -1]]
+        errors = lengths[:, None] * unit - residuals[i]
+        x = vectors[i].astype(np.float64)
+        losses = (errors**2).sum(axis=1) + 16 / (x @ x) * (errors @ x) ** 2
+        assert losses[rows[i, -1]] <= losses[1:].min() * (1 + 1e-4) + 1e-9
 
 
 def test_more_bytes_lose_less():
