@@ -23,7 +23,6 @@ from engine.indexes.plaid import PlaidIndex, search
 from engine.indexes.plaid.budget import SAMPLE_PER_CENTROID
 from engine.indexes.plaid.groups import products
 from engine.indexes.plaid.loops import LISTS, SCORES
-from engine.indexes.plaid.probing import best_probes, list_weights
 from engine.indexes.plaid.query import HEAVY_MARGIN, HEAVY_REACH
 from engine.indexes.plaid.settings import PlaidSettings, for_documents, wanted_centroids
 from engine.simd.threads import use_threads
@@ -64,11 +63,10 @@ def stages(index: PlaidIndex, queries: list[np.ndarray]) -> tuple[dict[str, floa
     for query in queries * REPEATS:
         crew = clock.run("query", search._crew, layout, query, room, settings.n_probe, 1)
         scale = clock.run("table of bytes", search._score_all, layout, settings, crew, query)
-        probes, sums = clock.run("probe", best_probes, crew.tables, len(query), settings.n_probe)
-        crew.listed.probes[:] = probes
-        crew.listed.weights[:] = list_weights(crew.rounded.scores(sums), query @ codec.centre)
+        clock.run("probe", search.set_probes, crew, crew.listed, query @ codec.centre)
         clock.run("lists", crew.work, LISTS, len(crew.listed.counts))
         found, points = search._collected(crew.listed, layout.alive)
+        probes = crew.listed.probes[crew.listed.probes >= 0]
         entries.append((lists.offsets[probes + 1] - lists.offsets[probes]).sum())
         candidates = clock.run(
             "candidates",

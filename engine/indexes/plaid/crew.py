@@ -38,6 +38,7 @@ from engine.indexes.plaid.loops import (
     collect,
     number_centroids,
 )
+from engine.indexes.plaid.probing import probe_counts
 from engine.indexes.plaid.room import Results, Room, results_of, tables_of
 from engine.simd import atomic
 from engine.simd.centroids import COLUMNS, byte_rows, multiply_chosen, whole_rows
@@ -114,7 +115,7 @@ class Crew:
         lists: One or two sets of inverted lists.
         query: float32 [m, dim].
         room: Most documents that COARSE, FINE and EXACT get.
-        n_probe: Probes of each query token.
+        n_probe: Probes of each query token; those of great weight make more.
         threads: How many to use.
     """
 
@@ -133,12 +134,12 @@ class Crew:
         self.rounded = codec.rounded.asked(query)
         self.memory, self._rooms = Room.of(codec.rooms), codec.rooms
         self.memory.begin()
-        slots = len(stored.offsets) - 1
-        self.listed = listed_by(lists, np.zeros((m, n_probe), np.int64), slots, self.memory)
         padded = np.zeros((blocks, COLUMNS, dim), np.float32)
         padded.reshape(-1, dim)[:m] = query
         columns = np.ascontiguousarray(padded.transpose(0, 2, 1)).reshape(blocks, -1)
         self.tables = tables_of(codec, query, self.memory)
+        counts = probe_counts(self.tables.heavy, m, n_probe, len(codec.centroids))
+        self.listed = listed_by(lists, counts, len(stored.offsets) - 1, self.memory)
         self.results = results_of(room, blocks, self.memory)
         flat, rounded = codec.centroids.reshape(-1), self.rounded
         self.job = Job(
@@ -205,14 +206,26 @@ class Crew:
             self._rooms.append(self.memory)
 
 
-def listed_by(lists: tuple[Lists, ...], probes: np.ndarray, slots: int, memory: Room) -> Listed:
-    """Ask inverted lists, one or two sets of them, for probes, int64 [m, n_probe]; the weights are still to be set."""
+def listed_by(lists: tuple[Lists, ...], counts: np.ndarray, slots: int, memory: Room) -> Listed:
+    """Ask inverted lists, one or two sets of them, for as many probes of each query token as `counts`, int64 [m], says.
+
+    The probes and their weights are still to be set.
+    """
     offsets, documents = zip(*((each.offsets, each.documents) for each in (*lists, NO_LISTS)[:2]), strict=True)
     span = min(RANGE, max(NARROWEST, -(-slots // RANGES)))
-    counts = np.zeros(-(-slots // span), np.int64)
-    places = (memory.take((len(counts) * (span + 1),), np.int32) for _ in range(2))
+    found = np.zeros(-(-slots // span), np.int64)
+    probes = np.full((len(counts), counts.max()), -1, np.int64)
+    places = (memory.take((len(found) * (span + 1),), np.int32) for _ in range(2))
     return Listed(
-        probes, np.ones(probes.shape, np.int32), offsets, documents, *places, memory.zeros(slots), span, counts
+        probes,
+        np.zeros(probes.shape, np.int32),
+        counts,
+        offsets,
+        documents,
+        *places,
+        memory.zeros(slots),
+        span,
+        found,
     )
 
 

@@ -69,8 +69,9 @@ class Listed(NamedTuple):
     """What the inverted lists give to documents.
 
     Args:
-        probes: int64 [m, n_probe], best first.
-        weights: int32 [m, n_probe], 1 or more.
+        probes: int64 [m, widest], best first, -1 behind the last of a query token.
+        weights: int32 [m, widest], 1 or more for each probe.
+        wanted: int64 [m], the probes of each query token.
         offsets: Two int64 arrays, where the list of each centroid begins; the second lists cover later slots, or none.
         documents: Two int32 arrays, the slots of each list, rising.
         found: int32 [ranges * (span + 1)], the documents that are listed, those of each range from its first place on.
@@ -82,6 +83,7 @@ class Listed(NamedTuple):
 
     probes: np.ndarray
     weights: np.ndarray
+    wanted: np.ndarray
     offsets: tuple[np.ndarray, np.ndarray]
     documents: tuple[np.ndarray, np.ndarray]
     found: np.ndarray
@@ -103,7 +105,7 @@ def collect(listed, first, last):
         low, high, here, count = number * span, min(len(state), (number + 1) * span), number * (span + 1), 0
         for token in range(listed.probes.shape[0]):
             mark = np.int64(token + 1) << 32
-            for rank in range(listed.probes.shape[1]):
+            for rank in range(listed.wanted[token]):
                 c, weight = listed.probes[token, rank], listed.weights[token, rank]
                 for k in range(2):
                     offsets, documents = listed.offsets[k], listed.documents[k]

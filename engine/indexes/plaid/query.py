@@ -17,6 +17,7 @@ QUERY_TOP = {1: 127, 2: 127, 4: 127, 8: 64}  # twice it times the largest code f
 SHORT_LIMIT = 32_767.0  # of int16 sums
 WEIGHTS = 1 << 16  # steps of the largest weight of a byte
 HEAVY_FROM = 2.0  # times the median length of a query's tokens
+HEAVY_PROBES = 3  # times those of other query tokens
 HEAVY_REACH = 1.5  # margins that a document may lie below the best and have its heavy tokens scored with residuals
 HEAVY_MARGIN = 0.35  # of the margin, for what is refined after that: most of the doubt was in the heavy tokens
 ROUNDING = 2e-6  # of float32 sums of one score, as a share of the largest
@@ -97,6 +98,11 @@ def heavy_lanes(query: np.ndarray) -> np.ndarray:
     masks = np.zeros(-(-len(query) // COLUMNS), np.int64)
     np.bitwise_or.at(masks, lanes // COLUMNS, np.int64(1) << (lanes % COLUMNS))
     return masks
+
+
+def lanes_of(masks: np.ndarray, count: int) -> np.ndarray:
+    """Which of some query tokens have a bit in masks of `heavy_lanes`, bool [count]."""
+    return (masks[:, None] >> np.arange(COLUMNS) & 1).astype(bool).ravel()[:count]
 
 
 def set_range(tables: Tables, found: ByteRange, rounded: RoundedQuery) -> None:

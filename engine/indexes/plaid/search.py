@@ -14,7 +14,7 @@ from engine.indexes.plaid.codec import Codec
 from engine.indexes.plaid.crew import Crew, listed_by
 from engine.indexes.plaid.inverted import Lists
 from engine.indexes.plaid.loops import LISTS, ROWS, SUMS, Listed, collect, gather
-from engine.indexes.plaid.probing import best_probes, list_weights, set_limits
+from engine.indexes.plaid.probing import best_probes, list_weights, probe_counts, set_limits
 from engine.indexes.plaid.query import HEAVY_MARGIN, HEAVY_REACH, ByteRange, byte_range, set_range
 from engine.indexes.plaid.settings import PlaidSettings
 from engine.simd.threads import thread_count
@@ -49,7 +49,7 @@ class Stages:
 
     Args:
         query: float32 [query tokens, dim].
-        probes: int64 [query tokens, n_probe], centroids by score.
+        probes: int64 [query tokens, widest], centroids by score, -1 behind the last of a query token.
         found: int32, slots in the probed lists, in no order.
         points: int32, what the probed lists alone say of the score of each, in a unit of their own.
         candidates: int64, slots that got a score from their centroids, rising.
@@ -137,9 +137,9 @@ def _crew(layout: Layout, query: np.ndarray, room: tuple[int, int, int], n_probe
 
 def _score_all(layout: Layout, settings: PlaidSettings, crew: Crew, query: np.ndarray) -> ByteRange:
     """Score all centroids, and note those that may be probes; returns what their bytes stand for."""
-    codec, m = layout.codec, len(query)
+    codec = layout.codec
     crew.work(SUMS, len(codec.centroids))
-    highest = set_limits(crew.tables, m, crew.listed.probes.shape[1])
+    highest = set_limits(crew.tables, crew.listed.wanted)
     top = crew.rounded.scores(highest[:, None])[:, 0]
     scale = byte_range(codec.centre, query, top, settings.centroid_threshold)
     set_range(crew.tables, scale, crew.rounded)
@@ -156,21 +156,26 @@ def _probe(
         The probes, the documents found with their points, and notes.
     """
     n, listed, middle = len(layout.codec.centroids), crew.listed, query @ layout.codec.centre
-    asked = n_probe = listed.probes.shape[1]
-    listed.probes[:], sums = best_probes(crew.tables, len(query), n_probe)
-    listed.weights[:] = list_weights(crew.rounded.scores(sums), middle)
+    asked = n_probe = int(listed.wanted.min())
+    set_probes(crew, listed, middle)
     crew.work(LISTS, len(listed.counts))
     while True:
         found, points = _collected(listed, allowed)
         if n_probe == n or len(found) >= wanted:
             break
         n_probe = min(2 * n_probe, n)
-        probes, sums = best_probes(crew.tables, len(query), n_probe)
-        listed = listed_by(layout.lists, probes, len(layout.alive), crew.memory)
-        listed.weights[:] = list_weights(crew.rounded.scores(sums), middle)
+        counts = probe_counts(crew.tables.heavy, len(query), n_probe, n)
+        listed = listed_by(layout.lists, counts, len(layout.alive), crew.memory)
+        set_probes(crew, listed, middle)
         collect(listed, 0, len(listed.counts))
     notes = (f"n_probe widened from {asked} to {n_probe} to find {wanted} documents",) if n_probe > asked else ()
     return listed.probes, found, points, notes
+
+
+def set_probes(crew: Crew, listed: Listed, middle: np.ndarray) -> None:
+    """Choose as many probes as are wanted, and what they give."""
+    listed.probes[:], sums = best_probes(crew.tables, listed.wanted)
+    listed.weights[:] = list_weights(crew.rounded.scores(sums), middle, listed.wanted)
 
 
 def _collected(listed: Listed, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

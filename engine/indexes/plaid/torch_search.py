@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from engine.indexes.plaid.codec import Codec
-from engine.indexes.plaid.probing import list_weights
-from engine.indexes.plaid.query import HEAVY_MARGIN, HEAVY_REACH, ByteRange, byte_range, heavy_lanes
+from engine.indexes.plaid.probing import list_weights, probe_counts
+from engine.indexes.plaid.query import HEAVY_MARGIN, HEAVY_REACH, ByteRange, byte_range, heavy_lanes, lanes_of
 from engine.indexes.plaid.rounded import RoundedQuery
 from engine.indexes.plaid.search import Layout
 from engine.indexes.plaid.settings import PlaidSettings
@@ -117,7 +117,7 @@ def run(
         notes += (f"n_full_scores raised from {settings.n_full_scores} to {n_full} to return {wanted} documents",)
     survivors = candidates
     if len(candidates) > n_full:
-        margin, heavy = settings.centroid_margin * len(query), _lanes(heavy_lanes(query), len(query))
+        margin, heavy = settings.centroid_margin * len(query), lanes_of(heavy_lanes(query), len(query))
         reach = HEAVY_REACH if layout.codec.refines and heavy.any() else 1
         near = _near(sums, n_full, reach * margin / scale.step)
         if reach > 1:
@@ -152,11 +152,12 @@ def _probe(
     """For each slot the points of `loops.collect`, int64; and notes."""
     count, middle = len(layout.centroids), query @ layout.codec.centre
     asked = n_probe = min(settings.n_probe, count)
-    order = torch.sort(sums.T, dim=1, descending=True, stable=True)
+    order, heavy = torch.sort(sums.T, dim=1, descending=True, stable=True), heavy_lanes(query)
     while True:
-        probes = order.indices[:, :n_probe]
-        scores = rounded.scores(order.values[:, :n_probe].cpu().numpy())
-        weights = torch.from_numpy(list_weights(scores, middle)).long().to(layout.device)
+        counts = probe_counts(heavy, len(query), n_probe, count)
+        widest = int(counts.max())
+        probes, scores = order.indices[:, :widest], rounded.scores(order.values[:, :widest].cpu().numpy())
+        weights = torch.from_numpy(list_weights(scores, middle, counts)).long().to(layout.device)
         best = torch.zeros(len(probes), len(permitted), dtype=torch.long, device=layout.device)
         for offsets, documents in layout.lists:
             inside = probes + 1 < len(offsets)  # centroids that came after these lists were written
@@ -165,7 +166,7 @@ def _probe(
             entry = torch.repeat_interleave(torch.arange(len(lengths), device=layout.device), lengths)
             place = torch.arange(len(entry), device=layout.device) - (torch.cumsum(lengths, 0) - lengths)[entry]
             slots = documents[offsets[lists.ravel()[entry]] + place]
-            flat = (entry // n_probe) * len(permitted) + slots
+            flat = (entry // widest) * len(permitted) + slots
             best.view(-1).scatter_reduce_(0, flat, weights.ravel()[entry], "amax")
         points = best.sum(0) * permitted
         if n_probe == count or int((points > 0).sum()) >= wanted:
@@ -215,11 +216,6 @@ def _fine(
         plain = highest[:, lanes].float() * unit[lanes] + low[lanes]
         total += torch.where(counted[lanes] & (highest[:, lanes] > 0), best, plain).sum(1)
     return total
-
-
-def _lanes(masks: np.ndarray, count: int) -> np.ndarray:
-    """Which of some query tokens a bit is set for, bool [count]; masks are of `query.heavy_lanes`."""
-    return (masks[:, None] >> np.arange(COLUMNS) & 1).astype(bool).ravel()[:count]
 
 
 def _plain(layout: DeviceLayout, slots: torch.Tensor, query: torch.Tensor) -> torch.Tensor:

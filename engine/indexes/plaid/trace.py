@@ -33,7 +33,7 @@ def describe_stages(
     found = left.found[order].astype(np.int64)
     ties = tie_order[np.searchsorted(slots, left.survivors)]
     return (
-        stage("probe", "n_probe", left.probes.shape[1], slot, slots, None, found),
+        stage("probe", "n_probe", int((left.probes >= 0).sum(axis=1).min()), slot, slots, None, found),
         stage("candidates", "n_candidates", n_candidates, slot, found, left.points[order], left.candidates),
         stage("centroid scores", *bound, slot, left.candidates, left.coarse, left.refined),
         stage("refined scores", "n_full_scores", n_full, slot, left.refined, left.fine, left.survivors),

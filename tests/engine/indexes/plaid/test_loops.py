@@ -41,14 +41,16 @@ def test_each_query_token_gives_the_weight_of_its_best_probe_that_lists_a_docume
         memory.begin()
         probes = np.stack([rng.permutation(centroids)[:5] for _ in range(m)])
         probes[0, 2] = 0  # which lists all documents: no room is left in a range
-        listed = listed_by(lists, probes, slots, memory)
-        listed.weights[:] = np.sort(rng.integers(1, 9000, (m, 5)))[:, ::-1]
+        listed = listed_by(lists, rng.integers(3, 6, m), slots, memory)
+        listed.probes[:] = probes[:, : listed.probes.shape[1]]
+        listed.weights[:] = np.sort(rng.integers(1, 9000, listed.probes.shape))[:, ::-1]
         allowed = (rng.random(slots) < 0.9).astype(np.uint8)
         for number in reversed(range(len(listed.counts))):
             collect(listed, number, number + 1)
         found, points = np.empty(slots + 1, np.int32), np.empty(slots + 1, np.int32)
         count = gather(listed, allowed, found, points)
-        expected = given(lists, probes, listed.weights, slots)
+        used = np.arange(listed.probes.shape[1]) < listed.wanted[:, None]
+        expected = given(lists, listed.probes, np.where(used, listed.weights, 0), slots)
         assert sorted(found[:count]) == np.flatnonzero((expected > 0) & (allowed > 0)).tolist()
         np.testing.assert_array_equal(points[:count], expected[found[:count]])
         assert not memory.zeros(slots).any()

@@ -33,7 +33,10 @@ def test_probes_are_the_best_of_all_centroids(layout, m, n_probe):
     codec = arrays.codec
     asked = codec.rounded.asked(query)
     sums = (codec.rounded.codes[:, :12].astype(np.int64) @ codec.rounded.whole(query)[0].astype(np.int64).T).T
-    expected = np.argsort(-(sums >> asked.shift), axis=1, kind="stable")[:, :n_probe]
+    counts = np.full(m, n_probe)
+    counts[m // 2] = min(3 * n_probe, 1500) if m > 1 else n_probe  # it is heavy beside others
+    expected = np.argsort(-(sums >> asked.shift), axis=1, kind="stable")[:, : counts.max()]
+    expected[np.arange(counts.max()) >= counts[:, None]] = -1
     for threads in (1, 2):
         with use_threads(threads):
             found = index.tuned(n_probe=n_probe).stages(query, 5).probes
@@ -48,19 +51,28 @@ def test_a_probe_wider_than_what_was_noted_looks_at_all_centroids(layout):
     query = ragged(np.random.default_rng(5), [3], 12)[0]
     left = index.tuned(n_probe=1).stages(query, 800)
     assert left.notes
-    wider = index.tuned(n_probe=left.probes.shape[1]).stages(query, 800)
+    wider = index.tuned(n_probe=int((left.probes[0] >= 0).sum())).stages(query, 800)
     np.testing.assert_array_equal(left.probes, wider.probes)
     np.testing.assert_array_equal(np.sort(left.found), np.sort(wider.found))
 
 
 def test_what_is_not_listed_is_taken_to_lie_just_below_the_last_probe():
-    scores = np.array([[1.0, 0.8, 0.7], [9.0, 8.9, 8.0]], np.float32)
-    weights = list_weights(scores, np.array([0.2, 2.0], np.float32))
+    scores, counts = np.array([[1.0, 0.8, 0.7], [9.0, 8.9, 8.0]], np.float32), np.array([3, 3])
+    weights = list_weights(scores, np.array([0.2, 2.0], np.float32), counts)
     gains = np.array([[0.35, 0.15, 0.05], [1.6, 1.5, 0.6]])
     np.testing.assert_allclose(weights / weights.max(), gains / gains.max(), atol=2e-3)
     assert weights.min() >= 1
-    assert (list_weights(np.zeros((2, 3), np.float32), np.zeros(2, np.float32)) == 1).all()
-    assert (list_weights(scores, np.array([5.0, 50.0], np.float32)) >= 1).all()
+    assert (list_weights(np.zeros((2, 3), np.float32), np.zeros(2, np.float32), counts) == 1).all()
+    assert (list_weights(scores, np.array([5.0, 50.0], np.float32), counts) >= 1).all()
+
+
+def test_a_query_token_with_more_probes_gives_its_last_one_nearly_nothing():
+    scores = np.array([[1.0, 0.8, 0.7], [1.0, 0.8, -5.0]], np.float32)
+    weights = list_weights(scores, np.array([0.2, 0.2], np.float32), np.array([3, 2]))
+    gains = np.array([[0.3, 0.1, 0.0], [0.26, 0.06, 0]])
+    np.testing.assert_allclose(weights / weights.max(), gains / gains.max(), atol=2e-3)
+    assert weights[0, 2] == 1
+    assert weights[1, 2] == 0  # it is no probe
 
 
 def test_searches_at_once_have_memory_of_their_own(layout):
