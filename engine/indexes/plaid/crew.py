@@ -213,19 +213,18 @@ def listed_by(lists: tuple[Lists, ...], counts: np.ndarray, slots: int, memory: 
     """
     offsets, documents = zip(*((each.offsets, each.documents) for each in (*lists, NO_LISTS)[:2]), strict=True)
     span = min(RANGE, max(NARROWEST, -(-slots // RANGES)))
-    found = np.zeros(-(-slots // span), np.int64)
-    probes = np.full((len(counts), counts.max()), -1, np.int64)
-    places = (memory.take((len(found) * (span + 1),), np.int32) for _ in range(2))
+    ranges, probes = -(-slots // span), np.full((len(counts), counts.max()), -1, np.int64)
     return Listed(
         probes,
         np.zeros(probes.shape, np.int32),
         counts,
         offsets,
         documents,
-        *places,
+        memory.take((ranges * (span + 1),), np.int32),
+        memory.take((ranges * (span + 1),), np.int32),
         memory.zeros(slots),
         span,
-        found,
+        np.zeros(ranges, np.int64),
     )
 
 
