@@ -146,14 +146,13 @@ class PlaidIndex(Index):
     ) -> list[Ranking]:
         from engine.indexes.plaid.torch_search import DeviceLayout, run
 
-        layout, copies = self.layout, self.kept
-        assert layout is not None
-        if device not in copies:
-            copies[device] = DeviceLayout.of(layout, device)
-        allowed, rankings = self._allowed(subset), []
+        if device not in self.kept:
+            assert self.layout is not None
+            self.kept[device] = DeviceLayout.of(self.layout, device)
+        allowed, ties, named, rankings = self._allowed(subset), self._ties(), subset is not None, []
         for query in queries:
             if len(query):
-                rankings.append(self._rank(*run(copies[device], self.searching, query, k, allowed, self._ties()), k))
+                rankings.append(self._rank(*run(self.kept[device], self.searching, query, k, allowed, ties, named), k))
             else:
                 rankings.append(self._no_words(k, subset))
         return rankings
@@ -198,7 +197,8 @@ class PlaidIndex(Index):
         """
         now = self._pinned()
         assert now.layout is not None
-        return search.run(now.layout, now.searching, query, k, now._allowed(subset), threads, now._ties())
+        allowed, ties = now._allowed(subset), now._ties()
+        return search.run(now.layout, now.searching, query, k, allowed, threads, ties, named=subset is not None)
 
     def _stored_scores(self, query: TokenEmbeddings) -> np.ndarray:
         assert self.layout is not None

@@ -49,7 +49,8 @@ class Stages:
 
     Args:
         query: float32 [query tokens, dim].
-        probes: int64 [query tokens, widest], centroids by score, -1 behind the last of a query token.
+        probes: int64 [query tokens, widest], centroids by score, -1 behind the last of a query token, and everywhere
+            where the candidates were named.
         found: int32, slots in the probed lists, in no order.
         points: int32, what the probed lists alone say of the score of each, in a unit of their own.
         candidates: int64, slots that got a score from their centroids, rising.
@@ -82,6 +83,7 @@ def run(
     allowed: np.ndarray,
     threads: int = 0,
     ties: np.ndarray | None = None,
+    named: bool = False,
 ) -> Stages:
     """Run all stages for one query.
 
@@ -93,12 +95,15 @@ def run(
         allowed: uint8 [slots], 1 for documents that may be found.
         threads: How many to use, 0 for all; the result does not depend on it.
         ties: int [slots], lower goes on among equal scores at a cut; slots when None.
+        named: Whether somebody has chosen the documents that are allowed, such as another system: where they are no
+            more than n_candidates, all of them are candidates, and none is looked for in the lists.
 
     Returns:
         What every stage left; the best k of `survivors` are the result.
     """
     query, codec = query.astype(np.float32), layout.codec
-    wanted = min(k, int(np.count_nonzero(allowed)))
+    count = int(np.count_nonzero(allowed))
+    wanted, named = min(k, count), named and count <= settings.n_candidates
     n_full = max(settings.n_full_scores, wanted)
     slots = len(layout.alive)
     ties = np.arange(slots) if ties is None else ties
@@ -107,7 +112,11 @@ def run(
     counts = (min(room[0], slots), min(room[1], slots), min(room[2], slots))
     with _crew(layout, query, counts, settings.n_probe, threads) as crew:
         scale = _score_all(layout, settings, crew, query)
-        probes, found, points, notes = _probe(layout, crew, query, wanted, allowed)
+        if named:
+            found = np.flatnonzero(allowed).astype(np.int32)
+            probes, points, notes = crew.listed.probes, np.zeros(count, np.int32), ()
+        else:
+            probes, found, points, notes = _probe(layout, crew, query, wanted, allowed)
         candidates = np.sort(found[best_positions(points, room[0], ties, found)]).astype(np.int64)
         sums = crew.coarse(candidates)
         if n_full > settings.n_full_scores:

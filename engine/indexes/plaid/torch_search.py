@@ -84,6 +84,7 @@ def run(
     k: int,
     allowed: np.ndarray,
     order: np.ndarray,
+    named: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Run all stages for one query on the device.
 
@@ -94,6 +95,7 @@ def run(
         k: How many documents are wanted.
         allowed: uint8 [slots], 1 for documents that may be found.
         order: int64 [slots], lower goes on among equal scores at a cut.
+        named: See `search.run`.
 
     Returns:
         Slots that got a score from their stored vectors, int64, rising; those scores, float32; and notes.
@@ -105,9 +107,12 @@ def run(
     wanted = min(k, int(permitted.sum()))
     rounded = layout.codec.rounded.asked(query)
     sums = _sums(layout, query, rounded)
-    points, notes = _probe(layout, settings, query, rounded, sums, wanted, permitted)
-    found = torch.nonzero(points).ravel()
-    candidates = found[_best(points[found], max(settings.n_candidates, wanted), ties[found])]
+    if named and int(permitted.sum()) <= settings.n_candidates:
+        candidates, notes = torch.nonzero(permitted).ravel(), ()
+    else:
+        points, notes = _probe(layout, settings, query, rounded, sums, wanted, permitted)
+        found = torch.nonzero(points).ravel()
+        candidates = found[_best(points[found], max(settings.n_candidates, wanted), ties[found])]
     top = rounded.scores(sums.max(dim=0, keepdim=True).values.T.cpu().numpy())[:, 0]
     scale = byte_range(layout.codec.centre, query, top, settings.centroid_threshold)
     rows = _bytes(layout, sums, rounded, scale)

@@ -96,6 +96,23 @@ def test_subset_filters_before_scoring(index, queries):
         np.testing.assert_allclose(ranking.scores, truth, atol=1e-4)
 
 
+def test_all_of_a_small_subset_are_candidates_however_little_the_lists_say_of_them(index, queries):
+    """So another system can name the candidates, and the later stages choose among just these."""
+    narrow = index.tuned(n_probe=1)
+    last = np.argsort(-narrow.stages(queries[0], 200).scores)[-1:]
+    positions = np.unique(np.concatenate([last, np.arange(0, len(index), 3)]))
+    left = narrow.stages(queries[0], 4, positions)
+    np.testing.assert_array_equal(left.candidates, index.slots[positions])
+    assert not left.notes
+    assert (left.probes == -1).all()
+    found = narrow.search(queries[:1], 4, subset=[index.ids[i] for i in positions])[0]
+    best = np.argsort(-maxsim(queries[:1], index.stored([index.ids[i] for i in positions]))[0], kind="stable")[:4]
+    assert found.ids == [index.ids[positions[i]] for i in best]
+    fewer = narrow.tuned(n_candidates=5).stages(queries[0], 4, positions)  # more are named than can be candidates
+    assert len(fewer.candidates) == 5
+    assert (fewer.probes >= 0).any()
+
+
 def test_add_and_remove(index, queries):
     rng = np.random.default_rng(3)
     more = ragged(rng, rng.integers(1, 30, 40).tolist(), 16)
