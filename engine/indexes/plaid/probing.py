@@ -16,7 +16,7 @@ from engine.simd.centroids import COLUMNS
 from engine.simd.jit import kernel
 from engine.simd.residuals import lowest_bit
 
-FEW = 64  # up to so many probes are kept in order while they are found
+FEW = 192  # up to so many probes are kept in order while they are found
 MISSING = 0.1  # how far from the last probe towards the mean centroid a document lies that none of few probes lists
 STEPS = 1e4  # of the largest weight
 LOWEST, HIGHEST = np.iinfo(np.int16).min, np.iinfo(np.int16).max

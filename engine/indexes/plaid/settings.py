@@ -18,9 +18,9 @@ LADDER = tuple(
 )
 CENTROIDS_PER_ROOT_TOKEN = 16  # Santhanam et al., 2022, PLAID, section 3: centroids in proportion to sqrt(tokens)
 CANDIDATES = (4096, 16_384)  # at least and at most, where the number of documents says how many
-DOCUMENTS_PER_CANDIDATE = 20
-PROBES = (4, 8)
-DOCUMENTS_PER_PROBE = 8192
+DOCUMENTS_PER_CANDIDATE = 40
+PROBES = (4, 16)
+DOCUMENTS_PER_PROBE = 6144
 TOKENS_PER_CENTROID = 4  # fewer leave most centroids on a single token, which saves nothing
 
 
@@ -38,10 +38,10 @@ class PlaidSettings(Settings):
         memory_limit: Bytes that a build may hold beside the input and the ids; a tight one gives k-means a smaller
             sample, then fewer centroids. 0 sets no limit.
         n_probe: Centroids that each query token looks into, and a third of those that a query token of great weight
-            does; 0 chooses by the number of documents, as `for_documents` says: 4 below 40,960 documents, 8 from 65,536
-            on.
+            does; 0 chooses by the number of documents, as `for_documents` says: 4 below 30,720 documents, 16 from
+            98,304 on.
         n_candidates: Documents that get a score from their centroids, the best by the probed centroids; 0 chooses a
-            twentieth of the documents, 4,096 at least and 16,384 at most.
+            fortieth of the documents, 4,096 at least and 16,384 at most.
         centroid_threshold: A centroid below this score for a query token counts as if it had just this score.
         centroid_margin: How far, a query token, a document may lie below the n_full_scores best by their centroids and
             still have its score refined by the residuals of the tokens that gave it; at 16 bits, which have none, it

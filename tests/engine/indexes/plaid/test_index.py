@@ -218,8 +218,8 @@ def test_describe_names_the_approximation(index):
 
 def test_a_search_looks_wider_in_a_larger_collection():
     numbers = {count: for_documents(PlaidSettings(), count) for count in (0, 32_767, 40_000, 100_000, 10**6, 10**9)}
-    assert [found.n_candidates for found in numbers.values()] == [4096, 4096, 4096, 5000, 16_384, 16_384]
-    assert [found.n_probe for found in numbers.values()] == [4, 4, 4, 8, 8, 8]
+    assert [found.n_candidates for found in numbers.values()] == [4096, 4096, 4096, 4096, 16_384, 16_384]
+    assert [found.n_probe for found in numbers.values()] == [4, 5, 6, 16, 16, 16]
     given = PlaidSettings(n_probe=3, n_candidates=7)
     assert for_documents(given, 10**6) == given
 
