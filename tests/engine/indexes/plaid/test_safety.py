@@ -133,7 +133,7 @@ def test_every_file_damaged_gives_a_clear_error(tmp_path, monkeypatch, originals
     index.add([f"d{i}" for i in range(30)], ragged(np.random.default_rng(0), [4] * 30, 8))
     rng = random.Random(0)
     paths = [tmp_path / "index" / entry["file"] for entry in index.state.manifest.files.values()]
-    assert len(paths) == (12 if originals else 11)
+    assert len(paths) == (14 if originals else 13)
     for path in [*paths, tmp_path / "index" / "manifest.json"]:
         content = path.read_bytes()
         for cut in {0, len(content) // 2, len(content) - 1}:
